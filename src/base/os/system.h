@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Linux behind the interfaces of base/env.h: the only code that touches the real clock, disk and randomness.
+#pragma once
+
+#include <memory>
+
+#include "base/env.h"
+
+namespace evercert::os {
+
+MonotonicClock& monotonic_clock();  // CLOCK_BOOTTIME: also counts while the machine sleeps, so leases lapse then
+WallClock& wall_clock();
+Random& secure_random();  // OpenSSL's CSPRNG; thread-safe
+Disk& disk();
+
+// A thread with a run queue and timers. The destructor finishes the closure under way, drops the rest and joins.
+class ThreadExecutor : public Executor {
+ public:
+  static std::unique_ptr<ThreadExecutor> start(const char* thread_name);
+};
+
+// `threads` threads that share a queue of CPU work (signatures, checks of requests).
+class WorkerPool {
+ public:
+  virtual ~WorkerPool() = default;
+  virtual void post(std::move_only_function<void()> work) = 0;
+  static std::unique_ptr<WorkerPool> start(const char* thread_name, int threads);
+};
+
+}  // namespace evercert::os

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Task<T>: a lazy coroutine without an opinion about threads. It runs where it is resumed; `suspend_on` brings it back
+// to an Executor, so the same handler code runs on a server thread and in the simulator.
+#pragma once
+
+#include <coroutine>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "base/env.h"
+
+namespace evercert {
+
+template <class T>
+class [[nodiscard]] Task {
+ public:
+  struct promise_type;
+  using Handle = std::coroutine_handle<promise_type>;
+
+  struct FinalAwaiter {
+    bool await_ready() noexcept { return false; }
+    std::coroutine_handle<> await_suspend(Handle h) noexcept {
+      auto next = h.promise().continuation;
+      return next ? next : std::noop_coroutine();
+    }
+    void await_resume() noexcept {}
+  };
+  struct PromiseBase {
+    std::coroutine_handle<> continuation;
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    FinalAwaiter final_suspend() noexcept { return {}; }
+    void unhandled_exception() noexcept { std::terminate(); }  // exceptions do not cross module borders
+  };
+  struct ValuePromise : PromiseBase {
+    std::optional<T> value;
+    template <class U>
+    void return_value(U&& v) {
+      value.emplace(std::forward<U>(v));
+    }
+  };
+
+  explicit Task(Handle h) : handle_(h) {}
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      if (handle_) handle_.destroy();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) noexcept {
+    handle_.promise().continuation = caller;
+    return handle_;
+  }
+  T await_resume() {
+    if constexpr (!std::is_void_v<T>) return std::move(*handle_.promise().value);
+  }
+
+ private:
+  Handle handle_;
+};
+
+template <class T>
+struct Task<T>::promise_type : Task<T>::ValuePromise {
+  Task<T> get_return_object() { return Task<T>{Handle::from_promise(*this)}; }
+};
+
+// Task<void>: same, without a value.
+template <>
+class [[nodiscard]] Task<void> {
+ public:
+  struct promise_type;
+  using Handle = std::coroutine_handle<promise_type>;
+  struct FinalAwaiter {
+    bool await_ready() noexcept { return false; }
+    std::coroutine_handle<> await_suspend(Handle h) noexcept;
+    void await_resume() noexcept {}
+  };
+  struct promise_type {
+    std::coroutine_handle<> continuation;
+    Task get_return_object() { return Task{Handle::from_promise(*this)}; }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    FinalAwaiter final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { std::terminate(); }
+  };
+  explicit Task(Handle h) : handle_(h) {}
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      if (handle_) handle_.destroy();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) noexcept {
+    handle_.promise().continuation = caller;
+    return handle_;
+  }
+  void await_resume() noexcept {}
+
+ private:
+  Handle handle_;
+};
+inline std::coroutine_handle<> Task<void>::FinalAwaiter::await_suspend(Handle h) noexcept {
+  auto next = h.promise().continuation;
+  return next ? next : std::noop_coroutine();
+}
+
+// A coroutine that owns itself: the root of a chain of tasks.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { std::terminate(); }
+  };
+};
+
+// Starts `task` at once on the calling thread and hands its value to `done` when it ends.
+template <class T, class Done>
+Detached spawn(Task<T> task, Done done) {
+  if constexpr (std::is_void_v<T>) {
+    co_await std::move(task);
+    done();
+  } else {
+    done(co_await std::move(task));
+  }
+}
+inline Detached spawn(Task<void> task) { co_await std::move(task); }
+
+// co_await suspend_on<T>(executor, start): calls start(resolve); resolve(T), from any thread, exactly once, resumes the
+// coroutine on `executor` with that value. `resolve` may be called before start() returns.
+template <class T, class Start>
+class SuspendOn {
+ public:
+  SuspendOn(Executor& executor, Start start) : executor_(executor), start_(std::move(start)) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) {
+    // Moved out first: resolve() may resume and destroy this awaiter on another thread before start() returns.
+    auto slot = std::make_shared<std::optional<T>>();
+    slot_ = slot;
+    Executor& executor = executor_;
+    Start start = std::move(start_);
+    start([slot, h, &executor](T value) mutable {
+      slot->emplace(std::move(value));
+      executor.post([h] { h.resume(); });
+    });
+  }
+  T await_resume() { return std::move(**slot_); }
+
+ private:
+  Executor& executor_;
+  Start start_;
+  std::shared_ptr<std::optional<T>> slot_;
+};
+template <class T, class Start>
+SuspendOn<T, Start> suspend_on(Executor& executor, Start start) {
+  return SuspendOn<T, Start>(executor, std::move(start));
+}
+
+}  // namespace evercert
