@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names of records inside the state, and which group is a record's home. Every key begins with its group so that a
+// group's snapshot is one range.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "store/proto/records.pb.h"
+
+namespace evercert::store {
+
+// Record names (without the group prefix): what freshen() and the pending index speak of.
+std::string certificate_record(std::string_view serial);
+std::string account_record(std::string_view id);
+std::string order_record(std::string_view id);
+std::string authorization_record(std::string_view id);
+std::string crl_record(RegionId issuer);
+std::string request_key_record(std::string_view key);
+
+// Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
+Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);
+// ACME identifiers begin with the home region as one letter, 'a' being region 1.
+Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions);
+char acme_prefix(RegionId region);
+// Accounts live where the hash of their key's thumbprint says, so that one key is one account in every region.
+RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t regions);
+
+// Full keys in the state.
+std::string group_prefix(GroupId group);  // 2 bytes, big-endian
+std::string state_key(GroupId group, std::string_view record);
+
+// The records that a command changes (for the index of what is not yet applied).
+std::vector<std::string> touched_records(const v1::Command& command);
+
+}  // namespace evercert::store

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store as the CA and the interfaces see it: commands go to a record's home group, reads are local and fresh.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/env.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "store/proto/records.pb.h"
+
+namespace evercert::store {
+
+// kFresh: every write acknowledged before the read began is seen. kStale: this region holds no lease and no leader
+// could be asked in time; what is read may be old, and an answer made from it must say so.
+enum class Freshness { kFresh, kStale };
+
+// How far one group has come on this node, for status and metrics.
+struct GroupStatus {
+  GroupId group;
+  Term term;
+  NodeId leader;             // 0: none known
+  bool leads_here = false;
+  LogIndex commit, applied, last;
+  bool leased = false;       // this region may answer fresh reads itself
+  std::uint64_t promised_regions = 0;
+  std::int64_t lag_ms = 0;   // age of the oldest entry known to be committed elsewhere but not applied here
+};
+
+// All methods may be called from any thread. Coroutines come back on the executor given.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Proposes `command` in `group`, wherever its leader is, and waits until it is durable on a majority and on a quorum
+  // of every live region, and applied here or on the leader.
+  // The Outcome is the state machine's answer (its own refusals are errors with the Outcome's code and message).
+  // kUnavailable: nothing was done. kUnknownOutcome: it may have happened; proposing the same command again is safe.
+  virtual Task<Result<v1::Outcome>> submit(Executor& on, GroupId group, v1::Command command, Duration timeout) = 0;
+
+  // Waits until reads of `record` (see keys.h) in `group` are fresh, at most `timeout`.
+  virtual Task<Freshness> freshen(Executor& on, GroupId group, std::string record, Duration timeout) = 0;
+  // True when they are fresh right now: the hot path of OCSP. Never blocks.
+  virtual bool fresh_now(GroupId group, std::string_view record) = 0;
+
+  // Local reads, without any claim to freshness: call freshen() first. nullopt: no such record. kCorrupt, kIo.
+  virtual Result<std::optional<v1::Certificate>> certificate(std::string_view serial) = 0;
+  virtual Result<std::optional<v1::Account>> account(std::string_view id) = 0;
+  virtual Result<std::optional<v1::Order>> order(std::string_view id) = 0;
+  virtual Result<std::optional<v1::Authorization>> authorization(std::string_view id) = 0;
+  virtual Result<std::optional<v1::Crl>> crl(RegionId issuer) = 0;
+  // Serial bound to an idempotency key in any group; looks at entries not yet committed too.
+  struct BoundKey {
+    std::string serial;
+    std::string request_digest;
+    GroupId group;
+    bool committed = true;
+  };
+  virtual Result<std::optional<BoundKey>> request_key(std::string_view key) = 0;
+  // Up to `limit` certificates with serials after `after` (empty: from the first), in order of their serials.
+  virtual Result<std::vector<v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) = 0;
+  // Calls `each` for every revoked, unexpired certificate of an issuer (for its CRL), in order of serials.
+  virtual Status revoked_certificates(RegionId issuer, std::int64_t now_seconds,
+                                      const std::function<void(const v1::Certificate&)>& each) = 0;
+
+  // Called on the store's thread after a certificate was stored or revoked (OCSP answers are made on change).
+  virtual void on_certificate_changed(std::function<void(const v1::Certificate&)> callback) = 0;
+
+  virtual std::vector<GroupStatus> group_status() = 0;
+  virtual std::uint64_t certificate_count() = 0;
+  // This node's wall clock is close to the median of its peers' (RFC 5280 dates depend on it). False: do not sign.
+  virtual bool clock_trusted() = 0;
+  virtual Epoch epoch() = 0;
+};
+
+}  // namespace evercert::store
