@@ -31,7 +31,8 @@ struct GroupStatus {
   LogIndex commit, applied, last;
   bool leased = false;       // this region may answer fresh reads itself
   std::uint64_t promised_regions = 0;
-  std::int64_t lag_ms = 0;   // age of the oldest entry known to be committed elsewhere but not applied here
+  // Replication lag: from the proposal of an entry to its being durable in this node's log, over the last 10 s.
+  std::int64_t lag_p50_ms = 0, lag_p99_ms = 0;
 };
 
 // All methods may be called from any thread. Coroutines come back on the executor given.
@@ -56,7 +57,8 @@ class Store {
   virtual Result<std::optional<v1::Order>> order(std::string_view id) = 0;
   virtual Result<std::optional<v1::Authorization>> authorization(std::string_view id) = 0;
   virtual Result<std::optional<v1::Crl>> crl(RegionId issuer) = 0;
-  // Serial bound to an idempotency key in any group; looks at entries not yet committed too.
+  // Serial bound to an idempotency key in any group. An entry that is in the log and not yet applied is told as
+  // `committed` false, without a serial: freshen() the key in that group and ask again.
   struct BoundKey {
     std::string serial;
     std::string request_digest;

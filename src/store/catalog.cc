@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/catalog.h"
+
+#include <charconv>
+
+#include "store/keys.h"
+
+namespace evercert::store {
+namespace {
+
+v1::Outcome refused(Code code, std::string message) {
+  v1::Outcome outcome;
+  outcome.set_code(1 + static_cast<std::uint32_t>(code));
+  outcome.set_message(std::move(message));
+  return outcome;
+}
+
+v1::Outcome repeated(std::uint64_t number = 0) {
+  v1::Outcome outcome;
+  outcome.set_repeated_request(true);
+  outcome.set_number(number);
+  return outcome;
+}
+
+v1::Outcome numbered(std::uint64_t number) {
+  v1::Outcome outcome;
+  outcome.set_number(number);
+  return outcome;
+}
+
+class Applier {
+ public:
+  Applier(const CatalogOptions& options, GroupId group, Transaction& state, std::optional<v1::Certificate>* changed)
+      : options_(options), group_(group), state_(state), changed_(changed) {}
+
+  Result<v1::Outcome> issue(const v1::IssueCertificate& command);
+  Result<v1::Outcome> revoke(const v1::RevokeCertificate& command);
+  Result<v1::Outcome> void_serial(const v1::VoidSerial& command);
+  Result<v1::Outcome> put_account(const v1::PutAccount& command);
+  Result<v1::Outcome> create_order(const v1::CreateOrder& command);
+  Result<v1::Outcome> update_authorization(const v1::UpdateAuthorization& command);
+  Result<v1::Outcome> update_order(const v1::UpdateOrder& command);
+  Result<v1::Outcome> allocate_crl_number(const v1::AllocateCrlNumber& command);
+  Result<v1::Outcome> put_crl(const v1::PutCrl& command);
+  Result<v1::Outcome> claim(const v1::ClaimRequestKey& command);
+
+ private:
+  // nullopt: no such record. kCorrupt: stored bytes that do not parse.
+  template <class Record>
+  Result<std::optional<Record>> load(const std::string& record) const {
+    EC_ASSIGN(const auto bytes, state_.get(state_key(group_, record)));
+    if (!bytes) return std::optional<Record>{};
+    Record parsed;
+    if (!parsed.ParseFromString(*bytes)) return fail(Code::kCorrupt, "a stored record does not parse");
+    return std::optional<Record>{std::move(parsed)};
+  }
+  template <class Record>
+  void store(const std::string& record, const Record& value) {
+    state_.put(state_key(group_, record), value.SerializeAsString());
+  }
+  Result<std::uint64_t> number(const std::string& record) const {
+    EC_ASSIGN(const auto bytes, state_.get(state_key(group_, record)));
+    std::uint64_t value = 0;
+    if (bytes && std::from_chars(bytes->data(), bytes->data() + bytes->size(), value).ec != std::errc{}) {
+      return fail(Code::kCorrupt, "a stored number does not parse");
+    }
+    return value;
+  }
+  void set_number(const std::string& record, std::uint64_t value) {
+    state_.put(state_key(group_, record), std::to_string(value));
+  }
+  Result<v1::Outcome> finish_order(const v1::IssueCertificate& command, v1::Order* finished) const;
+
+  const CatalogOptions& options_;
+  GroupId group_;
+  Transaction& state_;
+  std::optional<v1::Certificate>* changed_;
+};
+
+// The order as it will be when `command` is stored; an Outcome with a code or a repeated request stops the issuance.
+Result<v1::Outcome> Applier::finish_order(const v1::IssueCertificate& command, v1::Order* finished) const {
+  EC_ASSIGN(auto order, load<v1::Order>(order_record(command.order_id())));
+  if (!order) return refused(Code::kNotFound, "the order does not exist");
+  if (order->status() == "valid") {
+    auto outcome = repeated();
+    outcome.set_serial(order->certificate_serial());
+    return outcome;
+  }
+  if (order->status() != "ready" && order->status() != "processing") {
+    return refused(Code::kConflict, "the order is " + order->status() + ", not ready");
+  }
+  order->set_status("valid");
+  order->set_certificate_serial(command.certificate().serial());
+  order->set_version(order->version() + 1);
+  *finished = std::move(*order);
+  return v1::Outcome{};
+}
+
+Result<v1::Outcome> Applier::issue(const v1::IssueCertificate& command) {
+  const auto& certificate = command.certificate();
+  const auto home = home_of_serial(certificate.serial(), options_.regions);
+  if (!home || *home != group_) return refused(Code::kInvalid, "this group is not the home of the serial number");
+  const std::string record = certificate_record(certificate.serial());
+  EC_ASSIGN(const auto existing, load<v1::Certificate>(record));
+  if (existing) {
+    if (existing->der() != certificate.der()) return refused(Code::kConflict, "the serial number is in use");
+    auto outcome = repeated();
+    outcome.set_serial(certificate.serial());
+    return outcome;
+  }
+  EC_ASSIGN(const auto voided, state_.get(state_key(group_, void_record(certificate.serial()))));
+  if (voided) return refused(Code::kConflict, "the serial number was voided");
+  const std::string& key = certificate.request_key();
+  if (!key.empty()) {
+    EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(request_key_record(key)));
+    if (bound && bound->serial() != certificate.serial()) {
+      if (bound->request_digest() != certificate.request_digest()) {
+        return refused(Code::kConflict, "the idempotency key was used for another request");
+      }
+      auto outcome = repeated();
+      outcome.set_serial(bound->serial());
+      return outcome;
+    }
+  }
+  if (!command.order_id().empty()) {
+    v1::Order finished;
+    EC_ASSIGN(auto stop, finish_order(command, &finished));
+    if (stop.code() != 0 || stop.repeated_request()) return stop;
+    store(order_record(command.order_id()), finished);
+  }
+  if (!key.empty()) {
+    v1::ClaimRequestKey bound;
+    bound.set_serial(certificate.serial());
+    bound.set_request_digest(certificate.request_digest());
+    store(request_key_record(key), bound);
+  }
+  store(record, certificate);
+  EC_ASSIGN(const auto count, number(certificate_count_record()));
+  set_number(certificate_count_record(), count + 1);
+  *changed_ = certificate;
+  v1::Outcome outcome;
+  outcome.set_serial(certificate.serial());
+  return outcome;
+}
+
+Result<v1::Outcome> Applier::revoke(const v1::RevokeCertificate& command) {
+  EC_ASSIGN(auto certificate, load<v1::Certificate>(certificate_record(command.serial())));
+  if (!certificate) return refused(Code::kNotFound, "no certificate has this serial number");
+  if (certificate->revoked()) {
+    if (!command.request_id().empty() && certificate->revoke_request() == command.request_id()) return repeated();
+    return refused(Code::kConflict, "the certificate is already revoked");
+  }
+  certificate->set_revoked(true);
+  certificate->set_revoked_at_ms(command.revoked_at_ms());
+  certificate->set_reason(command.reason());
+  certificate->set_revoked_by(command.by());
+  certificate->set_revoke_request(command.request_id());
+  store(certificate_record(command.serial()), *certificate);
+  const RegionId issuer{static_cast<std::uint8_t>(certificate->issuer_region())};
+  state_.put(state_key(group_, revoked_index_record(issuer, command.serial())), std::to_string(certificate->not_after()));
+  *changed_ = std::move(*certificate);
+  return v1::Outcome{};
+}
+
+Result<v1::Outcome> Applier::void_serial(const v1::VoidSerial& command) {
+  EC_ASSIGN(const auto existing, load<v1::Certificate>(certificate_record(command.serial())));
+  if (existing) return refused(Code::kConflict, "the serial number is in use");
+  state_.put(state_key(group_, void_record(command.serial())), "");
+  return v1::Outcome{};
+}
+
+Result<v1::Outcome> Applier::put_account(const v1::PutAccount& command) {
+  const std::string record = account_record(command.account().id());
+  EC_ASSIGN(const auto existing, load<v1::Account>(record));
+  v1::Account next = command.account();
+  next.set_version(command.expected_version() + 1);
+  if (existing && existing->SerializeAsString() == next.SerializeAsString()) return repeated(next.version());
+  if ((existing ? existing->version() : 0) != command.expected_version()) {
+    return refused(Code::kConflict, existing ? "the account was changed meanwhile" : "the account does not exist");
+  }
+  store(record, next);
+  return numbered(next.version());
+}
+
+Result<v1::Outcome> Applier::create_order(const v1::CreateOrder& command) {
+  const std::string record = order_record(command.order().id());
+  EC_ASSIGN(const auto existing, load<v1::Order>(record));
+  if (existing) return repeated(existing->version());
+  v1::Order order = command.order();
+  order.set_version(1);
+  store(record, order);
+  for (v1::Authorization authorization : command.authorizations()) {
+    authorization.set_version(1);
+    store(authorization_record(authorization.id()), authorization);
+  }
+  return numbered(1);
+}
+
+Result<v1::Outcome> Applier::update_authorization(const v1::UpdateAuthorization& command) {
+  const std::string record = authorization_record(command.authorization().id());
+  EC_ASSIGN(const auto existing, load<v1::Authorization>(record));
+  if (!existing) return refused(Code::kNotFound, "the authorization does not exist");
+  v1::Authorization next = command.authorization();
+  next.set_version(command.expected_version() + 1);
+  if (existing->SerializeAsString() == next.SerializeAsString()) return repeated(next.version());
+  if (existing->version() != command.expected_version()) {
+    return refused(Code::kConflict, "the authorization was changed meanwhile");
+  }
+  store(record, next);
+  EC_ASSIGN(auto order, load<v1::Order>(order_record(next.order_id())));
+  if (order && order->status() == "pending") {
+    // RFC 8555 section 7.1.6: ready when every authorization is valid, invalid as soon as one cannot become so.
+    bool all_valid = true;
+    bool hopeless = false;
+    for (const auto& id : order->authorization_ids()) {
+      EC_ASSIGN(const auto other, load<v1::Authorization>(authorization_record(id)));
+      const std::string status = other ? other->status() : "invalid";
+      all_valid = all_valid && status == "valid";
+      hopeless = hopeless || (status != "valid" && status != "pending");
+    }
+    if (all_valid || hopeless) {
+      order->set_status(all_valid ? "ready" : "invalid");
+      order->set_version(order->version() + 1);
+      store(order_record(next.order_id()), *order);
+    }
+  }
+  return numbered(next.version());
+}
+
+Result<v1::Outcome> Applier::update_order(const v1::UpdateOrder& command) {
+  const std::string record = order_record(command.order().id());
+  EC_ASSIGN(const auto existing, load<v1::Order>(record));
+  if (!existing) return refused(Code::kNotFound, "the order does not exist");
+  v1::Order next = command.order();
+  next.set_version(command.expected_version() + 1);
+  if (existing->SerializeAsString() == next.SerializeAsString()) return repeated(next.version());
+  if (existing->version() != command.expected_version()) {
+    return refused(Code::kConflict, "the order was changed meanwhile");
+  }
+  store(record, next);
+  return numbered(next.version());
+}
+
+Result<v1::Outcome> Applier::allocate_crl_number(const v1::AllocateCrlNumber& command) {
+  const RegionId issuer{static_cast<std::uint8_t>(command.issuer_region())};
+  EC_ASSIGN(const auto last, number(crl_number_record(issuer)));
+  set_number(crl_number_record(issuer), last + 1);
+  return numbered(last + 1);
+}
+
+Result<v1::Outcome> Applier::put_crl(const v1::PutCrl& command) {
+  const std::string record = crl_record(RegionId{static_cast<std::uint8_t>(command.crl().issuer_region())});
+  EC_ASSIGN(const auto existing, load<v1::Crl>(record));
+  if (existing && existing->number() >= command.crl().number()) {
+    if (existing->number() == command.crl().number() && existing->der() == command.crl().der()) {
+      return repeated(existing->number());
+    }
+    return refused(Code::kConflict, "CRL number " + std::to_string(existing->number()) + " is already published");
+  }
+  store(record, command.crl());
+  return numbered(command.crl().number());
+}
+
+Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
+  const std::string record = request_key_record(command.request_key());
+  EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(record));
+  const bool replaces = bound && !command.instead_of().empty() && bound->serial() == command.instead_of();
+  if (bound && !replaces) {
+    if (bound->request_digest() != command.request_digest()) {
+      return refused(Code::kConflict, "the idempotency key was used for another request");
+    }
+    auto outcome = repeated();
+    outcome.set_serial(bound->serial());
+    return outcome;
+  }
+  v1::ClaimRequestKey next;
+  next.set_serial(command.serial());
+  next.set_request_digest(command.request_digest());
+  store(record, next);
+  v1::Outcome outcome;
+  outcome.set_serial(command.serial());
+  return outcome;
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> Transaction::get(const std::string& key) const {
+  const auto changed = changes_.find(key);
+  if (changed != changes_.end()) return changed->second;
+  return read_(key);
+}
+
+Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, const v1::Command& command,
+                                  Transaction& state, std::optional<v1::Certificate>* changed) {
+  Applier applier(options, group, state, changed);
+  switch (command.kind_case()) {
+    case v1::Command::kIssue: return applier.issue(command.issue());
+    case v1::Command::kRevoke: return applier.revoke(command.revoke());
+    case v1::Command::kVoidSerial: return applier.void_serial(command.void_serial());
+    case v1::Command::kPutAccount: return applier.put_account(command.put_account());
+    case v1::Command::kCreateOrder: return applier.create_order(command.create_order());
+    case v1::Command::kUpdateAuthorization: return applier.update_authorization(command.update_authorization());
+    case v1::Command::kUpdateOrder: return applier.update_order(command.update_order());
+    case v1::Command::kAllocateCrlNumber: return applier.allocate_crl_number(command.allocate_crl_number());
+    case v1::Command::kPutCrl: return applier.put_crl(command.put_crl());
+    case v1::Command::kClaimRequestKey: return applier.claim(command.claim_request_key());
+    case v1::Command::KIND_NOT_SET: break;
+  }
+  // Skipping it would let this replica's state part from its peers'.
+  return fail(Code::kUnsupported, "the log holds a command that this version does not know: upgrade this node");
+}
+
+std::string revoked_index_record(RegionId issuer, std::string_view serial) {
+  return std::string("r/") + static_cast<char>(issuer.value) + std::string(serial);
+}
+std::string void_record(std::string_view serial) { return "v/" + std::string(serial); }
+std::string certificate_count_record() { return "n/certificates"; }
+std::string crl_number_record(RegionId issuer) { return std::string("n/crl") + static_cast<char>(issuer.value); }
+
+}  // namespace evercert::store

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state machine of a group: what each command does to the records. Deterministic: the same commands in the same
+// order give the same state on every replica. No clock, no randomness, no I/O but the transaction given.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "store/proto/records.pb.h"
+
+namespace evercert::store {
+
+// The changes of a run of commands, over what the state holds: later commands see what earlier ones did.
+class Transaction {
+ public:
+  using Read = std::function<Result<std::optional<std::string>>(std::string_view key)>;
+  explicit Transaction(Read read) : read_(std::move(read)) {}
+
+  Result<std::optional<std::string>> get(const std::string& key) const;
+  void put(std::string key, std::string value) { changes_[std::move(key)] = std::move(value); }
+  void remove(std::string key) { changes_[std::move(key)] = std::nullopt; }
+  const std::map<std::string, std::optional<std::string>>& changes() const { return changes_; }
+
+ private:
+  Read read_;
+  std::map<std::string, std::optional<std::string>> changes_;
+};
+
+struct CatalogOptions {
+  std::size_t regions = 0;
+};
+
+// Applies one command of `group`. The Outcome is the client's answer (a refusal is an Outcome too, and leaves the
+// state as it was). An error (kCorrupt, kIo) means that the state could not be read: the node must stop applying.
+// `changed` receives the certificate when one was stored or revoked.
+Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, const v1::Command& command,
+                                  Transaction& state, std::optional<v1::Certificate>* changed);
+
+// Records inside a group's range that are not named in keys.h.
+std::string revoked_index_record(RegionId issuer, std::string_view serial);  // value: decimal not_after
+std::string void_record(std::string_view serial);
+std::string certificate_count_record();  // value: decimal
+std::string crl_number_record(RegionId issuer);
+
+}  // namespace evercert::store

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/engine.h"
+
+#include "base/log.h"
+#include "store/keys.h"
+#include "store/snapshots.h"
+
+namespace evercert::store {
+namespace {
+
+constexpr std::string_view kMemberKey = "member";  // in the log: this replica remembers everything it ever did
+
+std::string floor_key(GroupId group) { return "floor/" + std::to_string(group.value); }
+
+}  // namespace
+
+Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,
+               FreshnessBoard& board, std::uint64_t start_id)
+    : options_(std::move(options)),
+      log_(log),
+      kv_(kv),
+      peers_(peers),
+      random_(random),
+      wall_(wall),
+      board_(board),
+      start_id_(start_id),
+      submissions_(options_.submit_silence, options_.submit_pause),
+      recovery_(options_.layout, options_.self, !log.meta(std::string(kMemberKey)).has_value()),
+      snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s)),
+      snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv)) {}
+
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random,
+                                             WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
+                                             Instant now) {
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(options), log, kv, peers, random, wall, board, start_id));
+  EC_TRY(engine->open_groups(now));
+  return engine;
+}
+
+Status Engine::open_groups(Instant now) {
+  const bool remembers = log_.meta(std::string(kMemberKey)).has_value();
+  committed_.resize(options_.layout.groups());
+  after_sync_.resize(options_.layout.groups());
+  for (std::uint32_t g = 0; g < options_.layout.groups(); ++g) {
+    const GroupId id{g};
+    if (!remembers && log_.last_index(id) == LogIndex{0}) {
+      // The log is gone (or new). A state without the log that it came from proves nothing: it is fetched again too.
+      WriteBatch clear;
+      clear.remove_range(group_prefix(id), group_prefix(GroupId{g + 1}));
+      clear.remove(applied_key(id));
+      EC_TRY(kv_.write(clear));
+    }
+    EC_TRY(snapshot_receiver_->resume(id, log_.snapshot(id).index));
+    EC_ASSIGN(const auto applied, read_applied(kv_, id));
+    GroupOptions group;
+    group.id = id;
+    group.self = options_.self;
+    group.election_ticks = options_.election_ticks;
+    group.heartbeat_ticks = options_.heartbeat_ticks;
+    group.lease = options_.lease;
+    group.bug = options_.bug;
+    EC_ASSIGN(auto opened,
+              Group::open(group, options_.layout, log_, board_.tail(id), random_, applied.index, now));
+    opened->on_leader_changed = [this](GroupId changed) {
+      // Seconds later would do; at once saves a client the silence time-out. The clock is read by the next flush.
+      submissions_.leader_changed(changed, Instant{0});
+    };
+    opened->on_snapshot_wanted = [this, id](NodeId node) -> Result<SnapshotMeta> {
+      EC_ASSIGN(const auto position, read_applied(kv_, id));
+      return snapshot_sender_->prepare(id, node, position, options_.layout.nodes);
+    };
+    if (const auto floor = log_.meta(floor_key(id))) {
+      EC_ASSIGN(const auto position, decode_position(*floor));
+      opened->close_gate(position);
+    } else if (recovery_.asking()) {
+      opened->close_gate({Term{UINT64_MAX}, LogIndex{UINT64_MAX}});
+    }
+    groups_.push_back(std::move(opened));
+  }
+  return {};
+}
+
+bool Engine::recovering() const {
+  if (recovery_.asking()) return true;
+  for (const auto& group : groups_) {
+    if (!group->gate_open()) return true;
+  }
+  return false;
+}
+
+void Engine::submit(GroupId group, std::string command, Instant deadline, SubmitDone done) {
+  if (group.value >= groups_.size()) return done(fail(Code::kInvalid, "no such group"));
+  submissions_.add(group, std::move(command), deadline, std::move(done));
+}
+
+void Engine::unreachable(NodeId node) {
+  for (auto& group : groups_) group->raft().report_unreachable(node);
+}
+
+void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
+  v1::RecoveryTold* told = to(from)->mutable_recovery_told();
+  told->set_incarnation(ask.incarnation());
+  told->set_recovering(recovering());
+  for (const auto& group : groups_) {
+    const RaftStatus status = group->status();
+    const Position last = group->last_position();
+    v1::GroupRecovery* facts = told->add_groups();
+    facts->set_group(group->id().value);
+    facts->set_term(status.term.value);
+    facts->mutable_last()->set_term(last.term.value);
+    facts->mutable_last()->set_index(last.index.value);
+  }
+}
+
+void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant now) {
+  if (told.incarnation() != start_id_ || told.groups_size() != static_cast<int>(groups_.size())) return;
+  std::vector<Recovery::GroupFacts> facts(groups_.size());
+  for (const auto& group : told.groups()) {
+    if (group.group() >= facts.size()) return;
+    facts[group.group()] = {Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}};
+  }
+  const auto result = recovery_.told(from, told.recovering(), std::move(facts));
+  if (!result) return;
+  for (auto& group : groups_) {
+    const auto& [term, floor] = (*result)[group->id().value];
+    if (const Status adopted = group->adopt_term(term, now); !adopted) {
+      fatal_ = adopted;
+      return;
+    }
+    group->close_gate(floor);
+    if (floor.index > LogIndex{0}) log_.put_meta(floor_key(group->id()), encode_position(floor));
+  }
+  log_.put_meta(std::string(kMemberKey), "1");
+  // A replica that is alone in its cluster, or all of a new cluster, goes on at the next tick.
+}
+
+std::vector<GroupStatus> Engine::status(Instant now) const {
+  std::vector<GroupStatus> all;
+  for (const auto& group : groups_) {
+    const RaftStatus raft = group->status();
+    GroupStatus status;
+    status.group = group->id();
+    status.term = raft.term;
+    status.leader = raft.leader;
+    status.leads_here = group->leads();
+    status.commit = raft.commit;
+    status.applied = group->applied_index();
+    status.last = raft.last;
+    status.leased = board_.leased(group->id(), now);
+    status.promised_regions = group->promised(now);
+    all.push_back(status);
+  }
+  return all;
+}
+
+}  // namespace evercert::store

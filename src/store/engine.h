@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole store of one node in one object without threads: all its Raft groups, their leases, the state machine,
+// what clients wait for. Single-threaded and deterministic: given the same calls, clock readings, random numbers and
+// disk, it does the same. A thread drives it in production (runtime.h), the event queue in the simulator.
+//
+// Durable at each step of flush(): messages that promise nothing leave first; then entries, terms and votes of all
+// groups are written and synced together; only then do acknowledgements and votes leave, and committed entries are
+// applied to the state (which is not synced: it is replayed from the log).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "store/catalog.h"
+#include "store/clock_watch.h"
+#include "store/freshness.h"
+#include "store/group.h"
+#include "store/proto/peer.pb.h"
+#include "store/recovery.h"
+#include "store/store.h"
+#include "store/submissions.h"
+
+namespace evercert::store {
+
+class SnapshotSender;
+class SnapshotReceiver;
+
+// Where batches for other nodes go. Best effort: what is lost is sent again by the protocols.
+class PeerSink {
+ public:
+  virtual ~PeerSink() = default;
+  virtual void send(NodeId to, const v1::Batch& batch) = 0;
+};
+
+struct EngineOptions {
+  Layout layout;
+  NodeId self;
+  std::string cluster_id;              // batches of other clusters are dropped
+  Duration tick = 50ms;
+  std::uint64_t election_ticks = 30;
+  std::uint64_t heartbeat_ticks = 3;
+  LeaseTiming lease;
+  Duration submit_silence = 1200ms;    // a forwarded command without an answer is sent again
+  Duration submit_pause = 25ms;        // after "not the leader"
+  Duration read_retry = 350ms;         // a read index without an answer is asked again
+  std::uint64_t compact_after = 40'000;  // entries in a group's log beyond `keep` before it is cut
+  std::uint64_t keep = 20'000;           // entries kept for followers that lag
+  Bug bug = Bug::kNone;
+};
+
+class Engine {
+ public:
+  using SubmitDone = Submissions::Done;
+  using ReadDone = std::move_only_function<void(Freshness)>;
+
+  // Everything given outlives the engine. `start_id` grows with every start of this node (wall time will do).
+  static Result<std::unique_ptr<Engine>> open(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random,
+                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
+                                              Instant now);
+  ~Engine();
+
+  // Call every options.tick.
+  void tick(Instant now);
+  // A batch from `from`, whose identity the transport has proved.
+  void receive(NodeId from, const v1::Batch& batch, Instant now);
+  void unreachable(NodeId node);
+  // `command` is an encoded v1::Command. `done` is called once, from a later flush() or tick().
+  void submit(GroupId group, std::string command, Instant deadline, SubmitDone done);
+  void freshen(GroupId group, std::string record, Instant deadline, ReadDone done, Instant now);
+  // Does all work that is due. An error is fatal: the disk failed or the state is damaged, and the node must stop.
+  Status flush(Instant now);
+
+  std::function<void(const v1::Certificate&)> on_certificate_changed;
+  // One call for every applied entry: (group, index, term, data). The simulator's checkers listen here.
+  std::function<void(GroupId, LogIndex, Term, const std::string&)> on_applied;
+
+  std::vector<GroupStatus> status(Instant now) const;
+  bool clock_trusted(Instant now) const { return clocks_.trusted(now); }
+  std::int64_t clock_offset_ms(Instant now) const { return clocks_.offset_ms(now); }
+  bool recovering() const;
+  Group& group(GroupId id) { return *groups_[id.value]; }
+  const EngineOptions& options() const { return options_; }
+
+ private:
+  struct Read {
+    std::uint64_t id;
+    GroupId group;
+    std::string record;
+    Instant deadline;
+    ReadDone done;
+    enum class Stage { kBegin, kNeighbours, kReadIndex, kOwnLog, kApply } stage = Stage::kBegin;
+    Instant retry;
+    LogIndex need_log;      // kOwnLog: until the own log reaches this
+    LogIndex need_applied;  // kApply: until this is applied
+    std::map<NodeId, LogIndex> told;
+  };
+
+  Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,
+         FreshnessBoard& board, std::uint64_t start_id);
+  Status open_groups(Instant now);
+
+  // engine_messages.cc
+  void handle(NodeId from, const v1::Message& message, Instant now);
+  void on_raft(NodeId from, const v1::GroupRaft& message, Instant now);
+  void on_lease_request(NodeId from, const v1::LeaseRequest& request, Instant now);
+  void on_lease_grant(NodeId from, const v1::LeaseGrant& grant, Instant now);
+  void on_forward(NodeId from, const v1::Forward& forward, Instant now);
+  void on_forward_reply(NodeId from, const v1::ForwardReply& reply, Instant now);
+  void on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask);
+  void on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant now);
+  void on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Instant now);
+  void on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant now);
+  void on_clock(NodeId from, const v1::ClockReport& report, Instant now);
+  Group* known_group(std::uint32_t id);
+  v1::Message* to(NodeId node);
+  void deliver();
+
+  // engine_flush.cc
+  void take_ready(Group& group, Instant now);
+  void after_sync(Group& group, Instant now);
+  void route(Group& group, std::vector<RaftMessage> messages, Instant now);
+  Status apply(Group& group, const std::vector<LogEntry>& entries);
+  Status apply_all(Instant now);
+  void compact(Group& group);
+  Status install_snapshot(Group& group, const SnapshotMeta& meta, Instant now);
+
+  // engine_reads.cc
+  void advance_reads(Instant now);
+  bool advance(Read& read, Instant now);
+  void on_read_index(GroupId group, std::uint64_t id, LogIndex index);
+  void on_read_told(NodeId from, const v1::ReadTold& told);
+
+  // engine_timers.cc
+  void lease_round(Instant now);
+  void repeat_acknowledgements(Instant now);
+  void send_leaders_home(Instant now);
+  void publish_leases();
+  void tell_positions();
+
+  EngineOptions options_;
+  Log& log_;
+  Kv& kv_;
+  PeerSink& peers_;
+  Random& random_;
+  WallClock& wall_;
+  FreshnessBoard& board_;
+  std::uint64_t start_id_;
+
+  std::vector<std::unique_ptr<Group>> groups_;
+  Submissions submissions_;
+  Recovery recovery_;
+  ClockWatch clocks_;
+  std::unique_ptr<SnapshotSender> snapshot_sender_;
+  std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
+
+  std::map<NodeId, v1::Batch> outbox_;
+  std::map<NodeId, std::uint64_t> peer_start_ids_;
+  std::vector<std::vector<LogEntry>> committed_;  // by group, to be applied in this flush
+  std::vector<std::vector<RaftMessage>> after_sync_;
+  std::set<std::uint32_t> in_ready_;              // groups whose ready is being written
+  std::map<std::uint64_t, Read> reads_;
+  std::uint64_t last_read_ = 0;
+  Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_;
+  std::map<GroupId, Instant> home_ready_since_;
+  struct PeerEcho {
+    std::int64_t echo_us = 0;
+    Instant received;
+  };
+  std::map<NodeId, PeerEcho> clock_echoes_;
+  Status fatal_;
+};
+
+}  // namespace evercert::store

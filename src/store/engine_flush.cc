@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// One turn of the store: what the groups have ready is sent, written, synced, acknowledged, applied, answered.
+#include "base/check.h"
+#include "base/log.h"
+#include "store/engine.h"
+#include "store/keys.h"
+#include "store/snapshots.h"
+
+namespace evercert::store {
+
+Status Engine::flush(Instant now) {
+  for (auto& attempt : submissions_.due(now)) {
+    Group& group = *groups_[attempt.group.value];
+    if (group.leads()) {
+      group.propose(std::move(attempt.command), [this, request = attempt.request, now](Result<v1::Outcome> result) {
+        submissions_.answered(request, std::move(result), now);
+      });
+    } else if (group.leader() == NodeId{0}) {
+      submissions_.refused(attempt.request, now);
+    } else {
+      v1::Forward* forward = to(group.leader())->mutable_forward();
+      forward->set_request(attempt.request);
+      forward->set_group(attempt.group.value);
+      forward->set_command(std::move(attempt.command));
+      forward->set_deadline_ms((attempt.deadline - now).count() / 1000);
+    }
+  }
+  for (;;) {
+    if (!fatal_) return fatal_;
+    bool any = false;
+    for (auto& group : groups_) {
+      if (!group->has_ready()) continue;
+      any = true;
+      take_ready(*group, now);
+    }
+    deliver();
+    if (!any) break;
+    if (options_.bug == Bug::kAckBeforeSync) {
+      for (auto& group : groups_) after_sync(*group, now);
+      deliver();
+    }
+    EC_TRY(log_.sync());
+    for (auto& group : groups_) after_sync(*group, now);
+    EC_TRY(apply_all(now));
+    deliver();
+  }
+  for (auto& group : groups_) group->settle(now);
+  publish_leases();
+  advance_reads(now);
+  deliver();
+  return fatal_;
+}
+
+void Engine::take_ready(Group& group, Instant now) {
+  Ready ready = group.raft().ready();
+  const std::size_t g = group.id().value;
+  route(group, std::move(ready.messages), now);
+  if (ready.snapshot) {
+    if (const Status installed = install_snapshot(group, *ready.snapshot, now); !installed) fatal_ = installed;
+  }
+  if (ready.hard_state) {
+    HardState written = *ready.hard_state;
+    if (options_.bug == Bug::kForgetVote) written.vote = NodeId{0}, written.term = Term{0};
+    log_.set_hard_state(group.id(), written);
+  }
+  if (!ready.entries.empty()) {
+    group.appended(ready.entries, now);
+    log_.append(group.id(), std::move(ready.entries));
+  }
+  for (const ReadState& state : ready.read_states) {
+    std::uint64_t id = 0;
+    if (state.context.size() == sizeof id) __builtin_memcpy(&id, state.context.data(), sizeof id);
+    on_read_index(group.id(), id, state.index);
+  }
+  auto& committed = committed_[g];
+  std::move(ready.committed.begin(), ready.committed.end(), std::back_inserter(committed));
+  after_sync_[g] = std::move(ready.persisted_messages);
+  in_ready_.insert(group.id().value);
+}
+
+void Engine::after_sync(Group& group, Instant now) {
+  const std::size_t g = group.id().value;
+  if (in_ready_.erase(group.id().value) == 0) return;
+  route(group, std::exchange(after_sync_[g], {}), now);
+  LightReady light = group.raft().advance_append();
+  if (light.commit) {
+    HardState state = log_.hard_state(group.id());
+    state.commit = *light.commit;
+    log_.set_hard_state(group.id(), state);
+  }
+  route(group, std::move(light.messages), now);
+  std::move(light.committed.begin(), light.committed.end(), std::back_inserter(committed_[g]));
+}
+
+void Engine::route(Group& group, std::vector<RaftMessage> messages, Instant now) {
+  for (RaftMessage& message : messages) {
+    if (message.type == MessageType::kSnapshot) {
+      for (auto& chunk : snapshot_sender_->begin(group.id(), message.to, std::move(message.bytes), now)) {
+        *to(message.to)->mutable_snapshot_chunk() = std::move(chunk);
+      }
+      continue;
+    }
+    v1::GroupRaft* wire = to(message.to)->mutable_raft();
+    wire->set_group(group.id().value);
+    if (message.type == MessageType::kAppendResponse && !message.reject) {
+      // Named at the moment of leaving: what was appended before is durable, what is promised later has its floor.
+      wire->set_promised_regions(group.promised(now));
+      group.sent_acknowledgement(message.term, message.index);
+    }
+    wire->set_message(std::move(message.bytes));
+  }
+}
+
+Status Engine::apply_all(Instant) {
+  for (auto& group : groups_) {
+    auto entries = std::exchange(committed_[group->id().value], {});
+    if (!entries.empty()) EC_TRY(apply(*group, entries));
+  }
+  return {};
+}
+
+Status Engine::apply(Group& group, const std::vector<LogEntry>& entries) {
+  Transaction transaction([this](std::string_view key) { return kv_.get(std::string(key)); });
+  const CatalogOptions catalog{options_.layout.regions};
+  std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
+  std::vector<v1::Certificate> changes;
+  for (const LogEntry& entry : entries) {
+    outcomes.emplace_back(&entry, std::nullopt);
+    if (entry.type != EntryType::kNormal || entry.data.empty()) continue;  // a new leader's empty entry
+    v1::Command command;
+    if (!command.ParseFromString(entry.data)) return fail(Code::kCorrupt, "a committed entry does not parse");
+    std::optional<v1::Certificate> changed;
+    EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), command, transaction, &changed));
+    if (changed) changes.push_back(std::move(*changed));
+    if (on_applied) on_applied(group.id(), entry.index, entry.term, entry.data);
+  }
+  WriteBatch batch;
+  for (const auto& [key, value] : transaction.changes()) {
+    if (value) {
+      batch.put(key, *value);
+    } else {
+      batch.remove(key);
+    }
+  }
+  batch.put(applied_key(group.id()), encode_position({entries.back().term, entries.back().index}));
+  EC_TRY(kv_.write(batch));
+  // Caches first, then the tail: a reader that finds the tail clear must find the new state everywhere.
+  if (on_certificate_changed) {
+    for (const auto& certificate : changes) on_certificate_changed(certificate);
+  }
+  for (auto& [entry, outcome] : outcomes) group.applied(entry->index, entry->term, std::move(outcome));
+  group.raft().advance_applied(entries.back().index);
+  compact(group);
+  return {};
+}
+
+void Engine::compact(Group& group) {
+  const LogIndex first = log_.first_index(group.id());
+  const LogIndex applied = group.applied_index();
+  if (applied.value < first.value + options_.keep + options_.compact_after) return;
+  // The state must be durable up to where the log begins, or a crash would leave a gap between them.
+  if (const Status flushed = kv_.flush(); !flushed) {
+    fatal_ = flushed;
+    return;
+  }
+  log_.compact(group.id(), LogIndex{applied.value - options_.keep});
+}
+
+Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant now) {
+  log_info("store: group " + std::to_string(group.id().value) + " takes over a snapshot at index " +
+           std::to_string(meta.index.value));
+  EC_TRY(snapshot_receiver_->mark(group.id(), {meta.term, meta.index}));
+  log_.set_snapshot(group.id(), meta.index, meta.term);
+  EC_TRY(log_.sync());
+  EC_TRY(snapshot_receiver_->swap_in(group.id()));
+  group.snapshot_installed(meta.index, now);
+  return {};
+}
+
+}  // namespace evercert::store

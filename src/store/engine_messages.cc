@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// What other nodes say, and the outbox for what is said to them.
+#include "base/check.h"
+#include "store/engine.h"
+#include "store/snapshots.h"
+
+namespace evercert::store {
+namespace {
+
+Position position_of(const v1::Position& p) { return {Term{p.term()}, LogIndex{p.index()}}; }
+
+}  // namespace
+
+v1::Message* Engine::to(NodeId node) { return outbox_[node].add_messages(); }
+
+void Engine::deliver() {
+  for (auto& [node, batch] : outbox_) {
+    if (batch.messages_size() == 0) continue;
+    batch.set_cluster_id(options_.cluster_id);
+    batch.set_start_id(start_id_);
+    peers_.send(node, batch);
+    batch.Clear();
+  }
+}
+
+Group* Engine::known_group(std::uint32_t id) { return id < groups_.size() ? groups_[id].get() : nullptr; }
+
+void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
+  if (batch.cluster_id() != options_.cluster_id || !options_.layout.contains(from) || from == options_.self) return;
+  std::uint64_t& known_start = peer_start_ids_[from];
+  if (batch.start_id() < known_start) return;  // said in an earlier life
+  if (batch.start_id() > known_start) {
+    known_start = batch.start_id();
+    // It may have lost its log: what it told of its end holds no more.
+    for (auto& group : groups_) group->lease().forget_neighbour(from);
+  }
+  for (const auto& message : batch.messages()) handle(from, message, now);
+}
+
+void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
+  switch (message.kind_case()) {
+    case v1::Message::kRaft: return on_raft(from, message.raft(), now);
+    case v1::Message::kAck: {
+      const auto& ack = message.ack();
+      if (Group* group = known_group(ack.group())) {
+        group->acknowledged(from, Term{ack.term()}, LogIndex{ack.index()}, ack.promised_regions());
+      }
+      return;
+    }
+    case v1::Message::kLeaseRequest: return on_lease_request(from, message.lease_request(), now);
+    case v1::Message::kLeaseGrant: return on_lease_grant(from, message.lease_grant(), now);
+    case v1::Message::kRegionPositions:
+      if (region_of(from) != region_of(options_.self)) return;
+      for (const auto& entry : message.region_positions().positions()) {
+        if (Group* group = known_group(entry.group())) group->lease().neighbour_at(from, position_of(entry.position()));
+      }
+      return;
+    case v1::Message::kReadAsk:
+      if (Group* group = known_group(message.read_ask().group())) {
+        v1::ReadTold* told = to(from)->mutable_read_told();
+        told->set_read(message.read_ask().read());
+        told->set_group(message.read_ask().group());
+        told->set_last_index(group->last_position().index.value);
+      }
+      return;
+    case v1::Message::kReadTold: return on_read_told(from, message.read_told());
+    case v1::Message::kForward: return on_forward(from, message.forward(), now);
+    case v1::Message::kForwardReply: return on_forward_reply(from, message.forward_reply(), now);
+    case v1::Message::kRecoveryAsk: return on_recovery_ask(from, message.recovery_ask());
+    case v1::Message::kRecoveryTold: return on_recovery_told(from, message.recovery_told(), now);
+    case v1::Message::kSnapshotChunk: return on_snapshot_chunk(from, message.snapshot_chunk(), now);
+    case v1::Message::kSnapshotAck: return on_snapshot_ack(from, message.snapshot_ack(), now);
+    case v1::Message::kClock: return on_clock(from, message.clock(), now);
+    case v1::Message::KIND_NOT_SET: return;  // of a newer version: its sender does without our answer
+  }
+}
+
+void Engine::on_raft(NodeId from, const v1::GroupRaft& message, Instant now) {
+  Group* group = known_group(message.group());
+  if (group == nullptr) return;
+  const auto parsed = RaftNode::parse(message.message(), options_.layout.nodes);
+  if (!parsed || parsed->from != from || parsed->to != options_.self) return;  // forged or damaged: not ours to answer
+  const bool asks_for_vote =
+      parsed->type == MessageType::kRequestVote || parsed->type == MessageType::kRequestPreVote;
+  if (asks_for_vote && !group->gate_open()) return;
+  if (const Status stepped = group->step(message.message()); !stepped) return;  // stale; the core has said why
+  if (parsed->type == MessageType::kAppendResponse && !parsed->reject) {
+    group->acknowledged(from, parsed->term, parsed->index, message.promised_regions());
+  }
+  (void)now;
+}
+
+void Engine::on_lease_request(NodeId from, const v1::LeaseRequest& request, Instant now) {
+  v1::LeaseGrant grant;
+  grant.set_sent_us(request.sent_us());
+  for (const auto& entry : request.positions()) {
+    Group* group = known_group(entry.group());
+    if (group == nullptr || !group->gate_open()) continue;
+    const auto floor = group->promises().request(region_of(from), position_of(entry.position()), now);
+    if (!floor) continue;
+    auto* given = grant.add_floors();
+    given->set_group(entry.group());
+    given->mutable_position()->set_term(floor->term.value);
+    given->mutable_position()->set_index(floor->index.value);
+  }
+  if (grant.floors_size() > 0) *to(from)->mutable_lease_grant() = std::move(grant);
+}
+
+void Engine::on_lease_grant(NodeId from, const v1::LeaseGrant& grant, Instant now) {
+  for (const auto& floor : grant.floors()) {
+    if (Group* group = known_group(floor.group())) {
+      group->lease().granted(from, position_of(floor.position()), Instant{grant.sent_us()}, now);
+    }
+  }
+}
+
+void Engine::on_forward(NodeId from, const v1::Forward& forward, Instant now) {
+  const auto reply = [this, from, request = forward.request()](Result<v1::Outcome> result) {
+    v1::ForwardReply* answer = to(from)->mutable_forward_reply();
+    answer->set_request(request);
+    if (result) {
+      answer->set_outcome(result->SerializeAsString());
+    } else {
+      answer->set_code(1 + static_cast<std::uint32_t>(result.error().code));
+      answer->set_message(result.error().message);
+    }
+  };
+  Group* group = known_group(forward.group());
+  v1::Command command;
+  if (group == nullptr || !command.ParseFromString(forward.command()) ||
+      command.kind_case() == v1::Command::KIND_NOT_SET) {
+    return reply(fail(Code::kInvalid, "the forwarded command does not parse"));
+  }
+  group->propose(forward.command(), reply);
+  (void)now;
+}
+
+void Engine::on_forward_reply(NodeId, const v1::ForwardReply& reply, Instant now) {
+  if (reply.code() != 0) {
+    const auto code = reply.code() - 1 == static_cast<std::uint32_t>(Code::kUnavailable) ? Code::kUnavailable
+                                                                                          : Code::kUnknownOutcome;
+    return submissions_.answered(reply.request(), fail(code, reply.message()), now);
+  }
+  v1::Outcome outcome;
+  if (!outcome.ParseFromString(reply.outcome())) return;  // damaged: the attempt is repeated after its silence
+  submissions_.answered(reply.request(), std::move(outcome), now);
+}
+
+void Engine::on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Instant now) {
+  Group* group = known_group(chunk.group());
+  if (group == nullptr) return;
+  auto received = snapshot_receiver_->chunk(from, chunk);
+  if (!received) {
+    fatal_ = fail(received.error());
+    return;
+  }
+  if (received->ack) *to(from)->mutable_snapshot_ack() = std::move(*received->ack);
+  if (received->raft_message.empty()) return;
+  v1::GroupRaft whole;
+  whole.set_group(chunk.group());
+  whole.set_message(received->raft_message);
+  on_raft(from, whole, now);
+}
+
+void Engine::on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant now) {
+  Group* group = known_group(ack.group());
+  if (group == nullptr) return;
+  auto progress = snapshot_sender_->acknowledged(from, ack, now);
+  for (auto& chunk : progress.chunks) *to(from)->mutable_snapshot_chunk() = std::move(chunk);
+  if (progress.finished) group->raft().report_snapshot(from, *progress.finished);
+}
+
+void Engine::on_clock(NodeId from, const v1::ClockReport& report, Instant now) {
+  clock_echoes_[from] = {report.echo_us(), now};
+  if (report.reply_to_us() == 0) return;
+  const Duration round_trip = now - Instant{report.reply_to_us()} - Duration{report.held_us()};
+  if (round_trip < 0us || round_trip > 5s) return;  // an echo of another life
+  clocks_.report(from, WallTime{report.wall_ms()}, wall_.now(), round_trip, now);
+}
+
+}  // namespace evercert::store

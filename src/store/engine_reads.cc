@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads that must be fresh. With a lease: the end of the region's log is taken *after* the lease was seen valid, then
+// entries up to there that touch the record must be applied. Without: a read index from the group's leader.
+#include "store/engine.h"
+
+namespace evercert::store {
+
+void Engine::freshen(GroupId group, std::string record, Instant deadline, ReadDone done, Instant now) {
+  if (group.value >= groups_.size()) return done(Freshness::kStale);
+  const std::uint64_t id = ++last_read_;
+  Read& read = reads_[id];
+  read.id = id;
+  read.group = group;
+  read.record = std::move(record);
+  read.deadline = deadline;
+  read.done = std::move(done);
+  if (options_.bug == Bug::kLeaseCheckedLast) {
+    read.need_applied = board_.tail(group).pending(read.record);
+    read.stage = Read::Stage::kApply;
+  }
+  (void)now;
+}
+
+void Engine::advance_reads(Instant now) {
+  for (auto it = reads_.begin(); it != reads_.end();) {
+    Read& read = it->second;
+    const bool fresh = advance(read, now);
+    if (!fresh && read.deadline > now) {
+      ++it;
+      continue;
+    }
+    ReadDone done = std::move(read.done);
+    it = reads_.erase(it);
+    done(fresh ? Freshness::kFresh : Freshness::kStale);
+  }
+}
+
+// True when the read may be answered now.
+bool Engine::advance(Read& read, Instant now) {
+  using Stage = Read::Stage;
+  Group& group = *groups_[read.group.value];
+  const bool leased = board_.leased(read.group, now);
+  const std::size_t zones = options_.layout.replicas_in(region_of(options_.self));
+  if (read.stage == Stage::kBegin || (read.stage == Stage::kReadIndex && leased)) {
+    if (leased) {
+      read.told.clear();
+      read.retry = now;
+      read.need_log = group.last_position().index;
+      read.stage = zones > 1 && options_.bug != Bug::kReadOwnLogOnly ? Stage::kNeighbours : Stage::kOwnLog;
+    } else {
+      read.stage = Stage::kReadIndex;
+    }
+  }
+  if (read.stage == Stage::kNeighbours && read.retry <= now) {
+    read.retry = now + options_.read_retry;
+    for (const NodeId node : options_.layout.nodes) {
+      if (node == options_.self || region_of(node) != region_of(options_.self)) continue;
+      v1::ReadAsk* ask = to(node)->mutable_read_ask();
+      ask->set_read(read.id);
+      ask->set_group(read.group.value);
+    }
+  }
+  if (read.stage == Stage::kNeighbours &&
+      read.told.size() + 1 >= options_.layout.region_quorum(region_of(options_.self))) {
+    for (const auto& [node, last] : read.told) read.need_log = std::max(read.need_log, last);
+    read.stage = Stage::kOwnLog;
+  }
+  if (read.stage == Stage::kReadIndex && read.retry <= now) {
+    read.retry = now + options_.read_retry;
+    std::string context(sizeof read.id, '\0');
+    __builtin_memcpy(context.data(), &read.id, sizeof read.id);
+    // Asked again when no answer comes: no leader may be known yet, or it may not have committed in its term.
+    if (const Status asked = group.raft().read_index(std::move(context)); !asked) read.retry = now + options_.tick;
+  }
+  if (read.stage == Stage::kOwnLog && group.last_position().index >= read.need_log) {
+    read.need_applied = options_.bug == Bug::kReadPending ? LogIndex{0} : board_.tail(read.group).pending(read.record);
+    read.stage = Stage::kApply;
+  }
+  if (read.stage != Stage::kApply || group.applied_index() < read.need_applied) return false;
+  if (options_.bug == Bug::kLeaseCheckedLast) return leased;
+  return true;
+}
+
+void Engine::on_read_index(GroupId group, std::uint64_t id, LogIndex index) {
+  const auto found = reads_.find(id);
+  if (found == reads_.end() || found->second.group != group || found->second.stage != Read::Stage::kReadIndex) return;
+  found->second.need_applied = index;
+  found->second.stage = Read::Stage::kApply;
+}
+
+void Engine::on_read_told(NodeId from, const v1::ReadTold& told) {
+  const auto found = reads_.find(told.read());
+  if (found == reads_.end() || found->second.group != GroupId{told.group()} ||
+      found->second.stage != Read::Stage::kNeighbours || region_of(from) != region_of(options_.self)) {
+    return;
+  }
+  found->second.told[from] = LogIndex{told.last_index()};
+}
+
+}  // namespace evercert::store

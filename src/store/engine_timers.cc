@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens because time has passed.
+#include "store/engine.h"
+#include "store/snapshots.h"
+
+namespace evercert::store {
+
+void Engine::tick(Instant now) {
+  for (auto& group : groups_) {
+    group->tick(now);
+    if (group->try_open_gate()) {
+      log_.remove_meta("floor/" + std::to_string(group->id().value));
+      // A new cluster need not wait for time-outs: the home replica asks at once. The core's pre-vote keeps this from
+      // disturbing a leader that others can hear.
+      const RegionId home{static_cast<std::uint8_t>(group->id() == kGlobalGroup ? 1 : group->id().value)};
+      if (region_of(options_.self) == home && group->status().term == Term{0}) group->campaign_now();
+    }
+  }
+  if (recovery_.asking() && next_recovery_ask_ <= now) {
+    next_recovery_ask_ = now + 2 * options_.tick;
+    for (const NodeId node : options_.layout.nodes) {
+      if (node != options_.self) to(node)->mutable_recovery_ask()->set_incarnation(start_id_);
+    }
+  }
+  for (const auto& [group, node] : snapshot_sender_->expired(now)) {
+    groups_[group.value]->raft().report_snapshot(node, false);
+  }
+  if (next_lease_round_ <= now) {
+    next_lease_round_ = now + options_.lease.renew;
+    lease_round(now);
+  }
+  if (next_ack_round_ <= now) {
+    next_ack_round_ = now + options_.lease.renew / 4;
+    repeat_acknowledgements(now);
+    tell_positions();
+  }
+  if (next_home_round_ <= now) {
+    next_home_round_ = now + options_.lease.renew;
+    send_leaders_home(now);
+  }
+  if (next_clock_round_ <= now) {
+    next_clock_round_ = now + 2s;
+    for (const NodeId node : options_.layout.nodes) {
+      if (node == options_.self) continue;
+      v1::ClockReport* report = to(node)->mutable_clock();
+      report->set_wall_ms(wall_.now().ms);
+      report->set_echo_us(now.us);
+      const auto echo = clock_echoes_.find(node);
+      if (echo == clock_echoes_.end()) continue;
+      report->set_reply_to_us(echo->second.echo_us);
+      report->set_held_us((now - echo->second.received).count());
+    }
+  }
+  submissions_.expire(now);
+}
+
+// Asks the other regions for promises. A replica whose gate is closed does not know enough to hold any.
+void Engine::lease_round(Instant now) {
+  v1::LeaseRequest request;
+  request.set_sent_us(now.us);
+  for (auto& group : groups_) {
+    if (!group->gate_open()) continue;
+    const Position reached = group->lease().region_position();
+    auto* entry = request.add_positions();
+    entry->set_group(group->id().value);
+    entry->mutable_position()->set_term(reached.term.value);
+    entry->mutable_position()->set_index(reached.index.value);
+  }
+  if (request.positions_size() == 0) return;
+  for (const NodeId node : options_.layout.nodes) {
+    if (region_of(node) != region_of(options_.self)) *to(node)->mutable_lease_request() = request;
+  }
+}
+
+// Says again what is durable here, with the promises of now: a promise that has lapsed since must not hold up entries
+// that were acknowledged while it stood.
+void Engine::repeat_acknowledgements(Instant now) {
+  for (auto& group : groups_) {
+    const auto acknowledged = group->repeatable_acknowledgement();
+    if (!acknowledged || group->leader() == NodeId{0} || group->leader() == options_.self) continue;
+    v1::AckReport* report = to(group->leader())->mutable_ack();
+    report->set_group(group->id().value);
+    report->set_term(acknowledged->term.value);
+    report->set_index(acknowledged->index.value);
+    report->set_promised_regions(group->promised(now));
+  }
+}
+
+void Engine::tell_positions() {
+  v1::RegionPositions positions;
+  for (auto& group : groups_) {
+    const Position last = group->last_position();
+    auto* entry = positions.add_positions();
+    entry->set_group(group->id().value);
+    entry->mutable_position()->set_term(last.term.value);
+    entry->mutable_position()->set_index(last.index.value);
+  }
+  for (const NodeId node : options_.layout.nodes) {
+    if (node != options_.self && region_of(node) == region_of(options_.self)) {
+      *to(node)->mutable_region_positions() = positions;
+    }
+  }
+}
+
+// A group is led from its home region when home is well: its writes then need one round trip. Home is well when this
+// leader has promised to it (so it keeps up) for a while and its replica is heard.
+void Engine::send_leaders_home(Instant now) {
+  for (auto& group : groups_) {
+    const RegionId home{static_cast<std::uint8_t>(group->id() == kGlobalGroup ? 1 : group->id().value)};
+    if (!group->leads() || region_of(options_.self) == home || (group->promised(now) & region_bit(home)) == 0) {
+      home_ready_since_.erase(group->id());
+      continue;
+    }
+    const auto [since, fresh] = home_ready_since_.try_emplace(group->id(), now);
+    if (fresh || now - since->second < options_.lease.ttl) continue;
+    for (const FollowerStatus& follower : group->status().followers) {
+      if (region_of(follower.node) != home || !follower.recent_active) continue;
+      if (follower.matched < group->status().commit) continue;
+      group->raft().transfer_leader(follower.node);
+      home_ready_since_.erase(group->id());
+      break;
+    }
+  }
+}
+
+void Engine::publish_leases() {
+  for (auto& group : groups_) {
+    board_.set_leased_until(group->id(), group->gate_open() ? group->lease().leased_until() : Instant{0});
+  }
+}
+
+}  // namespace evercert::store

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/group.h"
+
+#include "base/check.h"
+
+namespace evercert::store {
+
+Result<std::unique_ptr<Group>> Group::open(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail,
+                                           Random& random, LogIndex applied, Instant now) {
+  if (log.last_index(options.id) < applied) {
+    return fail(Code::kCorrupt, "the state of group " + std::to_string(options.id.value) + " is ahead of its log");
+  }
+  std::unique_ptr<Group> group(new Group(options, layout, log, tail, random, applied, now));
+  EC_TRY(group->start_raft());
+  group->refresh_role();
+  group->lease_.own_log_at(group->last_position());
+  EC_ASSIGN(const auto unapplied, log.entries(options.id, LogIndex{applied.value + 1},
+                                              LogIndex{log.last_index(options.id).value + 1}, UINT64_MAX));
+  for (const LogEntry& entry : unapplied) {
+    v1::Command command;
+    if (entry.type == EntryType::kNormal && command.ParseFromString(entry.data)) {
+      tail.appended(entry.index, touched_records(command));
+    }
+  }
+  return group;
+}
+
+Group::Group(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail, Random& random, LogIndex applied,
+             Instant now)
+    : options_(options),
+      layout_(layout),
+      log_(log),
+      tail_(tail),
+      random_(random),
+      promises_(layout, options.self, options.lease, now, last_position(), options.bug),
+      lease_(layout, options.self, options.lease, options.bug),
+      acks_(layout, options.bug),
+      applied_(applied) {}
+
+Status Group::start_raft() {
+  RaftOptions raft;
+  raft.self = options_.self;
+  raft.voters = layout_.nodes;
+  raft.election_ticks = options_.election_ticks;
+  raft.heartbeat_ticks = options_.heartbeat_ticks;
+  raft.applied = applied_;
+  EC_ASSIGN(raft_, RaftNode::create(raft, *this));
+  return {};
+}
+
+// The replicas of a group's home region stand first, so that its leader comes up at home; nobody draws more than one
+// and a half times the least, so that a dead leader is replaced within the budget of the design (section 6).
+std::uint64_t Group::draw_election_ticks() {
+  const std::uint64_t least = options_.election_ticks;
+  const std::uint64_t home = options_.id == kGlobalGroup ? 1 : options_.id.value;
+  if (region_of(options_.self).value == home) return least + random_.below(least / 5 + 1);
+  return least + least / 6 + random_.below(least / 3 + 1);
+}
+
+void Group::refresh_role() {
+  const RaftStatus now = raft_->status();
+  const bool changed = now.term != role_term_ || now.role != role_;
+  if (changed || election_ticks_ == 0) election_ticks_ = draw_election_ticks();
+  if (now.term != role_term_ || now.role != RaftRole::kLeader) {
+    if (role_ == RaftRole::kLeader || now.term != role_term_) acks_.clear();
+  }
+  if (now.term != role_term_) last_ack_.reset();
+  role_ = now.role;
+  role_term_ = now.term;
+  if (now.leader != leader_) {
+    leader_ = now.leader;
+    if (on_leader_changed) on_leader_changed(options_.id);
+  }
+}
+
+void Group::tick(Instant) {
+  // The core draws its own time-outs from a global generator: ours come from the seed, and are set before each tick.
+  raft_->set_election_timeout(gate_open_ ? election_ticks_ : UINT32_MAX);
+  raft_->tick();
+  refresh_role();
+}
+
+Status Group::step(std::string_view raft_message) {
+  const Status stepped = raft_->step(raft_message);
+  refresh_role();
+  return stepped;
+}
+
+void Group::campaign_now() {
+  if (!gate_open_ || leader_ != NodeId{0}) return;
+  if (const Status begun = raft_->campaign(); !begun) return;  // refused while a change of members is pending
+  refresh_role();
+}
+
+void Group::acknowledged(NodeId from, Term term, LogIndex index, RegionSet regions) {
+  if (role_ == RaftRole::kLeader && term == role_term_) acks_.acknowledged(from, index, regions);
+}
+
+void Group::propose(std::string command, Answer answer) {
+  if (role_ != RaftRole::kLeader) return answer(fail(Code::kUnavailable, "not the leader"));
+  if (const Status taken = raft_->propose(std::move(command)); !taken) return answer(fail(taken.error()));
+  const RaftStatus now = raft_->status();
+  if (options_.bug == Bug::kAckOnAppend) return answer(v1::Outcome{});
+  proposals_.push_back({now.last, now.term, std::nullopt, std::move(answer)});
+}
+
+void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome) {
+  applied_ = index;
+  tail_.applied_to(index);
+  for (Proposal& proposal : proposals_) {
+    if (proposal.index > index) break;
+    if (proposal.index == index && proposal.term == term) proposal.outcome = std::move(outcome);
+  }
+}
+
+void Group::settle(Instant now) {
+  if (proposals_.empty()) return;
+  if (role_ != RaftRole::kLeader) {
+    // What was applied may be told as unknown too: whether every live region has it, only the new leader can say.
+    auto lost = std::move(proposals_);
+    proposals_.clear();
+    for (Proposal& proposal : lost) proposal.answer(fail(Code::kUnknownOutcome, "leadership was lost"));
+    return;
+  }
+  acks_.acknowledged(options_.self, log_.last_index(options_.id), promised(now));
+  const LogIndex upto = acks_.answerable(applied_);
+  while (!proposals_.empty() && proposals_.front().index <= upto) {
+    Proposal proposal = std::move(proposals_.front());
+    proposals_.pop_front();
+    if (proposal.term != role_term_ || !proposal.outcome) {
+      proposal.answer(fail(Code::kUnknownOutcome, "another leader's entry took the place of the proposal"));
+    } else {
+      proposal.answer(std::move(*proposal.outcome));
+    }
+  }
+}
+
+void Group::appended(const std::vector<LogEntry>& entries, Instant now) {
+  if (entries.empty()) return;
+  tail_.truncated_from(entries.front().index);
+  for (const LogEntry& entry : entries) {
+    v1::Command command;
+    if (entry.type == EntryType::kNormal && !entry.data.empty() && command.ParseFromString(entry.data)) {
+      tail_.appended(entry.index, touched_records(command));
+    }
+  }
+  const Position last{entries.back().term, entries.back().index};
+  promises_.log_at(last, now);
+  lease_.own_log_at(last);
+}
+
+void Group::snapshot_installed(LogIndex index, Instant now) {
+  applied_ = index;
+  tail_.applied_to(LogIndex{UINT64_MAX});
+  const Position last = last_position();
+  promises_.log_at(last, now);
+  lease_.own_log_at(last);
+}
+
+void Group::sent_acknowledgement(Term term, LogIndex index) {
+  if (last_ack_ && last_ack_->term == term && last_ack_->index > index) return;
+  last_ack_ = Acknowledged{term, index};
+}
+
+std::optional<Group::Acknowledged> Group::repeatable_acknowledgement() const {
+  if (!last_ack_ || last_ack_->term != role_term_ || role_ == RaftRole::kLeader) return std::nullopt;
+  return last_ack_;
+}
+
+Status Group::adopt_term(Term term, Instant now) {
+  HardState state = log_.hard_state(options_.id);
+  if (term == Term{0} || term < state.term) return {};
+  state.term = term;
+  state.vote = options_.self;
+  log_.set_hard_state(options_.id, state);
+  EC_TRY(log_.sync());
+  EC_TRY(start_raft());
+  refresh_role();
+  promises_.log_at(last_position(), now);
+  return {};
+}
+
+bool Group::try_open_gate() {
+  if (gate_open_ || last_position() < floor_) return false;
+  gate_open_ = true;
+  return true;
+}
+
+Position Group::last_position() const {
+  const LogIndex last = log_.last_index(options_.id);
+  const auto known = log_.term(options_.id, last);
+  EC_CHECK(known.has_value(), "the log knows the term of its own end");
+  return {*known, last};
+}
+
+// ----------------------------------------------------------------------------------------------------- RaftStorage
+
+InitialState Group::initial_state() const {
+  InitialState state;
+  state.hard_state = log_.hard_state(options_.id);
+  // The commit index is written down lazily; whatever is in the state was committed.
+  state.hard_state.commit = std::max(state.hard_state.commit, applied_);
+  state.voters = layout_.nodes;
+  return state;
+}
+
+Result<std::vector<LogEntry>> Group::entries(LogIndex low, LogIndex high, std::uint64_t max_bytes) const {
+  return log_.entries(options_.id, low, high, max_bytes);
+}
+Result<Term> Group::term(LogIndex index) const { return log_.term(options_.id, index); }
+LogIndex Group::first_index() const { return log_.first_index(options_.id); }
+LogIndex Group::last_index() const { return log_.last_index(options_.id); }
+Result<SnapshotMeta> Group::request_snapshot(NodeId to) {
+  if (!on_snapshot_wanted) return fail(Code::kUnavailable, "no snapshot can be made now");
+  return on_snapshot_wanted(to);
+}
+
+}  // namespace evercert::store

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// One Raft group on one replica: the consensus core, its leases, the proposals that wait for an answer. The engine
+// drives it; it touches no disk and no network itself.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "store/freshness.h"
+#include "store/kv/kv.h"
+#include "store/lease.h"
+#include "store/log/log.h"
+#include "store/proto/records.pb.h"
+#include "store/raft/raft_node.h"
+
+namespace evercert::store {
+
+struct GroupOptions {
+  GroupId id;
+  NodeId self;
+  std::uint64_t election_ticks = 30;
+  std::uint64_t heartbeat_ticks = 3;
+  LeaseTiming lease;
+  Bug bug = Bug::kNone;
+};
+
+class Group : private RaftStorage {
+ public:
+  using Answer = std::move_only_function<void(Result<v1::Outcome>)>;
+
+  // `applied`: what the state already holds. The layout, log, board and random generator outlive the group.
+  static Result<std::unique_ptr<Group>> open(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail,
+                                             Random& random, LogIndex applied, Instant now);
+
+  // --- time and messages
+  void tick(Instant now);
+  Status step(std::string_view raft_message);
+  // A follower says that it has everything up to `index` of `term` durable and promises `regions`.
+  void acknowledged(NodeId from, Term term, LogIndex index, RegionSet regions);
+  void campaign_now();
+
+  // --- proposals (leader only; kUnavailable otherwise)
+  void propose(std::string command, Answer answer);
+  // Entries up to `index` were applied here; outcomes of own proposals among them.
+  void applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome);
+  // Answers what may be answered now, and gives up what another leader's term has overtaken.
+  void settle(Instant now);
+
+  // --- the consensus core's work, in this order: ready, (durable), advanced, applied
+  bool has_ready() const { return raft_->has_ready(); }
+  RaftNode& raft() { return *raft_; }
+  // New entries were handed to the log.
+  void appended(const std::vector<LogEntry>& entries, Instant now);
+  void snapshot_installed(LogIndex index, Instant now);
+
+  // --- leases
+  PromiseBook& promises() { return promises_; }
+  LeaseHolder& lease() { return lease_; }
+  RegionSet promised(Instant now) const { return promises_.promised(now); }
+  // The last acknowledgement sent to the present leader, to be repeated with fresh promises.
+  struct Acknowledged {
+    Term term;
+    LogIndex index;
+  };
+  void sent_acknowledgement(Term term, LogIndex index);
+  std::optional<Acknowledged> repeatable_acknowledgement() const;
+
+  // --- recovery: a closed gate keeps this replica from voting, promising and claiming leases
+  // Counts `term` as voted in (for nobody else) and writes that down: this replica may have voted and forgotten.
+  Status adopt_term(Term term, Instant now);
+  void close_gate(Position floor) { floor_ = floor; gate_open_ = false; }
+  bool gate_open() const { return gate_open_; }
+  // Opens the gate when the own log has reached the floor; true when it opened just now.
+  bool try_open_gate();
+
+  // --- status
+  GroupId id() const { return options_.id; }
+  RaftStatus status() const { return raft_->status(); }
+  bool leads() const { return role_ == RaftRole::kLeader; }
+  NodeId leader() const { return leader_; }
+  Position last_position() const;
+  LogIndex applied_index() const { return applied_; }
+  // Set by the engine while a snapshot for a follower is being prepared.
+  std::function<Result<SnapshotMeta>(NodeId to)> on_snapshot_wanted;
+  std::function<void(GroupId)> on_leader_changed;
+
+ private:
+  struct Proposal {
+    LogIndex index;
+    Term term;
+    std::optional<v1::Outcome> outcome;
+    Answer answer;
+  };
+
+  Group(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail, Random& random, LogIndex applied,
+        Instant now);
+  Status start_raft();
+  void refresh_role();
+  std::uint64_t draw_election_ticks();
+
+  // RaftStorage
+  InitialState initial_state() const override;
+  Result<std::vector<LogEntry>> entries(LogIndex low, LogIndex high, std::uint64_t max_bytes) const override;
+  Result<Term> term(LogIndex index) const override;
+  LogIndex first_index() const override;
+  LogIndex last_index() const override;
+  Result<SnapshotMeta> request_snapshot(NodeId to) override;
+
+  GroupOptions options_;
+  const Layout& layout_;
+  Log& log_;
+  TailIndex& tail_;
+  Random& random_;
+  std::unique_ptr<RaftNode> raft_;
+  PromiseBook promises_;
+  LeaseHolder lease_;
+  AckBook acks_;
+  std::deque<Proposal> proposals_;
+  LogIndex applied_;
+  std::optional<Acknowledged> last_ack_;
+
+  RaftRole role_ = RaftRole::kFollower;
+  Term role_term_;
+  NodeId leader_;
+  std::uint64_t election_ticks_ = 0;
+  Position floor_;
+  bool gate_open_ = true;
+};
+
+}  // namespace evercert::store

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/keys.h"
+
+namespace evercert::store {
+
+std::string certificate_record(std::string_view serial) { return "c/" + std::string(serial); }
+std::string account_record(std::string_view id) { return "a/" + std::string(id); }
+std::string order_record(std::string_view id) { return "o/" + std::string(id); }
+std::string authorization_record(std::string_view id) { return "z/" + std::string(id); }
+std::string crl_record(RegionId issuer) { return std::string("l/") + static_cast<char>(issuer.value); }
+std::string request_key_record(std::string_view key) { return "k/" + std::string(key); }
+
+Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions) {
+  if (serial.size() != 16) return fail(Code::kInvalid, "a serial number of this CA has 16 bytes");
+  const auto region = static_cast<std::uint8_t>(serial[0]);
+  if (region == 0 || region > regions) return fail(Code::kInvalid, "the serial number names no region of this cluster");
+  return GroupId{region};
+}
+
+Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions) {
+  if (id.empty() || id[0] < 'a' || static_cast<std::size_t>(id[0] - 'a') >= regions) {
+    return fail(Code::kInvalid, "the identifier names no region of this cluster");
+  }
+  return GroupId{static_cast<std::uint32_t>(id[0] - 'a' + 1)};
+}
+
+char acme_prefix(RegionId region) { return static_cast<char>('a' + region.value - 1); }
+
+RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t regions) {
+  // The thumbprint is a SHA-256: any four bytes of it are evenly spread.
+  std::uint32_t v = 0;
+  for (std::size_t i = 0; i < 4 && i < thumbprint.size(); ++i) v = v << 8 | static_cast<std::uint8_t>(thumbprint[i]);
+  return RegionId{static_cast<std::uint8_t>(v % regions + 1)};
+}
+
+std::string group_prefix(GroupId group) {
+  return {static_cast<char>(group.value >> 8), static_cast<char>(group.value & 0xff)};
+}
+
+std::string state_key(GroupId group, std::string_view record) { return group_prefix(group).append(record); }
+
+std::vector<std::string> touched_records(const v1::Command& command) {
+  switch (command.kind_case()) {
+    case v1::Command::kIssue: {
+      const auto& issue = command.issue();
+      std::vector<std::string> records{certificate_record(issue.certificate().serial())};
+      if (!issue.order_id().empty()) records.push_back(order_record(issue.order_id()));
+      if (!issue.certificate().request_key().empty()) {
+        records.push_back(request_key_record(issue.certificate().request_key()));
+      }
+      return records;
+    }
+    case v1::Command::kRevoke: return {certificate_record(command.revoke().serial())};
+    case v1::Command::kVoidSerial: return {certificate_record(command.void_serial().serial())};
+    case v1::Command::kPutAccount: return {account_record(command.put_account().account().id())};
+    case v1::Command::kCreateOrder: {
+      std::vector<std::string> records{order_record(command.create_order().order().id())};
+      for (const auto& a : command.create_order().authorizations()) records.push_back(authorization_record(a.id()));
+      return records;
+    }
+    case v1::Command::kUpdateAuthorization: {
+      const auto& a = command.update_authorization().authorization();
+      return {authorization_record(a.id()), order_record(a.order_id())};
+    }
+    case v1::Command::kUpdateOrder: return {order_record(command.update_order().order().id())};
+    case v1::Command::kPutCrl: return {crl_record(RegionId{static_cast<std::uint8_t>(command.put_crl().crl().issuer_region())})};
+    case v1::Command::kClaimRequestKey: return {request_key_record(command.claim_request_key().request_key())};
+    case v1::Command::kAllocateCrlNumber:
+    case v1::Command::KIND_NOT_SET: return {};
+  }
+  return {};
+}
+
+}  // namespace evercert::store

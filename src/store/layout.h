@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who the replicas are and how many of them decide. Pure arithmetic over the cluster file.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace evercert::store {
+
+// A set of regions, bit r for RegionId r (1..63).
+using RegionSet = std::uint64_t;
+constexpr RegionSet region_bit(RegionId region) { return RegionSet{1} << region.value; }
+
+struct Layout {
+  std::vector<NodeId> nodes;    // all replicas, ascending; every node is a member of every group
+  std::uint8_t regions = 0;     // RegionIds 1..regions
+
+  std::size_t majority() const { return nodes.size() / 2 + 1; }
+  std::size_t replicas_in(RegionId region) const {
+    return static_cast<std::size_t>(
+        std::count_if(nodes.begin(), nodes.end(), [&](NodeId n) { return region_of(n) == region; }));
+  }
+  std::size_t region_quorum(RegionId region) const { return replicas_in(region) / 2 + 1; }
+  RegionSet all_regions() const {
+    RegionSet set = 0;
+    for (std::uint8_t r = 1; r <= regions; ++r) set |= region_bit(RegionId{r});
+    return set;
+  }
+  bool contains(NodeId node) const { return std::binary_search(nodes.begin(), nodes.end(), node); }
+  // Groups are 0 (global) and one per region.
+  std::size_t groups() const { return regions + 1u; }
+};
+
+// The end of a log, ordered by Raft's vote rule (Ongaro, section 5.4.1): later term first, then longer.
+struct Position {
+  Term term;
+  LogIndex index;
+  friend constexpr auto operator<=>(const Position&, const Position&) = default;
+};
+
+}  // namespace evercert::store

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/lease.h"
+
+#include "base/check.h"
+
+namespace evercert::store {
+
+// ------------------------------------------------------------------------------------------------- promises given
+
+PromiseBook::PromiseBook(const Layout& layout, NodeId self, LeaseTiming timing, Instant start, Position last, Bug bug)
+    : own_region_(region_bit(region_of(self))), timing_(timing), bug_(bug), last_(last) {
+  given_.assign(layout.regions + 1u, Promise{start + timing.ttl, last});
+  history_.push_back({start, last});
+}
+
+void PromiseBook::log_at(Position last, Instant now) {
+  if (last == last_) return;
+  last_ = last;
+  // Samples closer together than a sixteenth of near_lag are merged: the rule needs no more precision than that.
+  if (history_.size() > 1 && now - history_[history_.size() - 2].at < timing_.near_lag / 16) {
+    history_.back().last = last;
+  } else {
+    history_.push_back({now, last});
+  }
+  while (history_.size() > 2 && history_[1].at <= now - timing_.near_lag) history_.pop_front();
+}
+
+Position PromiseBook::position_before(Instant at) const {
+  Position found = history_.front().last;
+  for (const Sample& sample : history_) {
+    if (sample.at > at) break;
+    found = sample.last;
+  }
+  return found;
+}
+
+std::optional<Position> PromiseBook::request(RegionId region, Position shown, Instant now) {
+  EC_CHECK(region.value > 0 && region.value < given_.size(), "the transport admits members only");
+  if (shown < position_before(now - timing_.near_lag) && bug_ != Bug::kGrantWithoutLogCheck) return std::nullopt;
+  Promise& promise = given_[region.value];
+  if (promise.until <= now) promise.floor = last_;
+  promise.until = std::max(promise.until, now + timing_.ttl);
+  if (bug_ == Bug::kGrantWithoutLogCheck) return Position{};
+  return promise.floor;
+}
+
+RegionSet PromiseBook::promised(Instant now) const {
+  RegionSet set = own_region_;
+  for (std::size_t r = 1; r < given_.size(); ++r) {
+    if (given_[r].until > now) set |= region_bit(RegionId{static_cast<std::uint8_t>(r)});
+  }
+  return set;
+}
+
+// -------------------------------------------------------------------------------------------------- promises held
+
+LeaseHolder::LeaseHolder(const Layout& layout, NodeId self, LeaseTiming timing, Bug bug)
+    : layout_(&layout), self_(self), timing_(timing), bug_(bug) {}
+
+void LeaseHolder::granted(NodeId giver, Position floor, Instant sent, Instant received) {
+  if (sent > received) return;  // not a time of this process: a late answer to an earlier one
+  const Instant start = bug_ == Bug::kCountFromReceipt ? received : sent;
+  // The giver's clock may run fast against ours: count less than it promised.
+  const auto counted = Duration{static_cast<std::int64_t>(
+      static_cast<double>(timing_.ttl.count()) * (bug_ == Bug::kCountFromReceipt ? 1.0 : 1.0 - timing_.drift_bound))};
+  Held& held = held_[giver];
+  if (start + counted > held.until) held = {start + counted, floor};
+}
+
+void LeaseHolder::neighbour_at(NodeId node, Position last) {
+  Position& known = neighbours_[node];
+  known = std::max(known, last);
+}
+
+void LeaseHolder::forget_neighbour(NodeId node) { neighbours_.erase(node); }
+
+Position LeaseHolder::region_position() const {
+  const RegionId region = region_of(self_);
+  std::vector<Position> reached{own_last_};
+  for (const NodeId node : layout_->nodes) {
+    if (node == self_ || region_of(node) != region) continue;
+    const auto known = neighbours_.find(node);
+    reached.push_back(known == neighbours_.end() ? Position{} : known->second);
+  }
+  std::sort(reached.rbegin(), reached.rend());
+  return reached[layout_->region_quorum(region) - 1];
+}
+
+Instant LeaseHolder::leased_until() const {
+  const RegionId region = region_of(self_);
+  const std::size_t own = layout_->replicas_in(region);
+  if (own >= layout_->majority()) return Instant{INT64_MAX};  // a single region needs nobody's promise
+  const Position reached = region_position();
+  std::vector<Instant> untils;
+  for (const auto& [giver, held] : held_) {
+    if (region_of(giver) != region && held.floor <= reached) untils.push_back(held.until);
+  }
+  const std::size_t needed = layout_->majority() - own;
+  if (untils.size() < needed) return Instant{0};
+  std::sort(untils.rbegin(), untils.rend());
+  return untils[needed - 1];
+}
+
+// ------------------------------------------------------------------------------------------------- acknowledgements
+
+AckBook::AckBook(const Layout& layout, Bug bug) : layout_(&layout), bug_(bug) {}
+
+void AckBook::clear() { acks_.clear(); }
+
+void AckBook::acknowledged(NodeId node, LogIndex index, RegionSet regions) {
+  Ack& ack = acks_[node];
+  if (index >= ack.index) ack = {index, regions};
+}
+
+LogIndex AckBook::answerable(LogIndex committed) const {
+  LogIndex best{0};
+  for (const auto& [node, ack] : acks_) {
+    const LogIndex candidate = std::min(ack.index, committed);
+    if (candidate > best && answerable_at(candidate)) best = candidate;
+  }
+  return best;
+}
+
+bool AckBook::answerable_at(LogIndex index) const {
+  std::map<RegionId, std::size_t> durable;
+  for (const auto& [node, ack] : acks_) {
+    if (ack.index >= index) ++durable[region_of(node)];
+  }
+  RegionSet full = 0;
+  for (const auto& [region, count] : durable) {
+    if (count >= layout_->region_quorum(region)) full |= region_bit(region);
+  }
+  if (bug_ == Bug::kIgnorePromises) full = ~RegionSet{0};
+  std::size_t members = 0;
+  for (const auto& [node, ack] : acks_) {
+    if (ack.index >= index && (ack.regions & ~full) == 0) ++members;
+  }
+  return members >= layout_->majority();
+}
+
+}  // namespace evercert::store

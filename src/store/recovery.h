@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a replica may do that starts without its log. It may have voted and acknowledged in a life that it no longer
+// remembers, so it must not vote, promise or claim freshness until it is known to hold everything that its forgotten
+// self could have helped to decide (compare the recovery protocol of Viewstamped Replication Revisited, section 4.3).
+//
+// It asks every other node for its term and the end of its log. Every quorum that this node was part of has
+// majority - 1 further members; answers from so many others that each such quorum has a member among them are enough:
+// nodes - majority + 1. Nodes that are themselves recovering know nothing and do not count, unless *all* others have
+// answered: a new cluster starts that way. From then on the highest term heard counts as voted in, and the end of the
+// most up-to-date log is the floor that the own log must reach.
+//
+// Pure: one instance per node, all groups.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "store/layout.h"
+
+namespace evercert::store {
+
+class Recovery {
+ public:
+  struct GroupFacts {
+    Term term;
+    Position last;
+  };
+
+  Recovery(const Layout& layout, NodeId self, bool recovering);
+
+  bool asking() const { return asking_; }
+  // `others_recovering`: the answering node has no memory of its own. `facts` by group. Returns the result once, when
+  // enough have answered: per group the term that counts as voted in and the floor.
+  std::optional<std::vector<GroupFacts>> told(NodeId from, bool other_recovering, std::vector<GroupFacts> facts);
+
+ private:
+  struct Answer {
+    bool recovering;
+    std::vector<GroupFacts> facts;
+  };
+  const Layout* layout_;
+  NodeId self_;
+  bool asking_;
+  std::map<NodeId, Answer> answers_;
+};
+
+}  // namespace evercert::store

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/snapshots.h"
+
+#include <charconv>
+
+#include "base/encoding.h"
+#include "store/keys.h"
+
+namespace evercert::store {
+namespace {
+
+// First bytes that no group id uses (groups are counted from 0, two bytes big-endian).
+constexpr char kStaging = '\xfe';
+constexpr char kMeta = '\xff';
+
+std::string staging_prefix(GroupId group) { return std::string(1, kStaging) + group_prefix(group); }
+std::string marker_key(GroupId group) { return std::string(1, kMeta) + "installing/" + group_prefix(group); }
+
+// The first key after all that begin with `prefix`.
+std::string after_prefix(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
+}
+
+std::uint32_t checksum(const v1::SnapshotChunk& chunk) {
+  std::uint32_t crc = 0;
+  const auto add = [&](const std::string& text) {
+    const auto length = static_cast<std::uint32_t>(text.size());
+    crc = crc32c({reinterpret_cast<const char*>(&length), sizeof length}, crc);
+    crc = crc32c(text, crc);
+  };
+  for (const auto& item : chunk.items()) {
+    add(item.key());
+    add(item.value());
+  }
+  return crc;
+}
+
+}  // namespace
+
+std::string applied_key(GroupId group) { return std::string(1, kMeta) + "applied/" + group_prefix(group); }
+
+std::string encode_position(Position position) {
+  return std::to_string(position.term.value) + " " + std::to_string(position.index.value);
+}
+
+Result<Position> decode_position(std::string_view text) {
+  Position position;
+  const char* end = text.data() + text.size();
+  const auto term = std::from_chars(text.data(), end, position.term.value);
+  if (term.ec != std::errc{} || term.ptr == end || *term.ptr != ' ') return fail(Code::kCorrupt, "not a log position");
+  const auto index = std::from_chars(term.ptr + 1, end, position.index.value);
+  if (index.ec != std::errc{} || index.ptr != end) return fail(Code::kCorrupt, "not a log position");
+  return position;
+}
+
+Result<Position> read_applied(Kv& kv, GroupId group) {
+  EC_ASSIGN(const auto stored, kv.get(applied_key(group)));
+  if (!stored) return Position{};
+  return decode_position(*stored);
+}
+
+// ---------------------------------------------------------------------------------------------------------- sender
+
+Result<SnapshotMeta> SnapshotSender::prepare(GroupId group, NodeId to, Position applied,
+                                             const std::vector<NodeId>& voters) {
+  auto& transfer = transfers_[{group, to}];
+  if (transfer.started) return fail(Code::kUnavailable, "a transfer is under way");
+  transfer = {};
+  transfer.id = ++last_id_;
+  transfer.position = applied;
+  transfer.view = kv_.snapshot();
+  transfer.next_key = group_prefix(group);
+  SnapshotMeta meta;
+  meta.index = applied.index;
+  meta.term = applied.term;
+  meta.voters = voters;
+  return meta;
+}
+
+std::vector<v1::SnapshotChunk> SnapshotSender::begin(GroupId group, NodeId to, std::string raft_message, Instant now) {
+  const auto found = transfers_.find({group, to});
+  if (found == transfers_.end() || found->second.started) return {};
+  Transfer& transfer = found->second;
+  transfer.started = true;
+  transfer.raft_message = std::move(raft_message);
+  transfer.heard = now;
+  return fill_window(group, transfer);
+}
+
+v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) {
+  v1::SnapshotChunk chunk;
+  chunk.set_group(group.value);
+  chunk.set_snapshot(transfer.id);
+  chunk.set_index(transfer.position.index.value);
+  chunk.set_term(transfer.position.term.value);
+  chunk.set_sequence(transfer.next_sequence++);
+  std::size_t bytes = 0;
+  bool more = false;
+  const std::string end = after_prefix(group_prefix(group));
+  const Status scanned = transfer.view->scan(transfer.next_key, end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
+    if (bytes >= kSnapshotChunkBytes) {
+      transfer.next_key = std::string(key);
+      more = true;
+      return false;
+    }
+    auto* item = chunk.add_items();
+    item->set_key(std::string(key));
+    item->set_value(std::string(value));
+    bytes += key.size() + value.size();
+    return true;
+  });
+  chunk.set_crc32c(checksum(chunk));
+  if (!scanned) return chunk;  // damaged state: the transfer is never finished and expires
+  if (!more) {
+    transfer.read_all = true;
+    chunk.set_last(true);
+    chunk.set_raft_message(transfer.raft_message);
+  }
+  return chunk;
+}
+
+std::vector<v1::SnapshotChunk> SnapshotSender::fill_window(GroupId group, Transfer& transfer) {
+  std::vector<v1::SnapshotChunk> chunks;
+  while (!transfer.read_all && transfer.next_sequence < transfer.acknowledged + kSnapshotWindow) {
+    chunks.push_back(next_chunk(group, transfer));
+  }
+  return chunks;
+}
+
+SnapshotSender::Progress SnapshotSender::acknowledged(NodeId from, const v1::SnapshotAck& ack, Instant now) {
+  Progress progress;
+  const GroupId group{ack.group()};
+  const auto found = transfers_.find({group, from});
+  if (found == transfers_.end() || found->second.id != ack.snapshot() || !found->second.started) return progress;
+  Transfer& transfer = found->second;
+  transfer.heard = now;
+  if (!ack.ok()) {
+    transfers_.erase(found);
+    progress.finished = false;
+    return progress;
+  }
+  transfer.acknowledged = std::max(transfer.acknowledged, ack.sequence() + 1);
+  if (transfer.read_all && transfer.acknowledged == transfer.next_sequence) {
+    transfers_.erase(found);
+    progress.finished = true;
+    return progress;
+  }
+  progress.chunks = fill_window(group, transfer);
+  return progress;
+}
+
+std::vector<std::pair<GroupId, NodeId>> SnapshotSender::expired(Instant now) {
+  std::vector<std::pair<GroupId, NodeId>> gone;
+  for (auto it = transfers_.begin(); it != transfers_.end();) {
+    if (it->second.started && it->second.heard + patience_ < now) {
+      gone.push_back(it->first);
+      it = transfers_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return gone;
+}
+
+// -------------------------------------------------------------------------------------------------------- receiver
+
+Status SnapshotReceiver::drop_staged(GroupId group) {
+  WriteBatch batch;
+  batch.remove_range(staging_prefix(group), after_prefix(staging_prefix(group)));
+  batch.remove(marker_key(group));
+  return kv_.write(batch);
+}
+
+Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1::SnapshotChunk& chunk) {
+  const GroupId group{chunk.group()};
+  Received received;
+  v1::SnapshotAck ack;
+  ack.set_group(chunk.group());
+  ack.set_snapshot(chunk.snapshot());
+  ack.set_sequence(chunk.sequence());
+  auto& transfer = transfers_[{group, from}];
+  if (chunk.sequence() == 0 && chunk.snapshot() != transfer.id) {
+    EC_TRY(drop_staged(group));
+    std::erase_if(transfers_, [&](const auto& entry) { return entry.first.first == group && entry.first.second != from; });
+    transfers_[{group, from}] = {chunk.snapshot(), 0, {Term{chunk.term()}, LogIndex{chunk.index()}}};
+  }
+  Transfer& current = transfers_[{group, from}];
+  if (current.id == chunk.snapshot() && chunk.sequence() < current.next_sequence) return received;  // heard already
+  const std::string prefix = group_prefix(group);
+  bool sound = current.id == chunk.snapshot() && chunk.sequence() == current.next_sequence &&
+               checksum(chunk) == chunk.crc32c();
+  WriteBatch batch;
+  for (const auto& item : chunk.items()) {
+    sound = sound && item.key().starts_with(prefix);
+    batch.put(staging_prefix(group) + item.key().substr(std::min<std::size_t>(2, item.key().size())), item.value());
+  }
+  if (!sound) {
+    transfers_.erase({group, from});
+    ack.set_ok(false);
+    received.ack = std::move(ack);
+    return received;
+  }
+  EC_TRY(kv_.write(batch));
+  ++current.next_sequence;
+  ack.set_ok(true);
+  received.ack = std::move(ack);
+  if (chunk.last()) {
+    received.raft_message = chunk.raft_message();
+    transfers_.erase({group, from});
+  }
+  return received;
+}
+
+Status SnapshotReceiver::mark(GroupId group, Position position) {
+  EC_TRY(kv_.flush());
+  WriteBatch batch;
+  batch.put(marker_key(group), encode_position(position));
+  EC_TRY(kv_.write(batch));
+  return kv_.flush();
+}
+
+Status SnapshotReceiver::swap_in(GroupId group) {
+  EC_ASSIGN(const auto marker, kv_.get(marker_key(group)));
+  if (!marker) return fail(Code::kCorrupt, "a snapshot is to be put in place, but none was marked");
+  EC_ASSIGN(const auto position, decode_position(*marker));
+  const std::string final_prefix = group_prefix(group);
+  const std::string from = staging_prefix(group);
+  WriteBatch clear;
+  clear.remove_range(final_prefix, after_prefix(final_prefix));
+  EC_TRY(kv_.write(clear));
+  const auto view = kv_.snapshot();
+  WriteBatch batch;
+  std::size_t bytes = 0;
+  Status written;
+  EC_TRY(view->scan(from, after_prefix(from), SIZE_MAX, [&](std::string_view key, std::string_view value) {
+    batch.put(final_prefix + std::string(key.substr(from.size())), std::string(value));
+    bytes += key.size() + value.size();
+    if (bytes >= kSnapshotChunkBytes) {
+      written = kv_.write(batch);
+      batch = WriteBatch{};
+      bytes = 0;
+    }
+    return written.has_value();
+  }));
+  EC_TRY(written);
+  // The mark goes in the same batch as the new applied index: until then a restart begins the swap again.
+  batch.put(applied_key(group), encode_position(position));
+  batch.remove(marker_key(group));
+  batch.remove_range(from, after_prefix(from));
+  return kv_.write(batch);
+}
+
+Status SnapshotReceiver::resume(GroupId group, LogIndex log_snapshot) {
+  EC_ASSIGN(const auto marker, kv_.get(marker_key(group)));
+  if (!marker) return drop_staged(group);
+  EC_ASSIGN(const auto position, decode_position(*marker));
+  if (position.index <= log_snapshot) return swap_in(group);
+  return drop_staged(group);
+}
+
+}  // namespace evercert::store

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moving a group's whole state to a replica whose log is too far behind. The sender reads a consistent view of its
+// state and streams it in chunks, a window at a time. The receiver collects them beside its own state and puts them in
+// place only when all are there and the consensus core has accepted the snapshot. See docs/formats/snapshot.md.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "store/kv/kv.h"
+#include "store/layout.h"
+#include "store/proto/peer.pb.h"
+#include "store/raft/raft_node.h"
+
+namespace evercert::store {
+
+inline constexpr std::size_t kSnapshotChunkBytes = 256 * 1024;
+inline constexpr std::uint32_t kSnapshotWindow = 4;  // chunks under way without an acknowledgement
+
+class SnapshotSender {
+ public:
+  SnapshotSender(Kv& kv, Duration patience) : kv_(kv), patience_(patience) {}
+
+  // The core wants to send its state to `to`; `applied` is what the state holds now. kUnavailable while another
+  // transfer of this group to it is under way.
+  Result<SnapshotMeta> prepare(GroupId group, NodeId to, Position applied, const std::vector<NodeId>& voters);
+  // The core's snapshot message for what was prepared: the transfer begins. Returns the first chunks.
+  std::vector<v1::SnapshotChunk> begin(GroupId group, NodeId to, std::string raft_message, Instant now);
+  struct Progress {
+    std::vector<v1::SnapshotChunk> chunks;
+    std::optional<bool> finished;  // for the core's report_snapshot
+  };
+  Progress acknowledged(NodeId from, const v1::SnapshotAck& ack, Instant now);
+  // Transfers without an answer for too long, to be reported as failed.
+  std::vector<std::pair<GroupId, NodeId>> expired(Instant now);
+
+ private:
+  struct Transfer {
+    std::uint64_t id = 0;
+    Position position;
+    std::unique_ptr<KvSnapshot> view;
+    std::string next_key;
+    std::uint32_t next_sequence = 0;
+    std::uint32_t acknowledged = 0;  // chunks
+    bool read_all = false;
+    bool started = false;
+    std::string raft_message;
+    Instant heard;
+  };
+  std::vector<v1::SnapshotChunk> fill_window(GroupId group, Transfer& transfer);
+  v1::SnapshotChunk next_chunk(GroupId group, Transfer& transfer);
+
+  Kv& kv_;
+  Duration patience_;
+  std::uint64_t last_id_ = 0;
+  std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
+};
+
+class SnapshotReceiver {
+ public:
+  explicit SnapshotReceiver(Kv& kv) : kv_(kv) {}
+
+  struct Received {
+    std::optional<v1::SnapshotAck> ack;
+    std::string raft_message;  // not empty: everything is staged, hand this to the core
+  };
+  Result<Received> chunk(NodeId from, const v1::SnapshotChunk& chunk);
+
+  // The core has accepted the snapshot: the staged state is made durable and marked, before the log forgets the old.
+  Status mark(GroupId group, Position position);
+  // Puts the staged state in the place of the group's. Call after the log's new beginning is durable.
+  Status swap_in(GroupId group);
+  // At a start: finishes a swap that a crash interrupted, or drops what was staged for nothing.
+  // `log_snapshot`: where the log of the group begins.
+  Status resume(GroupId group, LogIndex log_snapshot);
+
+ private:
+  struct Transfer {
+    std::uint64_t id = 0;
+    std::uint32_t next_sequence = 0;
+    Position position;
+  };
+  Status drop_staged(GroupId group);
+
+  Kv& kv_;
+  std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
+};
+
+// Where the state says how far it has come; outside of every group's range.
+std::string applied_key(GroupId group);
+std::string encode_position(Position position);
+Result<Position> decode_position(std::string_view text);
+Result<Position> read_applied(Kv& kv, GroupId group);
+
+}  // namespace evercert::store
