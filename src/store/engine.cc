@@ -70,7 +70,7 @@ Status Engine::open_groups(Instant now) {
     };
     opened->on_snapshot_wanted = [this, id](NodeId node) -> Result<SnapshotMeta> {
       EC_ASSIGN(const auto position, read_applied(kv_, id));
-      return snapshot_sender_->prepare(id, node, position, options_.layout.nodes);
+      return snapshot_sender_->prepare(id, node, position);
     };
     if (const auto floor = log_.meta(floor_key(id))) {
       EC_ASSIGN(const auto position, decode_position(*floor));
@@ -134,6 +134,7 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
     if (floor.index > LogIndex{0}) log_.put_meta(floor_key(group->id()), encode_position(floor));
   }
   log_.put_meta(std::string(kMemberKey), "1");
+  must_sync_ = true;
   // A replica that is alone in its cluster, or all of a new cluster, goes on at the next tick.
 }
 

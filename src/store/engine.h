@@ -172,6 +172,7 @@ class Engine {
     Instant received;
   };
   std::map<NodeId, PeerEcho> clock_echoes_;
+  bool must_sync_ = false;
   Status fatal_;
 };
 

@@ -39,7 +39,8 @@ Status Engine::flush(Instant now) {
       for (auto& group : groups_) after_sync(*group, now);
       deliver();
     }
-    EC_TRY(log_.sync());
+    // A commit index alone need not be durable: it is learned again. It goes out with the next batch.
+    if (std::exchange(must_sync_, false)) EC_TRY(log_.sync());
     for (auto& group : groups_) after_sync(*group, now);
     EC_TRY(apply_all(now));
     deliver();
@@ -59,11 +60,14 @@ void Engine::take_ready(Group& group, Instant now) {
     if (const Status installed = install_snapshot(group, *ready.snapshot, now); !installed) fatal_ = installed;
   }
   if (ready.hard_state) {
+    const HardState before = log_.hard_state(group.id());
+    must_sync_ = must_sync_ || before.term != ready.hard_state->term || before.vote != ready.hard_state->vote;
     HardState written = *ready.hard_state;
     if (options_.bug == Bug::kForgetVote) written.vote = NodeId{0}, written.term = Term{0};
     log_.set_hard_state(group.id(), written);
   }
   if (!ready.entries.empty()) {
+    must_sync_ = true;
     group.appended(ready.entries, now);
     log_.append(group.id(), std::move(ready.entries));
   }

@@ -66,11 +66,11 @@ bool Engine::advance(Read& read, Instant now) {
     read.stage = Stage::kOwnLog;
   }
   if (read.stage == Stage::kReadIndex && read.retry <= now) {
-    read.retry = now + options_.read_retry;
+    read.retry = now + (group.leader() == NodeId{0} ? options_.tick : options_.read_retry);
     std::string context(sizeof read.id, '\0');
     __builtin_memcpy(context.data(), &read.id, sizeof read.id);
     // Asked again when no answer comes: no leader may be known yet, or it may not have committed in its term.
-    if (const Status asked = group.raft().read_index(std::move(context)); !asked) read.retry = now + options_.tick;
+    group.raft().read_index(context);
   }
   if (read.stage == Stage::kOwnLog && group.last_position().index >= read.need_log) {
     read.need_applied = options_.bug == Bug::kReadPending ? LogIndex{0} : board_.tail(read.group).pending(read.record);

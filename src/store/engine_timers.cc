@@ -113,7 +113,7 @@ void Engine::send_leaders_home(Instant now) {
     }
     const auto [since, fresh] = home_ready_since_.try_emplace(group->id(), now);
     if (fresh || now - since->second < options_.lease.ttl) continue;
-    for (const FollowerStatus& follower : group->status().followers) {
+    for (const FollowerStatus& follower : group->raft().followers()) {
       if (region_of(follower.node) != home || !follower.recent_active) continue;
       if (follower.matched < group->status().commit) continue;
       group->raft().transfer_leader(follower.node);

@@ -2,6 +2,7 @@
 #include "store/group.h"
 
 #include "base/check.h"
+#include "store/keys.h"
 
 namespace evercert::store {
 

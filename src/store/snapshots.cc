@@ -63,8 +63,7 @@ Result<Position> read_applied(Kv& kv, GroupId group) {
 
 // ---------------------------------------------------------------------------------------------------------- sender
 
-Result<SnapshotMeta> SnapshotSender::prepare(GroupId group, NodeId to, Position applied,
-                                             const std::vector<NodeId>& voters) {
+Result<SnapshotMeta> SnapshotSender::prepare(GroupId group, NodeId to, Position applied) {
   auto& transfer = transfers_[{group, to}];
   if (transfer.started) return fail(Code::kUnavailable, "a transfer is under way");
   transfer = {};
@@ -75,7 +74,6 @@ Result<SnapshotMeta> SnapshotSender::prepare(GroupId group, NodeId to, Position 
   SnapshotMeta meta;
   meta.index = applied.index;
   meta.term = applied.term;
-  meta.voters = voters;
   return meta;
 }
 

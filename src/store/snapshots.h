@@ -25,7 +25,7 @@ class SnapshotSender {
 
   // The core wants to send its state to `to`; `applied` is what the state holds now. kUnavailable while another
   // transfer of this group to it is under way.
-  Result<SnapshotMeta> prepare(GroupId group, NodeId to, Position applied, const std::vector<NodeId>& voters);
+  Result<SnapshotMeta> prepare(GroupId group, NodeId to, Position applied);
   // The core's snapshot message for what was prepared: the transfer begins. Returns the first chunks.
   std::vector<v1::SnapshotChunk> begin(GroupId group, NodeId to, std::string raft_message, Instant now);
   struct Progress {

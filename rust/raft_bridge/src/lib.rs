@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A thin bridge to the `raft` crate: the consensus core is a pure state machine; C++ owns its clock, log and network.
+//! Bytes from peers are decoded with prost and checked here before the core sees them, since the core asserts.
+
+use prost::Message as _;
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
+use raft::storage::{GetEntriesContext, RaftState, Storage};
+use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole, StorageError};
+
+#[cxx::bridge(namespace = "evercert::store::bridge")]
+mod ffi {
+    struct Options {
+        id: u64,
+        election_tick: usize,
+        heartbeat_tick: usize,
+        voters: Vec<u64>,
+        applied: u64,
+    }
+    struct BridgeEntry {
+        index: u64,
+        term: u64,
+        kind: i32,
+        data: Vec<u8>,
+    }
+    struct Msg {
+        from: u64,
+        to: u64,
+        kind: i32,
+        term: u64,
+        index: u64,
+        reject: bool,
+        bytes: Vec<u8>,
+    }
+    struct ReadIndex {
+        index: u64,
+        context: Vec<u8>,
+    }
+    struct BridgeSnapshot {
+        present: bool,
+        index: u64,
+        term: u64,
+    }
+    struct Work {
+        messages: Vec<Msg>,
+        persisted_messages: Vec<Msg>,
+        entries: Vec<BridgeEntry>,
+        committed: Vec<BridgeEntry>,
+        reads: Vec<ReadIndex>,
+        has_hard_state: bool,
+        term: u64,
+        vote: u64,
+        commit: u64,
+        must_sync: bool,
+        snapshot: BridgeSnapshot,
+    }
+    struct Follower {
+        id: u64,
+        matched: u64,
+        recent_active: bool,
+    }
+    struct Facts {
+        role: i32,
+        term: u64,
+        vote: u64,
+        leader: u64,
+        commit: u64,
+        applied: u64,
+        last: u64,
+    }
+    struct Initial {
+        term: u64,
+        vote: u64,
+        commit: u64,
+        voters: Vec<u64>,
+    }
+    unsafe extern "C++" {
+        include!("store/raft/bridge_storage.h");
+        type BridgeStorage;
+        fn initial(self: &BridgeStorage) -> Initial;
+        /// False: compacted or damaged.
+        fn entries(self: &BridgeStorage, low: u64, high: u64, max_bytes: u64, out: &mut Vec<BridgeEntry>) -> bool;
+        /// 0: not known (compacted or beyond the end).
+        fn term(self: &BridgeStorage, index: u64) -> i64;
+        fn first_index(self: &BridgeStorage) -> u64;
+        fn last_index(self: &BridgeStorage) -> u64;
+        fn snapshot(self: &BridgeStorage, to: u64) -> BridgeSnapshot;
+    }
+    extern "Rust" {
+        type Core;
+        fn make_core(options: &Options, storage: UniquePtr<BridgeStorage>) -> Result<Box<Core>>;
+        fn parse_message(bytes: &[u8], members: &[u64]) -> Result<Msg>;
+        fn set_election_timeout(self: &mut Core, ticks: usize);
+        fn tick(self: &mut Core) -> bool;
+        fn propose(self: &mut Core, data: &[u8]) -> bool;
+        fn step(self: &mut Core, bytes: &[u8], members: &[u64]) -> Result<()>;
+        fn has_ready(self: &Core) -> bool;
+        fn ready(self: &mut Core) -> Work;
+        fn advance_append(self: &mut Core) -> Work;
+        fn advance_applied(self: &mut Core, index: u64);
+        fn campaign(self: &mut Core) -> bool;
+        fn transfer_leader(self: &mut Core, to: u64);
+        fn read_index(self: &mut Core, context: &[u8]);
+        fn report_unreachable(self: &mut Core, id: u64);
+        fn report_snapshot(self: &mut Core, id: u64, ok: bool);
+        fn facts(self: &Core) -> Facts;
+        fn followers(self: &Core) -> Vec<Follower>;
+    }
+}
+
+struct Log {
+    cpp: cxx::UniquePtr<ffi::BridgeStorage>,
+}
+
+fn to_entry(e: ffi::BridgeEntry) -> Entry {
+    Entry { entry_type: e.kind, term: e.term, index: e.index, data: e.data, context: vec![], sync_log: false }
+}
+fn from_entry(e: Entry) -> ffi::BridgeEntry {
+    ffi::BridgeEntry { index: e.index, term: e.term, kind: e.entry_type, data: e.data }
+}
+
+impl Storage for Log {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        let i = self.cpp.initial();
+        Ok(RaftState {
+            hard_state: HardState { term: i.term, vote: i.vote, commit: i.commit },
+            conf_state: ConfState { voters: i.voters, ..Default::default() },
+        })
+    }
+    fn entries(&self, low: u64, high: u64, max: impl Into<Option<u64>>, _: GetEntriesContext) -> raft::Result<Vec<Entry>> {
+        if low < self.cpp.first_index() {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        let mut out = vec![];
+        if !self.cpp.entries(low, high, max.into().unwrap_or(u64::MAX), &mut out) {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        Ok(out.into_iter().map(to_entry).collect())
+    }
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        match self.cpp.term(index) {
+            t if t >= 0 => Ok(t as u64),
+            _ if index < self.cpp.first_index() => Err(raft::Error::Store(StorageError::Compacted)),
+            _ => Err(raft::Error::Store(StorageError::Unavailable)),
+        }
+    }
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.cpp.first_index())
+    }
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.cpp.last_index())
+    }
+    fn snapshot(&self, _request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let meta = self.cpp.snapshot(to);
+        if !meta.present {
+            return Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable));
+        }
+        let mut s = Snapshot::default();
+        s.mut_metadata().index = meta.index;
+        s.mut_metadata().term = meta.term;
+        s.mut_metadata().conf_state = Some(ConfState { voters: self.cpp.initial().voters, ..Default::default() });
+        Ok(s)
+    }
+}
+
+pub struct Core {
+    node: RawNode<Log>,
+    ready: Option<Ready>,
+}
+
+fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> Result<Box<Core>, raft::Error> {
+    let config = Config {
+        id: o.id,
+        election_tick: o.election_tick,
+        heartbeat_tick: o.heartbeat_tick,
+        applied: o.applied,
+        max_size_per_msg: 1 << 20,
+        max_inflight_msgs: 256,
+        check_quorum: true,
+        pre_vote: true,
+        read_only_option: ReadOnlyOption::Safe,
+        max_uncommitted_size: 64 << 20,
+        max_committed_size_per_ready: 4 << 20,
+        ..Default::default()
+    };
+    config.validate()?;
+    let logger = slog::Logger::root(slog::Discard, slog::o!());
+    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None }))
+}
+
+/// What may come from the network at all. Everything else is the core's own talk with itself.
+fn is_peer_message(kind: MessageType) -> bool {
+    use MessageType::*;
+    matches!(
+        kind,
+        MsgAppend | MsgAppendResponse | MsgRequestVote | MsgRequestVoteResponse | MsgSnapshot | MsgHeartbeat
+            | MsgHeartbeatResponse | MsgTimeoutNow | MsgReadIndex | MsgReadIndexResp | MsgRequestPreVote
+            | MsgRequestPreVoteResponse
+    )
+}
+
+fn decode_checked(bytes: &[u8], members: &[u64]) -> Result<Message, String> {
+    const MAX_BYTES: usize = 64 << 20;
+    if bytes.len() > MAX_BYTES {
+        return Err("a raft message is too large".into());
+    }
+    let m = Message::decode(bytes).map_err(|e| format!("a raft message does not decode: {e}"))?;
+    let kind = MessageType::from_i32(m.msg_type).ok_or("a raft message has an unknown type")?;
+    if !is_peer_message(kind) {
+        return Err("a raft message has a type that no peer may send".into());
+    }
+    if !members.contains(&m.from) || !members.contains(&m.to) {
+        return Err("a raft message comes from or goes to a stranger".into());
+    }
+    let read = matches!(kind, MessageType::MsgReadIndex | MessageType::MsgReadIndexResp);
+    if read && m.entries.len() != 1 {
+        return Err("a read index message must carry one context".into());
+    }
+    // A follower passes a read index on to its leader, and the core insists that it has no term then.
+    if (m.term == 0) != (kind == MessageType::MsgReadIndex) {
+        return Err("a raft message has no term, or one that it must not have".into());
+    }
+    if kind == MessageType::MsgAppend {
+        for (i, e) in m.entries.iter().enumerate() {
+            if Some(e.index) != m.index.checked_add(1 + i as u64) || e.term > m.term || e.term < m.log_term {
+                return Err("a raft append is not a run of entries".into());
+            }
+            if EntryType::from_i32(e.entry_type).is_none() {
+                return Err("a raft entry has an unknown type".into());
+            }
+        }
+    }
+    if kind == MessageType::MsgSnapshot {
+        let meta = m.snapshot.as_ref().and_then(|s| s.metadata.as_ref()).ok_or("a snapshot without metadata")?;
+        let mut voters = meta.conf_state.as_ref().map(|c| c.voters.clone()).unwrap_or_default();
+        let mut known = members.to_vec();
+        voters.sort_unstable();
+        known.sort_unstable();
+        if meta.index == 0 || meta.term == 0 || meta.term > m.term || voters != known {
+            return Err("a snapshot has impossible metadata".into());
+        }
+    }
+    Ok(m)
+}
+
+fn from_message(m: Message) -> ffi::Msg {
+    ffi::Msg { from: m.from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, reject: m.reject, bytes: m.encode_to_vec() }
+}
+fn from_messages(v: Vec<Message>) -> Vec<ffi::Msg> {
+    v.into_iter().map(from_message).collect()
+}
+fn from_entries(v: Vec<Entry>) -> Vec<ffi::BridgeEntry> {
+    v.into_iter().map(from_entry).collect()
+}
+
+fn parse_message(bytes: &[u8], members: &[u64]) -> Result<ffi::Msg, String> {
+    let m = decode_checked(bytes, members)?;
+    Ok(ffi::Msg { from: m.from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, reject: m.reject, bytes: vec![] })
+}
+
+fn empty_work() -> ffi::Work {
+    ffi::Work {
+        messages: vec![],
+        persisted_messages: vec![],
+        entries: vec![],
+        committed: vec![],
+        reads: vec![],
+        has_hard_state: false,
+        term: 0,
+        vote: 0,
+        commit: 0,
+        must_sync: false,
+        snapshot: ffi::BridgeSnapshot { present: false, index: 0, term: 0 },
+    }
+}
+
+impl Core {
+    fn set_election_timeout(&mut self, ticks: usize) {
+        self.node.raft.set_randomized_election_timeout(ticks)
+    }
+    fn tick(&mut self) -> bool {
+        self.node.tick()
+    }
+    fn propose(&mut self, data: &[u8]) -> bool {
+        self.node.raft.state == StateRole::Leader && self.node.propose(vec![], data.to_vec()).is_ok()
+    }
+    fn step(&mut self, bytes: &[u8], members: &[u64]) -> Result<(), String> {
+        let m = decode_checked(bytes, members)?;
+        let log = &self.node.raft.raft_log;
+        // The core asserts that a commit index lies inside its log. A leader that remembers more of this replica than the
+        // replica itself does (its disk was lost) would trip that.
+        if m.msg_type == MessageType::MsgHeartbeat as i32 && m.commit > log.last_index() {
+            return Err("the leader believes in entries that this replica does not have".into());
+        }
+        if m.msg_type == MessageType::MsgAppendResponse as i32 && !m.reject && m.index > log.last_index() {
+            return Err("an acknowledgement lies beyond the end of the log".into());
+        }
+        self.node.step(m).map_err(|e| e.to_string())
+    }
+    fn has_ready(&self) -> bool {
+        self.ready.is_none() && self.node.has_ready()
+    }
+    fn ready(&mut self) -> ffi::Work {
+        let mut r = self.node.ready();
+        let mut w = empty_work();
+        if let Some(h) = r.hs() {
+            w.has_hard_state = true;
+            (w.term, w.vote, w.commit) = (h.term, h.vote, h.commit);
+        }
+        w.must_sync = r.must_sync();
+        if r.snapshot().get_metadata().index != 0 {
+            let meta = r.snapshot().get_metadata();
+            w.snapshot = ffi::BridgeSnapshot { present: true, index: meta.index, term: meta.term };
+        }
+        w.messages = from_messages(r.take_messages());
+        w.persisted_messages = from_messages(r.take_persisted_messages());
+        w.committed = from_entries(r.take_committed_entries());
+        w.entries = from_entries(r.take_entries());
+        w.reads = r.take_read_states().into_iter().map(|s| ffi::ReadIndex { index: s.index, context: s.request_ctx }).collect();
+        self.ready = Some(r);
+        w
+    }
+    /// To be called when entries and hard state of ready() are durable.
+    fn advance_append(&mut self) -> ffi::Work {
+        let mut w = empty_work();
+        let Some(r) = self.ready.take() else { return w };
+        let mut light = self.node.advance_append(r);
+        if let Some(commit) = light.commit_index() {
+            w.has_hard_state = true;
+            w.commit = commit;
+        }
+        w.messages = from_messages(light.take_messages());
+        w.committed = from_entries(light.take_committed_entries());
+        w
+    }
+    fn advance_applied(&mut self, index: u64) {
+        self.node.advance_apply_to(index)
+    }
+    fn campaign(&mut self) -> bool {
+        self.node.campaign().is_ok()
+    }
+    fn transfer_leader(&mut self, to: u64) {
+        self.node.transfer_leader(to)
+    }
+    fn read_index(&mut self, context: &[u8]) {
+        self.node.read_index(context.to_vec())
+    }
+    fn report_unreachable(&mut self, id: u64) {
+        self.node.report_unreachable(id)
+    }
+    fn report_snapshot(&mut self, id: u64, ok: bool) {
+        self.node.report_snapshot(id, if ok { raft::SnapshotStatus::Finish } else { raft::SnapshotStatus::Failure })
+    }
+    fn facts(&self) -> ffi::Facts {
+        let r = &self.node.raft;
+        ffi::Facts {
+            role: match r.state {
+                StateRole::Follower => 0,
+                StateRole::Candidate => 1,
+                StateRole::Leader => 2,
+                StateRole::PreCandidate => 3,
+            },
+            term: r.term,
+            vote: r.vote,
+            leader: r.leader_id,
+            commit: r.raft_log.committed,
+            applied: r.raft_log.applied,
+            last: r.raft_log.last_index(),
+        }
+    }
+    fn followers(&self) -> Vec<ffi::Follower> {
+        let r = &self.node.raft;
+        r.prs().iter().filter(|(id, _)| **id != r.id).map(|(id, p)| ffi::Follower { id: *id, matched: p.matched, recent_active: p.recent_active }).collect()
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// The consensus core of one group on one replica: TiKV's `raft` crate (Ongaro and Ousterhout, "In Search of an
+// Understandable Consensus Algorithm", with pre-vote and quorum checks) behind a bridge. A pure state machine: ticks and
+// messages go in, work comes out. Not thread-safe. Same inputs, same outputs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace evercert::store {
+
+enum class EntryType : std::int32_t { kNormal = 0, kConfChange = 1, kConfChangeV2 = 2 };
+
+struct LogEntry {
+  LogIndex index;
+  Term term;
+  EntryType type = EntryType::kNormal;
+  std::string data;
+};
+
+struct HardState {
+  Term term;
+  NodeId vote;  // 0: none in this term
+  LogIndex commit;
+  friend bool operator==(const HardState&, const HardState&) = default;
+};
+
+// eraftpb.MessageType
+enum class MessageType : std::int32_t {
+  kAppend = 3,
+  kAppendResponse = 4,
+  kRequestVote = 5,
+  kRequestVoteResponse = 6,
+  kSnapshot = 7,
+  kHeartbeat = 8,
+  kHeartbeatResponse = 9,
+  kTransferLeader = 13,
+  kTimeoutNow = 14,
+  kReadIndex = 15,
+  kReadIndexResponse = 16,
+  kRequestPreVote = 17,
+  kRequestPreVoteResponse = 18,
+};
+
+struct RaftMessage {
+  NodeId from, to;
+  MessageType type{};
+  Term term;
+  LogIndex index;
+  bool reject = false;
+  std::string bytes;  // eraftpb.Message
+};
+
+struct SnapshotMeta {
+  LogIndex index;
+  Term term;
+};
+
+struct InitialState {
+  HardState hard_state;
+  std::vector<NodeId> voters;
+};
+
+// Where the core reads its log. Called from within the core's methods.
+class RaftStorage {
+ public:
+  virtual ~RaftStorage() = default;
+  virtual InitialState initial_state() const = 0;
+  // [low, high), at least one entry, otherwise at most max_bytes.
+  virtual Result<std::vector<LogEntry>> entries(LogIndex low, LogIndex high, std::uint64_t max_bytes) const = 0;
+  virtual Result<Term> term(LogIndex index) const = 0;  // also of the entry just before the first
+  virtual LogIndex first_index() const = 0;
+  virtual LogIndex last_index() const = 0;
+  // The state is to be sent to `to`. kUnavailable: not now.
+  virtual Result<SnapshotMeta> request_snapshot(NodeId to) = 0;
+};
+
+struct RaftOptions {
+  NodeId self;
+  std::vector<NodeId> voters;
+  std::uint64_t election_ticks = 10;
+  std::uint64_t heartbeat_ticks = 1;
+  LogIndex applied;
+};
+
+struct ReadState {
+  LogIndex index;
+  std::string context;
+};
+
+struct Ready {
+  std::vector<RaftMessage> messages;            // to be sent at once
+  std::vector<RaftMessage> persisted_messages;  // to be sent when entries and hard state are durable
+  std::vector<LogEntry> entries;                // to be appended to the log
+  std::optional<HardState> hard_state;
+  std::optional<SnapshotMeta> snapshot;         // the log is to begin after it
+  std::vector<LogEntry> committed;              // to be applied
+  std::vector<ReadState> read_states;
+};
+
+struct LightReady {
+  std::vector<RaftMessage> messages;
+  std::vector<LogEntry> committed;
+  std::optional<LogIndex> commit;
+};
+
+enum class RaftRole { kFollower = 0, kCandidate = 1, kLeader = 2, kPreCandidate = 3 };
+
+struct RaftStatus {
+  RaftRole role = RaftRole::kFollower;
+  Term term;
+  NodeId vote, leader;
+  LogIndex commit, applied, last;
+};
+
+struct FollowerStatus {
+  NodeId node;
+  LogIndex matched;
+  bool recent_active = false;
+};
+
+class RaftNode {
+ public:
+  // `storage` outlives the node. kInvalid: impossible options.
+  static Result<std::unique_ptr<RaftNode>> create(const RaftOptions& options, RaftStorage& storage);
+  // Reads and checks a peer's message without handing it to a core. kInvalid. `bytes` of the result is empty.
+  static Result<RaftMessage> parse(std::string_view message, const std::vector<NodeId>& members);
+
+  virtual ~RaftNode() = default;
+  // To be called before each tick: the core would draw from a generator that no seed reaches.
+  virtual void set_election_timeout(std::uint64_t ticks) = 0;
+  virtual void tick() = 0;
+  // kUnavailable: not the leader, leadership is being handed over, or too much is under way.
+  virtual Status propose(std::string_view data) = 0;
+  // kInvalid: damaged, forged or impossible; dropped.
+  virtual Status step(std::string_view message) = 0;
+  virtual bool has_ready() const = 0;
+  virtual Ready ready() = 0;
+  // After entries and hard state of the last ready() are durable.
+  virtual LightReady advance_append() = 0;
+  virtual void advance_applied(LogIndex index) = 0;
+  virtual Status campaign() = 0;
+  virtual void transfer_leader(NodeId to) = 0;
+  // The answer comes as a ReadState with this context, or never.
+  virtual void read_index(std::string_view context) = 0;
+  virtual void report_unreachable(NodeId node) = 0;
+  virtual void report_snapshot(NodeId node, bool ok) = 0;
+  virtual RaftStatus status() const = 0;
+  virtual std::vector<FollowerStatus> followers() const = 0;  // of a leader; otherwise without meaning
+};
+
+}  // namespace evercert::store

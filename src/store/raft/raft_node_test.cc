@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/raft/raft_node.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+
+namespace evercert::store {
+namespace {
+
+const std::vector<NodeId> kMembers{NodeId{1}, NodeId{2}, NodeId{3}};
+
+class MemoryLog : public RaftStorage {
+ public:
+  InitialState initial_state() const override { return {hard_state, kMembers}; }
+  Result<std::vector<LogEntry>> entries(LogIndex low, LogIndex high, std::uint64_t) const override {
+    return std::vector<LogEntry>(log.begin() + static_cast<long>(low.value) - 1,
+                                 log.begin() + static_cast<long>(high.value) - 1);
+  }
+  Result<Term> term(LogIndex index) const override {
+    if (index.value == 0) return Term{0};
+    if (index.value > log.size()) return fail(Code::kNotFound, "");
+    return log[index.value - 1].term;
+  }
+  LogIndex first_index() const override { return LogIndex{1}; }
+  LogIndex last_index() const override { return LogIndex{log.size()}; }
+  Result<SnapshotMeta> request_snapshot(NodeId) override { return fail(Code::kUnavailable, ""); }
+
+  HardState hard_state;
+  std::vector<LogEntry> log;
+};
+
+// Three cores and a network that loses nothing. What happens is written down as it happens.
+class Trio {
+ public:
+  Trio() {
+    for (std::size_t i = 0; i < 3; ++i) {
+      RaftOptions options;
+      options.self = kMembers[i];
+      options.voters = kMembers;
+      nodes.push_back(RaftNode::create(options, logs[i]).value());
+    }
+  }
+  void settle() {
+    for (bool any = true; any;) {
+      any = false;
+      for (std::size_t i = 0; i < 3; ++i) {
+        while (nodes[i]->has_ready()) {
+          any = true;
+          work(i);
+        }
+      }
+      while (!wire.empty()) {
+        any = true;
+        const RaftMessage m = std::move(wire.front());
+        wire.pop_front();
+        if (m.to == cut || m.from == cut) continue;
+        EXPECT_TRUE(nodes[m.to.value - 1]->step(m.bytes));
+      }
+    }
+  }
+  void work(std::size_t i) {
+    Ready ready = nodes[i]->ready();
+    send(ready.messages);
+    if (ready.hard_state) logs[i].hard_state = *ready.hard_state;
+    for (auto& entry : ready.entries) {
+      logs[i].log.resize(entry.index.value - 1);
+      logs[i].log.push_back(std::move(entry));
+    }
+    send(ready.persisted_messages);
+    apply(i, ready.committed);
+    LightReady light = nodes[i]->advance_append();
+    send(light.messages);
+    apply(i, light.committed);
+  }
+  void send(std::vector<RaftMessage>& messages) {
+    for (auto& m : messages) {
+      transcript += std::to_string(m.from.value) + ">" + std::to_string(m.to.value) + " type " +
+                    std::to_string(static_cast<int>(m.type)) + " term " + std::to_string(m.term.value) + " index " +
+                    std::to_string(m.index.value) + (m.reject ? " reject" : "") + "\n";
+      wire.push_back(std::move(m));
+    }
+  }
+  void apply(std::size_t i, const std::vector<LogEntry>& entries) {
+    for (const auto& entry : entries) {
+      applied[i] += entry.data + ";";
+      nodes[i]->advance_applied(entry.index);
+    }
+  }
+  void tick(std::size_t i, int times) {
+    for (int t = 0; t < times; ++t) {
+      nodes[i]->set_election_timeout(10);
+      nodes[i]->tick();
+    }
+  }
+
+  MemoryLog logs[3];
+  std::vector<std::unique_ptr<RaftNode>> nodes;
+  std::deque<RaftMessage> wire;
+  std::map<std::size_t, std::string> applied;
+  std::string transcript;
+  NodeId cut;
+};
+
+// Golden: an election with pre-vote and one proposal. A change of the core or of the bridge that changes what is said
+// between replicas shows here.
+TEST(RaftNode, ElectsALeaderAndReplicatesAsInTheTranscript) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  EXPECT_EQ(trio.nodes[0]->status().role, RaftRole::kLeader);
+  ASSERT_TRUE(trio.nodes[0]->propose("x"));
+  trio.settle();
+  EXPECT_EQ(trio.transcript,
+            "1>2 type 17 term 1 index 0\n1>3 type 17 term 1 index 0\n"
+            "2>1 type 18 term 1 index 0\n3>1 type 18 term 1 index 0\n"
+            "1>2 type 5 term 1 index 0\n1>3 type 5 term 1 index 0\n"
+            "2>1 type 6 term 1 index 0\n3>1 type 6 term 1 index 0\n"
+            "1>2 type 3 term 1 index 0\n1>3 type 3 term 1 index 0\n"
+            "2>1 type 4 term 1 index 1\n3>1 type 4 term 1 index 1\n"
+            "1>2 type 3 term 1 index 1\n1>3 type 3 term 1 index 1\n"
+            "2>1 type 4 term 1 index 1\n3>1 type 4 term 1 index 1\n"
+            "1>2 type 3 term 1 index 1\n1>3 type 3 term 1 index 1\n"
+            "2>1 type 4 term 1 index 2\n3>1 type 4 term 1 index 2\n"
+            "1>2 type 3 term 1 index 2\n1>3 type 3 term 1 index 2\n"
+            "2>1 type 4 term 1 index 2\n3>1 type 4 term 1 index 2\n");
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(trio.applied[i], ";x;");
+}
+
+TEST(RaftNode, AnotherLeaderTakesOverWhenTheFirstIsSilent) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  trio.cut = NodeId{1};
+  trio.tick(1, 11);
+  trio.tick(2, 11);
+  trio.settle();
+  trio.tick(1, 11);
+  trio.settle();
+  const bool second = trio.nodes[1]->status().role == RaftRole::kLeader;
+  const bool third = trio.nodes[2]->status().role == RaftRole::kLeader;
+  EXPECT_TRUE(second != third);
+}
+
+TEST(RaftNode, DamagedForgedAndImpossibleMessagesAreRefusedAndChangeNothing) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  while (trio.nodes[0]->has_ready()) trio.work(0);
+  ASSERT_FALSE(trio.wire.empty());
+  const std::string good = trio.wire.front().bytes;
+  EXPECT_TRUE(RaftNode::parse(good, kMembers).has_value());
+  EXPECT_FALSE(RaftNode::parse(good, {NodeId{7}, NodeId{8}}).has_value()) << "strangers";
+  EXPECT_FALSE(RaftNode::parse("", kMembers).has_value()) << "no term, no sender";
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    for (int v = 0; v < 256; ++v) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(v);
+      refused += trio.nodes[1]->step(bad).has_value() ? 0 : 1;
+    }
+    EXPECT_FALSE(trio.nodes[1]->step(good.substr(0, i)).has_value() && i < 2);
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_NE(trio.nodes[1]->status().role, RaftRole::kLeader);
+}
+
+}  // namespace
+}  // namespace evercert::store
