@@ -24,10 +24,11 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       wall_(wall),
       board_(board),
       start_id_(start_id),
-      submissions_(options_.submit_silence, options_.submit_pause),
+      submissions_(options_.submit_silence, options_.submit_pause, random.next()),
       recovery_(options_.layout, options_.self, !log.meta(std::string(kMemberKey)).has_value()),
-      snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s)),
-      snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv)) {}
+      snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next())),
+      snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv)),
+      last_read_(random.next()) {}
 
 Engine::~Engine() = default;
 
@@ -126,7 +127,10 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   if (!result) return;
   for (auto& group : groups_) {
     const auto& [term, floor] = (*result)[group->id().value];
-    if (const Status adopted = group->adopt_term(term, now); !adopted) {
+    // One term above all that was heard: the present leader still counts on entries that are gone here and would send
+    // none of them again. A higher term makes it start over.
+    const Term adopted_term{term == Term{0} ? 0 : term.value + 1};
+    if (const Status adopted = group->adopt_term(adopted_term, now); !adopted) {
       fatal_ = adopted;
       return;
     }

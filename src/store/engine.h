@@ -164,7 +164,7 @@ class Engine {
   std::vector<std::vector<RaftMessage>> after_sync_;
   std::set<std::uint32_t> in_ready_;              // groups whose ready is being written
   std::map<std::uint64_t, Read> reads_;
-  std::uint64_t last_read_ = 0;
+  std::uint64_t last_read_;  // begins anywhere: answers to an earlier life fit none of this one
   Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_;
   std::map<GroupId, Instant> home_ready_since_;
   struct PeerEcho {

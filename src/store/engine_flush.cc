@@ -87,6 +87,7 @@ void Engine::after_sync(Group& group, Instant now) {
   if (in_ready_.erase(group.id().value) == 0) return;
   route(group, std::exchange(after_sync_[g], {}), now);
   LightReady light = group.raft().advance_append();
+  if (group.status().applied < group.applied_index()) group.raft().advance_applied(group.applied_index());  // a snapshot
   if (light.commit) {
     HardState state = log_.hard_state(group.id());
     state.commit = *light.commit;

@@ -75,8 +75,9 @@ void Group::refresh_role() {
 }
 
 void Group::tick(Instant) {
+  if (!gate_open_) return;  // a follower's ticks do nothing but lead to a candidacy
   // The core draws its own time-outs from a global generator: ours come from the seed, and are set before each tick.
-  raft_->set_election_timeout(gate_open_ ? election_ticks_ : UINT32_MAX);
+  raft_->set_election_timeout(election_ticks_);
   raft_->tick();
   refresh_role();
 }

@@ -21,7 +21,8 @@ inline constexpr std::uint32_t kSnapshotWindow = 4;  // chunks under way without
 
 class SnapshotSender {
  public:
-  SnapshotSender(Kv& kv, Duration patience) : kv_(kv), patience_(patience) {}
+  // `first_id`: a random number, so that chunks of two lives of this node are never mixed.
+  SnapshotSender(Kv& kv, Duration patience, std::uint64_t first_id) : kv_(kv), patience_(patience), last_id_(first_id) {}
 
   // The core wants to send its state to `to`; `applied` is what the state holds now. kUnavailable while another
   // transfer of this group to it is under way.
@@ -54,7 +55,7 @@ class SnapshotSender {
 
   Kv& kv_;
   Duration patience_;
-  std::uint64_t last_id_ = 0;
+  std::uint64_t last_id_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
 };
 

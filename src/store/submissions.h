@@ -27,7 +27,8 @@ class Submissions {
   };
 
   // `silence`: an attempt without an answer for so long is repeated. `pause`: after a refusal that did nothing.
-  Submissions(Duration silence, Duration pause) : silence_(silence), pause_(pause) {}
+  // `first`: a random number, so that answers to an earlier life of this node fit no request of this one.
+  Submissions(Duration silence, Duration pause, std::uint64_t first) : silence_(silence), pause_(pause), last_(first >> 16) {}
 
   void add(GroupId group, std::string command, Instant deadline, Done done);
   // Attempts to be made now; each must be followed by refused(), or later by answered().
@@ -57,7 +58,7 @@ class Submissions {
 
   Duration silence_;
   Duration pause_;
-  std::uint64_t last_ = 0;
+  std::uint64_t last_;
   std::map<std::uint64_t, Waiting> waiting_;
 };
 

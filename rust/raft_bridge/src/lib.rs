@@ -287,8 +287,9 @@ impl Core {
         let m = decode_checked(bytes, members)?;
         let log = &self.node.raft.raft_log;
         // The core asserts that a commit index lies inside its log. A leader that remembers more of this replica than the
-        // replica itself does (its disk was lost) would trip that.
-        if m.msg_type == MessageType::MsgHeartbeat as i32 && m.commit > log.last_index() {
+        // replica itself does (its disk was lost) would trip that. (One of an older term is answered, so that it steps down.)
+        let current = m.term >= self.node.raft.term;
+        if current && m.msg_type == MessageType::MsgHeartbeat as i32 && m.commit > log.last_index() {
             return Err("the leader believes in entries that this replica does not have".into());
         }
         if m.msg_type == MessageType::MsgAppendResponse as i32 && !m.reject && m.index > log.last_index() {

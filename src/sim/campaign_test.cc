@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/campaign.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/log.h"
+
+namespace evercert::sim {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+class CampaignTest : public testing::Test {
+ protected:
+  void SetUp() override { set_log_level(LogLevel::kOff); }
+};
+
+TEST_F(CampaignTest, NothingAcknowledgedIsLostAndNoFreshReadIsOldInAnySeed) {
+  const std::uint64_t seeds = from_environment("EVERCERT_SIM_SEEDS", 300);
+  const auto report = run_campaign(1, seeds, {}, [](const RunReport& run) {
+    if (run.violation) ADD_FAILURE() << "seed " << run.seed << ": " << *run.violation;
+    return true;
+  });
+  // A campaign in which nothing happens proves nothing.
+  EXPECT_GT(report.issued, seeds * 10);
+  EXPECT_GT(report.revoked, seeds * 5);
+  EXPECT_GT(report.fresh_reads, seeds * 20);
+  for (const char* fault : {"region cut off", "link cut one way", "region killed", "node killed", "power lost in a write",
+                            "disk lost"}) {
+    EXPECT_GT(report.faults.count(fault) ? report.faults.at(fault) : 0, 0u) << fault;
+  }
+}
+
+TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {
+  for (std::uint64_t seed = 7; seed < 10; ++seed) {
+    const auto a = run_seed(seed, {});
+    const auto b = run_seed(seed, {});
+    EXPECT_EQ(a.events, b.events);
+    EXPECT_EQ(a.issued, b.issued);
+    EXPECT_EQ(a.fresh_reads, b.fresh_reads);
+    EXPECT_EQ(a.simulated_seconds, b.simulated_seconds);
+  }
+}
+
+class PlantedBug : public testing::TestWithParam<store::Bug> {
+ protected:
+  void SetUp() override { set_log_level(LogLevel::kOff); }
+};
+
+TEST_P(PlantedBug, IsFoundByTheCheckers) {
+  Scenario scenario;
+  scenario.bug = GetParam();
+  if (GetParam() == store::Bug::kReadOwnLogOnly) scenario.zones = 3;
+  bool found = false;
+  run_campaign(1, 400, scenario, [&](const RunReport& run) {
+    if (run.violation) std::printf("  seed %llu: %s\n", static_cast<unsigned long long>(run.seed), run.violation->c_str());
+    found = run.violation.has_value();
+    return !found;
+  });
+  EXPECT_TRUE(found);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, PlantedBug, testing::ValuesIn(store::kAllBugs),
+                         [](const auto& p) { return std::string(store::to_string(p.param)); });
+
+}  // namespace
+}  // namespace evercert::sim

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/checkers.h"
+
+#include "base/encoding.h"
+#include "store/keys.h"
+
+namespace evercert::sim {
+namespace {
+
+std::string name(NodeId node) {
+  return "node " + std::to_string(region_of(node).value) + "." + std::to_string(node.value % 256);
+}
+
+}  // namespace
+
+Checkers::Checkers(World& world) : world_(world) {
+  world_.on_worked = [this](NodeId node) { check_leaders(node); };
+  world_.on_applied = [this](NodeId node, GroupId group, LogIndex index, Term term, const std::string& data) {
+    check_applied(node, group, index, term, data);
+  };
+  world_.on_refused = [this](NodeId node, const Error& error) {
+    violation(name(node) + " refuses its own disk after a crash: " + error.message);
+  };
+}
+
+void Checkers::violation(std::string what) {
+  if (!found_) found_ = "t=" + std::to_string(world_.now().us / 1000) + "ms " + std::move(what);
+  world_.stop();
+}
+
+void Checkers::issued(const std::string& serial) {
+  if (!acknowledged_.try_emplace(serial, false).second) violation("serial " + to_hex(serial) + " was issued twice");
+}
+
+void Checkers::revoked(const std::string& serial) { acknowledged_[serial] = true; }
+
+Checkers::Expectation Checkers::expectation(const std::string& serial) const {
+  const auto found = acknowledged_.find(serial);
+  if (found == acknowledged_.end()) return {};
+  return {true, found->second};
+}
+
+void Checkers::read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked) {
+  if (expected.exists && !exists) {
+    violation("fresh read: " + name(where) + " does not know " + to_hex(serial) + ", whose issuance was acknowledged");
+  }
+  if (expected.revoked && !revoked) {
+    violation("fresh read: " + name(where) + " calls " + to_hex(serial) + " good after its revocation was acknowledged");
+  }
+}
+
+void Checkers::check_leaders(NodeId node) {
+  store::Engine* engine = world_.engine(node);
+  for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
+    const GroupId group{g};
+    if (!engine->group(group).leads()) continue;
+    const Term term = engine->group(group).status().term;
+    const auto [known, first] = leaders_.try_emplace({group, term}, node);
+    if (!first && known->second != node) {
+      violation("two leaders: " + name(node) + " and " + name(known->second) + " in term " + std::to_string(term.value) +
+                " of group " + std::to_string(g));
+    }
+  }
+}
+
+void Checkers::check_applied(NodeId node, GroupId group, LogIndex index, Term term, const std::string& data) {
+  const std::size_t hash = std::hash<std::string>{}(data);
+  const auto [known, first] = applied_.try_emplace({group, index}, std::pair{term, hash});
+  if (!first && known->second != std::pair{term, hash}) {
+    violation("parted logs: " + name(node) + " applied another entry at index " + std::to_string(index.value) +
+              " of group " + std::to_string(group.value));
+  }
+}
+
+void Checkers::check_durable() {
+  for (const NodeId node : world_.nodes()) {
+    for (const auto& [serial, revocation] : acknowledged_) {
+      const auto group = store::home_of_serial(serial, world_.layout().regions);
+      const auto bytes = world_.state(node).get(store::state_key(*group, store::certificate_record(serial)));
+      store::v1::Certificate certificate;
+      if (!bytes || !*bytes || !certificate.ParseFromString(**bytes)) {
+        return violation("lost: " + name(node) + " does not have " + to_hex(serial) + ", whose issuance was acknowledged");
+      }
+      if (revocation && !certificate.revoked()) {
+        return violation("lost: " + name(node) + " does not have the acknowledged revocation of " + to_hex(serial));
+      }
+    }
+  }
+}
+
+void Checkers::check_convergence() {
+  std::map<GroupId, std::string> first;
+  for (const NodeId node : world_.nodes()) {
+    for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
+      std::string all;
+      const Status scanned = world_.state(node).scan(store::group_prefix(GroupId{g}), store::group_prefix(GroupId{g + 1}), SIZE_MAX,
+                              [&](std::string_view key, std::string_view value) {
+                                all.append(key).append("=").append(value).append("\n");
+                                return true;
+                              });
+      if (!scanned) return violation(scanned.error().message);
+      const auto [known, is_first] = first.try_emplace(GroupId{g}, all);
+      if (!is_first && known->second != all) {
+        return violation("no convergence: " + name(node) + " differs in group " + std::to_string(g));
+      }
+    }
+  }
+}
+
+}  // namespace evercert::sim

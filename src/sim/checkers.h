@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold in every run, whatever fails. Each checker sees only what a user or an auditor could see: what was
+// answered, what was read, what each replica applied.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/world.h"
+
+namespace evercert::sim {
+
+class Checkers {
+ public:
+  explicit Checkers(World& world);
+
+  // --- what clients were told
+  void issued(const std::string& serial);
+  void revoked(const std::string& serial);
+  // What a fresh read that began now must see at the least.
+  struct Expectation {
+    bool exists = false;
+    bool revoked = false;
+  };
+  Expectation expectation(const std::string& serial) const;
+  void read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked);
+
+  // --- at the end, when all nodes are up and the network is whole
+  void check_durable();
+  void check_convergence();
+
+  void violation(std::string what);
+  const std::optional<std::string>& found() const { return found_; }
+
+ private:
+  void check_leaders(NodeId node);
+  void check_applied(NodeId node, GroupId group, LogIndex index, Term term, const std::string& data);
+
+  World& world_;
+  std::optional<std::string> found_;
+  std::map<std::string, bool> acknowledged_;  // serial: revocation acknowledged too
+  std::map<std::pair<GroupId, Term>, NodeId> leaders_;
+  std::map<std::pair<GroupId, LogIndex>, std::pair<Term, std::size_t>> applied_;  // hash of the data
+};
+
+}  // namespace evercert::sim

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/world.h"
+
+#include "base/check.h"
+
+namespace evercert::sim {
+
+WorldOptions WorldOptions::draw(SeededRandom& random) {
+  WorldOptions options;
+  options.zones = random.chance(0.2) ? 3 : 1;
+  options.wan = random.chance(0.6);
+  options.drift = random.uniform() * 0.012;
+  options.loss = random.chance(0.3) ? 0 : random.uniform() * 0.05;
+  options.late = random.chance(0.3) ? 0 : random.uniform() * 0.05;
+  options.late_by = random.between(500ms, 4s);
+  options.jitter = random.uniform();
+  return options;
+}
+
+struct World::Node : store::PeerSink, WallClock {
+  Node(World& w, NodeId node, double clock_speed) : world(w), id(node), speed(clock_speed) {}
+  void send(NodeId to, const store::v1::Batch& batch) override { world.transmit(id, to, batch); }
+  WallTime now() const override { return WallTime{1'700'000'000'000 + world.now_.us / 1000}; }
+
+  World& world;
+  NodeId id;
+  double speed;
+  FakeDisk disk;
+  store::MemKv kv;
+  std::unique_ptr<store::Log> log;
+  std::unique_ptr<store::FreshnessBoard> board;
+  std::unique_ptr<store::Engine> engine;
+  std::uint64_t life = 0;
+  bool turn_scheduled = false;
+};
+
+World::World(WorldOptions options, SeededRandom& random) : options_(options), random_(random) {
+  layout_.regions = options_.regions;
+  for (std::uint8_t r = 1; r <= options_.regions; ++r) {
+    for (std::uint8_t z = 1; z <= options_.zones; ++z) layout_.nodes.push_back(node_id(RegionId{r}, z));
+  }
+  for (int a = 1; a <= options_.regions; ++a) {
+    for (int b = a; b <= options_.regions; ++b) {
+      const Duration one_way = a == b ? 250us : options_.wan ? random.between(10ms, 75ms) : random.between(30us, 500us);
+      region_delay_[{a, b}] = region_delay_[{b, a}] = one_way;
+    }
+  }
+  for (const NodeId node : layout_.nodes) {
+    const double speed = 1.0 + (random.uniform() * 2 - 1) * options_.drift;
+    nodes_[node] = std::make_unique<Node>(*this, node, speed);
+  }
+  now_ = Instant{1'000'000};
+  for (const NodeId node : layout_.nodes) start(node);
+}
+
+World::~World() = default;
+
+void World::at(Duration delay, std::function<void()> event) {
+  queue_.emplace(std::pair{now_ + delay, ++sequence_}, std::move(event));
+}
+
+void World::run_until(Instant end) {
+  while (!queue_.empty() && !stopped_ && queue_.begin()->first.first <= end) {
+    auto node = queue_.extract(queue_.begin());
+    now_ = node.key().first;
+    ++events_;
+    node.mapped()();
+  }
+  if (!stopped_) now_ = std::max(now_, end);
+}
+
+bool World::up(NodeId node) const { return nodes_.at(node)->engine != nullptr; }
+store::Engine* World::engine(NodeId node) { return nodes_.at(node)->engine.get(); }
+store::MemKv& World::state(NodeId node) { return nodes_.at(node)->kv; }
+
+Instant World::local_now(NodeId node) const {
+  return Instant{static_cast<std::int64_t>(static_cast<double>(now_.us) * nodes_.at(node)->speed)};
+}
+
+store::EngineOptions World::engine_options(NodeId node) const {
+  store::EngineOptions options;
+  options.layout = layout_;
+  options.self = node;
+  options.cluster_id = "simulated";
+  options.bug = options_.bug;
+  options.compact_after = 30;
+  options.keep = 20;
+  if (options_.wan) {
+    options.tick = 50ms;
+    options.election_ticks = 24;
+    options.heartbeat_ticks = 3;
+  } else {
+    options.tick = 10ms;
+    options.election_ticks = 15;
+    options.heartbeat_ticks = 3;
+    options.lease = {600ms, 100ms, 250ms, 0.03};
+    options.submit_silence = 300ms;
+    options.submit_pause = 10ms;
+    options.read_retry = 50ms;
+  }
+  return options;
+}
+
+void World::start(NodeId id) {
+  Node& node = *nodes_.at(id);
+  if (node.engine) return;
+  ++node.life;
+  auto log = store::Log::open(node.disk, "/log", {.segment_bytes = 4000, .cache_bytes_per_group = 2000});
+  if (!log) {
+    if (on_refused) on_refused(id, log.error());
+    return;
+  }
+  node.log = std::move(*log);
+  node.board = std::make_unique<store::FreshnessBoard>(layout_.groups(), options_.zones == 1);
+  auto engine = store::Engine::open(engine_options(id), *node.log, node.kv, node, random_, node, *node.board,
+                                    static_cast<std::uint64_t>(now_.us), local_now(id));
+  if (!engine) {
+    if (on_refused) on_refused(id, engine.error());
+    return;
+  }
+  node.engine = std::move(*engine);
+  node.engine->on_applied = [this, id](GroupId group, LogIndex index, Term term, const std::string& data) {
+    if (on_applied) on_applied(id, group, index, term, data);
+  };
+  node.turn_scheduled = false;
+  schedule_tick(id, node.life);
+}
+
+void World::schedule_tick(NodeId id, std::uint64_t life) {
+  const Duration period = engine_options(id).tick;
+  at(Duration{static_cast<std::int64_t>(static_cast<double>(period.count()) / nodes_.at(id)->speed)}, [this, id, life] {
+    Node& node = *nodes_.at(id);
+    if (!node.engine || node.life != life) return;
+    node.engine->tick(local_now(id));
+    turn(id);
+    schedule_tick(id, life);
+  });
+}
+
+void World::wake(NodeId id) {
+  Node& node = *nodes_.at(id);
+  if (!node.engine || std::exchange(node.turn_scheduled, true)) return;
+  // A disk takes a moment; meanwhile more arrives and shares the turn.
+  at(random_.between(20us, 600us), [this, id, life = node.life] {
+    if (nodes_.at(id)->life == life) turn(id);
+  });
+}
+
+void World::turn(NodeId id) {
+  Node& node = *nodes_.at(id);
+  if (!node.engine) return;
+  node.turn_scheduled = false;
+  const Status worked = node.engine->flush(local_now(id));
+  if (!worked) {
+    EC_CHECK(node.disk.powered_off(), worked.error().message.c_str());
+    return crash(id);
+  }
+  if (on_worked) on_worked(id);
+}
+
+void World::crash(NodeId id) {
+  Node& node = *nodes_.at(id);
+  if (!node.engine) return;
+  ++node.life;
+  // Destroyed without a farewell; what its clients waited for is never answered.
+  node.engine.reset();
+  node.board.reset();
+  node.log.reset();
+  node.disk.crash(random_);
+  node.kv.crash(random_);
+  if (on_down) on_down(id);
+}
+
+void World::crash_in_operation(NodeId id, std::uint64_t operations) {
+  nodes_.at(id)->disk.power_off_after(operations);
+}
+
+void World::wipe(NodeId id) {
+  crash(id);
+  Node& node = *nodes_.at(id);
+  node.disk = FakeDisk{};
+  store::WriteBatch everything;
+  everything.remove_range("", std::string(3, '\xff'));
+  EC_CHECK(node.kv.write(everything).has_value() && node.kv.flush().has_value(), "memory can be cleared");
+}
+
+Duration World::delay(NodeId from, NodeId to) {
+  const Duration base = region_delay_.at({region_of(from).value, region_of(to).value});
+  Duration total = base + Duration{static_cast<std::int64_t>(random_.uniform() * options_.jitter * static_cast<double>(base.count()))};
+  if (random_.chance(options_.late)) total += random_.between(0ms, options_.late_by);
+  return total;
+}
+
+void World::transmit(NodeId from, NodeId to, const store::v1::Batch& batch) {
+  if (cuts_.contains({from, to}) || random_.chance(options_.loss)) return;
+  at(delay(from, to), [this, from, to, copy = batch] {
+    Node& node = *nodes_.at(to);
+    if (!node.engine) return;
+    node.engine->receive(from, copy, local_now(to));
+    wake(to);
+  });
+}
+
+}  // namespace evercert::sim

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole cluster of stores in one thread on virtual time: the production engine, log and state machine on disks,
+// clocks and links that fail as told. One seed decides everything.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/fake_disk.h"
+#include "sim/seeded_random.h"
+#include "store/engine.h"
+#include "store/kv/mem_kv.h"
+
+namespace evercert::sim {
+
+// Parameters of a run; draw() takes all of them from the seed ("swarm"), a scenario file may fix some.
+struct WorldOptions {
+  std::uint8_t regions = 3;
+  std::uint8_t zones = 1;
+  bool wan = true;                  // time-outs and delays of the emulated WAN; otherwise of loopback
+  double drift = 0.01;              // clocks run faster or slower by at most this share
+  double loss = 0.01;               // of batches
+  double late = 0.02;               // of batches arrive up to late_by later
+  Duration late_by = 3s;
+  double jitter = 0.3;              // of the link's delay
+  store::Bug bug = store::Bug::kNone;
+
+  static WorldOptions draw(SeededRandom& random);
+};
+
+class World {
+ public:
+  World(WorldOptions options, SeededRandom& random);
+  ~World();
+
+  // --- time
+  Instant now() const { return now_; }  // true time, which no node sees
+  void at(Duration delay, std::function<void()> event);
+  // Runs events until `end`, or until stop() was called.
+  void run_until(Instant end);
+  void stop() { stopped_ = true; }
+
+  // --- nodes
+  const store::Layout& layout() const { return layout_; }
+  const std::vector<NodeId>& nodes() const { return layout_.nodes; }
+  bool up(NodeId node) const;
+  store::Engine* engine(NodeId node);  // nullptr when down
+  store::MemKv& state(NodeId node);
+  Instant local_now(NodeId node) const;
+  // Lets the engine work off what it was given, soon.
+  void wake(NodeId node);
+  void start(NodeId node);
+  // Power goes: at once, or in the middle of one of the next disk operations.
+  void crash(NodeId node);
+  void crash_in_operation(NodeId node, std::uint64_t operations);
+  // The disk is lost too. The node starts empty.
+  void wipe(NodeId node);
+
+  // --- links (directed)
+  void cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
+  void heal() { cuts_.clear(); }
+
+  // --- observers
+  std::function<void(NodeId)> on_worked;  // after every turn of a node
+  std::function<void(NodeId, GroupId, LogIndex, Term, const std::string&)> on_applied;
+  std::function<void(NodeId)> on_down;
+  // A node that refuses its own disk after a crash; the run counts it as a violation.
+  std::function<void(NodeId, const Error&)> on_refused;
+
+  std::uint64_t events() const { return events_; }
+  const WorldOptions& options() const { return options_; }
+
+ private:
+  struct Node;
+  struct Link;
+  void schedule_tick(NodeId node, std::uint64_t life);
+  void turn(NodeId node);
+  void transmit(NodeId from, NodeId to, const store::v1::Batch& batch);
+  Duration delay(NodeId from, NodeId to);
+  store::EngineOptions engine_options(NodeId node) const;
+
+  WorldOptions options_;
+  SeededRandom& random_;
+  store::Layout layout_;
+  Instant now_;
+  bool stopped_ = false;
+  std::uint64_t events_ = 0;
+  std::uint64_t sequence_ = 0;
+  std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> queue_;
+  std::map<NodeId, std::unique_ptr<Node>> nodes_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;
+  std::map<std::pair<int, int>, Duration> region_delay_;
+};
+
+}  // namespace evercert::sim
