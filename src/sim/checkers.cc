@@ -19,7 +19,7 @@ Checkers::Checkers(World& world) : world_(world) {
     check_applied(node, group, index, term, data);
   };
   world_.on_refused = [this](NodeId node, const Error& error) {
-    violation(name(node) + " refuses its own disk after a crash: " + error.message);
+    violation(name(node) + " stops by itself: " + error.message);
   };
 }
 

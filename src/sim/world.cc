@@ -152,7 +152,7 @@ void World::turn(NodeId id) {
   node.turn_scheduled = false;
   const Status worked = node.engine->flush(local_now(id));
   if (!worked) {
-    EC_CHECK(node.disk.powered_off(), worked.error().message.c_str());
+    if (!node.disk.powered_off() && on_refused) on_refused(id, worked.error());
     return crash(id);
   }
   if (on_worked) on_worked(id);

@@ -68,7 +68,7 @@ class World {
   std::function<void(NodeId)> on_worked;  // after every turn of a node
   std::function<void(NodeId, GroupId, LogIndex, Term, const std::string&)> on_applied;
   std::function<void(NodeId)> on_down;
-  // A node that refuses its own disk after a crash; the run counts it as a violation.
+  // A node that stops by itself, or refuses its own disk after a crash: a violation, whatever it says.
   std::function<void(NodeId, const Error&)> on_refused;
 
   std::uint64_t events() const { return events_; }

@@ -45,7 +45,10 @@ Status Engine::flush(Instant now) {
     EC_TRY(apply_all(now));
     deliver();
   }
-  for (auto& group : groups_) group->settle(now);
+  for (auto& group : groups_) {
+    if (group->raft().broken()) return fail(Code::kInternal, "the consensus core found its state impossible");
+    group->settle(now);
+  }
   publish_leases();
   advance_reads(now);
   deliver();
@@ -63,7 +66,7 @@ void Engine::take_ready(Group& group, Instant now) {
     const HardState before = log_.hard_state(group.id());
     must_sync_ = must_sync_ || before.term != ready.hard_state->term || before.vote != ready.hard_state->vote;
     HardState written = *ready.hard_state;
-    if (options_.bug == Bug::kForgetVote) written.vote = NodeId{0}, written.term = Term{0};
+    if (options_.bug == Bug::kForgetVote) written.vote = NodeId{0};
     log_.set_hard_state(group.id(), written);
   }
   if (!ready.entries.empty()) {

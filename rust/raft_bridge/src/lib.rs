@@ -103,6 +103,7 @@ mod ffi {
         fn report_unreachable(self: &mut Core, id: u64);
         fn report_snapshot(self: &mut Core, id: u64, ok: bool);
         fn facts(self: &Core) -> Facts;
+        fn broken(self: &Core) -> bool;
         fn followers(self: &Core) -> Vec<Follower>;
     }
 }
@@ -165,6 +166,8 @@ impl Storage for Log {
 pub struct Core {
     node: RawNode<Log>,
     ready: Option<Ready>,
+    /// The core has found its own state impossible. It must not be used any more; the replica must stop.
+    broken: bool,
 }
 
 fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> Result<Box<Core>, raft::Error> {
@@ -183,8 +186,10 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
         ..Default::default()
     };
     config.validate()?;
+    static QUIET: std::sync::Once = std::sync::Once::new();
+    QUIET.call_once(|| std::panic::set_hook(Box::new(|what| eprintln!("evercert: the consensus core asserts: {what}"))));
     let logger = slog::Logger::root(slog::Discard, slog::o!());
-    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None }))
+    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false }))
 }
 
 /// What may come from the network at all. Everything else is the core's own talk with itself.
@@ -274,14 +279,30 @@ fn empty_work() -> ffi::Work {
 }
 
 impl Core {
+    /// The core asserts what must never be. That ends this replica, not without a word and not in the middle of C++.
+    fn guarded<T>(&mut self, otherwise: T, work: impl FnOnce(&mut Self) -> T) -> T {
+        if self.broken {
+            return otherwise;
+        }
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self))) {
+            Ok(value) => value,
+            Err(_) => {
+                self.broken = true;
+                otherwise
+            }
+        }
+    }
+    fn broken(&self) -> bool {
+        self.broken
+    }
     fn set_election_timeout(&mut self, ticks: usize) {
-        self.node.raft.set_randomized_election_timeout(ticks)
+        self.guarded((), |c| c.node.raft.set_randomized_election_timeout(ticks))
     }
     fn tick(&mut self) -> bool {
-        self.node.tick()
+        self.guarded(false, |c| c.node.tick())
     }
     fn propose(&mut self, data: &[u8]) -> bool {
-        self.node.raft.state == StateRole::Leader && self.node.propose(vec![], data.to_vec()).is_ok()
+        self.guarded(false, |c| c.node.raft.state == StateRole::Leader && c.node.propose(vec![], data.to_vec()).is_ok())
     }
     fn step(&mut self, bytes: &[u8], members: &[u64]) -> Result<(), String> {
         let m = decode_checked(bytes, members)?;
@@ -295,12 +316,15 @@ impl Core {
         if m.msg_type == MessageType::MsgAppendResponse as i32 && !m.reject && m.index > log.last_index() {
             return Err("an acknowledgement lies beyond the end of the log".into());
         }
-        self.node.step(m).map_err(|e| e.to_string())
+        self.guarded(Err("the consensus core has stopped".into()), |c| c.node.step(m).map_err(|e| e.to_string()))
     }
     fn has_ready(&self) -> bool {
-        self.ready.is_none() && self.node.has_ready()
+        !self.broken && self.ready.is_none() && self.node.has_ready()
     }
     fn ready(&mut self) -> ffi::Work {
+        self.guarded(empty_work(), |c| c.take_ready())
+    }
+    fn take_ready(&mut self) -> ffi::Work {
         let mut r = self.node.ready();
         let mut w = empty_work();
         if let Some(h) = r.hs() {
@@ -322,6 +346,9 @@ impl Core {
     }
     /// To be called when entries and hard state of ready() are durable.
     fn advance_append(&mut self) -> ffi::Work {
+        self.guarded(empty_work(), |c| c.advance())
+    }
+    fn advance(&mut self) -> ffi::Work {
         let mut w = empty_work();
         let Some(r) = self.ready.take() else { return w };
         let mut light = self.node.advance_append(r);
@@ -334,22 +361,23 @@ impl Core {
         w
     }
     fn advance_applied(&mut self, index: u64) {
-        self.node.advance_apply_to(index)
+        self.guarded((), |c| c.node.advance_apply_to(index))
     }
     fn campaign(&mut self) -> bool {
-        self.node.campaign().is_ok()
+        self.guarded(false, |c| c.node.campaign().is_ok())
     }
     fn transfer_leader(&mut self, to: u64) {
-        self.node.transfer_leader(to)
+        self.guarded((), |c| c.node.transfer_leader(to))
     }
     fn read_index(&mut self, context: &[u8]) {
-        self.node.read_index(context.to_vec())
+        self.guarded((), |c| c.node.read_index(context.to_vec()))
     }
     fn report_unreachable(&mut self, id: u64) {
-        self.node.report_unreachable(id)
+        self.guarded((), |c| c.node.report_unreachable(id))
     }
     fn report_snapshot(&mut self, id: u64, ok: bool) {
-        self.node.report_snapshot(id, if ok { raft::SnapshotStatus::Finish } else { raft::SnapshotStatus::Failure })
+        let status = if ok { raft::SnapshotStatus::Finish } else { raft::SnapshotStatus::Failure };
+        self.guarded((), |c| c.node.report_snapshot(id, status))
     }
     fn facts(&self) -> ffi::Facts {
         let r = &self.node.raft;

@@ -138,6 +138,7 @@ class RaftNodeImpl : public RaftNode {
   void read_index(std::string_view context) override { core_->read_index(slice(context)); }
   void report_unreachable(NodeId node) override { core_->report_unreachable(node.value); }
   void report_snapshot(NodeId node, bool ok) override { core_->report_snapshot(node.value, ok); }
+  bool broken() const override { return core_->broken(); }
   RaftStatus status() const override {
     const bridge::Facts facts = core_->facts();
     RaftStatus out;

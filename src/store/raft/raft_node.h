@@ -152,6 +152,8 @@ class RaftNode {
   virtual void read_index(std::string_view context) = 0;
   virtual void report_unreachable(NodeId node) = 0;
   virtual void report_snapshot(NodeId node, bool ok) = 0;
+  // The core found its own state impossible and does nothing any more: the replica must stop.
+  virtual bool broken() const = 0;
   virtual RaftStatus status() const = 0;
   virtual std::vector<FollowerStatus> followers() const = 0;  // of a leader; otherwise without meaning
 };
