@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pki/certificate.h"
+
+#include "pki/der.h"
+#include "pki/lint.h"
+#include "pki/names_openssl.h"
+#include "pki/openssl.h"
+
+namespace evercert::pki {
+namespace {
+
+// An extension in the notation of OpenSSL's configuration (slow: prepared once per kind of certificate).
+std::string configured(int nid, const std::string& value) {
+  X509V3_CTX ctx;
+  X509V3_set_ctx_nodb(&ctx);
+  const ExtPtr extension(X509V3_EXT_conf_nid(nullptr, &ctx, nid, value.c_str()));
+  return extension ? to_der(extension.get(), i2d_X509_EXTENSION) : std::string{};
+}
+
+std::string encoded(int nid, bool critical, void* value) {
+  const ExtPtr extension(X509V3_EXT_i2d(nid, critical ? 1 : 0, value));
+  return to_der(extension.get(), i2d_X509_EXTENSION);
+}
+
+std::string octet_extension(int nid, std::string_view bytes_) {
+  const Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free> octets(ASN1_OCTET_STRING_new());
+  ASN1_OCTET_STRING_set(octets.get(), bytes(bytes_), static_cast<int>(bytes_.size()));
+  return encoded(nid, false, octets.get());
+}
+
+std::string authority_extension(std::string_view key_id) {
+  const Owned<AUTHORITY_KEYID, AUTHORITY_KEYID_free> authority(AUTHORITY_KEYID_new());
+  authority->keyid = ASN1_OCTET_STRING_new();
+  ASN1_OCTET_STRING_set(authority->keyid, bytes(key_id), static_cast<int>(key_id.size()));
+  return encoded(NID_authority_key_identifier, false, authority.get());
+}
+
+std::string name_der(std::string_view common_name) {
+  const NamePtr name(X509_NAME_new());
+  if (!common_name.empty()) {
+    X509_NAME_add_entry_by_NID(name.get(), NID_commonName, MBSTRING_UTF8, bytes(common_name),
+                               static_cast<int>(common_name.size()), -1, 0);
+  }
+  return to_der(name.get(), i2d_X509_NAME);
+}
+
+struct Parts {
+  std::string serial, algorithm, issuer, subject, spki, extensions;
+  std::int64_t not_before, not_after;
+};
+
+// RFC 5280 section 4.1: version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, extensions.
+std::string tbs_certificate(const Parts& parts) {
+  std::string content = der::wrap(der::context(0), der::integer("\x02"));
+  content += der::integer(parts.serial);
+  content += parts.algorithm;
+  content += parts.issuer;
+  content += der::wrap(der::kSequence, der::time(parts.not_before) + der::time(parts.not_after));
+  content += parts.subject;
+  content += parts.spki;
+  content += der::wrap(der::context(3), der::wrap(der::kSequence, parts.extensions));
+  return der::wrap(der::kSequence, content);
+}
+
+Result<std::string> signed_with(const Signer& signer, std::string_view tbs) {
+  EC_ASSIGN(const auto signature, signer.sign(tbs));
+  return der::wrap(der::kSequence, std::string(tbs) + signer.algorithm_der() + der::bit_string(signature));
+}
+
+std::string key_usage(Usage usage, KeyKind kind) {
+  switch (usage) {
+    case Usage::kIssuingCa: return "critical,keyCertSign,cRLSign,digitalSignature";
+    case Usage::kOcspResponder: return "critical,digitalSignature";
+    // RSA server keys may still be asked for key transport by TLS 1.2 clients (RFC 5246 section 7.4.2).
+    default: return kind == KeyKind::kRsa && usage != Usage::kClient ? "critical,digitalSignature,keyEncipherment"
+                                                                     : "critical,digitalSignature";
+  }
+}
+
+std::string extended_key_usage(Usage usage) {
+  switch (usage) {
+    case Usage::kServer: return "serverAuth";
+    case Usage::kClient: return "clientAuth";
+    case Usage::kBoth: return "serverAuth,clientAuth";
+    case Usage::kOcspResponder: return "OCSPSigning";
+    case Usage::kIssuingCa: return "";
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CertificateFactory>> CertificateFactory::create(Issuer issuer, std::shared_ptr<Signer> signer) {
+  EC_ASSIGN(const auto facts, read_certificate(issuer.certificate_der));
+  if (facts.spki_der != signer->spki_der()) {
+    return fail(Code::kInvalid, "the issuer's certificate and the signing key do not belong together");
+  }
+  std::unique_ptr<CertificateFactory> factory(new CertificateFactory);
+  factory->issuer_name_der_ = facts.subject_name_der;
+  factory->authority_key_id_ = authority_extension(facts.subject_key_id);
+  factory->issuer_ = std::move(issuer);
+  factory->signer_ = std::move(signer);
+  return factory;
+}
+
+std::string CertificateFactory::fixed_extensions(const Profile& profile, KeyKind kind) const {
+  std::lock_guard lock(mutex_);
+  std::string& known = fixed_[{profile.usage, kind}];
+  if (!known.empty()) return known;
+  const bool ca = profile.usage == Usage::kIssuingCa;
+  std::string all = configured(NID_basic_constraints, ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
+  all += configured(NID_key_usage, key_usage(profile.usage, kind));
+  if (const auto eku = extended_key_usage(profile.usage); !eku.empty()) all += configured(NID_ext_key_usage, eku);
+  all += authority_key_id_;
+  if (profile.usage == Usage::kOcspResponder) {
+    // RFC 6960 section 4.2.2.2.1: nobody asks about the responder's own status; its life is short instead.
+    all += configured(NID_id_pkix_OCSP_noCheck, "ignored");
+  } else {
+    std::string access;
+    if (!issuer_.ocsp_url.empty()) access = "OCSP;URI:" + issuer_.ocsp_url;
+    if (!issuer_.ca_issuers_url.empty()) access += (access.empty() ? "" : ",") + ("caIssuers;URI:" + issuer_.ca_issuers_url);
+    if (!access.empty()) all += configured(NID_info_access, access);
+    if (!issuer_.crl_url.empty()) all += configured(NID_crl_distribution_points, "URI:" + issuer_.crl_url);
+  }
+  known = all;
+  return known;
+}
+
+Result<LintedTbs> CertificateFactory::prepare(const Profile& profile, const CertificateRequest& request) const {
+  Parts parts;
+  parts.serial = request.serial;
+  parts.algorithm = signer_->algorithm_der();
+  parts.issuer = issuer_name_der_;
+  parts.subject = name_der(request.common_name);
+  parts.spki = request.key->spki_der();
+  parts.not_before = request.not_before;
+  parts.not_after = request.not_after;
+  parts.extensions = fixed_extensions(profile, request.key->kind());
+  parts.extensions += octet_extension(NID_subject_key_identifier, request.key->key_identifier());
+  if (!request.names.empty()) {
+    const auto names = to_general_names(request.names);
+    parts.extensions += encoded(NID_subject_alt_name, request.common_name.empty(), names.get());
+  }
+  std::string tbs = tbs_certificate(parts);
+  EC_TRY(lint(profile, request, tbs, signer_->algorithm_der()));
+  return LintedTbs(std::move(tbs));
+}
+
+Result<std::string> CertificateFactory::sign(LintedTbs tbs) const { return signed_with(*signer_, tbs.tbs()); }
+
+Result<std::string> make_root(std::string_view common_name, const std::string& serial, std::int64_t now,
+                              const Signer& signer) {
+  EC_ASSIGN(const auto key, PublicKey::from_spki(signer.spki_der()));
+  Parts parts;
+  parts.serial = serial;
+  parts.algorithm = signer.algorithm_der();
+  parts.issuer = parts.subject = name_der(common_name);
+  parts.spki = signer.spki_der();
+  parts.not_before = now - kBackdateSeconds;
+  parts.not_after = now + 20ll * 365 * 86400;
+  parts.extensions = configured(NID_basic_constraints, "critical,CA:TRUE") +
+                     configured(NID_key_usage, "critical,keyCertSign,cRLSign") +
+                     octet_extension(NID_subject_key_identifier, key.key_identifier());
+  return signed_with(signer, tbs_certificate(parts));
+}
+
+}  // namespace evercert::pki

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading certificates and chains.
+#include <ctime>
+
+#include "pki/certificate.h"
+#include "pki/names_openssl.h"
+#include "pki/openssl.h"
+
+namespace evercert::pki {
+namespace {
+
+std::int64_t seconds_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return 0;
+  return timegm(&parts);
+}
+
+std::string octets(const ASN1_OCTET_STRING* text) {
+  if (text == nullptr) return {};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))};
+}
+
+X509Ptr parse(std::string_view der) {
+  const unsigned char* at = bytes(der);
+  return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+}
+
+}  // namespace
+
+Result<CertificateFacts> read_certificate(std::string_view der) {
+  const X509Ptr certificate = parse(der);
+  if (!certificate) return fail(Code::kInvalid, "the certificate does not parse: " + last_openssl_error());
+  CertificateFacts facts;
+  facts.serial = octets(X509_get0_serialNumber(certificate.get()));
+  facts.issuer_name_der = to_der(X509_get_issuer_name(certificate.get()), i2d_X509_NAME);
+  facts.subject_name_der = to_der(X509_get_subject_name(certificate.get()), i2d_X509_NAME);
+  char cn[256] = {};
+  const int length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, cn, sizeof cn);
+  if (length > 0) facts.subject_cn.assign(cn, static_cast<std::size_t>(length));
+  facts.not_before = seconds_of(X509_get0_notBefore(certificate.get()));
+  facts.not_after = seconds_of(X509_get0_notAfter(certificate.get()));
+  const GeneralNamesPtr names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
+  if (names) {
+    EC_ASSIGN(facts.names, from_general_names(names.get()));
+  }
+  facts.spki_der = to_der(X509_get_X509_PUBKEY(certificate.get()), i2d_X509_PUBKEY);
+  facts.subject_key_id = octets(X509_get0_subject_key_id(certificate.get()));
+  facts.authority_key_id = octets(X509_get0_authority_key_id(certificate.get()));
+  facts.is_ca = X509_check_ca(certificate.get()) == 1;
+  ERR_clear_error();
+  return facts;
+}
+
+Status verify_chain(std::string_view leaf, const std::vector<std::string>& intermediates, std::string_view root,
+                    std::int64_t now) {
+  const Owned<X509_STORE, X509_STORE_free> store(X509_STORE_new());
+  const X509Ptr trusted = parse(root);
+  const X509Ptr subject = parse(leaf);
+  if (!trusted || !subject) return fail(Code::kInvalid, "a certificate of the chain does not parse");
+  X509_STORE_add_cert(store.get(), trusted.get());
+  using Stack = Owned<STACK_OF(X509), [](STACK_OF(X509) * s) { sk_X509_pop_free(s, X509_free); }>;
+  const Stack middle(sk_X509_new_null());
+  for (const auto& der : intermediates) {
+    X509Ptr one = parse(der);
+    if (!one) return fail(Code::kInvalid, "a certificate of the chain does not parse");
+    sk_X509_push(middle.get(), one.release());
+  }
+  const Owned<X509_STORE_CTX, X509_STORE_CTX_free> ctx(X509_STORE_CTX_new());
+  X509_STORE_CTX_init(ctx.get(), store.get(), subject.get(), middle.get());
+  X509_STORE_CTX_set_time(ctx.get(), 0, now);
+  X509_STORE_CTX_set_flags(ctx.get(), X509_V_FLAG_X509_STRICT);
+  if (X509_verify_cert(ctx.get()) == 1) return {};
+  return fail(Code::kInvalid, std::string("the chain does not verify: ") +
+                                  X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx.get())));
+}
+
+}  // namespace evercert::pki

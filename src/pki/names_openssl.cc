@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pki/names_openssl.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+
+namespace evercert::pki {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return out;
+}
+
+}  // namespace
+
+Name name_from_text(std::string_view text) {
+  unsigned char out[16];
+  const std::string copy(text);
+  if (inet_pton(AF_INET, copy.c_str(), out) == 1 || inet_pton(AF_INET6, copy.c_str(), out) == 1) {
+    return {NameKind::kIp, copy};
+  }
+  return {NameKind::kDns, lower(text)};
+}
+
+Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names) {
+  std::vector<Name> out;
+  if (sk_GENERAL_NAME_num(names) > static_cast<int>(kMaxNames)) return fail(Code::kInvalid, "more than 100 names");
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+    int type = 0;
+    const auto* value = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
+    if (type != GEN_DNS && type != GEN_IPADD && type != GEN_URI && type != GEN_EMAIL) {
+      return fail(Code::kInvalid, "a subject alternative name is of a kind that is not issued: use DNS, IP, URI or e-mail");
+    }
+    const std::string_view text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                                static_cast<std::size_t>(ASN1_STRING_length(value)));
+    if (type == GEN_IPADD) {
+      char address[INET6_ADDRSTRLEN];
+      if (text.size() != 4 && text.size() != 16) return fail(Code::kInvalid, "an IP name must have 4 or 16 bytes");
+      inet_ntop(text.size() == 4 ? AF_INET : AF_INET6, text.data(), address, sizeof address);
+      out.push_back({NameKind::kIp, address});
+    } else {
+      if (text.find('\0') != std::string_view::npos) return fail(Code::kInvalid, "a name holds a NUL character");
+      const NameKind kind = type == GEN_DNS ? NameKind::kDns : type == GEN_URI ? NameKind::kUri : NameKind::kEmail;
+      out.push_back({kind, kind == NameKind::kDns ? lower(text) : std::string(text)});
+    }
+  }
+  return out;
+}
+
+GeneralNamesPtr to_general_names(const std::vector<Name>& names) {
+  GeneralNamesPtr out(GENERAL_NAMES_new());
+  for (const Name& name : names) {
+    GENERAL_NAME* entry = GENERAL_NAME_new();
+    if (name.kind == NameKind::kIp) {
+      GENERAL_NAME_set0_value(entry, GEN_IPADD, a2i_IPADDRESS(name.value.c_str()));
+    } else {
+      ASN1_IA5STRING* text = ASN1_IA5STRING_new();
+      ASN1_STRING_set(text, name.value.data(), static_cast<int>(name.value.size()));
+      const int type = name.kind == NameKind::kDns ? GEN_DNS : name.kind == NameKind::kUri ? GEN_URI : GEN_EMAIL;
+      GENERAL_NAME_set0_value(entry, type, text);
+    }
+    sk_GENERAL_NAME_push(out.get(), entry);
+  }
+  return out;
+}
+
+}  // namespace evercert::pki

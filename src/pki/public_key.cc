@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pki/public_key.h"
+
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+
+#include "pki/openssl.h"
+#include "pki/weak_keys.h"
+
+namespace evercert::pki {
+
+struct PublicKey::Handle {
+  PkeyPtr key;
+};
+
+namespace {
+
+std::string number(const EVP_PKEY* key, const char* name) {
+  BIGNUM* raw = nullptr;
+  if (EVP_PKEY_get_bn_param(key, name, &raw) != 1) return {};
+  const BnPtr value(raw);
+  std::string out(static_cast<std::size_t>(BN_num_bytes(value.get())), '\0');
+  BN_bn2bin(value.get(), reinterpret_cast<unsigned char*>(out.data()));
+  return out;
+}
+
+const EVP_MD* hash_of(KeyKind kind) {
+  switch (kind) {
+    case KeyKind::kP256:
+    case KeyKind::kRsa: return EVP_sha256();
+    case KeyKind::kP384: return EVP_sha384();
+    case KeyKind::kEd25519: return nullptr;
+  }
+  return nullptr;
+}
+
+bool verify(EVP_PKEY* key, const EVP_MD* hash, std::string_view data, std::string_view signature) {
+  const MdCtxPtr ctx(EVP_MD_CTX_new());
+  const bool ok = EVP_DigestVerifyInit(ctx.get(), nullptr, hash, nullptr, key) == 1 &&
+                  EVP_DigestVerify(ctx.get(), bytes(signature), signature.size(), bytes(data), data.size()) == 1;
+  ERR_clear_error();
+  return ok;
+}
+
+Result<PkeyPtr> from_params(const char* type, OSSL_PARAM_BLD* build) {
+  const Owned<OSSL_PARAM, OSSL_PARAM_free> params(OSSL_PARAM_BLD_to_param(build));
+  const PkeyCtxPtr ctx(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  EVP_PKEY* key = nullptr;
+  if (EVP_PKEY_fromdata_init(ctx.get()) != 1 ||
+      EVP_PKEY_fromdata(ctx.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
+    return fail(Code::kInvalid, "the public key is not valid: " + last_openssl_error());
+  }
+  return PkeyPtr(key);
+}
+
+}  // namespace
+
+Result<PublicKey> PublicKey::from_handle(std::shared_ptr<Handle> handle) {
+  EVP_PKEY* key = handle->key.get();
+  PublicKey out;
+  out.bits_ = EVP_PKEY_get_bits(key);
+  if (EVP_PKEY_is_a(key, "EC")) {
+    char group[64] = {};
+    std::size_t length = 0;
+    EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &length);
+    const std::string_view name(group, length);
+    if (name == "prime256v1") out.kind_ = KeyKind::kP256;
+    else if (name == "secp384r1") out.kind_ = KeyKind::kP384;
+    else return fail(Code::kUnsupported, "the curve '" + std::string(name) + "' is not accepted: use P-256 or P-384");
+    const PkeyCtxPtr ctx(EVP_PKEY_CTX_new(key, nullptr));
+    if (EVP_PKEY_public_check(ctx.get()) != 1) {
+      ERR_clear_error();
+      return fail(Code::kUnsupported, "the EC public key is not a point of its curve");
+    }
+  } else if (EVP_PKEY_is_a(key, "RSA")) {
+    out.kind_ = KeyKind::kRsa;
+    if (out.bits_ < 2048 || out.bits_ > 4096 || out.bits_ % 8 != 0) {
+      return fail(Code::kUnsupported, "an RSA key of " + std::to_string(out.bits_) + " bits is not accepted: use 2048 to 4096");
+    }
+    EC_TRY(check_rsa_strength(number(key, OSSL_PKEY_PARAM_RSA_N), number(key, OSSL_PKEY_PARAM_RSA_E)));
+  } else if (EVP_PKEY_is_a(key, "ED25519")) {
+    out.kind_ = KeyKind::kEd25519;
+  } else {
+    return fail(Code::kUnsupported, "this kind of key is not accepted: use P-256, P-384, RSA 2048 to 4096 or Ed25519");
+  }
+  out.spki_ = to_der(key, i2d_PUBKEY);
+  if (out.spki_.empty()) return fail(Code::kInvalid, "the public key cannot be encoded: " + last_openssl_error());
+  out.handle_ = std::move(handle);
+  return out;
+}
+
+Result<PublicKey> PublicKey::from_spki(std::string_view spki_der) {
+  const unsigned char* at = bytes(spki_der);
+  PkeyPtr key(d2i_PUBKEY(nullptr, &at, static_cast<long>(spki_der.size())));
+  if (!key) return fail(Code::kInvalid, "the public key does not parse: " + last_openssl_error());
+  return from_handle(std::make_shared<Handle>(std::move(key)));
+}
+
+Result<PublicKey> PublicKey::from_ec(KeyKind kind, std::string_view x, std::string_view y) {
+  const std::size_t size = kind == KeyKind::kP256 ? 32 : 48;
+  if (x.size() != size || y.size() != size) return fail(Code::kInvalid, "an EC coordinate has the wrong length");
+  const std::string point = std::string(1, '\x04').append(x).append(y);
+  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> build(OSSL_PARAM_BLD_new());
+  OSSL_PARAM_BLD_push_utf8_string(build.get(), OSSL_PKEY_PARAM_GROUP_NAME, kind == KeyKind::kP256 ? "prime256v1" : "secp384r1", 0);
+  OSSL_PARAM_BLD_push_octet_string(build.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
+  EC_ASSIGN(auto key, from_params("EC", build.get()));
+  return from_handle(std::make_shared<Handle>(std::move(key)));
+}
+
+Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
+  if (n.size() > 1024 || e.size() > 64) return fail(Code::kInvalid, "the RSA numbers are too long");
+  const BnPtr modulus(BN_bin2bn(bytes(n), static_cast<int>(n.size()), nullptr));
+  const BnPtr exponent(BN_bin2bn(bytes(e), static_cast<int>(e.size()), nullptr));
+  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> build(OSSL_PARAM_BLD_new());
+  OSSL_PARAM_BLD_push_BN(build.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get());
+  OSSL_PARAM_BLD_push_BN(build.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get());
+  EC_ASSIGN(auto key, from_params("RSA", build.get()));
+  return from_handle(std::make_shared<Handle>(std::move(key)));
+}
+
+Result<PublicKey> PublicKey::from_ed25519(std::string_view x) {
+  PkeyPtr key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes(x), x.size()));
+  if (!key) return fail(Code::kInvalid, "the Ed25519 key is not valid: " + last_openssl_error());
+  return from_handle(std::make_shared<Handle>(std::move(key)));
+}
+
+std::string PublicKey::key_identifier() const {
+  X509_PUBKEY* raw = nullptr;
+  const unsigned char* at = bytes(spki_);
+  raw = d2i_X509_PUBKEY(nullptr, &at, static_cast<long>(spki_.size()));
+  const Owned<X509_PUBKEY, X509_PUBKEY_free> spki(raw);
+  const unsigned char* bits = nullptr;
+  int length = 0;
+  X509_PUBKEY_get0_param(nullptr, &bits, &length, nullptr, spki.get());
+  std::string out(20, '\0');
+  EVP_Digest(bits, static_cast<std::size_t>(length), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(), nullptr);
+  return out;
+}
+
+bool PublicKey::verify_jws(SignatureAlgorithm algorithm, std::string_view data, std::string_view signature) const {
+  EVP_PKEY* key = handle_->key.get();
+  switch (algorithm) {
+    case SignatureAlgorithm::kRs256: return kind_ == KeyKind::kRsa && verify(key, EVP_sha256(), data, signature);
+    case SignatureAlgorithm::kEdDsa: return kind_ == KeyKind::kEd25519 && verify(key, nullptr, data, signature);
+    case SignatureAlgorithm::kEs256:
+    case SignatureAlgorithm::kEs384: {
+      const bool small = algorithm == SignatureAlgorithm::kEs256;
+      const std::size_t size = small ? 32 : 48;
+      if (kind_ != (small ? KeyKind::kP256 : KeyKind::kP384) || signature.size() != 2 * size) return false;
+      const Owned<ECDSA_SIG, ECDSA_SIG_free> pair(ECDSA_SIG_new());
+      ECDSA_SIG_set0(pair.get(), BN_bin2bn(bytes(signature), static_cast<int>(size), nullptr),
+                     BN_bin2bn(bytes(signature) + size, static_cast<int>(size), nullptr));
+      return verify(key, hash_of(kind_), data, to_der(pair.get(), i2d_ECDSA_SIG));
+    }
+  }
+  return false;
+}
+
+bool PublicKey::verify_x509(std::string_view data, std::string_view signature) const {
+  return verify(handle_->key.get(), hash_of(kind_), data, signature);
+}
+
+}  // namespace evercert::pki

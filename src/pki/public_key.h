@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Public keys of subjects and accounts: which are accepted, and how signatures by them are checked.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace evercert::pki {
+
+enum class KeyKind { kP256, kP384, kRsa, kEd25519 };
+// JWS names (RFC 7518, RFC 8037).
+enum class SignatureAlgorithm { kEs256, kEs384, kRs256, kEdDsa };
+
+class PublicKey {
+ public:
+  // kInvalid: does not parse; kUnsupported: another kind of key, or too weak (see weak_keys.h): the message says why.
+  static Result<PublicKey> from_spki(std::string_view spki_der);
+  // Big-endian coordinates of JSON Web Keys (RFC 7518 section 6).
+  static Result<PublicKey> from_ec(KeyKind kind, std::string_view x, std::string_view y);
+  static Result<PublicKey> from_rsa(std::string_view n, std::string_view e);
+  static Result<PublicKey> from_ed25519(std::string_view x);
+
+  KeyKind kind() const { return kind_; }
+  int bits() const { return bits_; }
+  const std::string& spki_der() const { return spki_; }
+  // SHA-1 of the key bits: subjectKeyIdentifier by RFC 5280 section 4.2.1.2 method 1, also OCSP's key hash.
+  std::string key_identifier() const;
+  // JWS signatures: ECDSA as r || s. False when the signature is wrong or the algorithm does not fit the key.
+  bool verify_jws(SignatureAlgorithm algorithm, std::string_view data, std::string_view signature) const;
+  // X.509 signatures by this key (DER), hash by kind.
+  bool verify_x509(std::string_view data, std::string_view signature) const;
+
+ private:
+  struct Handle;
+  static Result<PublicKey> from_handle(std::shared_ptr<Handle> handle);
+  KeyKind kind_{};
+  int bits_ = 0;
+  std::string spki_;
+  std::shared_ptr<Handle> handle_;
+};
+
+}  // namespace evercert::pki
