@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ca/ca.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "pki/pem.h"
+#include "pki/serial.h"
+#include "store/keys.h"
+
+namespace evercert::ca {
+
+CertificateAuthority::CertificateAuthority(CaOptions options, store::Store& store, std::shared_ptr<pki::CertificateFactory> factory,
+                                           Intents& intents, WallClock& wall, Random& random)
+    : options_(std::move(options)), store_(store), factory_(std::move(factory)), intents_(intents), wall_(wall), random_(random) {}
+
+Result<pki::LintedTbs> CertificateAuthority::prepare(const IssueRequest& request, const std::string& serial,
+                                                     store::v1::Certificate* record) const {
+  const auto profile = options_.profiles.find(request.profile);
+  if (profile == options_.profiles.end()) {
+    std::string known;
+    for (const auto& [name, p] : options_.profiles) known += (known.empty() ? "" : ", ") + name;
+    return fail(Code::kInvalid, "there is no profile '" + request.profile.substr(0, 64) + "'; use one of " + known);
+  }
+  if (request.names.empty()) return fail(Code::kInvalid, "the CSR asks for no name: put at least one into its subject alternative name");
+  const std::int64_t now = wall_.now().seconds();
+  pki::CertificateRequest wanted;
+  wanted.serial = serial;
+  wanted.not_before = now - pki::kBackdateSeconds;
+  wanted.not_after = now - pki::kBackdateSeconds + profile->second.validity_seconds;
+  wanted.names = request.names;
+  for (const auto& name : request.names) {
+    if (name.kind == pki::NameKind::kDns && name.value.size() <= 64) {
+      wanted.common_name = name.value;
+      break;
+    }
+  }
+  wanted.key = &request.csr.key;
+  record->set_serial(serial);
+  record->set_issuer_region(options_.region.value);
+  record->set_profile(request.profile);
+  record->set_not_before(wanted.not_before);
+  record->set_not_after(wanted.not_after);
+  record->set_issued_at_ms(wall_.now().ms);
+  record->set_account_id(request.account_id);
+  record->set_order_id(request.order_id);
+  record->set_request_key(request.request_key);
+  record->set_request_digest(request.request_digest);
+  record->set_epoch(store_.epoch().value);
+  record->set_spki_sha256(sha256(request.csr.key.spki_der()));
+  return factory_->prepare(profile->second, wanted);
+}
+
+Task<Result<Issued>> CertificateAuthority::issue(Executor& on, IssueRequest request) {
+  if (!store_.clock_trusted()) {
+    co_return fail(Code::kUnavailable, "this node's clock is far from its peers': it does not sign");
+  }
+  if (!request.request_key.empty()) {
+    auto known = co_await earlier(on, request.request_key, request.request_digest);
+    if (!known) co_return fail(std::move(known).error());
+    if (*known) co_return std::move(**known);
+  }
+  const std::string serial = pki::make_serial(request.home, random_);
+  store::v1::Command command;
+  auto* record = command.mutable_issue()->mutable_certificate();
+  command.mutable_issue()->set_order_id(request.order_id);
+  auto tbs = prepare(request, serial, record);
+  if (!tbs) co_return fail(std::move(tbs).error());
+  if (const Status intended = co_await intents_.record(on, serial); !intended) {
+    co_return fail(Code::kUnavailable, "the intent could not be written down: " + intended.error().message);
+  }
+  auto der = factory_->sign(std::move(*tbs));
+  if (!der) {
+    intents_.resolved(serial);  // there is no signature to forget
+    co_return fail(std::move(der).error());
+  }
+  record->set_der(*der);
+  const std::string own_pem = pki::to_pem("CERTIFICATE", *der);
+  auto outcome = co_await store_.submit(on, home_group(request.home), std::move(command), options_.submit_timeout);
+  if (!outcome) {
+    // Refused by the state machine, or surely not proposed: nobody holds the certificate, its serial is done with.
+    if (outcome.error().code == Code::kUnknownOutcome) {
+      doubt(serial);
+    } else {
+      intents_.resolved(serial);
+    }
+    co_return fail(std::move(outcome).error());
+  }
+  intents_.resolved(serial);
+  if (outcome->serial() != serial) co_return co_await issued_as(on, outcome->serial(), true);
+  Issued issued;
+  issued.serial = serial;
+  issued.chain_pem = own_pem + options_.chain_pem;
+  issued.region = options_.region_name;
+  issued.epoch = store_.epoch();
+  co_return issued;
+}
+
+void CertificateAuthority::doubt(const std::string& serial) {
+  std::lock_guard lock(mutex_);
+  doubtful_[serial] = wall_.now();
+}
+
+// Looks the key up in all groups; waits for an entry that is on its way.
+Task<Result<std::optional<Issued>>> CertificateAuthority::earlier(Executor& on, std::string key, std::string digest) {
+  const std::string record = store::request_key_record(key);
+  for (std::uint32_t g = 1; g <= options_.regions; ++g) {
+    const GroupId group{g};
+    if (!store_.fresh_now(group, record)) co_await store_.freshen(on, group, record, options_.read_timeout);
+  }
+  const auto bound = store_.request_key(key);
+  if (!bound) co_return fail(bound.error());
+  if (!*bound) co_return std::optional<Issued>{};
+  if (!(*bound)->committed) co_return fail(Code::kUnknownOutcome, "a request with this idempotency key is still under way");
+  if ((*bound)->request_digest != digest) co_return fail(Code::kConflict, "the idempotency key was used for another request");
+  auto issued = co_await issued_as(on, (*bound)->serial, true);
+  if (!issued) co_return fail(std::move(issued).error());
+  co_return std::optional(std::move(*issued));
+}
+
+Task<Result<Issued>> CertificateAuthority::issued_as(Executor& on, std::string serial, bool repeated) {
+  auto found = co_await find(on, serial);
+  if (!found) co_return fail(std::move(found).error());
+  if (!found->certificate) co_return fail(Code::kUnknownOutcome, "the certificate of this request is not visible here yet");
+  Issued issued;
+  issued.serial = serial;
+  issued.chain_pem = chain_of(*found->certificate);
+  issued.region = options_.region_name;
+  issued.epoch = Epoch{found->certificate->epoch()};
+  issued.repeated = repeated;
+  co_return issued;
+}
+
+std::string CertificateAuthority::chain_of(const store::v1::Certificate& certificate) const {
+  const auto chain = chains_.find(certificate.issuer_region());
+  return pki::to_pem("CERTIFICATE", certificate.der()) + (chain == chains_.end() ? options_.chain_pem : chain->second);
+}
+
+Task<Result<CertificateAuthority::Found>> CertificateAuthority::find(Executor& on, std::string serial) {
+  const auto group = store::home_of_serial(serial, options_.regions);
+  if (!group) co_return Found{};  // not one of ours: surely no such certificate
+  Found found;
+  const std::string record = store::certificate_record(serial);
+  if (!store_.fresh_now(*group, record)) {
+    found.stale = co_await store_.freshen(on, *group, record, options_.read_timeout) == store::Freshness::kStale;
+  }
+  auto read = store_.certificate(serial);
+  if (!read) co_return fail(std::move(read).error());
+  found.certificate = std::move(*read);
+  co_return found;
+}
+
+Task<Result<store::v1::Certificate>> CertificateAuthority::revoke(Executor& on, std::string serial, int reason, std::string by,
+                                                                  std::string request_id) {
+  const auto group = store::home_of_serial(serial, options_.regions);
+  if (!group) co_return fail(Code::kNotFound, "no certificate has this serial number");
+  store::v1::Command command;
+  auto* revoke = command.mutable_revoke();
+  revoke->set_serial(serial);
+  revoke->set_revoked_at_ms(wall_.now().ms);
+  revoke->set_reason(static_cast<std::uint32_t>(reason));
+  revoke->set_by(std::move(by));
+  revoke->set_request_id(request_id.empty() ? to_hex(random_.bytes(16)) : std::move(request_id));
+  const std::int64_t revoked_at_ms = revoke->revoked_at_ms();
+  auto outcome = co_await store_.submit(on, *group, std::move(command), options_.submit_timeout);
+  if (!outcome) co_return fail(std::move(outcome).error());
+  // Durable in every live region now. The copy here may be a moment behind; what it will say is known.
+  auto read = store_.certificate(serial);
+  if (!read) co_return fail(std::move(read).error());
+  store::v1::Certificate certificate = *read ? std::move(**read) : store::v1::Certificate{};
+  if (!certificate.revoked()) {
+    certificate.set_serial(serial);
+    certificate.set_revoked(true);
+    certificate.set_revoked_at_ms(revoked_at_ms);
+    certificate.set_reason(static_cast<std::uint32_t>(reason));
+  }
+  co_return certificate;
+}
+
+Task<std::size_t> CertificateAuthority::settle_intents(Executor& on) {
+  std::set<std::string> unsettled;
+  for (auto& serial : intents_.left_behind()) unsettled.insert(std::move(serial));
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [serial, since] : doubtful_) {
+      // The proposer has given up by then; a late commit is told by the void command's refusal.
+      if (wall_.now().ms - since.ms > 2 * options_.submit_timeout.count() / 1000) unsettled.insert(serial);
+    }
+  }
+  std::size_t settled = 0;
+  for (const std::string& serial : unsettled) {
+    const auto group = store::home_of_serial(serial, options_.regions);
+    if (group) {
+      store::v1::Command command;
+      command.mutable_void_serial()->set_serial(serial);
+      const auto outcome = co_await store_.submit(on, *group, std::move(command), options_.submit_timeout);
+      // kConflict: the certificate was stored after all. Either way the serial's fate is decided.
+      if (!outcome && outcome.error().code != Code::kConflict) continue;
+      log_info("ca: intent " + to_hex(serial) + (outcome ? " voided" : " finished"));
+    }
+    intents_.resolved(serial);
+    ++settled;
+    std::lock_guard lock(mutex_);
+    doubtful_.erase(serial);
+  }
+  co_return settled;
+}
+
+}  // namespace evercert::ca

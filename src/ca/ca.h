@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The certificate authority of one region: prepares, signs, records, revokes. See docs/cycles/issuance.md.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "ca/intents.h"
+#include "pki/certificate.h"
+#include "pki/csr.h"
+#include "store/store.h"
+
+namespace evercert::ca {
+
+struct CaOptions {
+  RegionId region;
+  std::string region_name;
+  std::size_t regions = 0;
+  std::map<std::string, pki::Profile> profiles;
+  std::string chain_pem;  // issuing certificate, as appended to each certificate given out
+  Duration submit_timeout = 8s;
+  Duration read_timeout = 3s;
+};
+
+struct IssueRequest {
+  pki::Csr csr;
+  std::string profile;
+  std::vector<pki::Name> names;  // what was authorized; REST: those of the CSR
+  RegionId home;                 // of the record: the order's for ACME, this region's for REST
+  std::string account_id, order_id;
+  std::string request_key;       // idempotency, may be empty
+  std::string request_digest;
+};
+
+struct Issued {
+  std::string serial;  // 16 bytes
+  std::string chain_pem;
+  std::string region;
+  Epoch epoch;
+  bool repeated = false;  // the answer of an earlier request with the same key
+};
+
+class CertificateAuthority {
+ public:
+  CertificateAuthority(CaOptions options, store::Store& store, std::shared_ptr<pki::CertificateFactory> factory, Intents& intents,
+                       WallClock& wall, Random& random);
+
+  // kInvalid: the request breaks a rule; kConflict: the key belongs to another request, or the order is not ready;
+  // kUnavailable: nothing was done; kUnknownOutcome: ask again with the same key.
+  Task<Result<Issued>> issue(Executor& on, IssueRequest request);
+  // kNotFound; kConflict: already revoked (unless by the same request_id). Returns the record as it is then.
+  Task<Result<store::v1::Certificate>> revoke(Executor& on, std::string serial, int reason, std::string by, std::string request_id);
+  // A fresh look at a certificate; nullopt: no such. `stale`: this region could not make sure.
+  struct Found {
+    std::optional<store::v1::Certificate> certificate;
+    bool stale = false;
+  };
+  Task<Result<Found>> find(Executor& on, std::string serial);
+  // Finishes or voids the intents of an earlier life and those whose outcome was unknown. Call now and then.
+  Task<std::size_t> settle_intents(Executor& on);
+
+  std::string chain_of(const store::v1::Certificate& certificate) const;
+  const CaOptions& options() const { return options_; }
+  void set_chains(std::map<std::uint32_t, std::string> chains_by_region) { chains_ = std::move(chains_by_region); }
+
+ private:
+  Task<Result<std::optional<Issued>>> earlier(Executor& on, std::string key, std::string digest);
+  Task<Result<Issued>> issued_as(Executor& on, std::string serial, bool repeated);
+  Result<pki::LintedTbs> prepare(const IssueRequest& request, const std::string& serial, store::v1::Certificate* record) const;
+  void doubt(const std::string& serial);
+
+  CaOptions options_;
+  store::Store& store_;
+  std::shared_ptr<pki::CertificateFactory> factory_;
+  Intents& intents_;
+  WallClock& wall_;
+  Random& random_;
+  std::map<std::uint32_t, std::string> chains_;
+  std::mutex mutex_;
+  std::map<std::string, WallTime> doubtful_;  // outcome unknown: since when
+};
+
+}  // namespace evercert::ca

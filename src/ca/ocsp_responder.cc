@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ca/ocsp_responder.h"
+
+#include <algorithm>
+
+#include "store/keys.h"
+
+namespace evercert::ca {
+namespace {
+
+OcspReply error_reply(pki::OcspError error) {
+  return {std::make_shared<const std::string>(pki::ocsp_error_response(error)), false, 0};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OcspResponder>> OcspResponder::create(OcspOptions options, std::vector<OcspIssuer> issuers, store::Store& store,
+                                                             WallClock& wall) {
+  std::unique_ptr<OcspResponder> responder(new OcspResponder(options, store, wall));
+  for (auto& issuer : issuers) {
+    EC_ASSIGN(auto hashes, pki::issuer_hashes(issuer.certificate_der));
+    responder->issuers_.push_back({std::move(issuer), std::move(hashes)});
+  }
+  store.on_certificate_changed([raw = responder.get()](const store::v1::Certificate& certificate) { raw->changed(certificate.serial()); });
+  return responder;
+}
+
+const OcspResponder::Known* OcspResponder::issuer_of(const pki::OcspCertId& id) const {
+  for (const Known& known : issuers_) {
+    const bool sha1 = id.issuer_key_hash.size() == 20;
+    if (id.issuer_key_hash == (sha1 ? known.hashes.key_sha1 : known.hashes.key_sha256) &&
+        id.issuer_name_hash == (sha1 ? known.hashes.name_sha1 : known.hashes.name_sha256)) {
+      return &known;
+    }
+  }
+  return nullptr;
+}
+
+Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
+  const auto request = pki::parse_ocsp_request(request_der);
+  if (!request) co_return error_reply(pki::OcspError::kMalformedRequest);
+  const Known* issuer = issuer_of(request->ids.front());
+  if (issuer == nullptr) co_return error_reply(pki::OcspError::kUnauthorized);
+  const std::int64_t now = wall_.now().seconds();
+  const bool cacheable = request->ids.size() == 1 && !request->nonce;
+  bool stale = false;
+  std::vector<pki::OcspAnswer> answers;
+  std::uint64_t generation = 0;
+  for (const auto& id : request->ids) {
+    if (issuer_of(id) != issuer) co_return error_reply(pki::OcspError::kUnauthorized);  // one responder signs one answer
+    const auto group = store::home_of_serial(id.serial, options_.regions);
+    if (!group) {
+      answers.push_back({id, pki::CertStatus::kUnknown, 0, 0});
+      continue;
+    }
+    // The rule of the store: first fresh, then read. The cache is a read too.
+    const std::string record = store::certificate_record(id.serial);
+    if (!store_.fresh_now(*group, record) &&
+        co_await store_.freshen(on, *group, record, options_.read_timeout) == store::Freshness::kStale) {
+      stale = true;
+    }
+    if (cacheable) {
+      if (auto kept = cached(id, id.der, now)) {
+        kept->stale = stale;
+        co_return *kept;
+      }
+      Shard& shard = shard_of(id.serial);
+      std::lock_guard lock(shard.mutex);
+      generation = shard.generation;
+    }
+    const auto certificate = store_.certificate(id.serial);
+    if (!certificate) co_return error_reply(pki::OcspError::kInternalError);
+    const bool ours = *certificate && (*certificate)->issuer_region() == issuer->issuer.region.value;
+    if (!ours && stale) co_return error_reply(pki::OcspError::kTryLater);  // it may exist: this region cannot tell
+    pki::OcspAnswer one{id, pki::CertStatus::kUnknown, 0, 0};
+    if (ours) {
+      one.status = (*certificate)->revoked() ? pki::CertStatus::kRevoked : pki::CertStatus::kGood;
+      one.revoked_at = (*certificate)->revoked_at_ms() / 1000;
+      one.reason = static_cast<int>((*certificate)->reason());
+    }
+    answers.push_back(std::move(one));
+  }
+  // A stale "good" is short-lived: it must not outlast the silence by much.
+  const std::int64_t next_update = now + (stale ? std::min<std::int64_t>(300, options_.validity_seconds) : options_.validity_seconds);
+  auto der = pki::make_ocsp_response(answers, now, next_update, request->nonce, *issuer->issuer.responder,
+                                     issuer->issuer.responder_certificate_der);
+  if (!der) co_return error_reply(pki::OcspError::kTryLater);
+  auto shared = std::make_shared<const std::string>(std::move(*der));
+  if (cacheable && !stale && answers.front().status != pki::CertStatus::kUnknown) {
+    keep(request->ids.front(), generation, shared, now, next_update);
+  }
+  co_return OcspReply{shared, stale, next_update};
+}
+
+std::optional<OcspReply> OcspResponder::cached(const pki::OcspCertId& id, const std::string& key, std::int64_t now) {
+  Shard& shard = shard_of(id.serial);
+  std::lock_guard lock(shard.mutex);
+  const auto found = shard.entries.find(key);
+  if (found == shard.entries.end() || found->second.renew_after <= now) return std::nullopt;
+  return OcspReply{found->second.der, false, found->second.next_update};
+}
+
+void OcspResponder::drop(Shard& shard, const std::string& key) {
+  const auto found = shard.entries.find(key);
+  if (found == shard.entries.end()) return;
+  shard.bytes -= found->second.der->size() + 2 * key.size();
+  shard.order.erase(found->second.place);
+  shard.entries.erase(found);
+}
+
+void OcspResponder::keep(const pki::OcspCertId& id, std::uint64_t generation, const std::shared_ptr<const std::string>& der,
+                         std::int64_t now, std::int64_t next_update) {
+  Shard& shard = shard_of(id.serial);
+  std::lock_guard lock(shard.mutex);
+  if (shard.generation != generation) return;  // something changed since the state was read
+  drop(shard, id.der);
+  shard.order.push_back(id.der);
+  shard.entries[id.der] = {der, now + (next_update - now) / 2, next_update, id.serial, std::prev(shard.order.end())};
+  shard.bytes += der->size() + 2 * id.der.size();
+  auto& keys = shard.by_serial[id.serial];
+  if (std::find(keys.begin(), keys.end(), id.der) == keys.end()) keys.push_back(id.der);
+  while (shard.bytes > options_.cache_bytes / kShards && !shard.order.empty()) {
+    const std::string oldest = shard.order.front();
+    const auto keys_of = shard.by_serial.find(shard.entries.at(oldest).serial);
+    drop(shard, oldest);
+    std::erase(keys_of->second, oldest);
+    if (keys_of->second.empty()) shard.by_serial.erase(keys_of);
+  }
+}
+
+void OcspResponder::changed(const std::string& serial) {
+  Shard& shard = shard_of(serial);
+  std::lock_guard lock(shard.mutex);
+  ++shard.generation;
+  const auto found = shard.by_serial.find(serial);
+  if (found == shard.by_serial.end()) return;
+  for (const auto& key : found->second) drop(shard, key);
+  shard.by_serial.erase(found);
+}
+
+}  // namespace evercert::ca

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// OCSP answers for every issuer of the cluster (RFC 6960), signed ahead of need and kept, dropped the moment a
+// certificate changes.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/env.h"
+#include "pki/ocsp.h"
+#include "store/store.h"
+
+namespace evercert::ca {
+
+struct OcspIssuer {
+  RegionId region;
+  std::string certificate_der;
+  std::string responder_certificate_der;  // delegated, issued by this issuer
+  std::shared_ptr<pki::Signer> responder;
+};
+
+struct OcspOptions {
+  std::size_t regions = 0;
+  std::int64_t validity_seconds = 3600;
+  std::size_t cache_bytes = 24 << 20;
+  Duration read_timeout = 2s;
+};
+
+struct OcspReply {
+  std::shared_ptr<const std::string> der;
+  bool stale = false;
+  std::int64_t next_update = 0;  // 0: an error response
+};
+
+class OcspResponder {
+ public:
+  static Result<std::unique_ptr<OcspResponder>> create(OcspOptions options, std::vector<OcspIssuer> issuers, store::Store& store,
+                                                       WallClock& wall);
+  Task<OcspReply> answer(Executor& on, std::string request_der);
+
+ private:
+  static constexpr std::size_t kShards = 16;
+  struct Entry {
+    std::shared_ptr<const std::string> der;
+    std::int64_t renew_after = 0, next_update = 0;
+    std::string serial;
+    std::list<std::string>::iterator place;
+  };
+  // Least recently *made* goes first. `generation` moves when a certificate of the shard changes: an answer that was
+  // signed from a state read before may not enter the cache after.
+  struct Shard {
+    std::mutex mutex;
+    std::unordered_map<std::string, Entry> entries;  // by the DER of the CertID
+    std::list<std::string> order;
+    std::unordered_map<std::string, std::vector<std::string>> by_serial;
+    std::size_t bytes = 0;
+    std::uint64_t generation = 0;
+  };
+  struct Known {
+    OcspIssuer issuer;
+    pki::IssuerHashes hashes;
+  };
+
+  OcspResponder(OcspOptions options, store::Store& store, WallClock& wall) : options_(options), store_(store), wall_(wall) {}
+  const Known* issuer_of(const pki::OcspCertId& id) const;
+  Shard& shard_of(const std::string& serial) { return shards_[std::hash<std::string>{}(serial) % kShards]; }
+  std::optional<OcspReply> cached(const pki::OcspCertId& id, const std::string& request_der, std::int64_t now);
+  void keep(const pki::OcspCertId& id, std::uint64_t generation, const std::shared_ptr<const std::string>& der, std::int64_t now,
+            std::int64_t next_update);
+  void changed(const std::string& serial);
+  static void drop(Shard& shard, const std::string& key);
+
+  OcspOptions options_;
+  store::Store& store_;
+  WallClock& wall_;
+  std::vector<Known> issuers_;
+  Shard shards_[kShards];
+};
+
+}  // namespace evercert::ca

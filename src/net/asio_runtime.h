@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asio behind Executor. For .cc files of net only.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <thread>
+
+#include "base/env.h"
+#include "base/task.h"
+#include "net/tls.h"
+
+namespace evercert::net {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+
+class AsioExecutor : public Executor {
+ public:
+  explicit AsioExecutor(asio::io_context& io) : context(io) {}
+  void post(std::move_only_function<void()> work) override { asio::post(context, std::move(work)); }
+  void post_after(Duration delay, std::move_only_function<void()> work) override {
+    auto timer = std::make_shared<asio::steady_timer>(context, std::chrono::microseconds(delay));
+    timer->async_wait([timer, work = std::move(work)](boost::system::error_code) mutable { work(); });
+  }
+  asio::io_context& context;
+};
+
+// One io_context with its thread.
+class AsioThread {
+ public:
+  explicit AsioThread(const char* name);
+  ~AsioThread();
+  asio::io_context context{1};
+  AsioExecutor executor{context};
+
+ private:
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{context.get_executor()};
+  std::thread thread_;
+};
+
+// Waits for a Task that resumes on this coroutine's own io_context. A task that ends at once costs no suspension.
+template <class T>
+asio::awaitable<T> await_task(Task<T> task) {
+  struct Slot {
+    std::optional<T> value;
+    std::move_only_function<void()> resume;
+  };
+  auto slot = std::make_shared<Slot>();
+  spawn(std::move(task), [slot](T value) {
+    slot->value.emplace(std::move(value));
+    if (slot->resume) slot->resume();
+  });
+  if (!slot->value) {
+    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+        [slot](auto handler) { slot->resume = [h = std::move(handler)]() mutable { std::move(h)(); }; }, asio::use_awaitable);
+  }
+  co_return std::move(*slot->value);
+}
+
+Result<std::shared_ptr<asio::ssl::context>> server_tls(const TlsFiles& files, ClientCertificates clients);
+Result<std::shared_ptr<asio::ssl::context>> client_tls(const TlsFiles& files);
+// The evercert:// URI among a peer certificate's names, or empty.
+std::string peer_identity(SSL* ssl);
+
+}  // namespace evercert::net

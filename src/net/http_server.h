@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// An HTTP/1.1 server, plain and over TLS 1.2 and 1.3.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/http.h"
+#include "net/tls.h"
+
+namespace evercert::net {
+
+struct HttpListener {
+  std::string address;
+  std::uint16_t port = 0;  // 0: any free one
+  bool tls = false;
+  TlsFiles files;
+  ClientCertificates client_certificates = ClientCertificates::kNone;
+};
+
+struct HttpServerOptions {
+  std::vector<HttpListener> listeners;
+  int threads = 1;
+  std::size_t max_body_bytes = 256 * 1024;
+  std::uint32_t max_header_bytes = 16 * 1024;
+  Duration header_timeout = 10s;  // a whole request must arrive within this
+  Duration idle_timeout = 75s;    // of a kept-alive connection
+  Duration write_timeout = 30s;
+  std::size_t max_connections = 4096;  // beyond, new ones are closed at once
+};
+
+class HttpServer {
+ public:
+  // kIo: a port is taken; kInvalid: a TLS file is damaged (the message names it).
+  static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler);
+  virtual ~HttpServer() = default;
+  virtual std::uint16_t port(std::size_t listener) const = 0;
+  // Accepts nothing new, answers what is under way with `Connection: close`, at most for `patience`.
+  virtual void drain(Duration patience) = 0;
+};
+
+}  // namespace evercert::net
