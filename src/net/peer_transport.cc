@@ -53,8 +53,11 @@ class Service : public v1::Peer::CallbackService {
   class Reader : public grpc::ServerReadReactor<v1::Frame> {
    public:
     Reader(Service& service, NodeId from) : service_(service), from_(from) {
-      if (from_ == NodeId{0}) return Finish({grpc::StatusCode::PERMISSION_DENIED, "this certificate names no member of the cluster"});
-      StartRead(&frame_);
+      if (from_ == NodeId{0}) {
+        Finish({grpc::StatusCode::PERMISSION_DENIED, "this certificate names no member of the cluster"});
+      } else {
+        StartRead(&frame_);
+      }
     }
     void OnReadDone(bool ok) override {
       if (!ok) return Finish(grpc::Status::OK);

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/admin/admin.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
+
+namespace evercert::api {
+
+using nlohmann::json;
+
+struct Admin::Metrics {
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Counter>& requests =
+      prometheus::BuildCounter().Name("evercert_requests_total").Help("Answered HTTP requests").Register(registry);
+  prometheus::Family<prometheus::Histogram>& latency =
+      prometheus::BuildHistogram().Name("evercert_request_seconds").Help("Time to answer").Register(registry);
+  prometheus::Family<prometheus::Gauge>& group =
+      prometheus::BuildGauge().Name("evercert_group").Help("State of the Raft groups on this node").Register(registry);
+  prometheus::Gauge& certificates =
+      prometheus::BuildGauge().Name("evercert_certificates").Help("Certificates in the state").Register(registry).Add({});
+  prometheus::Gauge& clock =
+      prometheus::BuildGauge().Name("evercert_clock_trusted").Help("1: the wall clock is near its peers'").Register(registry).Add({});
+};
+
+Admin::Admin(AdminOptions options, store::Runtime& store, WallClock& wall)
+    : options_(std::move(options)), store_(store), wall_(wall), metrics_(std::make_unique<Metrics>()) {}
+Admin::~Admin() = default;
+
+void Admin::mount(Router& router) {
+  const auto now = [](net::HttpResponse response) -> Task<net::HttpResponse> { co_return response; };
+  router.add("GET", "/healthz", [now](net::HttpRequest, auto) {
+    net::HttpResponse alive;
+    alive.headers.set("Content-Type", "text/plain");
+    alive.body = "ok\n";
+    return now(std::move(alive));
+  });
+  router.add("GET", "/readyz", [this, now](net::HttpRequest, auto) { return now(ready()); });
+  router.add("GET", "/metrics", [this, now](net::HttpRequest, auto) { return now(metrics()); });
+  router.add("GET", "/v1/status", [this, now](net::HttpRequest, auto) { return now(status()); });
+  router.add("GET", "/crl/{file}", [this, now](net::HttpRequest request, auto parts) { return now(crl(request, parts[0])); });
+  router.add("GET", "/ca/{file}", [this, now](net::HttpRequest, auto parts) { return now(ca_certificate(parts[0])); });
+}
+
+void Admin::count(const std::string& route, int status, double seconds) {
+  metrics_->requests.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
+  metrics_->latency
+      .Add({{"route", route}}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 3, 10})
+      .Observe(seconds);
+}
+
+net::HttpResponse Admin::ready() const {
+  std::string missing;
+  if (store_.recovering()) missing = "the store is still taking over what its peers know";
+  for (const auto& group : store_.group_status()) {
+    if (group.leader == NodeId{0}) missing = "group " + std::to_string(group.group.value) + " has no leader";
+  }
+  if (!store_.clock_trusted()) missing = "the wall clock is far from its peers'";
+  net::HttpResponse response;
+  if (!missing.empty()) return net::problem(503, "Service Unavailable", missing);
+  response.headers.set("Content-Type", "text/plain");
+  response.body = "ready\n";
+  return response;
+}
+
+net::HttpResponse Admin::status() const {
+  json groups = json::array();
+  for (const auto& g : store_.group_status()) {
+    std::vector<std::string> promised;
+    for (std::size_t r = 1; r <= options_.region_names.size(); ++r) {
+      if (g.promised_regions >> r & 1) promised.push_back(options_.region_names[r - 1]);
+    }
+    groups.push_back({{"group", g.group.value == 0 ? "global" : options_.region_names.at(g.group.value - 1)},
+                      {"term", g.term.value}, {"leader", g.leader.value}, {"leads_here", g.leads_here}, {"commit", g.commit.value},
+                      {"applied", g.applied.value}, {"last", g.last.value}, {"leased", g.leased}, {"promised", promised},
+                      {"lag_p50_ms", g.lag_p50_ms}, {"lag_p99_ms", g.lag_p99_ms}});
+  }
+  return net::json_response(200, json{{"node", options_.self.value}, {"region", options_.region_names.at(options_.region.value - 1u)},
+                                      {"epoch", store_.epoch().value}, {"recovering", store_.recovering()},
+                                      {"clock_trusted", store_.clock_trusted()}, {"certificates", store_.certificate_count()},
+                                      {"groups", groups}}.dump());
+}
+
+net::HttpResponse Admin::metrics() {
+  for (const auto& g : store_.group_status()) {
+    const std::string name = g.group.value == 0 ? "global" : options_.region_names.at(g.group.value - 1);
+    const auto set = [&](const char* what, double value) { metrics_->group.Add({{"group", name}, {"value", what}}).Set(value); };
+    set("term", static_cast<double>(g.term.value));
+    set("leads", g.leads_here);
+    set("leased", g.leased);
+    set("commit", static_cast<double>(g.commit.value));
+    set("applied", static_cast<double>(g.applied.value));
+    set("lag_p99_seconds", static_cast<double>(g.lag_p99_ms) / 1000);
+  }
+  metrics_->certificates.Set(static_cast<double>(store_.certificate_count()));
+  metrics_->clock.Set(store_.clock_trusted());
+  net::HttpResponse response;
+  response.headers.set("Content-Type", "text/plain; version=0.0.4");
+  response.body = prometheus::TextSerializer().Serialize(metrics_->registry.Collect());
+  return response;
+}
+
+net::HttpResponse Admin::crl(const net::HttpRequest& request, const std::string& file) {
+  for (std::size_t r = 1; r <= options_.region_names.size(); ++r) {
+    if (file != options_.region_names[r - 1] + ".crl") continue;
+    const auto stored = store_.crl(RegionId{static_cast<std::uint8_t>(r)});
+    if (!stored) return net::problem(stored.error());
+    if (!*stored) return net::problem(fail(Code::kUnavailable, "this CRL has not been published yet").error());
+    const std::string tag = "\"" + std::to_string((*stored)->number()) + "\"";
+    net::HttpResponse response;
+    response.headers.set("ETag", tag);
+    response.headers.set("Cache-Control", "max-age=60, public");
+    if (request.headers.find("If-None-Match") == tag) {
+      response.status = 304;
+      return response;
+    }
+    response.headers.set("Content-Type", "application/pkix-crl");
+    response.body = (*stored)->der();
+    return response;
+  }
+  return net::problem(404, "Not Found", "there is no CRL '" + file.substr(0, 64) + "'");
+}
+
+net::HttpResponse Admin::ca_certificate(const std::string& file) const {
+  net::HttpResponse response;
+  response.headers.set("Content-Type", "application/x-pem-file");
+  if (file == "root.pem") response.body = options_.root_pem;
+  if (file == "bundle.pem") response.body = options_.bundle_pem;
+  for (const auto& [region, der] : options_.issuer_ders) {
+    if (file != region + ".crt") continue;
+    response.headers.set("Content-Type", "application/pkix-cert");
+    response.body = der;
+  }
+  if (response.body.empty()) return net::problem(404, "Not Found", "there is no CA certificate '" + file.substr(0, 64) + "'");
+  return response;
+}
+
+}  // namespace evercert::api

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What everybody may fetch (CRLs, CA certificates) and what operators and monitors look at (health, metrics, status).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "api/rest/router.h"
+#include "store/runtime.h"
+
+namespace prometheus {
+class Registry;
+}
+
+namespace evercert::api {
+
+struct AdminOptions {
+  NodeId self;
+  RegionId region;
+  std::vector<std::string> region_names;  // by RegionId, from 1
+  std::string root_pem, bundle_pem;
+  std::map<std::string, std::string> issuer_ders;  // by region name
+};
+
+class Admin {
+ public:
+  Admin(AdminOptions options, store::Runtime& store, WallClock& wall);
+  ~Admin();
+  void mount(Router& router);
+  // Counts an answered request.
+  void count(const std::string& route, int status, double seconds);
+
+ private:
+  net::HttpResponse status() const;
+  net::HttpResponse ready() const;
+  net::HttpResponse metrics();
+  net::HttpResponse crl(const net::HttpRequest& request, const std::string& file);
+  net::HttpResponse ca_certificate(const std::string& file) const;
+
+  struct Metrics;
+  AdminOptions options_;
+  store::Runtime& store_;
+  WallClock& wall_;
+  std::unique_ptr<Metrics> metrics_;
+};
+
+}  // namespace evercert::api

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/rest/rest.h"
+
+#include <charconv>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
+#include "pki/crl.h"
+
+namespace evercert::api {
+namespace {
+
+using nlohmann::json;
+
+std::string rfc3339(std::int64_t seconds) {
+  const std::time_t t = seconds;
+  std::tm parts{};
+  gmtime_r(&t, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+Result<json> read_object(const net::HttpRequest& request) {
+  // No exceptions; depth is bounded by the size of the body.
+  auto body = json::parse(request.body, nullptr, false);
+  if (body.is_discarded() || !body.is_object()) return fail(Code::kInvalid, "the body must be a JSON object");
+  return body;
+}
+
+Result<std::string> text_member(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_string()) return fail(Code::kInvalid, std::string("the body needs '") + name + "' as a text");
+  return found->get<std::string>();
+}
+
+Status only_members(const json& object, std::initializer_list<std::string_view> known) {
+  for (const auto& [name, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return fail(Code::kInvalid, "unknown member '" + name.substr(0, 64) + "' in the body");
+    }
+  }
+  return {};
+}
+
+json describe(const store::v1::Certificate& certificate) {
+  return {{"serial", to_hex(certificate.serial())},
+          {"status", certificate.revoked() ? "revoked" : "good"},
+          {"not_before", rfc3339(certificate.not_before())},
+          {"not_after", rfc3339(certificate.not_after())}};
+}
+
+void add_revocation(json& out, const store::v1::Certificate& certificate) {
+  out["revoked_at"] = certificate.revoked() ? json(rfc3339(certificate.revoked_at_ms() / 1000)) : json(nullptr);
+  out["reason"] = certificate.revoked() ? json(pki::reason_name(static_cast<int>(certificate.reason()))) : json(nullptr);
+}
+
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    const auto pair = query.substr(0, end);
+    const auto equals = pair.find('=');
+    if (pair.substr(0, equals) == name) return std::string(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
+    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Rest::mount(Router& router) {
+  router.add("POST", "/v1/certificates", [this](net::HttpRequest r, auto) { return issue(std::move(r)); });
+  router.add("GET", "/v1/certificates", [this](net::HttpRequest r, auto) { return list(std::move(r)); });
+  router.add("GET", "/v1/certificates/{serial}", [this](net::HttpRequest r, auto parts) { return get(std::move(r), parts[0]); });
+  router.add("POST", "/v1/certificates/{serial}/revoke", [this](net::HttpRequest r, auto parts) { return revoke(std::move(r), parts[0]); });
+}
+
+Rest::Caller Rest::authenticate(const net::HttpRequest& request) const {
+  const std::string operators = "evercert://" + options_.cluster + "/operator/";
+  const std::string edges = "evercert://" + options_.cluster + "/edge/";
+  std::string identity = request.client_identity;
+  // An edge has verified its client's certificate and says whose it was; only an edge is believed.
+  if (identity.starts_with(edges)) identity = request.headers.get("Evercert-Client-Identity");
+  if (identity.starts_with(operators)) return {identity.substr(operators.size()), Role::kOperator};
+  const auto header = request.headers.find("Authorization");
+  if (!header || !header->starts_with("Bearer ")) return {};
+  // The look-up is by hash: what an attacker could time is the hash of a guess.
+  const auto token = options_.tokens.find(sha256(header->substr(7)));
+  if (token == options_.tokens.end()) return {};
+  return {token->second.first, token->second.second};
+}
+
+std::optional<net::HttpResponse> Rest::refuse(const net::HttpRequest& request, Role least, Caller* caller) const {
+  *caller = authenticate(request);
+  if (caller->role == Role::kNone) {
+    auto response = net::problem(401, "Unauthorized", "send 'Authorization: Bearer <token>' or a client certificate of an operator");
+    response.headers.set("WWW-Authenticate", "Bearer");
+    return response;
+  }
+  if (caller->role < least) return net::problem(403, "Forbidden", "the token '" + caller->name + "' may not do this");
+  return std::nullopt;
+}
+
+Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
+  Caller caller;
+  if (auto refused = refuse(request, Role::kIssuer, &caller)) co_return std::move(*refused);
+  const auto body = read_object(request);
+  if (!body) co_return net::problem(body.error());
+  if (const Status known = only_members(*body, {"csr", "profile"}); !known) co_return net::problem(known.error());
+  const auto pem = text_member(*body, "csr");
+  if (!pem) co_return net::problem(pem.error());
+  const auto profile = text_member(*body, "profile");
+  if (!profile) co_return net::problem(profile.error());
+  auto csr = pki::parse_csr_pem(*pem);
+  if (!csr) co_return net::problem(csr.error());
+  std::string key = request.headers.get("Idempotency-Key");
+  if (key.size() > 255) co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
+  // Keys of clients are their own; an edge makes one for its own repetitions.
+  if (!key.empty()) {
+    key = "client:" + caller.name + ":" + key;
+  } else if (const auto id = request.headers.find("Evercert-Request-Id"); id && request.client_identity.starts_with("evercert://" + options_.cluster + "/edge/")) {
+    key = "edge:" + std::string(*id);
+  }
+  ca::IssueRequest wanted{std::move(*csr), *profile, {}, ca_.options().region, "", "", std::move(key), ""};
+  wanted.names = wanted.csr.names;
+  wanted.request_digest = sha256(*profile + "\n" + *pem);
+  const auto issued = co_await ca_.issue(*request.executor, std::move(wanted));
+  if (!issued) co_return net::problem(issued.error());
+  const std::string serial = to_hex(issued->serial);
+  auto response = net::json_response(201, json{{"serial", serial}, {"certificate", issued->chain_pem}, {"region", issued->region}, {"epoch", issued->epoch.value}}.dump());
+  response.headers.set("Location", "/v1/certificates/" + serial);
+  co_return response;
+}
+
+Task<net::HttpResponse> Rest::get(net::HttpRequest request, std::string hex) {
+  Caller caller;
+  if (auto refused = refuse(request, Role::kReader, &caller)) co_return std::move(*refused);
+  const auto serial = from_hex(hex);
+  if (!serial) co_return net::problem(fail(Code::kInvalid, "a serial number is written in hexadecimal digits").error());
+  const auto found = co_await ca_.find(*request.executor, *serial);
+  if (!found) co_return net::problem(found.error());
+  if (!found->certificate) {
+    // A region that cannot be sure must not deny what another may have issued.
+    if (found->stale) co_return net::problem(fail(Code::kUnavailable, "this region cannot tell now: ask another").error());
+    co_return net::problem(404, "Not Found", "no certificate has the serial number " + hex.substr(0, 64));
+  }
+  json out = describe(*found->certificate);
+  add_revocation(out, *found->certificate);
+  out["certificate"] = ca_.chain_of(*found->certificate);
+  auto response = net::json_response(200, out.dump());
+  if (found->stale) response.headers.set("Evercert-Stale", "true");
+  co_return response;
+}
+
+Task<net::HttpResponse> Rest::revoke(net::HttpRequest request, std::string hex) {
+  Caller caller;
+  if (auto refused = refuse(request, Role::kIssuer, &caller)) co_return std::move(*refused);
+  const auto serial = from_hex(hex);
+  if (!serial) co_return net::problem(fail(Code::kInvalid, "a serial number is written in hexadecimal digits").error());
+  const auto body = read_object(request);
+  if (!body) co_return net::problem(body.error());
+  const auto name = text_member(*body, "reason");
+  if (!name) co_return net::problem(name.error());
+  const auto reason = pki::reason_from_name(*name);
+  if (!reason) co_return net::problem(reason.error());
+  std::string id = request.headers.get("Idempotency-Key");
+  if (id.empty()) id = request.headers.get("Evercert-Request-Id");
+  const auto revoked = co_await ca_.revoke(*request.executor, *serial, *reason, caller.name, id.substr(0, 255));
+  if (!revoked) co_return net::problem(revoked.error());
+  json out{{"serial", hex}, {"status", "revoked"}};
+  add_revocation(out, *revoked);
+  co_return net::json_response(200, out.dump());
+}
+
+Task<net::HttpResponse> Rest::list(net::HttpRequest request) {
+  Caller caller;
+  if (auto refused = refuse(request, Role::kReader, &caller)) co_return std::move(*refused);
+  std::size_t limit = 100;
+  if (const auto text = query_value(request.query, "limit")) {
+    const auto parsed = std::from_chars(text->data(), text->data() + text->size(), limit);
+    if (parsed.ec != std::errc{} || parsed.ptr != text->data() + text->size() || limit < 1 || limit > 1000) {
+      co_return net::problem(fail(Code::kInvalid, "'limit' must be a number from 1 to 1000").error());
+    }
+  }
+  const auto cursor = from_hex(query_value(request.query, "cursor").value_or(""));
+  if (!cursor || (!cursor->empty() && cursor->size() != 16)) {
+    co_return net::problem(fail(Code::kInvalid, "'cursor' must be the next_cursor of an earlier answer").error());
+  }
+  bool stale = false;
+  for (std::uint32_t g = 1; g <= ca_.options().regions; ++g) {
+    stale = co_await store_.freshen(*request.executor, GroupId{g}, "", 1s) == store::Freshness::kStale || stale;
+  }
+  const auto found = store_.list_certificates(*cursor, limit + 1);
+  if (!found) co_return net::problem(found.error());
+  json certificates = json::array();
+  for (std::size_t i = 0; i < std::min(limit, found->size()); ++i) certificates.push_back(describe((*found)[i]));
+  json out{{"certificates", certificates}, {"next_cursor", nullptr}};
+  if (found->size() > limit) out["next_cursor"] = to_hex((*found)[limit - 1].serial());
+  auto response = net::json_response(200, out.dump());
+  if (stale) response.headers.set("Evercert-Stale", "true");
+  co_return response;
+}
+
+}  // namespace evercert::api

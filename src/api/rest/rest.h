@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// /v1: certificates by REST. Bearer tokens or client certificates; errors are RFC 7807 problems.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "api/rest/router.h"
+#include "ca/ca.h"
+#include "store/store.h"
+
+namespace evercert::api {
+
+enum class Role { kNone, kReader, kIssuer, kOperator };
+
+struct RestOptions {
+  std::string region;
+  std::map<std::string, std::pair<std::string, Role>> tokens;  // SHA-256 of the token: name, role
+  std::string cluster;  // name in identities evercert://<cluster>/...
+};
+
+class Rest {
+ public:
+  Rest(RestOptions options, ca::CertificateAuthority& ca, store::Store& store) : options_(std::move(options)), ca_(ca), store_(store) {}
+  void mount(Router& router);
+
+ private:
+  struct Caller {
+    std::string name;
+    Role role = Role::kNone;
+  };
+  Caller authenticate(const net::HttpRequest& request) const;
+  Task<net::HttpResponse> issue(net::HttpRequest request);
+  Task<net::HttpResponse> get(net::HttpRequest request, std::string serial);
+  Task<net::HttpResponse> revoke(net::HttpRequest request, std::string serial);
+  Task<net::HttpResponse> list(net::HttpRequest request);
+  std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, Role least, Caller* caller) const;
+
+  RestOptions options_;
+  ca::CertificateAuthority& ca_;
+  store::Store& store_;
+};
+
+}  // namespace evercert::api

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one file that all processes of a cluster share. See docs/configuration.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace evercert::config {
+
+struct NodeConfig {
+  NodeId id;
+  int zone = 1;
+  std::string address;
+  std::uint16_t api_port = 0;     // HTTPS with client certificates: edges
+  std::uint16_t status_port = 0;  // plain HTTP: OCSP, CRL, metrics, health
+  std::uint16_t peer_port = 0;    // gRPC: other nodes
+};
+
+struct EdgeConfig {
+  std::string address;
+  std::uint16_t https_port = 0, http_port = 0;
+};
+
+struct RegionConfig {
+  RegionId id;
+  std::string name;
+  std::vector<EdgeConfig> edges;
+  std::vector<NodeConfig> nodes;
+  std::string hsm_module, hsm_token;  // empty module: keys in files
+};
+
+struct Timing {
+  Duration tick = 50ms, heartbeat = 150ms, election = 1200ms;
+  Duration lease_ttl = 1500ms, lease_renew = 300ms, near_lag = 700ms;
+};
+
+struct WanLink {
+  std::string a, b;
+  double p50_ms = 0, p90_ms = 0;
+};
+
+struct ProfileConfig {
+  std::string name, usage;  // usage: server, client, both
+  std::int64_t validity_seconds = 90 * 86400;
+};
+
+struct TokenConfig {
+  std::string name, sha256_hex, role;  // role: operator, issuer, reader
+};
+
+// global_load_balancer: the specification's document.
+struct LoadBalancerConfig {
+  std::int64_t check_interval_seconds = 5, check_timeout_seconds = 2;
+  int unhealthy_threshold = 2, healthy_threshold = 3;
+  std::string policy = "weighted_latency";
+  std::map<std::string, double> weights;  // by our region names
+  std::int64_t detection_seconds = 10;
+  int failover_percent = 50;
+  struct Endpoint {
+    std::string region, endpoint;
+    int priority = 1, weight = 100;
+  };
+  std::vector<Endpoint> endpoints;
+};
+
+// cassandra: the specification's document. The built-in store keeps its promises (EACH_QUORUM writes).
+struct CassandraConfig {
+  std::string cluster_name;
+  struct Datacenter {
+    std::string region;
+    int replication_factor = 3;
+    std::vector<std::string> nodes;
+  };
+  std::vector<Datacenter> datacenters;
+  std::string strategy, read_level, write_level;
+  bool latency_aware = false, prefer_local = false;
+};
+
+struct ClusterConfig {
+  std::string path, dir;  // of the file; other paths are relative to dir
+  std::string name, id;   // id: 16 bytes
+  std::vector<RegionConfig> regions;
+  Timing timing;
+  bool emulated_wan = false;
+  std::vector<WanLink> links;
+  std::vector<ProfileConfig> profiles;
+  std::uint16_t http01_port = 80;
+  std::string resolver;  // address:port
+  std::string caa_identity;
+  std::int64_t ocsp_validity_seconds = 3600, crl_interval_seconds = 3600, crl_validity_seconds = 86400;
+  std::vector<TokenConfig> tokens;
+  std::optional<LoadBalancerConfig> load_balancer;
+  std::optional<CassandraConfig> cassandra;
+
+  const RegionConfig* region(const std::string& name) const;
+  const RegionConfig& region(RegionId which) const { return regions.at(which.value - 1u); }
+};
+
+// What a file turned out to be: a whole configuration, or one of the two documents alone.
+struct Document {
+  std::optional<ClusterConfig> cluster;
+  std::optional<LoadBalancerConfig> load_balancer;
+  std::optional<CassandraConfig> cassandra;
+};
+
+// kInvalid: "file:line:column: what is wrong: how to mend it".
+Result<Document> parse(const std::string& path, const std::string& text);
+Result<Document> load(const std::string& path);
+Result<ClusterConfig> load_cluster(const std::string& path);
+// A few lines for a person.
+std::string describe(const Document& document);
+
+}  // namespace evercert::config

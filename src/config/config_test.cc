@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+#include <gtest/gtest.h>
+
+namespace evercert::config {
+namespace {
+
+const std::string kGood = R"(evercert: 1
+cluster: {name: test, id: 000102030405060708090a0b0c0d0e0f}
+regions:
+  - name: us-east-1
+    edges: [{address: 127.1.0.1, https_port: 8443, http_port: 8080}]
+    nodes: [{zone: 1, address: 127.1.0.11, api_port: 9443, status_port: 9080, peer_port: 9444}]
+)";
+
+std::string error_of(const std::string& text) {
+  const auto document = parse("c.yaml", text);
+  return document ? "accepted" : document.error().message;
+}
+
+TEST(Config, TheSpecificationsDocumentsLoadUnchanged) {
+  const auto balancer = load(std::string(EVERCERT_FIXTURES) + "/spec/global_load_balancer.yaml");
+  ASSERT_TRUE(balancer.has_value()) << balancer.error().message;
+  EXPECT_EQ(balancer->load_balancer->check_interval_seconds, 5);
+  EXPECT_EQ(balancer->load_balancer->healthy_threshold, 3);
+  EXPECT_EQ(balancer->load_balancer->failover_percent, 50);
+  EXPECT_EQ(balancer->load_balancer->weights.at("eu-central-1"), 34);
+  EXPECT_EQ(balancer->load_balancer->endpoints.size(), 3u);
+  const auto cassandra = load(std::string(EVERCERT_FIXTURES) + "/spec/cassandra.yaml");
+  ASSERT_TRUE(cassandra.has_value()) << cassandra.error().message;
+  EXPECT_EQ(cassandra->cassandra->write_level, "EACH_QUORUM");
+  EXPECT_EQ(cassandra->cassandra->datacenters[1].nodes[2], "cass-usw2-3");
+}
+
+TEST(Config, AWholeConfigurationLoads) {
+  const auto document = parse("c.yaml", kGood);
+  ASSERT_TRUE(document.has_value()) << document.error().message;
+  EXPECT_EQ(document->cluster->regions[0].nodes[0].id, NodeId{257});
+}
+
+TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {
+  EXPECT_EQ(error_of(kGood + "timming: {profile: wan}\n"), "c.yaml:7:1: unknown key 'timming' in 'configuration': did you mean 'timing'?");
+  EXPECT_EQ(error_of(kGood + "timing: {profile: moon}\n"), "c.yaml:7:19: unknown timing profile 'moon': use wan or loopback");
+  EXPECT_EQ(error_of(kGood + "timing: {heartbeat_ms: 100, election_ms: 200}\n"),
+            "c.yaml:7:9: election_ms must be at least three times heartbeat_ms, and heartbeat_ms at least tick_ms");
+  EXPECT_EQ(error_of(kGood + "acme: {http01_port: 70000}\n"), "c.yaml:7:21: 'http01_port' must lie between 1 and 65535");
+  EXPECT_EQ(error_of(kGood + "acme: {http01_port: x}\n"), "c.yaml:7:21: 'http01_port' must be a number");
+  EXPECT_EQ(error_of(kGood + "tokens: [{name: a, sha256: beef, role: operator}]\n"),
+            "c.yaml:7:28: 'sha256' must be 64 hexadecimal digits: the hash of the token, not the token");
+  EXPECT_EQ(error_of("evercert: 2\ncluster: {name: a, id: b}\nregions: []\n"), "c.yaml:1:11: configuration version 2 is not known to this binary: it reads version 1");
+  EXPECT_EQ(error_of("a: [1\n").substr(0, 9), "c.yaml:2:");
+  EXPECT_EQ(error_of("- 1\n"), "c.yaml:1:1: the file must be a map of keys and values");
+  EXPECT_EQ(error_of("global_load_balancer: {health_checks: {interval: 1, timeout: 2}}\n"),
+            "c.yaml:1:39: the timeout is longer than the interval: checks would overlap");
+  EXPECT_EQ(error_of("cassandra: {cluster_name: a, datacenters: {x: {}}, consistency_levels: {read: SOME, write: ALL}}\n"),
+            "c.yaml:1:79: unknown consistency level 'SOME': use LOCAL_QUORUM for reads and EACH_QUORUM for writes");
+}
+
+}  // namespace
+}  // namespace evercert::config
