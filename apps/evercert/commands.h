@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands. Each registers itself and sets the exit code: 0 done, 1 failed, 2 wrong input.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace evercert::apps {
+
+void register_init(CLI::App& app, int& exit_code);
+void register_serve(CLI::App& app, int& exit_code);  // node, edge
+void register_ctl(CLI::App& app, int& exit_code);    // ctl, config check
+void register_sim(CLI::App& app, int& exit_code);
+void register_completion(CLI::App& app, int& exit_code);
+void register_demo(CLI::App& app, int& exit_code);
+void register_bench(CLI::App& app, int& exit_code);
+
+// Prints "evercert: what" to standard error and returns the exit code that fits.
+int report(const Error& error);
+
+}  // namespace evercert::apps

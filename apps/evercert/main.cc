@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "commands.h"
+
+namespace evercert::apps {
+
+int report(const Error& error) {
+  std::fprintf(stderr, "evercert: %s\n", error.message.c_str());
+  return error.code == Code::kInvalid || error.code == Code::kNotFound || error.code == Code::kConflict ? 2 : 1;
+}
+
+}  // namespace evercert::apps
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  CLI::App app{"Evercert: the certificate authority that does not go down.\n\nFirst try: evercert demo"};
+  app.set_version_flag("--version", "evercert " EVERCERT_VERSION);
+  app.require_subcommand(1);
+  int exit_code = 0;
+  using namespace evercert::apps;
+  register_init(app, exit_code);
+  register_serve(app, exit_code);
+  register_ctl(app, exit_code);
+  register_sim(app, exit_code);
+  register_completion(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int shown = app.exit(error);
+    return shown == 0 ? 0 : 2;
+  }
+  return exit_code;
+}

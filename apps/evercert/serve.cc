@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// node and edge: the processes of a cluster.
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+
+#include "base/log.h"
+#include "base/os/system.h"
+#include "commands.h"
+#include "config/paths.h"
+#include "node/node_process.h"
+#include "traffic/edge/edge.h"
+
+namespace evercert::apps {
+namespace {
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+// Blocks until a stop signal, or until `broken` says so. Signals must have been blocked before threads were made.
+template <class Broken>
+bool wait_for_stop(Broken broken) {
+  const sigset_t set = stop_signals();
+  for (;;) {
+    const timespec pause{0, 100'000'000};
+    if (sigtimedwait(&set, nullptr, &pause) > 0) return true;
+    if (broken()) return false;
+  }
+}
+
+int run_node(const node::NodeOptions& options) {
+  const sigset_t set = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  auto started = node::NodeProcess::start(options);
+  if (!started) return report(started.error());
+  log_info("node: serving region=" + options.region + " zone=" + std::to_string(options.zone));
+  const bool asked = wait_for_stop([&] { return (*started)->fatal().has_value(); });
+  if (!asked) {
+    // The disk or the state cannot be trusted: out at once, without a word more to anybody.
+    std::fprintf(stderr, "evercert: %s\n", (*started)->fatal()->message.c_str());
+    std::fflush(stderr);
+    _exit(3);
+  }
+  log_info("node: draining");
+  (*started)->drain(5s);
+  return 0;
+}
+
+struct EdgeArguments {
+  std::string cluster_file, region;
+  int number = 1;
+};
+
+Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
+  EC_ASSIGN(const auto config, config::load_cluster(arguments.cluster_file));
+  const auto* region = config.region(arguments.region);
+  if (region == nullptr) return fail(Code::kInvalid, arguments.cluster_file + ": there is no region '" + arguments.region + "'");
+  if (arguments.number < 1 || arguments.number > static_cast<int>(region->edges.size())) {
+    return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region + "' has no edge " + std::to_string(arguments.number));
+  }
+  const auto& edge = region->edges[static_cast<std::size_t>(arguments.number - 1)];
+  const config::Paths paths(config.dir);
+  const std::string base = paths.edge(region->name, arguments.number);
+  traffic::EdgeOptions options;
+  options.region_name = region->name;
+  options.cluster = config.name;
+  options.region = region->id;
+  options.address = edge.address;
+  options.https_port = edge.https_port;
+  options.http_port = edge.http_port;
+  options.tls = {base + ".pem", base + ".key", paths.root_certificate()};
+  for (const auto& node : region->nodes) options.nodes.push_back({{node.address, node.api_port, true, node.address}, region->id});
+  for (const auto& other : config.regions) {
+    if (other.id == region->id) continue;
+    for (const auto& e : other.edges) options.other_edges.push_back({{e.address, e.https_port, true, e.address}, other.id});
+  }
+  if (config.load_balancer) {
+    options.check_interval = std::chrono::seconds(config.load_balancer->check_interval_seconds);
+    options.check_timeout = std::chrono::seconds(config.load_balancer->check_timeout_seconds);
+    options.thresholds = {config.load_balancer->unhealthy_threshold, config.load_balancer->healthy_threshold};
+  }
+  if (config.emulated_wan) {
+    for (const auto& link : config.links) {
+      const RegionId a = config.region(link.a)->id, b = config.region(link.b)->id;
+      options.delays.links[{std::min(a, b), std::max(a, b)}] = {link.p50_ms, link.p90_ms};
+    }
+  }
+  return options;
+}
+
+int run_edge(const EdgeArguments& arguments) {
+  const sigset_t set = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  auto options = edge_options(arguments);
+  if (!options) return report(options.error());
+  auto edge = traffic::Edge::start(std::move(*options), os::monotonic_clock(), os::secure_random());
+  if (!edge) return report(edge.error());
+  log_info("edge: serving region=" + arguments.region);
+  wait_for_stop([] { return false; });
+  log_info("edge: draining");
+  (*edge)->drain(10s);
+  return 0;
+}
+
+}  // namespace
+
+void register_serve(CLI::App& app, int& exit_code) {
+  auto* node = app.add_subcommand("node", "Run one node\nExample: evercert node --cluster cluster.yaml --region us-east-1 --zone 1 --data /var/lib/evercert");
+  auto node_options = std::make_shared<node::NodeOptions>();
+  auto die_with_parent = std::make_shared<bool>(false);
+  node->add_option("--cluster", node_options->cluster_file, "Cluster file")->required();
+  node->add_option("--region", node_options->region, "Region of this node")->required();
+  node->add_option("--zone", node_options->zone, "Zone of this node");
+  node->add_option("--data", node_options->data_dir, "Folder for log and state")->required();
+  node->add_flag("--die-with-parent", *die_with_parent, "End when the starting process ends");
+  node->callback([node_options, die_with_parent, &exit_code] {
+    if (*die_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    exit_code = run_node(*node_options);
+  });
+  auto* edge = app.add_subcommand("edge", "Run one edge\nExample: evercert edge --cluster cluster.yaml --region us-east-1");
+  auto arguments = std::make_shared<EdgeArguments>();
+  auto edge_dies = std::make_shared<bool>(false);
+  edge->add_option("--cluster", arguments->cluster_file, "Cluster file")->required();
+  edge->add_option("--region", arguments->region, "Region of this edge")->required();
+  edge->add_option("--number", arguments->number, "Which edge of the region, from 1");
+  edge->add_flag("--die-with-parent", *edge_dies, "End when the starting process ends");
+  edge->callback([arguments, edge_dies, &exit_code] {
+    if (*edge_dies) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    exit_code = run_edge(*arguments);
+  });
+}
+
+}  // namespace evercert::apps

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ceremony/ceremony.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <map>
+#include <memory>
+
+#include "base/encoding.h"
+#include "base/os/system.h"
+#include "config/paths.h"
+#include "keys/pkcs11.h"
+#include "keys/software_signer.h"
+#include "pki/certificate.h"
+#include "pki/pem.h"
+#include "pki/serial.h"
+
+namespace evercert::ceremony {
+namespace {
+
+using pki::CertificateFactory;
+
+constexpr std::int64_t kDay = 86400;
+
+class Ceremony {
+ public:
+  Ceremony(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress)
+      : options_(options), progress_(progress), paths_(options.dir), now_(os::wall_clock().now().seconds()) {}
+
+  Status run() {
+    if (os::disk().exists(options_.dir + "/cluster.yaml") || os::disk().exists(options_.dir + "/public")) {
+      return fail(Code::kConflict, options_.dir + " holds a cluster already: nothing was changed; choose another folder");
+    }
+    if (options_.regions.empty() || options_.regions.size() > 25 || options_.zones < 1 || options_.zones > 9) {
+      return fail(Code::kInvalid, "1 to 25 regions of 1 to 9 zones");
+    }
+    for (const char* folder : {"/public", "/root", "/operator"}) EC_TRY(os::disk().make_dirs(options_.dir + folder));
+    for (const auto& region : options_.regions) EC_TRY(os::disk().make_dirs(paths_.region_dir(region)));
+    EC_TRY(make_root());
+    for (const auto& region : options_.regions) EC_TRY(make_issuer(region));
+    for (const auto& region : options_.regions) EC_TRY(make_responders(region));
+    EC_TRY(make_identities());
+    EC_TRY(write(options_.dir + "/cluster.yaml", cluster_yaml(), 0644));
+    progress_("cluster file: " + options_.dir + "/cluster.yaml");
+    return {};
+  }
+
+ private:
+  Status write(const std::string& path, const std::string& text, mode_t mode) {
+    EC_TRY(write_file_durably(os::disk(), path, text));
+    if (chmod(path.c_str(), mode) != 0) return fail(Code::kIo, path + ": permissions cannot be set");
+    return {};
+  }
+
+  std::string serial(std::size_t region) {
+    return pki::make_serial(RegionId{static_cast<std::uint8_t>(region + 1)}, os::secure_random());
+  }
+
+  // A key under `label` of the region: in its token, or in a file.
+  Result<std::shared_ptr<pki::Signer>> make_key(const std::string& region, const std::string& label) {
+    if (!options_.hsm) {
+      EC_ASSIGN(const auto pem, keys::generate_key_pem(pki::KeyKind::kP256));
+      EC_TRY(write(paths_.key(region, label), pem, 0600));
+      return keys::software_signer(pem);
+    }
+    EC_TRY(tokens_.at(region)->generate(label, pki::KeyKind::kP256));
+    return tokens_.at(region)->signer(label);
+  }
+
+  Status make_root() {
+    progress_("root key and certificate");
+    EC_ASSIGN(const auto pem, keys::generate_key_pem(pki::KeyKind::kP256));
+    EC_TRY(write(paths_.root_key(), pem, 0600));
+    EC_ASSIGN(root_signer_, keys::software_signer(pem));
+    EC_ASSIGN(root_der_, pki::make_root("Evercert Root " + options_.name, serial(0), now_, *root_signer_));
+    bundle_ = pki::to_pem("CERTIFICATE", root_der_);
+    EC_TRY(write(paths_.root_certificate(), bundle_, 0644));
+    EC_ASSIGN(root_, CertificateFactory::create({root_der_, "", "", ""}, root_signer_));
+    return {};
+  }
+
+  Status make_token(const std::string& region) {
+    // SoftHSM2 reads its configuration once per process, so one ceremony puts the tokens side by side in one folder. On
+    // machines of their own each region takes its token folder along.
+    const std::string conf = paths_.softhsm_conf(region);
+    EC_TRY(write(conf, "directories.tokendir = " + options_.dir + "/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", 0644));
+    if (tokens_.empty()) {
+      EC_TRY(os::disk().make_dirs(options_.dir + "/tokens"));
+      setenv("SOFTHSM2_CONF", conf.c_str(), 1);
+    }
+    const std::string pin = to_hex(os::secure_random().bytes(8));
+    EC_TRY(write(paths_.pin(region), pin + "\n", 0600));
+    EC_TRY(keys::create_token(options_.hsm_module, token_label(region), pin));
+    EC_ASSIGN(tokens_[region], keys::open_token(options_.hsm_module, token_label(region), pin));
+    return {};
+  }
+
+  std::string token_label(const std::string& region) const { return ("evercert-" + region).substr(0, 32); }
+
+  Status make_issuer(const std::string& region) {
+    progress_("issuing CA of " + region + (options_.hsm ? " in its own token" : ""));
+    if (options_.hsm) EC_TRY(make_token(region));
+    EC_ASSIGN(auto signer, make_key(region, "issuing"));
+    EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
+    const pki::Profile profile{"issuing", pki::Usage::kIssuingCa, 3650 * kDay, {}};
+    EC_ASSIGN(auto tbs, root_->prepare(profile, {serial(0), now_ - 60, now_ + 3600 * kDay, "Evercert Issuing CA " + region, {}, &key}));
+    EC_ASSIGN(const auto der, root_->sign(std::move(tbs)));
+    const std::string pem = pki::to_pem("CERTIFICATE", der);
+    bundle_ += pem;
+    EC_TRY(write(paths_.issuer(region), pem, 0644));
+    EC_ASSIGN(issuers_[region], CertificateFactory::create({der, "", "", ""}, std::move(signer)));
+    return {};
+  }
+
+  // RFC 6960 section 4.2.2.2: a delegate is named by the issuer whose certificates it answers for, so every region holds
+  // one per issuer.
+  Status make_responders(const std::string& region) {
+    progress_("OCSP responders of " + region);
+    for (std::size_t i = 0; i < options_.regions.size(); ++i) {
+      const std::string& issuer = options_.regions[i];
+      EC_ASSIGN(const auto signer, make_key(region, "ocsp-" + issuer));
+      EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
+      const pki::Profile profile{"ocsp", pki::Usage::kOcspResponder, 400 * kDay, {}};
+      EC_ASSIGN(auto tbs, issuers_.at(issuer)->prepare(
+                              profile, {serial(i), now_ - 60, now_ + 398 * kDay, "OCSP " + issuer + " at " + region, {}, &key}));
+      EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
+      EC_TRY(write(paths_.responder(region, issuer), pki::to_pem("CERTIFICATE", der), 0644));
+    }
+    return {};
+  }
+
+  Status make_identity(const std::string& base, const std::string& issuer, const std::string& uri, const std::string& dns, const std::string& address) {
+    EC_ASSIGN(const auto key_pem, keys::generate_key_pem(pki::KeyKind::kP256));
+    EC_TRY(write(base + ".key", key_pem, 0600));
+    EC_ASSIGN(const auto signer, keys::software_signer(key_pem));
+    EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
+    const pki::Profile profile{"identity", pki::Usage::kBoth, 400 * kDay,
+                               {pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri}};
+    std::vector<pki::Name> names{{pki::NameKind::kUri, uri}};
+    if (!dns.empty()) names.push_back({pki::NameKind::kDns, dns});
+    if (!address.empty()) names.push_back({pki::NameKind::kIp, address});
+    EC_ASSIGN(auto tbs, issuers_.at(issuer)->prepare(profile, {serial(0), now_ - 60, now_ + 398 * kDay, dns, names, &key}));
+    EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
+    EC_ASSIGN(const auto chain, read_file(os::disk(), paths_.issuer(issuer)));
+    return write(base + ".pem", pki::to_pem("CERTIFICATE", der) + chain, 0644);
+  }
+
+  Status make_identities() {
+    progress_("identities of nodes, edges and the operator");
+    const std::string prefix = "evercert://" + options_.name + "/";
+    for (std::size_t r = 0; r < options_.regions.size(); ++r) {
+      const std::string& region = options_.regions[r];
+      for (int zone = 1; zone <= options_.zones; ++zone) {
+        const std::string id = std::to_string(node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone)).value);
+        EC_TRY(make_identity(paths_.node(region, zone), region, prefix + "node/" + id, "node-" + id + "." + options_.name + ".internal", node_address(r, zone)));
+      }
+      EC_TRY(make_identity(paths_.edge(region, 1), region, prefix + "edge/" + region + "/1", "edge." + region + ".evercert.test", edge_address(r)));
+    }
+    EC_TRY(make_identity(options_.dir + "/operator/operator", options_.regions.front(), prefix + "operator/admin", "", ""));
+    token_ = to_base64url(os::secure_random().bytes(24));
+    EC_TRY(write(paths_.operator_token(), token_ + "\n", 0600));
+    return write(paths_.bundle(), bundle_, 0644);
+  }
+
+  static std::string edge_address(std::size_t region) { return "127." + std::to_string(region + 1) + ".0.1"; }
+  static std::string node_address(std::size_t region, int zone) { return "127." + std::to_string(region + 1) + ".0." + std::to_string(10 + zone); }
+
+  std::string cluster_yaml() const {
+    std::string out = "# All processes of this cluster share this file. evercert config check cluster.yaml explains it.\nevercert: 1\ncluster:\n  name: " +
+                      options_.name + "\n  id: " + to_hex(os::secure_random().bytes(16)) + "\nregions:\n";
+    for (std::size_t r = 0; r < options_.regions.size(); ++r) {
+      out += "  - name: " + options_.regions[r] + "\n    edges:\n      - {address: " + edge_address(r) + ", https_port: 8443, http_port: 8080}\n    nodes:\n";
+      for (int zone = 1; zone <= options_.zones; ++zone) {
+        out += "      - {zone: " + std::to_string(zone) + ", address: " + node_address(r, zone) + ", api_port: 9443, status_port: 9080, peer_port: 9444}\n";
+      }
+      if (options_.hsm) out += "    hsm: {module: " + options_.hsm_module + ", token: " + token_label(options_.regions[r]) + "}\n";
+    }
+    out += std::string("timing: {profile: ") + (options_.loopback_timing ? "loopback" : "wan") + "}\n";
+    out += std::string("emulated_wan:\n  enabled: ") + (options_.wan ? "true" : "false") + "\n" + links();
+    out += "acme: {http01_port: " + std::to_string(options_.http01_port) + (options_.resolver.empty() ? "" : ", resolver: \"" + options_.resolver + "\"") + "}\n";
+    out += "tokens:\n  - {name: operator, sha256: " + to_hex(sha256(token_)) + ", role: operator}\n";
+    out += "global_load_balancer:\n  health_checks: {interval: 5, timeout: 2, unhealthy_threshold: 2, healthy_threshold: 3}\n";
+    return out;
+  }
+
+  // Round trips between three regions of a large cloud, median and 90 %.
+  std::string links() const {
+    if (options_.regions.size() != 3) return {};
+    const auto& r = options_.regions;
+    const auto link = [](const std::string& a, const std::string& b, const char* p50, const char* p90) {
+      return "    - {between: " + a + ", and: " + b + ", rtt_p50_ms: " + p50 + ", rtt_p90_ms: " + p90 + "}\n";
+    };
+    return "  links:\n" + link(r[0], r[1], "64", "69") + link(r[0], r[2], "93", "99") + link(r[1], r[2], "143", "146");
+  }
+
+  const CeremonyOptions& options_;
+  const std::function<void(const std::string&)>& progress_;
+  config::Paths paths_;
+  std::int64_t now_;
+  std::shared_ptr<pki::Signer> root_signer_;
+  std::string root_der_, bundle_, token_;
+  std::unique_ptr<CertificateFactory> root_;
+  std::map<std::string, std::unique_ptr<CertificateFactory>> issuers_;
+  std::map<std::string, std::shared_ptr<keys::Pkcs11Token>> tokens_;
+};
+
+}  // namespace
+
+Status run(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress) {
+  return Ceremony(options, progress).run();
+}
+
+}  // namespace evercert::ceremony

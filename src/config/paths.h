@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the files of a cluster lie, below the folder of its cluster.yaml. A region's folder holds its own secrets only.
+#pragma once
+
+#include <string>
+
+#include "config/config.h"
+
+namespace evercert::config {
+
+struct Paths {
+  explicit Paths(std::string d) : dir(std::move(d)) {}
+  std::string dir;
+
+  std::string root_certificate() const { return dir + "/public/root.pem"; }
+  std::string bundle() const { return dir + "/public/bundle.pem"; }  // root and issuing CAs
+  std::string issuer(const std::string& region) const { return dir + "/public/" + region + ".pem"; }
+  std::string root_key() const { return dir + "/root/root.key"; }
+  std::string operator_token() const { return dir + "/operator/token"; }
+  std::string operator_certificate() const { return dir + "/operator/operator.pem"; }
+  std::string operator_key() const { return dir + "/operator/operator.key"; }
+  std::string region_dir(const std::string& region) const { return dir + "/regions/" + region; }
+  std::string pin(const std::string& region) const { return region_dir(region) + "/pin"; }
+  std::string softhsm_conf(const std::string& region) const { return region_dir(region) + "/softhsm2.conf"; }
+  std::string key(const std::string& region, const std::string& label) const { return region_dir(region) + "/" + label + ".key"; }
+  std::string responder(const std::string& region, const std::string& issuer) const { return region_dir(region) + "/ocsp-" + issuer + ".pem"; }
+  std::string node(const std::string& region, int zone) const { return region_dir(region) + "/node-" + std::to_string(zone); }
+  std::string edge(const std::string& region, int number) const { return region_dir(region) + "/edge-" + std::to_string(number); }
+};
+
+}  // namespace evercert::config

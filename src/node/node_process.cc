@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/node_process.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <mutex>
+
+#include "api/admin/admin.h"
+#include "api/ocsp/ocsp.h"
+#include "api/rest/rest.h"
+#include "base/encoding.h"
+#include "base/log.h"
+#include "base/os/system.h"
+#include "ca/ca.h"
+#include "ca/crl_publisher.h"
+#include "ca/ocsp_responder.h"
+#include "config/paths.h"
+#include "net/http_server.h"
+#include "net/peer_transport.h"
+#include "node/signers.h"
+#include "pki/pem.h"
+#include "store/runtime.h"
+
+namespace evercert::node {
+namespace {
+
+// A data directory belongs to one process: two would write one log.
+class DirLock {
+ public:
+  ~DirLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Status take(const std::string& dir) {
+    const std::string path = dir + "/lock";
+    fd_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (fd_ < 0) return fail(Code::kIo, path + ": " + std::strerror(errno));
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) return fail(Code::kIo, dir + " is in use by another process: one node, one folder");
+    return {};
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+class NodeProcessImpl : public NodeProcess {
+ public:
+  explicit NodeProcessImpl(NodeOptions options) : options_(std::move(options)) {}
+
+  ~NodeProcessImpl() override {
+    if (server_) server_->drain(0ms);
+    server_.reset();
+    crl_.reset();
+    background_.reset();
+    if (store_) store_->stop();
+    transport_.reset();
+    store_executor_.reset();
+    store_.reset();
+  }
+
+  Status open() {
+    EC_ASSIGN(config_, config::load_cluster(options_.cluster_file));
+    region_ = config_.region(options_.region);
+    if (region_ == nullptr) return fail(Code::kInvalid, options_.cluster_file + ": there is no region '" + options_.region + "'");
+    for (const auto& node : region_->nodes) {
+      if (node.zone == options_.zone) self_ = &node;
+    }
+    if (self_ == nullptr) return fail(Code::kInvalid, options_.cluster_file + ": region '" + options_.region + "' has no zone " + std::to_string(options_.zone));
+    EC_TRY(os::disk().make_dirs(options_.data_dir));
+    EC_TRY(lock_.take(options_.data_dir));
+    store_executor_ = os::ThreadExecutor::start("store");
+    background_ = os::ThreadExecutor::start("background");
+    intent_writer_ = os::ThreadExecutor::start("intents");
+    EC_TRY(open_store());
+    EC_TRY(open_transport());
+    EC_TRY(open_ca());
+    return open_server();
+  }
+
+  void drain(Duration patience) override { server_->drain(patience); }
+
+  std::optional<Error> fatal() const override {
+    std::lock_guard lock(fatal_mutex_);
+    return fatal_;
+  }
+
+ private:
+  static store::Layout layout_of(const config::ClusterConfig& config) {
+    store::Layout layout;
+    layout.regions = static_cast<std::uint8_t>(config.regions.size());
+    for (const auto& region : config.regions) {
+      for (const auto& node : region.nodes) layout.nodes.push_back(node.id);
+    }
+    std::sort(layout.nodes.begin(), layout.nodes.end());
+    return layout;
+  }
+
+  Status open_store() {
+    store::RuntimeOptions runtime;
+    runtime.data_dir = options_.data_dir;
+    auto& engine = runtime.engine;
+    const auto& timing = config_.timing;
+    engine.layout = layout_of(config_);
+    engine.self = self_->id;
+    engine.cluster_id = config_.id;
+    engine.tick = timing.tick;
+    engine.election_ticks = static_cast<std::uint64_t>(timing.election / timing.tick);
+    engine.heartbeat_ticks = static_cast<std::uint64_t>(timing.heartbeat / timing.tick);
+    engine.lease = {timing.lease_ttl, timing.lease_renew, timing.near_lag, 0.03};
+    engine.submit_silence = timing.election;
+    engine.submit_pause = timing.tick / 2;
+    engine.read_retry = 2 * timing.heartbeat;
+    EC_ASSIGN(store_, store::Runtime::open(runtime, *store_executor_, os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
+                                           [this](NodeId to, std::string batch) {
+                                             if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
+                                           },
+                                           [this](Error error) {
+                                             log_error("node: stopping: " + error.message);
+                                             std::lock_guard lock(fatal_mutex_);
+                                             fatal_ = std::move(error);
+                                           }));
+    return {};
+  }
+
+  Status open_transport() {
+    const config::Paths paths(config_.dir);
+    net::PeerTransportOptions options;
+    options.self = self_->id;
+    options.cluster = config_.name;
+    options.listen_address = self_->address;
+    options.listen_port = self_->peer_port;
+    options.tls = tls();
+    options.delays = delays();
+    for (const auto& region : config_.regions) {
+      for (const auto& node : region.nodes) options.peers.push_back({node.id, node.address, node.peer_port});
+    }
+    EC_ASSIGN(transport_, net::PeerTransport::start(options, os::secure_random(),
+                                                    [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
+                                                    [this](NodeId node) { store_->unreachable(node); }));
+    transport_ready_ = transport_.get();
+    return {};
+  }
+
+  net::TlsFiles tls() const {
+    const config::Paths paths(config_.dir);
+    const std::string base = paths.node(region_->name, self_->zone);
+    return {base + ".pem", base + ".key", paths.root_certificate()};
+  }
+
+  net::LinkDelays delays() const {
+    net::LinkDelays delays;
+    if (!config_.emulated_wan) return delays;
+    for (const auto& link : config_.links) {
+      const RegionId a = config_.region(link.a)->id, b = config_.region(link.b)->id;
+      delays.links[{std::min(a, b), std::max(a, b)}] = {link.p50_ms, link.p90_ms};
+    }
+    return delays;
+  }
+
+  Status open_ca() {
+    const config::Paths paths(config_.dir);
+    EC_ASSIGN(auto signer, open_signer(*region_, paths, "issuing"));
+    EC_ASSIGN(const auto issuer_pem, read_text_file(paths.issuer(region_->name)));
+    EC_ASSIGN(const auto issuer_der, pki::from_pem("CERTIFICATE", issuer_pem));
+    const std::string base = "http://" + region_->edges.front().address + ":" + std::to_string(region_->edges.front().http_port);
+    EC_ASSIGN(auto factory, pki::CertificateFactory::create({issuer_der.front(), base + "/ocsp", base + "/ca/" + region_->name + ".crt",
+                                                             base + "/crl/" + region_->name + ".crl"}, signer));
+    EC_ASSIGN(intents_, ca::Intents::open(os::disk(), options_.data_dir + "/intents", *intent_writer_));
+    ca::CaOptions options;
+    options.region = region_->id;
+    options.region_name = region_->name;
+    options.regions = config_.regions.size();
+    options.chain_pem = issuer_pem + "\n";
+    for (const auto& p : config_.profiles) {
+      const auto usage = p.usage == "server" ? pki::Usage::kServer : p.usage == "client" ? pki::Usage::kClient : pki::Usage::kBoth;
+      std::vector<pki::NameKind> kinds{pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri, pki::NameKind::kEmail};
+      options.profiles[p.name] = {p.name, usage, p.validity_seconds, kinds};
+    }
+    ca_ = std::make_unique<ca::CertificateAuthority>(options, *store_, std::move(factory), *intents_, os::wall_clock(), os::secure_random());
+    std::vector<ca::OcspIssuer> issuers;
+    std::map<std::uint32_t, std::string> chains;
+    api::AdminOptions admin;
+    for (const auto& region : config_.regions) {
+      EC_ASSIGN(const auto pem, read_text_file(paths.issuer(region.name)));
+      EC_ASSIGN(const auto der, pki::from_pem("CERTIFICATE", pem));
+      EC_ASSIGN(const auto responder_pem, read_text_file(paths.responder(region_->name, region.name)));
+      EC_ASSIGN(const auto responder_der, pki::from_pem("CERTIFICATE", responder_pem));
+      EC_ASSIGN(auto responder, open_signer(*region_, paths, "ocsp-" + region.name));
+      issuers.push_back({region.id, der.front(), responder_der.front(), std::move(responder)});
+      chains[region.id.value] = pem + "\n";
+      admin.region_names.push_back(region.name);
+      admin.issuer_ders[region.name] = der.front();
+    }
+    ca_->set_chains(std::move(chains));
+    ca::OcspOptions ocsp;
+    ocsp.regions = config_.regions.size();
+    ocsp.validity_seconds = config_.ocsp_validity_seconds;
+    EC_ASSIGN(responder_, ca::OcspResponder::create(ocsp, std::move(issuers), *store_, os::wall_clock()));
+    ca::CrlOptions crl;
+    crl.region = region_->id;
+    crl.self = self_->id;
+    crl.interval_seconds = config_.crl_interval_seconds;
+    crl.validity_seconds = config_.crl_validity_seconds;
+    crl_ = std::make_unique<ca::CrlPublisher>(crl, issuer_der.front(), signer, *store_, os::wall_clock(), *background_);
+    crl_->start();
+    settle_intents();
+    admin.self = self_->id;
+    admin.region = region_->id;
+    EC_ASSIGN(admin.root_pem, read_file(os::disk(), paths.root_certificate()));
+    EC_ASSIGN(admin.bundle_pem, read_file(os::disk(), paths.bundle()));
+    admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
+    return {};
+  }
+
+  void settle_intents() {
+    background_->post_after(2s, [this] {
+      spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); });
+    });
+  }
+
+  Status open_server() {
+    api::RestOptions rest;
+    rest.region = region_->name;
+    rest.cluster = config_.name;
+    for (const auto& token : config_.tokens) {
+      const auto role = token.role == "operator" ? api::Role::kOperator : token.role == "issuer" ? api::Role::kIssuer : api::Role::kReader;
+      rest.tokens[from_hex(token.sha256_hex).value_or("")] = {token.name, role};
+    }
+    rest_ = std::make_unique<api::Rest>(std::move(rest), *ca_, *store_);
+    ocsp_ = std::make_unique<api::Ocsp>(*responder_, os::wall_clock());
+    rest_->mount(router_);
+    ocsp_->mount(router_);
+    admin_->mount(router_);
+    net::HttpServerOptions options;
+    options.threads = 1;
+    options.listeners.push_back({self_->address, self_->api_port, true, tls(), net::ClientCertificates::kRequired});
+    options.listeners.push_back({self_->address, self_->status_port, false, {}, net::ClientCertificates::kNone});
+    EC_ASSIGN(server_, net::HttpServer::start(options, [this](net::HttpRequest request) { return handle(std::move(request)); }));
+    return {};
+  }
+
+  // The label of a metric is what was asked for in kind, never what a client wrote.
+  static std::string route_of(const net::HttpRequest& request) {
+    for (const char* known : {"/v1/certificates", "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+      if (request.path.starts_with(known)) return known;
+    }
+    return "other";
+  }
+
+  Task<net::HttpResponse> handle(net::HttpRequest request) {
+    const Instant begun = os::monotonic_clock().now();
+    const std::string route = route_of(request);
+    auto response = co_await router_.route(std::move(request));
+    response.headers.set("Evercert-Region", region_->name);
+    admin_->count(route, response.status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
+    co_return response;
+  }
+
+  NodeOptions options_;
+  config::ClusterConfig config_;
+  const config::RegionConfig* region_ = nullptr;
+  const config::NodeConfig* self_ = nullptr;
+  DirLock lock_;
+  std::unique_ptr<os::ThreadExecutor> store_executor_, background_, intent_writer_;
+  std::unique_ptr<store::Runtime> store_;
+  std::unique_ptr<net::PeerTransport> transport_;
+  std::atomic<net::PeerTransport*> transport_ready_{nullptr};
+  std::unique_ptr<ca::Intents> intents_;
+  std::unique_ptr<ca::CertificateAuthority> ca_;
+  std::unique_ptr<ca::OcspResponder> responder_;
+  std::unique_ptr<ca::CrlPublisher> crl_;
+  std::unique_ptr<api::Rest> rest_;
+  std::unique_ptr<api::Ocsp> ocsp_;
+  std::unique_ptr<api::Admin> admin_;
+  api::Router router_;
+  std::unique_ptr<net::HttpServer> server_;
+  mutable std::mutex fatal_mutex_;
+  std::optional<Error> fatal_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<NodeProcess>> NodeProcess::start(NodeOptions options) {
+  auto process = std::make_unique<NodeProcessImpl>(std::move(options));
+  EC_TRY(process->open());
+  return process;
+}
+
+}  // namespace evercert::node

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The regional edge: TLS in front, the region's nodes behind, other regions' edges when none of those is well.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "net/link_delay.h"
+#include "traffic/policy/endpoint_health.h"
+
+namespace evercert::traffic {
+
+struct EdgeEndpoint {
+  net::HttpTarget target;
+  RegionId region;  // of another region's edge; the own region for nodes
+};
+
+struct EdgeOptions {
+  std::string region_name, cluster;
+  RegionId region;
+  std::string address;  // listens here; connections leave from here
+  std::uint16_t https_port = 0, http_port = 0;
+  net::TlsFiles tls;
+  std::vector<EdgeEndpoint> nodes, other_edges;
+  Duration check_interval = 5s, check_timeout = 2s;
+  HealthThresholds thresholds;
+  net::LinkDelays delays;
+  Duration request_timeout = 12s;
+  int threads = 1;
+};
+
+class Edge {
+ public:
+  static Result<std::unique_ptr<Edge>> start(EdgeOptions options, MonotonicClock& clock, Random& random);
+  virtual ~Edge() = default;
+  virtual void drain(Duration patience) = 0;
+};
+
+}  // namespace evercert::traffic
