@@ -3,7 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
+#include "base/log.h"
 #include "commands.h"
 
 namespace evercert::apps {
@@ -17,6 +20,9 @@ int report(const Error& error) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  if (const char* level = std::getenv("EVERCERT_LOG"); level != nullptr && std::string_view(level) == "debug") {
+    evercert::set_log_level(evercert::LogLevel::kDebug);
+  }
   CLI::App app{"Evercert: the certificate authority that does not go down.\n\nFirst try: evercert demo"};
   app.set_version_flag("--version", "evercert " EVERCERT_VERSION);
   app.require_subcommand(1);

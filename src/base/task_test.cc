@@ -27,7 +27,9 @@ TEST(Task, ComesBackOnTheExecutorAfterAnAnswerFromAnotherThread) {
   const auto expected = executor_thread.get_future().get();
   std::promise<std::pair<int, std::thread::id>> done;
   auto task = [](Executor& on) -> Task<int> {
-    co_return co_await suspend_on<int>(on, [](auto resolve) { std::thread([resolve]() mutable { resolve(7); }).detach(); });
+    auto start = [](auto resolve) { std::thread([resolve]() mutable { resolve(7); }).detach(); };
+    auto answered = suspend_on<int>(on, start);
+    co_return co_await answered;
   };
   spawn(task(*executor), [&](int v) { done.set_value({v, std::this_thread::get_id()}); });
   const auto [value, thread] = done.get_future().get();

@@ -57,7 +57,7 @@ Status Intents::rewrite() {
 }
 
 Task<Status> Intents::record(Executor& on, std::string serial) {
-  co_return co_await suspend_on<Status>(on, [this, &serial](auto resolve) {
+  auto start = [this, &serial](auto resolve) {
     bool schedule = false;
     {
       std::lock_guard lock(mutex_);
@@ -66,7 +66,9 @@ Task<Status> Intents::record(Executor& on, std::string serial) {
       schedule = !std::exchange(write_scheduled_, true);
     }
     if (schedule) writer_.post([this] { write(); });
-  });
+  };
+  auto written = suspend_on<Status>(on, std::move(start));
+  co_return co_await written;
 }
 
 void Intents::write() {

@@ -59,8 +59,9 @@ asio::awaitable<T> await_task(Task<T> task) {
     if (slot->resume) slot->resume();
   });
   if (!slot->value) {
-    co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
-        [slot](auto handler) { slot->resume = [h = std::move(handler)]() mutable { std::move(h)(); }; }, asio::use_awaitable);
+    auto initiate = [slot](auto handler) { slot->resume = [h = std::move(handler)]() mutable { std::move(h)(); }; };
+    auto resumed = asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate, asio::use_awaitable);
+    co_await std::move(resumed);
   }
   co_return std::move(*slot->value);
 }

@@ -45,9 +45,11 @@ class ClientImpl : public HttpClient {
   Task<Result<HttpResponse>> fetch(Executor& on, HttpCall call) override {
     auto* own = dynamic_cast<AsioExecutor*>(&on);
     asio::io_context& context = own ? own->context : thread_.context;
-    co_return co_await suspend_on<Result<HttpResponse>>(on, [this, &context, call = std::move(call)](auto resolve) mutable {
+    auto start = [this, &context, &call](auto resolve) {
       asio::co_spawn(context, run(context, std::move(call), std::move(resolve)), asio::detached);
-    });
+    };
+    auto answered = suspend_on<Result<HttpResponse>>(on, std::move(start));
+    co_return co_await answered;
   }
 
  private:

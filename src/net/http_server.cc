@@ -150,7 +150,8 @@ class ServerImpl : public HttpServer {
       const bool keep_alive = parser.get().keep_alive() && !draining_;
       const bool head = parser.get().method() == http::verb::head;
       const unsigned version = parser.get().version();
-      HttpResponse response = co_await await_task(handler_(convert(parser.release(), identity, kIsTls<Stream>, remote, thread)));
+      auto handling = handler_(convert(parser.release(), identity, kIsTls<Stream>, remote, thread));
+      HttpResponse response = co_await await_task(std::move(handling));
       lowest.expires_after(options_.write_timeout);
       if (!co_await answer(stream, response, version, keep_alive && !draining_, head)) break;
       if (!keep_alive || draining_) break;

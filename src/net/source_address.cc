@@ -37,6 +37,16 @@ struct SourceAddress : grpc_socket_mutator {
 bool bind_socket(const grpc_mutate_socket_info* info, grpc_socket_mutator* mutator) {
   if (info->usage != GRPC_FD_CLIENT_CONNECTION_USAGE) return true;
   const auto& address = static_cast<SourceAddress*>(mutator)->address;
+  int domain = 0;
+  socklen_t length = sizeof domain;
+  if (getsockopt(info->fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) return false;
+  if (domain == AF_INET6) {  // gRPC prefers sockets of both families: the address in its mapped form (RFC 4291 section 2.5.5.2)
+    sockaddr_in6 mapped{};
+    mapped.sin6_family = AF_INET6;
+    mapped.sin6_addr.s6_addr[10] = mapped.sin6_addr.s6_addr[11] = 0xff;
+    std::memcpy(&mapped.sin6_addr.s6_addr[12], &address.sin_addr, 4);
+    return ::bind(info->fd, reinterpret_cast<const sockaddr*>(&mapped), sizeof mapped) == 0;
+  }
   return ::bind(info->fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 

@@ -68,15 +68,16 @@ class RuntimeImpl : public Runtime, private PeerSink {
   Task<Result<v1::Outcome>> submit(Executor& on, GroupId group, v1::Command command, Duration timeout) override {
     command.set_proposed_at_ms(wall_.now().ms);
     const Instant deadline = clock_.now() + timeout;
-    auto result = co_await suspend_on<Result<v1::Outcome>>(
-        on, [this, group, deadline, bytes = command.SerializeAsString()](auto resolve) mutable {
+    auto start = [this, group, deadline, bytes = command.SerializeAsString()](auto resolve) mutable {
           auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
           const bool taken = enqueue([this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
             engine_->submit(group, std::move(bytes), deadline,
                             [shared](Result<v1::Outcome> outcome) { (*shared)(std::move(outcome)); });
           });
           if (!taken) (*shared)(fail(Code::kUnavailable, "the node is stopping"));
-        });
+        };
+    auto answered = suspend_on<Result<v1::Outcome>>(on, std::move(start));
+    auto result = co_await answered;
     if (!result) co_return fail(std::move(result).error());
     if (result->code() != 0) co_return fail(static_cast<Code>(result->code() - 1), result->message());
     co_return std::move(*result);
@@ -85,13 +86,15 @@ class RuntimeImpl : public Runtime, private PeerSink {
   Task<Freshness> freshen(Executor& on, GroupId group, std::string record, Duration timeout) override {
     const Instant now = clock_.now();
     if (board_.fresh_now(group, record, now)) co_return Freshness::kFresh;
-    co_return co_await suspend_on<Freshness>(on, [&](auto resolve) {
+    auto start = [&](auto resolve) {
       auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
       const bool taken = enqueue([this, group, record, deadline = now + timeout, shared](Instant at) {
         engine_->freshen(group, record, deadline, [shared](Freshness freshness) { (*shared)(freshness); }, at);
       });
       if (!taken) (*shared)(Freshness::kStale);
-    });
+    };
+    auto answered = suspend_on<Freshness>(on, std::move(start));
+    co_return co_await answered;
   }
 
   bool fresh_now(GroupId group, std::string_view record) override {
