@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   using namespace evercert::apps;
+  register_demo(app, exit_code);
   register_init(app, exit_code);
   register_serve(app, exit_code);
   register_ctl(app, exit_code);

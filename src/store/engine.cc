@@ -156,6 +156,8 @@ std::vector<GroupStatus> Engine::status(Instant now) const {
     status.last = raft.last;
     status.leased = board_.leased(group->id(), now);
     status.promised_regions = group->promised(now);
+    status.lag_p50_ms = group->lag().quantile(0.5, now);
+    status.lag_p99_ms = group->lag().quantile(0.99, now);
     all.push_back(status);
   }
   return all;

@@ -71,7 +71,7 @@ void Engine::take_ready(Group& group, Instant now) {
   }
   if (!ready.entries.empty()) {
     must_sync_ = true;
-    group.appended(ready.entries, now);
+    group.appended(ready.entries, wall_.now(), now);
     log_.append(group.id(), std::move(ready.entries));
   }
   for (const ReadState& state : ready.read_states) {

@@ -137,13 +137,14 @@ void Group::settle(Instant now) {
   }
 }
 
-void Group::appended(const std::vector<LogEntry>& entries, Instant now) {
+void Group::appended(const std::vector<LogEntry>& entries, WallTime wall, Instant now) {
   if (entries.empty()) return;
   tail_.truncated_from(entries.front().index);
   for (const LogEntry& entry : entries) {
     v1::Command command;
     if (entry.type == EntryType::kNormal && !entry.data.empty() && command.ParseFromString(entry.data)) {
       tail_.appended(entry.index, touched_records(command));
+      if (command.proposed_at_ms() != 0) lag_.sample(wall.ms - command.proposed_at_ms(), now);
     }
   }
   const Position last{entries.back().term, entries.back().index};

@@ -13,6 +13,7 @@
 #include "base/env.h"
 #include "store/freshness.h"
 #include "store/kv/kv.h"
+#include "store/lag_meter.h"
 #include "store/lease.h"
 #include "store/log/log.h"
 #include "store/proto/records.pb.h"
@@ -55,7 +56,7 @@ class Group : private RaftStorage {
   bool has_ready() const { return raft_->has_ready(); }
   RaftNode& raft() { return *raft_; }
   // New entries were handed to the log.
-  void appended(const std::vector<LogEntry>& entries, Instant now);
+  void appended(const std::vector<LogEntry>& entries, WallTime wall, Instant now);
   void snapshot_installed(LogIndex index, Instant now);
 
   // --- leases
@@ -84,6 +85,9 @@ class Group : private RaftStorage {
   bool leads() const { return role_ == RaftRole::kLeader; }
   NodeId leader() const { return leader_; }
   Position last_position() const;
+  // From the proposal of an entry (by its proposer's wall clock) to its being durable here.
+  LagMeter& lag() { return lag_; }
+  const LagMeter& lag() const { return lag_; }
   LogIndex applied_index() const { return applied_; }
   // Set by the engine while a snapshot for a follower is being prepared.
   std::function<Result<SnapshotMeta>(NodeId to)> on_snapshot_wanted;
@@ -120,6 +124,7 @@ class Group : private RaftStorage {
   PromiseBook promises_;
   LeaseHolder lease_;
   AckBook acks_;
+  LagMeter lag_;
   std::deque<Proposal> proposals_;
   LogIndex applied_;
   std::optional<Acknowledged> last_ack_;

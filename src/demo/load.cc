@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "demo/load.h"
+
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
+#include "config/paths.h"
+#include "keys/software_signer.h"
+#include "node/signers.h"
+#include "pki/crl.h"
+#include "pki/ocsp.h"
+#include "pki/pem.h"
+
+namespace evercert::demo {
+namespace {
+
+using nlohmann::json;
+
+Instant now() { return os::monotonic_clock().now(); }
+std::uint64_t chance() { return os::secure_random().next(); }
+
+// Counts an operation while it lives.
+struct UnderWay {
+  explicit UnderWay(std::atomic<int>& c) : count(c) { ++count; }
+  ~UnderWay() { --count; }
+  std::atomic<int>& count;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Load>> Load::create(const config::ClusterConfig& config, LoadOptions options, History& history) {
+  std::unique_ptr<Load> load(new Load(config, options, history));
+  const config::Paths paths(config.dir);
+  EC_ASSIGN(load->token_, node::read_text_file(paths.operator_token()));
+  for (int i = 0; i < 32; ++i) {
+    EC_ASSIGN(const auto key, keys::generate_key_pem(pki::KeyKind::kP256));
+    EC_ASSIGN(auto csr, keys::make_csr_pem(key, {{pki::NameKind::kDns, "host" + std::to_string(i) + ".load.test"}}));
+    load->csrs_.push_back(std::move(csr));
+  }
+  for (const auto& region : config.regions) {
+    EC_ASSIGN(const auto pem, read_file(os::disk(), paths.issuer(region.name)));
+    EC_ASSIGN(const auto der, pki::from_pem("CERTIFICATE", pem));
+    load->issuers_.push_back(der.front());
+    // Clients of a region come from its own addresses, so that a packet filter can tell them apart.
+    net::HttpClientOptions client{"127." + std::to_string(region.id.value) + ".0.100", {"", "", paths.root_certificate()}, 256, 30s};
+    EC_ASSIGN(auto made, net::HttpClient::create(std::move(client)));
+    load->clients_.push_back(std::move(made));
+  }
+  load->executor_ = os::ThreadExecutor::start("load");
+  return load;
+}
+
+Load::~Load() {
+  stop();
+  executor_.reset();
+  clients_.clear();
+}
+
+void Load::start() {
+  running_ = true;
+  for (int region = 0; region < static_cast<int>(config_.regions.size()); ++region) {
+    schedule(region, options_.issues_per_second, &Load::issue);
+    schedule(region, options_.reads_per_second, &Load::read);
+    schedule(region, options_.revocations_per_second, &Load::revoke);
+  }
+}
+
+void Load::stop() {
+  running_ = false;
+  for (int i = 0; i < 3000 && under_way_ > 0; ++i) {
+    std::promise<void> later;
+    executor_->post_after(10ms, [&] { later.set_value(); });
+    later.get_future().wait();
+  }
+}
+
+// Open loop: operations begin when they are due, whatever became of earlier ones.
+void Load::schedule(int region, double per_second, Task<void> (Load::*operation)(int)) {
+  const auto mean = 1e6 / per_second;
+  const double jitter = 0.5 + static_cast<double>(chance() % 1000) / 1000;
+  executor_->post_after(Duration{static_cast<std::int64_t>(mean * jitter)}, [this, region, per_second, operation] {
+    if (!running_) return;
+    spawn((this->*operation)(region));
+    schedule(region, per_second, operation);
+  });
+}
+
+net::HttpTarget Load::target(int region, bool tls) const {
+  const auto& edge = config_.regions[static_cast<std::size_t>(region)].edges.front();
+  return {edge.address, tls ? edge.https_port : edge.http_port, tls, edge.address};
+}
+
+Task<void> Load::pause(Duration duration) {
+  auto start = [this, duration](auto resolve) { executor_->post_after(duration, [resolve]() mutable { resolve(0); }); };
+  auto waited = suspend_on<int>(*executor_, start);
+  co_await waited;
+}
+
+Task<Result<net::HttpResponse>> Load::anywhere(int region, bool tls, net::HttpCall call) {
+  const int regions = static_cast<int>(config_.regions.size());
+  Result<net::HttpResponse> last = fail(Code::kUnavailable, "nobody was asked");
+  const Instant give_up = now() + 10s;
+  for (int attempt = 0; attempt < 4 * regions && now() < give_up; ++attempt) {
+    call.target = target((region + attempt) % regions, tls);
+    last = co_await clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call);
+    if (last && last->status < 500) co_return last;
+    if (attempt >= regions - 1) co_await pause(100ms);
+  }
+  co_return last;
+}
+
+Task<void> Load::issue(int region) {
+  const UnderWay counted(under_way_);
+  Operation operation{Kind::kIssue, region, now(), {}, false};
+  net::HttpCall call;
+  call.method = "POST";
+  call.path = "/v1/certificates";
+  call.headers.set("Authorization", "Bearer " + token_);
+  call.headers.set("Content-Type", "application/json");
+  call.headers.set("Idempotency-Key", to_hex(os::secure_random().bytes(16)));
+  const json body{{"csr", csrs_[chance() % csrs_.size()]}, {"profile", "server"}};
+  call.body = body.dump();
+  const auto response = co_await anywhere(region, true, std::move(call));
+  operation.ended = now();
+  if (response && response->status == 201) {
+    const auto document = json::parse(response->body, nullptr, false);
+    const auto serial = from_hex(document.value("serial", ""));
+    if (serial && serial->size() == 16) {
+      int issuer = 0;
+      for (std::size_t r = 0; r < config_.regions.size(); ++r) {
+        if (config_.regions[r].name == document.value("region", "")) issuer = static_cast<int>(r);
+      }
+      history_.issued(*serial, issuer);
+      operation.ok = true;
+    }
+  }
+  if (!operation.ok) history_.failure("issue: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200) : response.error().message));
+  history_.finished(operation);
+}
+
+Task<void> Load::revoke(int region) {
+  const UnderWay counted(under_way_);
+  const auto known = history_.pick_to_revoke(chance());
+  if (!known) co_return;
+  Operation operation{Kind::kRevoke, region, now(), {}, false};
+  net::HttpCall call;
+  call.method = "POST";
+  call.path = "/v1/certificates/" + to_hex(known->serial) + "/revoke";
+  call.headers.set("Authorization", "Bearer " + token_);
+  call.headers.set("Idempotency-Key", to_hex(os::secure_random().bytes(16)));
+  call.body = R"({"reason":"superseded"})";
+  const auto response = co_await anywhere(region, true, std::move(call));
+  operation.ended = now();
+  operation.ok = response && response->status == 200;
+  if (operation.ok) history_.revoked(known->serial);
+  if (!operation.ok) history_.failure("revoke: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200) : response.error().message));
+  history_.finished(operation);
+}
+
+Task<void> Load::read(int region) {
+  const auto kind = chance() % 10;
+  if (kind == 0) return crl(region);
+  return kind < 4 ? get(region) : ocsp(region);
+}
+
+Task<void> Load::ocsp(int region) {
+  const UnderWay counted(under_way_);
+  const auto known = history_.pick(chance());
+  if (!known) co_return;
+  Operation operation{Kind::kOcsp, region, now(), {}, false};
+  const std::string& issuer = issuers_[static_cast<std::size_t>(known->issuer)];
+  const auto request = pki::make_ocsp_request(issuer, known->serial);
+  net::HttpCall call;
+  const bool by_get = chance() % 2 == 0;
+  call.method = by_get ? "GET" : "POST";
+  call.path = "/ocsp";
+  if (by_get) {
+    call.path += "/";
+    for (const char c : to_base64(*request)) call.path += c == '+' ? "%2B" : c == '/' ? "%2F" : c == '=' ? "%3D" : std::string(1, c);
+  } else {
+    call.body = *request;
+    call.headers.set("Content-Type", "application/ocsp-request");
+  }
+  const auto response = co_await anywhere(region, false, std::move(call));
+  operation.ended = now();
+  const auto result = response && response->status == 200 ? pki::read_ocsp_response(response->body, issuer, known->serial)
+                                                          : Result<pki::OcspResult>(fail(Code::kUnavailable, "no answer"));
+  operation.ok = result.has_value();
+  if (!operation.ok) history_.failure("ocsp: " + (response ? std::to_string(response->status) + " " + result.error().message : response.error().message));
+  const bool claims_fresh = response && !response->headers.find("Evercert-Stale");
+  if (result && claims_fresh) {
+    if (result->status == pki::CertStatus::kUnknown) history_.wrong_answer("OCSP 'unknown' of " + to_hex(known->serial));
+    if (known->revoked && result->status != pki::CertStatus::kRevoked) history_.wrong_answer("OCSP 'good' of revoked " + to_hex(known->serial));
+  }
+  history_.finished(operation);
+}
+
+Task<void> Load::get(int region) {
+  const UnderWay counted(under_way_);
+  const auto known = history_.pick(chance());
+  if (!known) co_return;
+  Operation operation{Kind::kGet, region, now(), {}, false};
+  net::HttpCall call;
+  call.path = "/v1/certificates/" + to_hex(known->serial);
+  call.headers.set("Authorization", "Bearer " + token_);
+  const auto response = co_await anywhere(region, true, std::move(call));
+  operation.ended = now();
+  operation.ok = response && response->status == 200;
+  if (!operation.ok) history_.failure("get: " + (response ? std::to_string(response->status) : response.error().message));
+  if (operation.ok && !response->headers.find("Evercert-Stale")) {
+    const auto document = json::parse(response->body, nullptr, false);
+    if (known->revoked && document.value("status", "") != "revoked") history_.wrong_answer("'good' of revoked " + to_hex(known->serial));
+  }
+  history_.finished(operation);
+}
+
+Task<void> Load::crl(int region) {
+  const UnderWay counted(under_way_);
+  Operation operation{Kind::kCrl, region, now(), {}, false};
+  const auto which = static_cast<std::size_t>(chance() % config_.regions.size());
+  net::HttpCall call;
+  call.path = "/crl/" + config_.regions[which].name + ".crl";
+  const auto response = co_await anywhere(region, false, std::move(call));
+  operation.ended = now();
+  operation.ok = response && response->status == 200 && pki::read_crl(response->body, issuers_[which]).has_value();
+  if (!operation.ok) history_.failure("crl: " + (response ? std::to_string(response->status) : response.error().message));
+  history_.finished(operation);
+}
+
+Result<net::HttpResponse> Load::ask(int region, bool tls, const std::string& path) {
+  net::HttpCall call;
+  call.target = target(region, tls);
+  call.path = path;
+  call.timeout = 5s;
+  call.headers.set("Authorization", "Bearer " + token_);
+  std::promise<Result<net::HttpResponse>> answered;
+  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call), [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
+  return answered.get_future().get();
+}
+
+Result<net::HttpResponse> Load::ask_node(int region, std::size_t node, const std::string& path) {
+  const auto& config = config_.regions[static_cast<std::size_t>(region)].nodes[node];
+  net::HttpCall call;
+  call.target = {config.address, config.status_port, false, ""};
+  call.path = path;
+  call.timeout = 2s;
+  call.connect_timeout = 500ms;
+  call.headers.set("Authorization", "Bearer " + token_);
+  std::promise<Result<net::HttpResponse>> answered;
+  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call), [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
+  return answered.get_future().get();
+}
+
+}  // namespace evercert::demo
