@@ -28,18 +28,21 @@ void print_script(const CLI::App& app, const std::string& shell) {
       std::cout << "complete -c evercert -n __fish_use_subcommand -a " << sub->get_name() << "\n";
       for (const auto* option : sub->get_options()) {
         for (const auto& name : option->get_lnames()) {
-          std::cout << "complete -c evercert -n '__fish_seen_subcommand_from " << sub->get_name() << "' -l " << name << "\n";
+          std::cout << "complete -c evercert -n '__fish_seen_subcommand_from " << sub->get_name() << "' -l " << name
+                    << "\n";
         }
       }
     }
     return;
   }
   if (shell == "zsh") std::cout << "autoload -Uz bashcompinit && bashcompinit\n";
-  std::cout << "_evercert() {\n  local path=evercert words= i\n"
-               "  for ((i = 1; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} != -* ]] && path+=\" ${COMP_WORDS[i]}\"; done\n"
-               "  case \"$path\" in\n";
+  std::cout
+      << "_evercert() {\n  local path=evercert words= i\n"
+         "  for ((i = 1; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} != -* ]] && path+=\" ${COMP_WORDS[i]}\"; done\n"
+         "  case \"$path\" in\n";
   print_cases(app, "evercert", "words=");
-  std::cout << "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _evercert evercert\n";
+  std::cout << "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o "
+               "default -F _evercert evercert\n";
 }
 
 }  // namespace

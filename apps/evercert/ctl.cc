@@ -47,8 +47,8 @@ class Ctl {
 
   const config::ClusterConfig& cluster() const { return config_; }
 
-  Result<net::HttpResponse> call_target(net::HttpTarget target, const std::string& method, const std::string& path, const std::string& body,
-                                        const std::string& key = "") {
+  Result<net::HttpResponse> call_target(net::HttpTarget target, const std::string& method, const std::string& path,
+                                        const std::string& body, const std::string& key = "") {
     net::HttpCall call;
     call.target = std::move(target);
     call.method = method;
@@ -70,7 +70,9 @@ class Ctl {
       const auto& edge = region->edges.front();
       last = call_target({edge.address, edge.https_port, true, edge.address}, method, path, body, key);
       if (last && last->status != 503 && last->status != 504) return last;
-      if (!last) std::fprintf(stderr, "evercert: %s: %s; asking the next region\n", region->name.c_str(), last.error().message.c_str());
+      if (!last)
+        std::fprintf(stderr, "evercert: %s: %s; asking the next region\n", region->name.c_str(),
+                     last.error().message.c_str());
     }
     return last;
   }
@@ -136,8 +138,9 @@ int status(const Options& options) {
         if (g.value("leads_here", false)) leads += g.value("group", "") + " ";
         lag = std::max<std::int64_t>(lag, g.value("lag_p99_ms", 0));
       }
-      std::printf("%-14s %6d %-11s %12lld %6lldms  %s%s\n", entry.value("region", "").c_str(), entry.value("node", 0), state.c_str(),
-                  static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag), leads.c_str(), entry.value("why", "").c_str());
+      std::printf("%-14s %6d %-11s %12lld %6lldms  %s%s\n", entry.value("region", "").c_str(), entry.value("node", 0),
+                  state.c_str(), static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag),
+                  leads.c_str(), entry.value("why", "").c_str());
     }
   }
   return down == 0 ? 0 : 1;
@@ -148,10 +151,11 @@ int issue(const Options& options) {
   if (!ctl) return report(ctl.error());
   const auto csr = read_file(os::disk(), options.csr_file);
   if (!csr) return report(csr.error());
-  return show(options, ctl->call("POST", "/v1/certificates", json{{"csr", *csr}, {"profile", options.profile}}.dump()), [](const json& d) {
-    std::cerr << "serial " << d.value("serial", "") << ", issued in " << d.value("region", "") << "\n";
-    std::cout << d.value("certificate", "");
-  });
+  return show(options, ctl->call("POST", "/v1/certificates", json{{"csr", *csr}, {"profile", options.profile}}.dump()),
+              [](const json& d) {
+                std::cerr << "serial " << d.value("serial", "") << ", issued in " << d.value("region", "") << "\n";
+                std::cout << d.value("certificate", "");
+              });
 }
 
 int ocsp(const Options& options) {
@@ -204,27 +208,33 @@ void register_ctl(CLI::App& app, int& exit_code) {
   revoke->callback([=, &exit_code] {
     auto open = Ctl::open(*options);
     exit_code = !open ? report(open.error())
-                      : show(*options, open->call("POST", "/v1/certificates/" + options->serial + "/revoke", json{{"reason", options->reason}}.dump()),
+                      : show(*options,
+                             open->call("POST", "/v1/certificates/" + options->serial + "/revoke",
+                                        json{{"reason", options->reason}}.dump()),
                              [](const json& d) { std::cout << "revoked " << d.value("serial", "") << "\n"; });
   });
   auto* get = ctl->add_subcommand("get", "Show a certificate");
   get->add_option("serial", options->serial, "Serial number, hexadecimal")->required();
   get->callback([=, &exit_code] {
     auto open = Ctl::open(*options);
-    exit_code = !open ? report(open.error()) : show(*options, open->call("GET", "/v1/certificates/" + options->serial), [](const json& d) {
-      std::cerr << d.value("status", "") << ", until " << d.value("not_after", "") << "\n";
-      std::cout << d.value("certificate", "");
-    });
+    exit_code = !open ? report(open.error())
+                      : show(*options, open->call("GET", "/v1/certificates/" + options->serial), [](const json& d) {
+                          std::cerr << d.value("status", "") << ", until " << d.value("not_after", "") << "\n";
+                          std::cout << d.value("certificate", "");
+                        });
   });
   auto* list = ctl->add_subcommand("list", "List certificates");
   list->add_option("--limit", options->limit, "At most so many")->check(CLI::Range(1, 1000));
   list->add_option("--cursor", options->cursor, "Where an earlier list ended");
   list->callback([=, &exit_code] {
     auto open = Ctl::open(*options);
-    const std::string path = "/v1/certificates?limit=" + std::to_string(options->limit) + (options->cursor.empty() ? "" : "&cursor=" + options->cursor);
+    const std::string path = "/v1/certificates?limit=" + std::to_string(options->limit) +
+                             (options->cursor.empty() ? "" : "&cursor=" + options->cursor);
     exit_code = !open ? report(open.error()) : show(*options, open->call("GET", path), [](const json& d) {
-      for (const auto& c : d.value("certificates", json::array())) std::cout << c.value("serial", "") << "  " << c.value("status", "") << "  " << c.value("not_after", "") << "\n";
-      if (d.contains("next_cursor") && d["next_cursor"].is_string()) std::cerr << "more: --cursor " << d["next_cursor"].get<std::string>() << "\n";
+      for (const auto& c : d.value("certificates", json::array()))
+        std::cout << c.value("serial", "") << "  " << c.value("status", "") << "  " << c.value("not_after", "") << "\n";
+      if (d.contains("next_cursor") && d["next_cursor"].is_string())
+        std::cerr << "more: --cursor " << d["next_cursor"].get<std::string>() << "\n";
     });
   });
   auto* ocsp_command = ctl->add_subcommand("ocsp", "Ask for the status by OCSP");
@@ -250,7 +260,8 @@ void register_ctl(CLI::App& app, int& exit_code) {
   });
   auto* config_command = app.add_subcommand("config", "Look at configuration files");
   config_command->require_subcommand(1);
-  auto* check = config_command->add_subcommand("check", "Check a file and say what it means\nExample: evercert config check cluster.yaml");
+  auto* check = config_command->add_subcommand(
+      "check", "Check a file and say what it means\nExample: evercert config check cluster.yaml");
   auto file = std::make_shared<std::string>();
   check->add_option("file", *file, "A whole configuration, or one document of the specification")->required();
   check->callback([=, &exit_code] { exit_code = check_config(*file); });

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "demo/demo.h"
+
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
 
 #include "commands.h"
-#include "demo/demo.h"
 
 namespace evercert::apps {
 namespace {
@@ -16,7 +17,8 @@ void interrupt(int) { g_interrupted = true; }
 }  // namespace
 
 void register_demo(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("demo", "Three regions on this machine, one of them killed\nExample: evercert demo --json result.json");
+  auto* command = app.add_subcommand(
+      "demo", "Three regions on this machine, one of them killed\nExample: evercert demo --json result.json");
   auto options = std::make_shared<demo::DemoOptions>();
   auto wan = std::make_shared<std::string>("on");
   command->add_option("--scenario", options->scenario, "region-loss");

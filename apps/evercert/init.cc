@@ -9,7 +9,8 @@
 namespace evercert::apps {
 
 void register_init(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("init", "Make a cluster: root, issuing CAs, identities, cluster file\nExample: evercert init ./cluster");
+  auto* command = app.add_subcommand(
+      "init", "Make a cluster: root, issuing CAs, identities, cluster file\nExample: evercert init ./cluster");
   auto options = std::make_shared<ceremony::CeremonyOptions>();
   auto keys = std::make_shared<std::string>("hsm");
   auto timing = std::make_shared<std::string>("wan");
@@ -18,7 +19,8 @@ void register_init(CLI::App& app, int& exit_code) {
   command->add_option("--name", options->name, "Name of the cluster");
   command->add_option("--regions", options->regions, "Names of the regions")->delimiter(',');
   command->add_option("--zones", options->zones, "Nodes per region");
-  command->add_option("--keys", *keys, "Where keys lie: hsm (PKCS #11) or files")->check(CLI::IsMember({"hsm", "files"}));
+  command->add_option("--keys", *keys, "Where keys lie: hsm (PKCS #11) or files")
+      ->check(CLI::IsMember({"hsm", "files"}));
   command->add_option("--hsm-module", options->hsm_module, "PKCS #11 module");
   command->add_option("--timing", *timing, "wan or loopback")->check(CLI::IsMember({"wan", "loopback"}));
   command->add_flag("--emulate-wan", options->wan, "Delay messages between regions as a wide-area network would");
@@ -31,10 +33,12 @@ void register_init(CLI::App& app, int& exit_code) {
       exit_code = report(made.error());
       return;
     }
-    std::printf("\nThe root key lies in %s/root: take it off this machine.\nNext, in each region:\n"
-                "  evercert node --cluster %s/cluster.yaml --region %s --zone 1 --data /var/lib/evercert\n"
-                "  evercert edge --cluster %s/cluster.yaml --region %s\n",
-                options->dir.c_str(), options->dir.c_str(), options->regions.front().c_str(), options->dir.c_str(), options->regions.front().c_str());
+    std::printf(
+        "\nThe root key lies in %s/root: take it off this machine.\nNext, in each region:\n"
+        "  evercert node --cluster %s/cluster.yaml --region %s --zone 1 --data /var/lib/evercert\n"
+        "  evercert edge --cluster %s/cluster.yaml --region %s\n",
+        options->dir.c_str(), options->dir.c_str(), options->regions.front().c_str(), options->dir.c_str(),
+        options->regions.front().c_str());
   });
 }
 

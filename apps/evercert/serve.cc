@@ -62,9 +62,11 @@ struct EdgeArguments {
 Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   EC_ASSIGN(const auto config, config::load_cluster(arguments.cluster_file));
   const auto* region = config.region(arguments.region);
-  if (region == nullptr) return fail(Code::kInvalid, arguments.cluster_file + ": there is no region '" + arguments.region + "'");
+  if (region == nullptr)
+    return fail(Code::kInvalid, arguments.cluster_file + ": there is no region '" + arguments.region + "'");
   if (arguments.number < 1 || arguments.number > static_cast<int>(region->edges.size())) {
-    return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region + "' has no edge " + std::to_string(arguments.number));
+    return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region + "' has no edge " +
+                                    std::to_string(arguments.number));
   }
   const auto& edge = region->edges[static_cast<std::size_t>(arguments.number - 1)];
   const config::Paths paths(config.dir);
@@ -77,10 +79,12 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   options.https_port = edge.https_port;
   options.http_port = edge.http_port;
   options.tls = {base + ".pem", base + ".key", paths.root_certificate()};
-  for (const auto& node : region->nodes) options.nodes.push_back({{node.address, node.api_port, true, node.address}, region->id});
+  for (const auto& node : region->nodes)
+    options.nodes.push_back({{node.address, node.api_port, true, node.address}, region->id});
   for (const auto& other : config.regions) {
     if (other.id == region->id) continue;
-    for (const auto& e : other.edges) options.other_edges.push_back({{e.address, e.https_port, true, e.address}, other.id});
+    for (const auto& e : other.edges)
+      options.other_edges.push_back({{e.address, e.https_port, true, e.address}, other.id});
   }
   if (config.load_balancer) {
     options.check_interval = std::chrono::seconds(config.load_balancer->check_interval_seconds);
@@ -113,7 +117,9 @@ int run_edge(const EdgeArguments& arguments) {
 }  // namespace
 
 void register_serve(CLI::App& app, int& exit_code) {
-  auto* node = app.add_subcommand("node", "Run one node\nExample: evercert node --cluster cluster.yaml --region us-east-1 --zone 1 --data /var/lib/evercert");
+  auto* node = app.add_subcommand("node",
+                                  "Run one node\nExample: evercert node --cluster cluster.yaml --region us-east-1 "
+                                  "--zone 1 --data /var/lib/evercert");
   auto node_options = std::make_shared<node::NodeOptions>();
   auto die_with_parent = std::make_shared<bool>(false);
   node->add_option("--cluster", node_options->cluster_file, "Cluster file")->required();
@@ -125,7 +131,8 @@ void register_serve(CLI::App& app, int& exit_code) {
     if (*die_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);
     exit_code = run_node(*node_options);
   });
-  auto* edge = app.add_subcommand("edge", "Run one edge\nExample: evercert edge --cluster cluster.yaml --region us-east-1");
+  auto* edge =
+      app.add_subcommand("edge", "Run one edge\nExample: evercert edge --cluster cluster.yaml --region us-east-1");
   auto arguments = std::make_shared<EdgeArguments>();
   auto edge_dies = std::make_shared<bool>(false);
   edge->add_option("--cluster", arguments->cluster_file, "Cluster file")->required();

@@ -40,26 +40,38 @@ int run(const Options& options) {
   const auto report_run = sim::run_campaign(first, count, scenario, [&](const sim::RunReport& run) {
     ++done;
     if (run.violation) {
-      std::printf("\nseed %llu: VIOLATION: %s\n  replay: evercert sim --seed %llu\n", static_cast<unsigned long long>(run.seed), run.violation->c_str(),
+      std::printf("\nseed %llu: VIOLATION: %s\n  replay: evercert sim --seed %llu\n",
+                  static_cast<unsigned long long>(run.seed), run.violation->c_str(),
                   static_cast<unsigned long long>(run.seed));
     } else if (done % 25 == 0 || done == count) {
-      std::printf("\r%llu of %llu seeds", static_cast<unsigned long long>(done), static_cast<unsigned long long>(count));
+      std::printf("\r%llu of %llu seeds", static_cast<unsigned long long>(done),
+                  static_cast<unsigned long long>(count));
       std::fflush(stdout);
     }
     return true;
   });
   const double seconds = static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6;
-  std::printf("\n%.0f simulated seconds in %.1f s (%.0f a second); %llu issued, %llu revoked, %llu fresh reads, %llu stale\nfaults:",
-              report_run.simulated_seconds, seconds, report_run.simulated_seconds / seconds, static_cast<unsigned long long>(report_run.issued),
-              static_cast<unsigned long long>(report_run.revoked), static_cast<unsigned long long>(report_run.fresh_reads),
-              static_cast<unsigned long long>(report_run.stale_reads));
-  for (const auto& [name, n] : report_run.faults) std::printf(" %s %llu,", name.c_str(), static_cast<unsigned long long>(n));
+  std::printf(
+      "\n%.0f simulated seconds in %.1f s (%.0f a second); %llu issued, %llu revoked, %llu fresh reads, %llu "
+      "stale\nfaults:",
+      report_run.simulated_seconds, seconds, report_run.simulated_seconds / seconds,
+      static_cast<unsigned long long>(report_run.issued), static_cast<unsigned long long>(report_run.revoked),
+      static_cast<unsigned long long>(report_run.fresh_reads), static_cast<unsigned long long>(report_run.stale_reads));
+  for (const auto& [name, n] : report_run.faults)
+    std::printf(" %s %llu,", name.c_str(), static_cast<unsigned long long>(n));
   std::printf("\n%zu violations\n", report_run.violations.size());
   if (!options.json.empty()) {
-    nlohmann::json out{{"seeds", report_run.seeds}, {"violations", report_run.violations.size()}, {"simulated_seconds", report_run.simulated_seconds},
-                       {"seconds", seconds}, {"issued", report_run.issued}, {"revoked", report_run.revoked}, {"fresh_reads", report_run.fresh_reads},
-                       {"faults", report_run.faults}, {"failing_seeds", nlohmann::json::array()}};
-    for (const auto& run : report_run.violations) out["failing_seeds"].push_back({{"seed", run.seed}, {"violation", *run.violation}});
+    nlohmann::json out{{"seeds", report_run.seeds},
+                       {"violations", report_run.violations.size()},
+                       {"simulated_seconds", report_run.simulated_seconds},
+                       {"seconds", seconds},
+                       {"issued", report_run.issued},
+                       {"revoked", report_run.revoked},
+                       {"fresh_reads", report_run.fresh_reads},
+                       {"faults", report_run.faults},
+                       {"failing_seeds", nlohmann::json::array()}};
+    for (const auto& run : report_run.violations)
+      out["failing_seeds"].push_back({{"seed", run.seed}, {"violation", *run.violation}});
     std::ofstream file(options.json);
     file << out.dump(2) << "\n";
     if (!file) return report(Error{Code::kIo, options.json + ": cannot be written"});
@@ -70,7 +82,8 @@ int run(const Options& options) {
 }  // namespace
 
 void register_sim(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("sim", "Run whole clusters in simulation; one seed is one run\nExample: evercert sim --seeds 1000");
+  auto* command = app.add_subcommand(
+      "sim", "Run whole clusters in simulation; one seed is one run\nExample: evercert sim --seeds 1000");
   auto options = std::make_shared<Options>();
   command->add_option("--seeds", options->seeds, "How many seeds, from 1")->check(CLI::PositiveNumber);
   command->add_option("--seed", options->seed, "This seed alone");

@@ -149,8 +149,8 @@ std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed) {
 std::string sha256(std::string_view bytes) {
   std::string out(32, '\0');
   unsigned int n = 0;
-  const int ok = EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &n, EVP_sha256(),
-                            nullptr);
+  const int ok =
+      EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &n, EVP_sha256(), nullptr);
   EC_CHECK(ok == 1 && n == 32, "SHA-256 is always there");
   return out;
 }

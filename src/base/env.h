@@ -79,7 +79,7 @@ class Disk {
  public:
   virtual ~Disk() = default;
   virtual Status make_dirs(const std::string& path) = 0;
-  virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;  // names, sorted
+  virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;             // names, sorted
   virtual Result<std::unique_ptr<AppendFile>> open_append(const std::string& path) = 0;  // created when missing
   virtual Result<std::unique_ptr<ReadFile>> open_read(const std::string& path) = 0;
   virtual Status truncate(const std::string& path, std::uint64_t size) = 0;  // durable when it returns

@@ -48,15 +48,15 @@ using Status = Result<void>;
 }  // namespace evercert
 
 // Returns the error of `expression` (a Status or a Result whose value is not needed) to the caller.
-#define EC_TRY(expression)                                                        \
-  do {                                                                            \
+#define EC_TRY(expression)                                                               \
+  do {                                                                                   \
     if (auto ec_try_ = (expression); !ec_try_) return ::evercert::fail(ec_try_.error()); \
   } while (0)
 #define EC_CONCAT_(a, b) a##b
 #define EC_CONCAT(a, b) EC_CONCAT_(a, b)
 // EC_ASSIGN(auto x, f()): x is the value of f(), or the error is returned to the caller.
 #define EC_ASSIGN(target, expression) EC_ASSIGN_(EC_CONCAT(ec_assign_, __LINE__), target, expression)
-#define EC_ASSIGN_(temporary, target, expression)                   \
-  auto temporary = (expression);                                    \
+#define EC_ASSIGN_(temporary, target, expression)                        \
+  auto temporary = (expression);                                         \
   if (!temporary) return ::evercert::fail(std::move(temporary).error()); \
   target = std::move(*temporary)

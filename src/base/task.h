@@ -143,10 +143,10 @@ Detached spawn(Task<T> task, Done done) {
 }
 inline Detached spawn(Task<void> task) { co_await std::move(task); }
 
-// SuspendOn<T, Start> op(executor, start); co_await op: calls start(resolve); resolve(T), from any thread, exactly once, resumes the
-// coroutine on `executor` with that value. `resolve` may be called before start() returns.
-// Give `start` and the operation names: g++ 12 copies closures that are temporaries of a co_await expression byte by
-// byte into the coroutine's frame.
+// SuspendOn<T, Start> op(executor, start); co_await op: calls start(resolve); resolve(T), from any thread, exactly
+// once, resumes the coroutine on `executor` with that value. `resolve` may be called before start() returns. Give
+// `start` and the operation names: g++ 12 copies closures that are temporaries of a co_await expression byte by byte
+// into the coroutine's frame.
 template <class T, class Start>
 class SuspendOn {
  public:

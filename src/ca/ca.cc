@@ -11,9 +11,15 @@
 
 namespace evercert::ca {
 
-CertificateAuthority::CertificateAuthority(CaOptions options, store::Store& store, std::shared_ptr<pki::CertificateFactory> factory,
-                                           Intents& intents, WallClock& wall, Random& random)
-    : options_(std::move(options)), store_(store), factory_(std::move(factory)), intents_(intents), wall_(wall), random_(random) {}
+CertificateAuthority::CertificateAuthority(CaOptions options, store::Store& store,
+                                           std::shared_ptr<pki::CertificateFactory> factory, Intents& intents,
+                                           WallClock& wall, Random& random)
+    : options_(std::move(options)),
+      store_(store),
+      factory_(std::move(factory)),
+      intents_(intents),
+      wall_(wall),
+      random_(random) {}
 
 Result<pki::LintedTbs> CertificateAuthority::prepare(const IssueRequest& request, const std::string& serial,
                                                      store::v1::Certificate* record) const {
@@ -23,7 +29,8 @@ Result<pki::LintedTbs> CertificateAuthority::prepare(const IssueRequest& request
     for (const auto& [name, p] : options_.profiles) known += (known.empty() ? "" : ", ") + name;
     return fail(Code::kInvalid, "there is no profile '" + request.profile.substr(0, 64) + "'; use one of " + known);
   }
-  if (request.names.empty()) return fail(Code::kInvalid, "the CSR asks for no name: put at least one into its subject alternative name");
+  if (request.names.empty())
+    return fail(Code::kInvalid, "the CSR asks for no name: put at least one into its subject alternative name");
   const std::int64_t now = wall_.now().seconds();
   pki::CertificateRequest wanted;
   wanted.serial = serial;
@@ -112,8 +119,10 @@ Task<Result<std::optional<Issued>>> CertificateAuthority::earlier(Executor& on, 
   const auto bound = store_.request_key(key);
   if (!bound) co_return fail(bound.error());
   if (!*bound) co_return std::optional<Issued>{};
-  if (!(*bound)->committed) co_return fail(Code::kUnknownOutcome, "a request with this idempotency key is still under way");
-  if ((*bound)->request_digest != digest) co_return fail(Code::kConflict, "the idempotency key was used for another request");
+  if (!(*bound)->committed)
+    co_return fail(Code::kUnknownOutcome, "a request with this idempotency key is still under way");
+  if ((*bound)->request_digest != digest)
+    co_return fail(Code::kConflict, "the idempotency key was used for another request");
   auto issued = co_await issued_as(on, (*bound)->serial, true);
   if (!issued) co_return fail(std::move(issued).error());
   co_return std::optional(std::move(*issued));
@@ -122,7 +131,8 @@ Task<Result<std::optional<Issued>>> CertificateAuthority::earlier(Executor& on, 
 Task<Result<Issued>> CertificateAuthority::issued_as(Executor& on, std::string serial, bool repeated) {
   auto found = co_await find(on, serial);
   if (!found) co_return fail(std::move(found).error());
-  if (!found->certificate) co_return fail(Code::kUnknownOutcome, "the certificate of this request is not visible here yet");
+  if (!found->certificate)
+    co_return fail(Code::kUnknownOutcome, "the certificate of this request is not visible here yet");
   Issued issued;
   issued.serial = serial;
   issued.chain_pem = chain_of(*found->certificate);
@@ -151,8 +161,8 @@ Task<Result<CertificateAuthority::Found>> CertificateAuthority::find(Executor& o
   co_return found;
 }
 
-Task<Result<store::v1::Certificate>> CertificateAuthority::revoke(Executor& on, std::string serial, int reason, std::string by,
-                                                                  std::string request_id) {
+Task<Result<store::v1::Certificate>> CertificateAuthority::revoke(Executor& on, std::string serial, int reason,
+                                                                  std::string by, std::string request_id) {
   const auto group = store::home_of_serial(serial, options_.regions);
   if (!group) co_return fail(Code::kNotFound, "no certificate has this serial number");
   store::v1::Command command;

@@ -32,7 +32,7 @@ struct IssueRequest {
   std::vector<pki::Name> names;  // what was authorized; REST: those of the CSR
   RegionId home;                 // of the record: the order's for ACME, this region's for REST
   std::string account_id, order_id;
-  std::string request_key;       // idempotency, may be empty
+  std::string request_key;  // idempotency, may be empty
   std::string request_digest;
 };
 
@@ -46,14 +46,15 @@ struct Issued {
 
 class CertificateAuthority {
  public:
-  CertificateAuthority(CaOptions options, store::Store& store, std::shared_ptr<pki::CertificateFactory> factory, Intents& intents,
-                       WallClock& wall, Random& random);
+  CertificateAuthority(CaOptions options, store::Store& store, std::shared_ptr<pki::CertificateFactory> factory,
+                       Intents& intents, WallClock& wall, Random& random);
 
   // kInvalid: the request breaks a rule; kConflict: the key belongs to another request, or the order is not ready;
   // kUnavailable: nothing was done; kUnknownOutcome: ask again with the same key.
   Task<Result<Issued>> issue(Executor& on, IssueRequest request);
   // kNotFound; kConflict: already revoked (unless by the same request_id). Returns the record as it is then.
-  Task<Result<store::v1::Certificate>> revoke(Executor& on, std::string serial, int reason, std::string by, std::string request_id);
+  Task<Result<store::v1::Certificate>> revoke(Executor& on, std::string serial, int reason, std::string by,
+                                              std::string request_id);
   // A fresh look at a certificate; nullopt: no such. `stale`: this region could not make sure.
   struct Found {
     std::optional<store::v1::Certificate> certificate;
@@ -70,7 +71,8 @@ class CertificateAuthority {
  private:
   Task<Result<std::optional<Issued>>> earlier(Executor& on, std::string key, std::string digest);
   Task<Result<Issued>> issued_as(Executor& on, std::string serial, bool repeated);
-  Result<pki::LintedTbs> prepare(const IssueRequest& request, const std::string& serial, store::v1::Certificate* record) const;
+  Result<pki::LintedTbs> prepare(const IssueRequest& request, const std::string& serial,
+                                 store::v1::Certificate* record) const;
   void doubt(const std::string& serial);
 
   CaOptions options_;

@@ -7,8 +7,12 @@ namespace evercert::ca {
 
 CrlPublisher::CrlPublisher(CrlOptions options, std::string issuer_certificate_der, std::shared_ptr<pki::Signer> signer,
                            store::Store& store, WallClock& wall, Executor& executor)
-    : options_(options), issuer_certificate_der_(std::move(issuer_certificate_der)), signer_(std::move(signer)), store_(store),
-      wall_(wall), executor_(executor) {
+    : options_(options),
+      issuer_certificate_der_(std::move(issuer_certificate_der)),
+      signer_(std::move(signer)),
+      store_(store),
+      wall_(wall),
+      executor_(executor) {
   store_.on_certificate_changed([this](const store::v1::Certificate& certificate) {
     if (certificate.revoked() && certificate.issuer_region() == options_.region.value) revoked_since_ = true;
   });
@@ -60,10 +64,12 @@ Task<Result<std::uint64_t>> CrlPublisher::publish() {
   const std::int64_t now = wall_.now().seconds();
   std::vector<pki::CrlEntry> entries;
   const Status read = store_.revoked_certificates(options_.region, now, [&](const store::v1::Certificate& certificate) {
-    entries.push_back({certificate.serial(), certificate.revoked_at_ms() / 1000, static_cast<int>(certificate.reason())});
+    entries.push_back(
+        {certificate.serial(), certificate.revoked_at_ms() / 1000, static_cast<int>(certificate.reason())});
   });
   if (!read) co_return fail(read.error());
-  auto der = pki::make_crl(issuer_certificate_der_, *signer_, number->number(), now, now + options_.validity_seconds, entries);
+  auto der =
+      pki::make_crl(issuer_certificate_der_, *signer_, number->number(), now, now + options_.validity_seconds, entries);
   if (!der) co_return fail(std::move(der).error());
   store::v1::Command put;
   auto* crl = put.mutable_put_crl()->mutable_crl();
@@ -72,7 +78,8 @@ Task<Result<std::uint64_t>> CrlPublisher::publish() {
   crl->set_der(std::move(*der));
   crl->set_this_update(now);
   crl->set_next_update(now + options_.validity_seconds);
-  const auto stored = co_await store_.submit(executor_, home_group(options_.region), std::move(put), options_.submit_timeout);
+  const auto stored =
+      co_await store_.submit(executor_, home_group(options_.region), std::move(put), options_.submit_timeout);
   if (!stored) co_return fail(stored.error());
   co_return number->number();
 }

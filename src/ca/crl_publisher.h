@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps this region's CRL published: at the start, every interval, and soon after a revocation. Its number comes from the
-// global group, so it grows whatever happens; it is stored in the region's home group, so every region serves it.
+// Keeps this region's CRL published: at the start, every interval, and soon after a revocation. Its number comes from
+// the global group, so it grows whatever happens; it is stored in the region's home group, so every region serves it.
 #pragma once
 
 #include <atomic>
@@ -23,8 +23,8 @@ struct CrlOptions {
 
 class CrlPublisher {
  public:
-  CrlPublisher(CrlOptions options, std::string issuer_certificate_der, std::shared_ptr<pki::Signer> signer, store::Store& store,
-               WallClock& wall, Executor& executor);
+  CrlPublisher(CrlOptions options, std::string issuer_certificate_der, std::shared_ptr<pki::Signer> signer,
+               store::Store& store, WallClock& wall, Executor& executor);
   // Looks whether a list is due, every second from now on. `executor` outlives the publisher.
   void start();
   // Makes and stores a list now. The number that was published.

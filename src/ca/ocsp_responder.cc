@@ -14,14 +14,15 @@ OcspReply error_reply(pki::OcspError error) {
 
 }  // namespace
 
-Result<std::unique_ptr<OcspResponder>> OcspResponder::create(OcspOptions options, std::vector<OcspIssuer> issuers, store::Store& store,
-                                                             WallClock& wall) {
+Result<std::unique_ptr<OcspResponder>> OcspResponder::create(OcspOptions options, std::vector<OcspIssuer> issuers,
+                                                             store::Store& store, WallClock& wall) {
   std::unique_ptr<OcspResponder> responder(new OcspResponder(options, store, wall));
   for (auto& issuer : issuers) {
     EC_ASSIGN(auto hashes, pki::issuer_hashes(issuer.certificate_der));
     responder->issuers_.push_back({std::move(issuer), std::move(hashes)});
   }
-  store.on_certificate_changed([raw = responder.get()](const store::v1::Certificate& certificate) { raw->changed(certificate.serial()); });
+  store.on_certificate_changed(
+      [raw = responder.get()](const store::v1::Certificate& certificate) { raw->changed(certificate.serial()); });
   return responder;
 }
 
@@ -47,7 +48,8 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
   std::vector<pki::OcspAnswer> answers;
   std::uint64_t generation = 0;
   for (const auto& id : request->ids) {
-    if (issuer_of(id) != issuer) co_return error_reply(pki::OcspError::kUnauthorized);  // one responder signs one answer
+    if (issuer_of(id) != issuer)
+      co_return error_reply(pki::OcspError::kUnauthorized);  // one responder signs one answer
     const auto group = store::home_of_serial(id.serial, options_.regions);
     if (!group) {
       answers.push_back({id, pki::CertStatus::kUnknown, 0, 0});
@@ -81,7 +83,8 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
     answers.push_back(std::move(one));
   }
   // A stale "good" is short-lived: it must not outlast the silence by much.
-  const std::int64_t next_update = now + (stale ? std::min<std::int64_t>(300, options_.validity_seconds) : options_.validity_seconds);
+  const std::int64_t next_update =
+      now + (stale ? std::min<std::int64_t>(300, options_.validity_seconds) : options_.validity_seconds);
   auto der = pki::make_ocsp_response(answers, now, next_update, request->nonce, *issuer->issuer.responder,
                                      issuer->issuer.responder_certificate_der);
   if (!der) co_return error_reply(pki::OcspError::kTryLater);
@@ -108,8 +111,8 @@ void OcspResponder::drop(Shard& shard, const std::string& key) {
   shard.entries.erase(found);
 }
 
-void OcspResponder::keep(const pki::OcspCertId& id, std::uint64_t generation, const std::shared_ptr<const std::string>& der,
-                         std::int64_t now, std::int64_t next_update) {
+void OcspResponder::keep(const pki::OcspCertId& id, std::uint64_t generation,
+                         const std::shared_ptr<const std::string>& der, std::int64_t now, std::int64_t next_update) {
   Shard& shard = shard_of(id.serial);
   std::lock_guard lock(shard.mutex);
   if (shard.generation != generation) return;  // something changed since the state was read

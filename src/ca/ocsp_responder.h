@@ -38,8 +38,8 @@ struct OcspReply {
 
 class OcspResponder {
  public:
-  static Result<std::unique_ptr<OcspResponder>> create(OcspOptions options, std::vector<OcspIssuer> issuers, store::Store& store,
-                                                       WallClock& wall);
+  static Result<std::unique_ptr<OcspResponder>> create(OcspOptions options, std::vector<OcspIssuer> issuers,
+                                                       store::Store& store, WallClock& wall);
   Task<OcspReply> answer(Executor& on, std::string request_der);
 
  private:
@@ -65,12 +65,13 @@ class OcspResponder {
     pki::IssuerHashes hashes;
   };
 
-  OcspResponder(OcspOptions options, store::Store& store, WallClock& wall) : options_(options), store_(store), wall_(wall) {}
+  OcspResponder(OcspOptions options, store::Store& store, WallClock& wall)
+      : options_(options), store_(store), wall_(wall) {}
   const Known* issuer_of(const pki::OcspCertId& id) const;
   Shard& shard_of(const std::string& serial) { return shards_[std::hash<std::string>{}(serial) % kShards]; }
   std::optional<OcspReply> cached(const pki::OcspCertId& id, const std::string& request_der, std::int64_t now);
-  void keep(const pki::OcspCertId& id, std::uint64_t generation, const std::shared_ptr<const std::string>& der, std::int64_t now,
-            std::int64_t next_update);
+  void keep(const pki::OcspCertId& id, std::uint64_t generation, const std::shared_ptr<const std::string>& der,
+            std::int64_t now, std::int64_t next_update);
   void changed(const std::string& serial);
   static void drop(Shard& shard, const std::string& key);
 

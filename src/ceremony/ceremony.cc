@@ -30,7 +30,8 @@ class Ceremony {
 
   Status run() {
     if (os::disk().exists(options_.dir + "/cluster.yaml") || os::disk().exists(options_.dir + "/public")) {
-      return fail(Code::kConflict, options_.dir + " holds a cluster already: nothing was changed; choose another folder");
+      return fail(Code::kConflict,
+                  options_.dir + " holds a cluster already: nothing was changed; choose another folder");
     }
     if (options_.regions.empty() || options_.regions.size() > 25 || options_.zones < 1 || options_.zones > 9) {
       return fail(Code::kInvalid, "1 to 25 regions of 1 to 9 zones");
@@ -84,7 +85,9 @@ class Ceremony {
     // SoftHSM2 reads its configuration once per process, so one ceremony puts the tokens side by side in one folder. On
     // machines of their own each region takes its token folder along.
     const std::string conf = paths_.softhsm_conf(region);
-    EC_TRY(write(conf, "directories.tokendir = " + options_.dir + "/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", 0644));
+    EC_TRY(write(conf,
+                 "directories.tokendir = " + options_.dir + "/tokens\nobjectstore.backend = file\nlog.level = ERROR\n",
+                 0644));
     if (tokens_.empty()) {
       EC_TRY(os::disk().make_dirs(options_.dir + "/tokens"));
       setenv("SOFTHSM2_CONF", conf.c_str(), 1);
@@ -104,7 +107,9 @@ class Ceremony {
     EC_ASSIGN(auto signer, make_key(region, "issuing"));
     EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
     const pki::Profile profile{"issuing", pki::Usage::kIssuingCa, 3650 * kDay, {}};
-    EC_ASSIGN(auto tbs, root_->prepare(profile, {serial(0), now_ - 60, now_ + 3600 * kDay, "Evercert Issuing CA " + region, {}, &key}));
+    EC_ASSIGN(
+        auto tbs,
+        root_->prepare(profile, {serial(0), now_ - 60, now_ + 3600 * kDay, "Evercert Issuing CA " + region, {}, &key}));
     EC_ASSIGN(const auto der, root_->sign(std::move(tbs)));
     const std::string pem = pki::to_pem("CERTIFICATE", der);
     bundle_ += pem;
@@ -113,8 +118,8 @@ class Ceremony {
     return {};
   }
 
-  // RFC 6960 section 4.2.2.2: a delegate is named by the issuer whose certificates it answers for, so every region holds
-  // one per issuer.
+  // RFC 6960 section 4.2.2.2: a delegate is named by the issuer whose certificates it answers for, so every region
+  // holds one per issuer.
   Status make_responders(const std::string& region) {
     progress_("OCSP responders of " + region);
     for (std::size_t i = 0; i < options_.regions.size(); ++i) {
@@ -122,25 +127,28 @@ class Ceremony {
       EC_ASSIGN(const auto signer, make_key(region, "ocsp-" + issuer));
       EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
       const pki::Profile profile{"ocsp", pki::Usage::kOcspResponder, 400 * kDay, {}};
-      EC_ASSIGN(auto tbs, issuers_.at(issuer)->prepare(
-                              profile, {serial(i), now_ - 60, now_ + 398 * kDay, "OCSP " + issuer + " at " + region, {}, &key}));
+      EC_ASSIGN(auto tbs,
+                issuers_.at(issuer)->prepare(
+                    profile, {serial(i), now_ - 60, now_ + 398 * kDay, "OCSP " + issuer + " at " + region, {}, &key}));
       EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
       EC_TRY(write(paths_.responder(region, issuer), pki::to_pem("CERTIFICATE", der), 0644));
     }
     return {};
   }
 
-  Status make_identity(const std::string& base, const std::string& issuer, const std::string& uri, const std::string& dns, const std::string& address) {
+  Status make_identity(const std::string& base, const std::string& issuer, const std::string& uri,
+                       const std::string& dns, const std::string& address) {
     EC_ASSIGN(const auto key_pem, keys::generate_key_pem(pki::KeyKind::kP256));
     EC_TRY(write(base + ".key", key_pem, 0600));
     EC_ASSIGN(const auto signer, keys::software_signer(key_pem));
     EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
-    const pki::Profile profile{"identity", pki::Usage::kBoth, 400 * kDay,
-                               {pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri}};
+    const pki::Profile profile{
+        "identity", pki::Usage::kBoth, 400 * kDay, {pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri}};
     std::vector<pki::Name> names{{pki::NameKind::kUri, uri}};
     if (!dns.empty()) names.push_back({pki::NameKind::kDns, dns});
     if (!address.empty()) names.push_back({pki::NameKind::kIp, address});
-    EC_ASSIGN(auto tbs, issuers_.at(issuer)->prepare(profile, {serial(0), now_ - 60, now_ + 398 * kDay, dns, names, &key}));
+    EC_ASSIGN(auto tbs,
+              issuers_.at(issuer)->prepare(profile, {serial(0), now_ - 60, now_ + 398 * kDay, dns, names, &key}));
     EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
     EC_ASSIGN(const auto chain, read_file(os::disk(), paths_.issuer(issuer)));
     return write(base + ".pem", pki::to_pem("CERTIFICATE", der) + chain, 0644);
@@ -152,35 +160,49 @@ class Ceremony {
     for (std::size_t r = 0; r < options_.regions.size(); ++r) {
       const std::string& region = options_.regions[r];
       for (int zone = 1; zone <= options_.zones; ++zone) {
-        const std::string id = std::to_string(node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone)).value);
-        EC_TRY(make_identity(paths_.node(region, zone), region, prefix + "node/" + id, "node-" + id + "." + options_.name + ".internal", node_address(r, zone)));
+        const std::string id =
+            std::to_string(node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone)).value);
+        EC_TRY(make_identity(paths_.node(region, zone), region, prefix + "node/" + id,
+                             "node-" + id + "." + options_.name + ".internal", node_address(r, zone)));
       }
-      EC_TRY(make_identity(paths_.edge(region, 1), region, prefix + "edge/" + region + "/1", "edge." + region + ".evercert.test", edge_address(r)));
+      EC_TRY(make_identity(paths_.edge(region, 1), region, prefix + "edge/" + region + "/1",
+                           "edge." + region + ".evercert.test", edge_address(r)));
     }
-    EC_TRY(make_identity(options_.dir + "/operator/operator", options_.regions.front(), prefix + "operator/admin", "", ""));
+    EC_TRY(make_identity(options_.dir + "/operator/operator", options_.regions.front(), prefix + "operator/admin", "",
+                         ""));
     token_ = to_base64url(os::secure_random().bytes(24));
     EC_TRY(write(paths_.operator_token(), token_ + "\n", 0600));
     return write(paths_.bundle(), bundle_, 0644);
   }
 
   static std::string edge_address(std::size_t region) { return "127." + std::to_string(region + 1) + ".0.1"; }
-  static std::string node_address(std::size_t region, int zone) { return "127." + std::to_string(region + 1) + ".0." + std::to_string(10 + zone); }
+  static std::string node_address(std::size_t region, int zone) {
+    return "127." + std::to_string(region + 1) + ".0." + std::to_string(10 + zone);
+  }
 
   std::string cluster_yaml() const {
-    std::string out = "# All processes of this cluster share this file. evercert config check cluster.yaml explains it.\nevercert: 1\ncluster:\n  name: " +
-                      options_.name + "\n  id: " + to_hex(os::secure_random().bytes(16)) + "\nregions:\n";
+    std::string out =
+        "# All processes of this cluster share this file. evercert config check cluster.yaml explains it.\nevercert: "
+        "1\ncluster:\n  name: " +
+        options_.name + "\n  id: " + to_hex(os::secure_random().bytes(16)) + "\nregions:\n";
     for (std::size_t r = 0; r < options_.regions.size(); ++r) {
-      out += "  - name: " + options_.regions[r] + "\n    edges:\n      - {address: " + edge_address(r) + ", https_port: 8443, http_port: 8080}\n    nodes:\n";
+      out += "  - name: " + options_.regions[r] + "\n    edges:\n      - {address: " + edge_address(r) +
+             ", https_port: 8443, http_port: 8080}\n    nodes:\n";
       for (int zone = 1; zone <= options_.zones; ++zone) {
-        out += "      - {zone: " + std::to_string(zone) + ", address: " + node_address(r, zone) + ", api_port: 9443, status_port: 9080, peer_port: 9444}\n";
+        out += "      - {zone: " + std::to_string(zone) + ", address: " + node_address(r, zone) +
+               ", api_port: 9443, status_port: 9080, peer_port: 9444}\n";
       }
-      if (options_.hsm) out += "    hsm: {module: " + options_.hsm_module + ", token: " + token_label(options_.regions[r]) + "}\n";
+      if (options_.hsm)
+        out += "    hsm: {module: " + options_.hsm_module + ", token: " + token_label(options_.regions[r]) + "}\n";
     }
     out += std::string("timing: {profile: ") + (options_.loopback_timing ? "loopback" : "wan") + "}\n";
     out += std::string("emulated_wan:\n  enabled: ") + (options_.wan ? "true" : "false") + "\n" + links();
-    out += "acme: {http01_port: " + std::to_string(options_.http01_port) + (options_.resolver.empty() ? "" : ", resolver: \"" + options_.resolver + "\"") + "}\n";
+    out += "acme: {http01_port: " + std::to_string(options_.http01_port) +
+           (options_.resolver.empty() ? "" : ", resolver: \"" + options_.resolver + "\"") + "}\n";
     out += "tokens:\n  - {name: operator, sha256: " + to_hex(sha256(token_)) + ", role: operator}\n";
-    out += "global_load_balancer:\n  health_checks: {interval: 5, timeout: 2, unhealthy_threshold: 2, healthy_threshold: 3}\n";
+    out +=
+        "global_load_balancer:\n  health_checks: {interval: 5, timeout: 2, unhealthy_threshold: 2, healthy_threshold: "
+        "3}\n";
     return out;
   }
 

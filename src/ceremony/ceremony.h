@@ -15,11 +15,11 @@ struct CeremonyOptions {
   std::string name = "evercert";
   std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
   int zones = 1;
-  bool hsm = true;                     // SoftHSM2 token per region; otherwise keys in files
+  bool hsm = true;  // SoftHSM2 token per region; otherwise keys in files
   std::string hsm_module = "/usr/lib/softhsm/libsofthsm2.so";
-  bool wan = false;                    // emulated
+  bool wan = false;  // emulated
   bool loopback_timing = false;
-  std::string resolver;                // for ACME validation
+  std::string resolver;  // for ACME validation
   int http01_port = 80;
 };
 

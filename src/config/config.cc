@@ -21,12 +21,15 @@ Status check_address(const YamlReader& in, const YAML::Node& node, const std::st
   return in.wrong(node, "'" + address + "' is not an IPv4 address");
 }
 
-Status claim(const YamlReader& in, const YAML::Node& node, std::set<std::string>& taken, const std::string& address, std::uint16_t port) {
+Status claim(const YamlReader& in, const YAML::Node& node, std::set<std::string>& taken, const std::string& address,
+             std::uint16_t port) {
   if (taken.insert(address + ":" + std::to_string(port)).second) return {};
-  return in.wrong(node, "address " + address + " port " + std::to_string(port) + " is used twice: give one of them another port");
+  return in.wrong(
+      node, "address " + address + " port " + std::to_string(port) + " is used twice: give one of them another port");
 }
 
-Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, RegionId region, std::set<std::string>& taken) {
+Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, RegionId region,
+                             std::set<std::string>& taken) {
   NodeConfig out;
   EC_TRY(in.only(node, "nodes", {"zone", "address", "api_port", "status_port", "peer_port"}));
   EC_TRY(in.required(node, "nodes", {"zone", "address", "api_port", "status_port", "peer_port"}));
@@ -36,12 +39,14 @@ Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, Regio
   EC_TRY(in.integer(node, "api_port", 1, 65535, out.api_port));
   EC_TRY(in.integer(node, "status_port", 1, 65535, out.status_port));
   EC_TRY(in.integer(node, "peer_port", 1, 65535, out.peer_port));
-  for (const auto port : {out.api_port, out.status_port, out.peer_port}) EC_TRY(claim(in, node, taken, out.address, port));
+  for (const auto port : {out.api_port, out.status_port, out.peer_port})
+    EC_TRY(claim(in, node, taken, out.address, port));
   out.id = node_id(region, static_cast<std::uint8_t>(out.zone));
   return out;
 }
 
-Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, RegionId id, std::set<std::string>& taken) {
+Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, RegionId id,
+                                 std::set<std::string>& taken) {
   RegionConfig out;
   out.id = id;
   EC_TRY(in.only(node, "regions", {"name", "edges", "nodes", "hsm"}));
@@ -63,11 +68,13 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
   for (const auto& entry : node["nodes"]) {
     EC_ASSIGN(auto one, read_node(in, entry, id, taken));
     for (const auto& other : out.nodes) {
-      if (other.zone == one.zone) return in.wrong(entry["zone"], "zone " + std::to_string(one.zone) + " stands here twice: one node per zone");
+      if (other.zone == one.zone)
+        return in.wrong(entry["zone"], "zone " + std::to_string(one.zone) + " stands here twice: one node per zone");
     }
     out.nodes.push_back(std::move(one));
   }
-  if (out.edges.empty() || out.nodes.empty()) return in.wrong(node, "region '" + out.name + "' needs at least one edge and one node");
+  if (out.edges.empty() || out.nodes.empty())
+    return in.wrong(node, "region '" + out.name + "' needs at least one edge and one node");
   if (const YAML::Node hsm = node["hsm"]) {
     EC_TRY(in.only(hsm, "hsm", {"module", "token"}));
     EC_TRY(in.required(hsm, "hsm", {"module", "token"}));
@@ -78,7 +85,9 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
 }
 
 Status read_timing(const YamlReader& in, const YAML::Node& node, Timing& out) {
-  EC_TRY(in.only(node, "timing", {"profile", "tick_ms", "heartbeat_ms", "election_ms", "lease_ttl_ms", "lease_renew_ms", "near_lag_ms"}));
+  EC_TRY(
+      in.only(node, "timing",
+              {"profile", "tick_ms", "heartbeat_ms", "election_ms", "lease_ttl_ms", "lease_renew_ms", "near_lag_ms"}));
   std::string profile = "wan";
   EC_TRY(in.text(node, "profile", profile));
   if (profile == "loopback") {
@@ -101,7 +110,8 @@ Status read_timing(const YamlReader& in, const YAML::Node& node, Timing& out) {
   if (out.heartbeat < out.tick || out.election < 3 * out.heartbeat) {
     return in.wrong(node, "election_ms must be at least three times heartbeat_ms, and heartbeat_ms at least tick_ms");
   }
-  if (out.lease_ttl < 3 * out.lease_renew) return in.wrong(node, "lease_ttl_ms must be at least three times lease_renew_ms, or one lost message ends a lease");
+  if (out.lease_ttl < 3 * out.lease_renew)
+    return in.wrong(node, "lease_ttl_ms must be at least three times lease_renew_ms, or one lost message ends a lease");
   return {};
 }
 
@@ -119,7 +129,8 @@ Status read_wan(const YamlReader& in, const YAML::Node& node, ClusterConfig& out
     EC_TRY(in.number(entry, "rtt_p50_ms", 0.01, 10000, link.p50_ms));
     EC_TRY(in.number(entry, "rtt_p90_ms", link.p50_ms, 10000, link.p90_ms));
     for (const auto& name : {link.a, link.b}) {
-      if (out.region(name) == nullptr) return in.wrong(entry, "there is no region '" + name + "': name two of the regions above");
+      if (out.region(name) == nullptr)
+        return in.wrong(entry, "there is no region '" + name + "': name two of the regions above");
     }
     out.links.push_back(link);
   }
@@ -161,7 +172,8 @@ Status read_services(const YamlReader& in, const YAML::Node& root, ClusterConfig
     EC_TRY(in.only(crl, "crl", {"interval_seconds", "validity_seconds"}));
     EC_TRY(in.integer(crl, "interval_seconds", 10, 7 * 86400, out.crl_interval_seconds));
     EC_TRY(in.integer(crl, "validity_seconds", 60, 30 * 86400, out.crl_validity_seconds));
-    if (out.crl_validity_seconds <= out.crl_interval_seconds) return in.wrong(crl, "validity_seconds must exceed interval_seconds, or lists would run out");
+    if (out.crl_validity_seconds <= out.crl_interval_seconds)
+      return in.wrong(crl, "validity_seconds must exceed interval_seconds, or lists would run out");
   }
   if (const YAML::Node tokens = root["tokens"]) {
     EC_TRY(in.is_list(tokens, "tokens"));
@@ -172,8 +184,11 @@ Status read_services(const YamlReader& in, const YAML::Node& root, ClusterConfig
       EC_TRY(in.text(entry, "name", token.name));
       EC_TRY(in.text(entry, "sha256", token.sha256_hex));
       EC_TRY(in.text(entry, "role", token.role));
-      if (const auto raw = from_hex(token.sha256_hex); !raw || raw->size() != 32) return in.wrong(entry["sha256"], "'sha256' must be 64 hexadecimal digits: the hash of the token, not the token");
-      if (token.role != "operator" && token.role != "issuer" && token.role != "reader") return in.wrong(entry["role"], "unknown role '" + token.role + "': use operator, issuer or reader");
+      if (const auto raw = from_hex(token.sha256_hex); !raw || raw->size() != 32)
+        return in.wrong(entry["sha256"],
+                        "'sha256' must be 64 hexadecimal digits: the hash of the token, not the token");
+      if (token.role != "operator" && token.role != "issuer" && token.role != "reader")
+        return in.wrong(entry["role"], "unknown role '" + token.role + "': use operator, issuer or reader");
       out.tokens.push_back(token);
     }
   }
@@ -184,15 +199,20 @@ Status read_services(const YamlReader& in, const YAML::Node& root, ClusterConfig
 Status check_documents(const YamlReader& in, const YAML::Node& root, const ClusterConfig& out) {
   if (out.load_balancer) {
     for (const auto& endpoint : out.load_balancer->endpoints) {
-      if (!out.region(endpoint.region)) return in.wrong(root["global_load_balancer"], "endpoint for '" + endpoint.region + "', which is not among 'regions': add the region or remove the endpoint");
+      if (!out.region(endpoint.region))
+        return in.wrong(root["global_load_balancer"],
+                        "endpoint for '" + endpoint.region +
+                            "', which is not among 'regions': add the region or remove the endpoint");
     }
     for (const auto& [name, weight] : out.load_balancer->weights) {
-      if (!out.region(name)) return in.wrong(root["global_load_balancer"], "a weight for '" + name + "', which is not among 'regions'");
+      if (!out.region(name))
+        return in.wrong(root["global_load_balancer"], "a weight for '" + name + "', which is not among 'regions'");
     }
   }
   if (out.cassandra) {
     for (const auto& datacenter : out.cassandra->datacenters) {
-      if (!out.region(datacenter.region)) return in.wrong(root["cassandra"], "data centre '" + datacenter.region + "' is not among 'regions'");
+      if (!out.region(datacenter.region))
+        return in.wrong(root["cassandra"], "data centre '" + datacenter.region + "' is not among 'regions'");
     }
   }
   return {};
@@ -204,11 +224,15 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   const auto slash = path.rfind('/');
   out.dir = slash == std::string::npos ? "." : path.substr(0, slash);
   out.profiles = {{"server", "server", 90 * 86400}, {"client", "client", 90 * 86400}, {"both", "both", 90 * 86400}};
-  EC_TRY(in.only(root, "configuration", {"evercert", "cluster", "regions", "timing", "emulated_wan", "profiles", "acme", "ocsp", "crl", "tokens", "global_load_balancer", "cassandra"}));
+  EC_TRY(in.only(root, "configuration",
+                 {"evercert", "cluster", "regions", "timing", "emulated_wan", "profiles", "acme", "ocsp", "crl",
+                  "tokens", "global_load_balancer", "cassandra"}));
   EC_TRY(in.required(root, "configuration", {"evercert", "cluster", "regions"}));
   int version = 0;
   EC_TRY(in.integer(root, "evercert", 0, 1'000'000, version));
-  if (version != 1) return in.wrong(root["evercert"], "configuration version " + std::to_string(version) + " is not known to this binary: it reads version 1");
+  if (version != 1)
+    return in.wrong(root["evercert"], "configuration version " + std::to_string(version) +
+                                          " is not known to this binary: it reads version 1");
   EC_TRY(in.only(root["cluster"], "cluster", {"name", "id"}));
   EC_TRY(in.required(root["cluster"], "cluster", {"name", "id"}));
   EC_TRY(in.text(root["cluster"], "name", out.name));
@@ -262,7 +286,8 @@ Result<Document> parse(const std::string& path, const std::string& text) {
     }
     return document;
   } catch (const YAML::Exception& error) {
-    return fail(Code::kInvalid, path + ":" + std::to_string(error.mark.line + 1) + ":" + std::to_string(error.mark.column + 1) + ": " + error.msg);
+    return fail(Code::kInvalid, path + ":" + std::to_string(error.mark.line + 1) + ":" +
+                                    std::to_string(error.mark.column + 1) + ": " + error.msg);
   }
 }
 
@@ -271,13 +296,16 @@ Result<Document> load(const std::string& path) {
   if (!in) return fail(Code::kNotFound, path + ": no such file, or it cannot be read");
   std::ostringstream text;
   text << in.rdbuf();
-  if (text.str().size() > (4u << 20)) return fail(Code::kInvalid, path + ": larger than 4 MiB: this is no configuration");
+  if (text.str().size() > (4u << 20))
+    return fail(Code::kInvalid, path + ": larger than 4 MiB: this is no configuration");
   return parse(path, text.str());
 }
 
 Result<ClusterConfig> load_cluster(const std::string& path) {
   EC_ASSIGN(auto document, load(path));
-  if (!document.cluster) return fail(Code::kInvalid, path + ":1:1: this is a part of a configuration, not a whole one: 'evercert init' makes one");
+  if (!document.cluster)
+    return fail(Code::kInvalid,
+                path + ":1:1: this is a part of a configuration, not a whole one: 'evercert init' makes one");
   return std::move(*document.cluster);
 }
 
@@ -286,21 +314,26 @@ std::string describe(const Document& document) {
   if (document.cluster) {
     out << "cluster " << document.cluster->name << ": " << document.cluster->regions.size() << " regions\n";
     for (const auto& region : document.cluster->regions) {
-      out << "  " << region.name << ": " << region.nodes.size() << " nodes, " << region.edges.size() << " edges, keys in "
-          << (region.hsm_module.empty() ? "files" : "token " + region.hsm_token) << "\n";
+      out << "  " << region.name << ": " << region.nodes.size() << " nodes, " << region.edges.size()
+          << " edges, keys in " << (region.hsm_module.empty() ? "files" : "token " + region.hsm_token) << "\n";
     }
   }
   const auto& balancer = document.cluster ? document.cluster->load_balancer : document.load_balancer;
   if (balancer) {
-    out << "global_load_balancer: " << balancer->policy << ", checks every " << balancer->check_interval_seconds << " s, time-out "
-        << balancer->check_timeout_seconds << " s, out after " << balancer->unhealthy_threshold << ", back after " << balancer->healthy_threshold
-        << "; failover at " << balancer->failover_percent << " % unhealthy within " << balancer->detection_seconds << " s\n";
-    for (const auto& e : balancer->endpoints) out << "  " << e.region << " -> " << e.endpoint << " (priority " << e.priority << ", weight " << e.weight << ")\n";
+    out << "global_load_balancer: " << balancer->policy << ", checks every " << balancer->check_interval_seconds
+        << " s, time-out " << balancer->check_timeout_seconds << " s, out after " << balancer->unhealthy_threshold
+        << ", back after " << balancer->healthy_threshold << "; failover at " << balancer->failover_percent
+        << " % unhealthy within " << balancer->detection_seconds << " s\n";
+    for (const auto& e : balancer->endpoints)
+      out << "  " << e.region << " -> " << e.endpoint << " (priority " << e.priority << ", weight " << e.weight
+          << ")\n";
   }
   const auto& cassandra = document.cluster ? document.cluster->cassandra : document.cassandra;
   if (cassandra) {
-    out << "cassandra: cluster " << cassandra->cluster_name << ", read " << cassandra->read_level << ", write " << cassandra->write_level << "\n";
-    for (const auto& d : cassandra->datacenters) out << "  " << d.region << ": " << d.nodes.size() << " nodes, " << d.replication_factor << " replicas\n";
+    out << "cassandra: cluster " << cassandra->cluster_name << ", read " << cassandra->read_level << ", write "
+        << cassandra->write_level << "\n";
+    for (const auto& d : cassandra->datacenters)
+      out << "  " << d.region << ": " << d.nodes.size() << " nodes, " << d.replication_factor << " replicas\n";
   }
   return out.str();
 }

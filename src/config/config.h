@@ -39,7 +39,7 @@ struct RegionConfig {
 
 struct Timing {
   Duration tick = 50ms, heartbeat = 150ms, election = 1200ms;
-  Duration lease_ttl = 1500ms, lease_renew = 300ms, near_lag = 700ms;
+  Duration lease_ttl = 1500ms, lease_renew = 300ms, near_lag = 400ms;
 };
 
 struct WanLink {

@@ -40,21 +40,26 @@ TEST(Config, AWholeConfigurationLoads) {
 }
 
 TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {
-  EXPECT_EQ(error_of(kGood + "timming: {profile: wan}\n"), "c.yaml:7:1: unknown key 'timming' in 'configuration': did you mean 'timing'?");
-  EXPECT_EQ(error_of(kGood + "timing: {profile: moon}\n"), "c.yaml:7:19: unknown timing profile 'moon': use wan or loopback");
+  EXPECT_EQ(error_of(kGood + "timming: {profile: wan}\n"),
+            "c.yaml:7:1: unknown key 'timming' in 'configuration': did you mean 'timing'?");
+  EXPECT_EQ(error_of(kGood + "timing: {profile: moon}\n"),
+            "c.yaml:7:19: unknown timing profile 'moon': use wan or loopback");
   EXPECT_EQ(error_of(kGood + "timing: {heartbeat_ms: 100, election_ms: 200}\n"),
             "c.yaml:7:9: election_ms must be at least three times heartbeat_ms, and heartbeat_ms at least tick_ms");
-  EXPECT_EQ(error_of(kGood + "acme: {http01_port: 70000}\n"), "c.yaml:7:21: 'http01_port' must lie between 1 and 65535");
+  EXPECT_EQ(error_of(kGood + "acme: {http01_port: 70000}\n"),
+            "c.yaml:7:21: 'http01_port' must lie between 1 and 65535");
   EXPECT_EQ(error_of(kGood + "acme: {http01_port: x}\n"), "c.yaml:7:21: 'http01_port' must be a number");
   EXPECT_EQ(error_of(kGood + "tokens: [{name: a, sha256: beef, role: operator}]\n"),
             "c.yaml:7:28: 'sha256' must be 64 hexadecimal digits: the hash of the token, not the token");
-  EXPECT_EQ(error_of("evercert: 2\ncluster: {name: a, id: b}\nregions: []\n"), "c.yaml:1:11: configuration version 2 is not known to this binary: it reads version 1");
+  EXPECT_EQ(error_of("evercert: 2\ncluster: {name: a, id: b}\nregions: []\n"),
+            "c.yaml:1:11: configuration version 2 is not known to this binary: it reads version 1");
   EXPECT_EQ(error_of("a: [1\n").substr(0, 9), "c.yaml:2:");
   EXPECT_EQ(error_of("- 1\n"), "c.yaml:1:1: the file must be a map of keys and values");
   EXPECT_EQ(error_of("global_load_balancer: {health_checks: {interval: 1, timeout: 2}}\n"),
             "c.yaml:1:39: the timeout is longer than the interval: checks would overlap");
-  EXPECT_EQ(error_of("cassandra: {cluster_name: a, datacenters: {x: {}}, consistency_levels: {read: SOME, write: ALL}}\n"),
-            "c.yaml:1:79: unknown consistency level 'SOME': use LOCAL_QUORUM for reads and EACH_QUORUM for writes");
+  EXPECT_EQ(
+      error_of("cassandra: {cluster_name: a, datacenters: {x: {}}, consistency_levels: {read: SOME, write: ALL}}\n"),
+      "c.yaml:1:79: unknown consistency level 'SOME': use LOCAL_QUORUM for reads and EACH_QUORUM for writes");
 }
 
 }  // namespace

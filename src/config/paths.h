@@ -22,10 +22,18 @@ struct Paths {
   std::string region_dir(const std::string& region) const { return dir + "/regions/" + region; }
   std::string pin(const std::string& region) const { return region_dir(region) + "/pin"; }
   std::string softhsm_conf(const std::string& region) const { return region_dir(region) + "/softhsm2.conf"; }
-  std::string key(const std::string& region, const std::string& label) const { return region_dir(region) + "/" + label + ".key"; }
-  std::string responder(const std::string& region, const std::string& issuer) const { return region_dir(region) + "/ocsp-" + issuer + ".pem"; }
-  std::string node(const std::string& region, int zone) const { return region_dir(region) + "/node-" + std::to_string(zone); }
-  std::string edge(const std::string& region, int number) const { return region_dir(region) + "/edge-" + std::to_string(number); }
+  std::string key(const std::string& region, const std::string& label) const {
+    return region_dir(region) + "/" + label + ".key";
+  }
+  std::string responder(const std::string& region, const std::string& issuer) const {
+    return region_dir(region) + "/ocsp-" + issuer + ".pem";
+  }
+  std::string node(const std::string& region, int zone) const {
+    return region_dir(region) + "/node-" + std::to_string(zone);
+  }
+  std::string edge(const std::string& region, int number) const {
+    return region_dir(region) + "/edge-" + std::to_string(number);
+  }
 };
 
 }  // namespace evercert::config

@@ -8,12 +8,14 @@
 namespace evercert::config {
 namespace {
 
-constexpr std::array<std::string_view, 9> kLevels{"ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE", "SERIAL"};
+constexpr std::array<std::string_view, 9> kLevels{"ONE",          "TWO",         "THREE",     "QUORUM", "ALL",
+                                                  "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE", "SERIAL"};
 
 Status check_level(const YamlReader& in, const YAML::Node& map, const char* key) {
   const auto level = map[key].as<std::string>();
   if (std::find(kLevels.begin(), kLevels.end(), level) != kLevels.end()) return {};
-  return in.wrong(map[key], "unknown consistency level '" + level + "': use LOCAL_QUORUM for reads and EACH_QUORUM for writes");
+  return in.wrong(map[key],
+                  "unknown consistency level '" + level + "': use LOCAL_QUORUM for reads and EACH_QUORUM for writes");
 }
 
 Status read_routing(const YamlReader& in, const YAML::Node& node, LoadBalancerConfig& out) {
@@ -21,7 +23,8 @@ Status read_routing(const YamlReader& in, const YAML::Node& node, LoadBalancerCo
   EC_TRY(in.text(node, "type", out.policy));
   constexpr std::array<std::string_view, 4> policies{"weighted_latency", "weighted", "latency", "geographic"};
   if (std::find(policies.begin(), policies.end(), out.policy) == policies.end()) {
-    return in.wrong(node["type"], "unknown routing policy '" + out.policy + "': use weighted_latency, weighted, latency or geographic");
+    return in.wrong(node["type"], "unknown routing policy '" + out.policy +
+                                      "': use weighted_latency, weighted, latency or geographic");
   }
   if (!node["weights"]) return {};
   EC_TRY(in.is_map(node["weights"], "weights"));
@@ -66,7 +69,8 @@ Result<LoadBalancerConfig> read_load_balancer(const YamlReader& in, const YAML::
     std::string threshold = "50%_unhealthy";
     EC_TRY(in.text(failover, "failover_threshold", threshold));
     const auto parsed = std::from_chars(threshold.data(), threshold.data() + threshold.size(), out.failover_percent);
-    if (parsed.ec != std::errc{} || std::string_view(parsed.ptr) != "%_unhealthy" || out.failover_percent < 1 || out.failover_percent > 100) {
+    if (parsed.ec != std::errc{} || std::string_view(parsed.ptr) != "%_unhealthy" || out.failover_percent < 1 ||
+        out.failover_percent > 100) {
       return in.wrong(failover["failover_threshold"], "write the threshold as '50%_unhealthy', with 1 to 100 per cent");
     }
   }
@@ -81,7 +85,8 @@ Result<LoadBalancerConfig> read_load_balancer(const YamlReader& in, const YAML::
       EC_TRY(in.integer(entry, "priority", 0, 1000, endpoint.priority));
       EC_TRY(in.integer(entry, "weight", 0, 1000000, endpoint.weight));
       for (const auto& other : out.endpoints) {
-        if (other.region == endpoint.region) return in.wrong(entry["region"], "region '" + endpoint.region + "' has two endpoints: remove one");
+        if (other.region == endpoint.region)
+          return in.wrong(entry["region"], "region '" + endpoint.region + "' has two endpoints: remove one");
       }
       out.endpoints.push_back(std::move(endpoint));
     }
@@ -91,7 +96,9 @@ Result<LoadBalancerConfig> read_load_balancer(const YamlReader& in, const YAML::
 
 Result<CassandraConfig> read_cassandra(const YamlReader& in, const YAML::Node& node) {
   CassandraConfig out;
-  EC_TRY(in.only(node, "cassandra", {"cluster_name", "datacenters", "keyspace_replication", "consistency_levels", "cross_dc_latency_aware", "prefer_local"}));
+  EC_TRY(in.only(node, "cassandra",
+                 {"cluster_name", "datacenters", "keyspace_replication", "consistency_levels", "cross_dc_latency_aware",
+                  "prefer_local"}));
   EC_TRY(in.required(node, "cassandra", {"cluster_name", "datacenters"}));
   EC_TRY(in.text(node, "cluster_name", out.cluster_name));
   EC_TRY(in.is_map(node["datacenters"], "datacenters"));
@@ -115,11 +122,14 @@ Result<CassandraConfig> read_cassandra(const YamlReader& in, const YAML::Node& n
     for (const auto& entry : replication) {
       const auto key = entry.first.as<std::string>();
       if (key == "strategy") continue;
-      const auto known = std::find_if(out.datacenters.begin(), out.datacenters.end(), [&](const auto& d) { return d.region == region_name(key); });
-      if (known == out.datacenters.end()) return in.wrong(entry.first, "'" + key + "' is no data centre of this document: mend the name");
+      const auto known = std::find_if(out.datacenters.begin(), out.datacenters.end(),
+                                      [&](const auto& d) { return d.region == region_name(key); });
+      if (known == out.datacenters.end())
+        return in.wrong(entry.first, "'" + key + "' is no data centre of this document: mend the name");
       int factor = 0;
       EC_TRY(in.integer(replication, key.c_str(), 1, 64, factor));
-      if (factor != known->replication_factor) return in.wrong(entry.second, "differs from the data centre's replication_factor: make them equal");
+      if (factor != known->replication_factor)
+        return in.wrong(entry.second, "differs from the data centre's replication_factor: make them equal");
     }
   }
   if (const YAML::Node levels = node["consistency_levels"]) {

@@ -24,7 +24,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::unexpected<Error> YamlReader::wrong(const YAML::Node& at, const std::string& what) const {
   const YAML::Mark mark = at.IsDefined() ? at.Mark() : YAML::Mark::null_mark();
-  return fail(Code::kInvalid, path_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
+  return fail(Code::kInvalid,
+              path_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
 }
 
 Status YamlReader::is_map(const YAML::Node& node, std::string_view where) const {
@@ -37,24 +38,29 @@ Status YamlReader::is_list(const YAML::Node& node, std::string_view where) const
   return wrong(node, "'" + std::string(where) + "' must be a list");
 }
 
-Status YamlReader::only(const YAML::Node& map, std::string_view where, std::initializer_list<std::string_view> known) const {
+Status YamlReader::only(const YAML::Node& map, std::string_view where,
+                        std::initializer_list<std::string_view> known) const {
   EC_TRY(is_map(map, where));
   std::vector<std::string> seen;
   for (const auto& entry : map) {
     const auto key = entry.first.as<std::string>();
-    if (std::find(seen.begin(), seen.end(), key) != seen.end()) return wrong(entry.first, "'" + key + "' stands here twice: remove one");
+    if (std::find(seen.begin(), seen.end(), key) != seen.end())
+      return wrong(entry.first, "'" + key + "' stands here twice: remove one");
     seen.push_back(key);
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    const auto nearest = std::min_element(known.begin(), known.end(), [&](auto a, auto b) { return edit_distance(key, a) < edit_distance(key, b); });
+    const auto nearest = std::min_element(
+        known.begin(), known.end(), [&](auto a, auto b) { return edit_distance(key, a) < edit_distance(key, b); });
     std::string all;
     for (const auto name : known) all += (all.empty() ? "" : ", ") + std::string(name);
     return wrong(entry.first, "unknown key '" + key + "' in '" + std::string(where) + "': " +
-                                  (edit_distance(key, *nearest) <= 3 ? "did you mean '" + std::string(*nearest) + "'?" : "known are " + all));
+                                  (edit_distance(key, *nearest) <= 3 ? "did you mean '" + std::string(*nearest) + "'?"
+                                                                     : "known are " + all));
   }
   return {};
 }
 
-Status YamlReader::required(const YAML::Node& map, std::string_view where, std::initializer_list<const char*> keys) const {
+Status YamlReader::required(const YAML::Node& map, std::string_view where,
+                            std::initializer_list<const char*> keys) const {
   for (const char* key : keys) {
     if (!map[key]) return wrong(map, "'" + std::string(where) + "' lacks '" + key + "': add it");
   }
@@ -80,7 +86,8 @@ Status YamlReader::number(const YAML::Node& map, const char* key, double low, do
   const YAML::Node node = map[key];
   if (!node) return {};
   double value = 0;
-  if (!node.IsScalar() || !YAML::convert<double>::decode(node, value)) return wrong(node, std::string("'") + key + "' must be a number");
+  if (!node.IsScalar() || !YAML::convert<double>::decode(node, value))
+    return wrong(node, std::string("'") + key + "' must be a number");
   if (!(value >= low && value <= high)) {
     const auto plain = [](double v) {
       std::string t = std::to_string(v);

@@ -31,7 +31,8 @@ class YamlReader {
   Status integer(const YAML::Node& map, const char* key, std::int64_t low, std::int64_t high, Int& out) const {
     double value = static_cast<double>(out);
     EC_TRY(number(map, key, static_cast<double>(low), static_cast<double>(high), value));
-    if (value != static_cast<double>(static_cast<std::int64_t>(value))) return wrong(map[key], std::string("'") + key + "' must be a whole number");
+    if (value != static_cast<double>(static_cast<std::int64_t>(value)))
+      return wrong(map[key], std::string("'") + key + "' must be a whole number");
     out = static_cast<Int>(value);
     return {};
   }

@@ -27,7 +27,8 @@ double ms(Duration d) { return static_cast<double>(d.count()) / 1000; }
 
 class Demo {
  public:
-  Demo(const DemoOptions& options, const std::function<bool()>& interrupted) : options_(options), interrupted_(interrupted) {}
+  Demo(const DemoOptions& options, const std::function<bool()>& interrupted)
+      : options_(options), interrupted_(interrupted) {}
   ~Demo() {
     load_.reset();
     for (auto& region : edges_) region.end();
@@ -61,9 +62,11 @@ class Demo {
   }
 
   Status prepare() {
-    if (options_.scenario != "region-loss") return fail(Code::kInvalid, "unknown scenario '" + options_.scenario + "': there is region-loss");
+    if (options_.scenario != "region-loss")
+      return fail(Code::kInvalid, "unknown scenario '" + options_.scenario + "': there is region-loss");
     if (options_.zones < 1 || options_.zones > 3) return fail(Code::kInvalid, "--zones must be 1 to 3");
-    if (options_.duration_seconds < 15) return fail(Code::kInvalid, "--duration must be at least 15 seconds: less shows nothing");
+    if (options_.duration_seconds < 15)
+      return fail(Code::kInvalid, "--duration must be at least 15 seconds: less shows nothing");
     dir_ = options_.dir;
     if (dir_.empty()) {
       char path[] = "/tmp/evercert-demo-XXXXXX";
@@ -95,16 +98,20 @@ class Demo {
     nodes_[r].clear();
     for (const auto& node : region.nodes) {
       const std::string zone = std::to_string(node.zone);
-      EC_ASSIGN(auto process, Process::start({"node", "--die-with-parent", "--cluster", config_.path, "--region", region.name, "--zone", zone, "--data",
-                                              data_dir(r, node.zone)}, dir_ + "/logs/" + region.name + "-node-" + zone + ".log"));
+      EC_ASSIGN(auto process, Process::start({"node", "--die-with-parent", "--cluster", config_.path, "--region",
+                                              region.name, "--zone", zone, "--data", data_dir(r, node.zone)},
+                                             dir_ + "/logs/" + region.name + "-node-" + zone + ".log"));
       nodes_[r].push_back(std::move(process));
     }
-    EC_ASSIGN(edges_[r], Process::start({"edge", "--die-with-parent", "--cluster", config_.path, "--region", region.name},
-                                        dir_ + "/logs/" + region.name + "-edge.log"));
+    EC_ASSIGN(edges_[r],
+              Process::start({"edge", "--die-with-parent", "--cluster", config_.path, "--region", region.name},
+                             dir_ + "/logs/" + region.name + "-edge.log"));
     return {};
   }
 
-  std::string data_dir(std::size_t r, int zone) const { return dir_ + "/data/" + config_.regions[r].name + "-" + std::to_string(zone); }
+  std::string data_dir(std::size_t r, int zone) const {
+    return dir_ + "/data/" + config_.regions[r].name + "-" + std::to_string(zone);
+  }
 
   bool ready(std::size_t r) {
     for (std::size_t n = 0; n < config_.regions[r].nodes.size(); ++n) {
@@ -121,10 +128,14 @@ class Demo {
       while (!ready(r)) {
         if (interrupted_()) return fail(Code::kUnavailable, "interrupted");
         for (auto& node : nodes_[r]) {
-          if (!node.running()) return fail(Code::kUnavailable, "a node of " + config_.regions[r].name + " ended: " + node.log_tail());
+          if (!node.running())
+            return fail(Code::kUnavailable, "a node of " + config_.regions[r].name + " ended: " + node.log_tail());
         }
-        if (!edges_[r].running()) return fail(Code::kUnavailable, "the edge of " + config_.regions[r].name + " ended: " + edges_[r].log_tail());
-        if (now() > end) return fail(Code::kUnavailable, config_.regions[r].name + " does not become ready: " + nodes_[r].front().log_tail());
+        if (!edges_[r].running())
+          return fail(Code::kUnavailable, "the edge of " + config_.regions[r].name + " ended: " + edges_[r].log_tail());
+        if (now() > end)
+          return fail(Code::kUnavailable,
+                      config_.regions[r].name + " does not become ready: " + nodes_[r].front().log_tail());
         usleep(20'000);
       }
     }
@@ -149,25 +160,37 @@ class Demo {
     say("");
     for (const auto& region : config_.regions) {
       const auto& edge = region.edges.front();
-      say("  " + region.name + "  https://" + edge.address + ":" + std::to_string(edge.https_port) + "/v1/certificates   OCSP http://" + edge.address + ":" +
-          std::to_string(edge.http_port) + "/ocsp");
+      say("  " + region.name + "  https://" + edge.address + ":" + std::to_string(edge.https_port) +
+          "/v1/certificates   OCSP http://" + edge.address + ":" + std::to_string(edge.http_port) + "/ocsp");
     }
     say("\nTry from another terminal:\n  evercert ctl --cluster " + config_.path + " status\n  curl --cacert " + dir_ +
-        "/public/root.pem -H \"Authorization: Bearer $(cat " + dir_ + "/operator/token)\" https://127.1.0.1:8443/v1/certificates");
+        "/public/root.pem -H \"Authorization: Bearer $(cat " + dir_ +
+        "/operator/token)\" https://127.1.0.1:8443/v1/certificates");
   }
 
   Status write_cluster_json() const {
-    json out{{"ca_bundle", dir_ + "/public/bundle.pem"}, {"operator_token", dir_ + "/operator/token"}, {"cluster_file", config_.path}, {"regions", json::array()}};
+    json out{{"ca_bundle", dir_ + "/public/bundle.pem"},
+             {"operator_token", dir_ + "/operator/token"},
+             {"cluster_file", config_.path},
+             {"regions", json::array()}};
     for (std::size_t r = 0; r < config_.regions.size(); ++r) {
       const auto& region = config_.regions[r];
       const auto& edge = region.edges.front();
       const std::string plain = "http://" + edge.address + ":" + std::to_string(edge.http_port);
-      json entry{{"name", region.name}, {"edge_url", "https://" + edge.address + ":" + std::to_string(edge.https_port)}, {"ocsp_url", plain + "/ocsp"},
-                 {"crl_url", plain + "/crl/" + region.name + ".crl"}, {"edge_pid", edges_[r].pid()}, {"edge_command", edges_[r].command()}, {"nodes", json::array()}};
+      json entry{{"name", region.name},
+                 {"edge_url", "https://" + edge.address + ":" + std::to_string(edge.https_port)},
+                 {"ocsp_url", plain + "/ocsp"},
+                 {"crl_url", plain + "/crl/" + region.name + ".crl"},
+                 {"edge_pid", edges_[r].pid()},
+                 {"edge_command", edges_[r].command()},
+                 {"nodes", json::array()}};
       for (std::size_t n = 0; n < region.nodes.size(); ++n) {
         const auto& node = region.nodes[n];
-        entry["nodes"].push_back({{"id", node.id.value}, {"pid", nodes_[r][n].pid()}, {"url", "http://" + node.address + ":" + std::to_string(node.status_port)},
-                                  {"data_dir", data_dir(r, node.zone)}, {"command", nodes_[r][n].command()}});
+        entry["nodes"].push_back({{"id", node.id.value},
+                                  {"pid", nodes_[r][n].pid()},
+                                  {"url", "http://" + node.address + ":" + std::to_string(node.status_port)},
+                                  {"data_dir", data_dir(r, node.zone)},
+                                  {"command", nodes_[r][n].command()}});
       }
       out["regions"].push_back(std::move(entry));
     }
@@ -178,7 +201,9 @@ class Demo {
 
   Result<int> region_loss() {
     const Instant begun = now();
-    const auto at = [&](double share) { return begun + Duration{static_cast<std::int64_t>(share * options_.duration_seconds * 1e6)}; };
+    const auto at = [&](double share) {
+      return begun + Duration{static_cast<std::int64_t>(share * options_.duration_seconds * 1e6)};
+    };
     load_->start();
     EC_TRY(watch_until(at(0.4)));
     say("\n>>> SIGKILL: every process of " + options_.kill + "\n");
@@ -191,7 +216,8 @@ class Demo {
     EC_TRY(watch_until(at(1.0)));
     load_->stop();
     ended_ = now();
-    say("\nLoad has ended. Waiting until " + options_.kill + " has caught up, then comparing every region's store with what clients were told.");
+    say("\nLoad has ended. Waiting until " + options_.kill +
+        " has caught up, then comparing every region's store with what clients were told.");
     EC_TRY(wait_ready(30s));
     EC_TRY(verify());
     return verdict();
@@ -226,14 +252,16 @@ class Demo {
           lag = std::max<std::int64_t>(lag, group.value("lag_p99_ms", 0));
         }
         if (!leased) state = "catching up";
-        // Where nothing is out of the ordinary the lag is a figure; while a region is gone or returning it is a symptom.
+        // Where nothing is out of the ordinary the lag is a figure; while a region is gone or returning it is a
+        // symptom.
         if (leased && (killed_.us == 0 || static_cast<int>(r) != victim_)) lags_.push_back(static_cast<double>(lag));
       }
       const auto row = history_.row(static_cast<int>(r), now());
       char line[200];
-      std::snprintf(line, sizeof line, "  %-14s %-11s %8llu %7llu %8.0f ms %8.0f ms %12lld ms   %s\n", config_.regions[r].name.c_str(), state.c_str(),
-                    static_cast<unsigned long long>(row.requests), static_cast<unsigned long long>(row.failures), row.p50_ms, row.p99_ms,
-                    static_cast<long long>(lag), leads.c_str());
+      std::snprintf(line, sizeof line, "  %-14s %-11s %8llu %7llu %8.0f ms %8.0f ms %12lld ms   %s\n",
+                    config_.regions[r].name.c_str(), state.c_str(), static_cast<unsigned long long>(row.requests),
+                    static_cast<unsigned long long>(row.failures), row.p50_ms, row.p99_ms, static_cast<long long>(lag),
+                    leads.c_str());
       out += line;
     }
     if (options_.quiet) return;
@@ -251,11 +279,16 @@ class Demo {
         std::map<std::string, std::string> stored;
         std::string cursor;
         do {
-          const auto response = load_->ask_node(static_cast<int>(r), n, "/v1/certificates?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
-          if (!response || response->status != 200) return fail(Code::kUnavailable, "the store of " + config_.regions[r].name + " cannot be listed");
+          const auto response = load_->ask_node(
+              static_cast<int>(r), n, "/v1/certificates?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
+          if (!response || response->status != 200)
+            return fail(Code::kUnavailable, "the store of " + config_.regions[r].name + " cannot be listed");
           const auto document = json::parse(response->body, nullptr, false);
-          for (const auto& c : document.value("certificates", json::array())) stored[c.value("serial", "")] = c.value("status", "");
-          cursor = document.contains("next_cursor") && document["next_cursor"].is_string() ? document["next_cursor"].get<std::string>() : "";
+          for (const auto& c : document.value("certificates", json::array()))
+            stored[c.value("serial", "")] = c.value("status", "");
+          cursor = document.contains("next_cursor") && document["next_cursor"].is_string()
+                       ? document["next_cursor"].get<std::string>()
+                       : "";
         } while (!cursor.empty());
         for (const auto& [serial, known] : told) {
           const auto found = stored.find(to_hex(serial));
@@ -293,7 +326,8 @@ class Demo {
       if (first_after.us != 0 && o.begun >= first_after && o.region != victim_) f.after.push_back(latency);
     }
     if (first_after.us != 0) f.first_write_ms = ms(first_after - killed_);
-    for (std::size_t i = 1; i < writes.size(); ++i) f.longest_gap_ms = std::max(f.longest_gap_ms, ms(writes[i] - writes[i - 1]));
+    for (std::size_t i = 1; i < writes.size(); ++i)
+      f.longest_gap_ms = std::max(f.longest_gap_ms, ms(writes[i] - writes[i - 1]));
     return f;
   }
 
@@ -301,24 +335,43 @@ class Demo {
     const Figures f = figures();
     const auto wrong = history_.wrong_answers();
     const auto failures = history_.failures();
-    const bool kept = f.failed == 0 && lost_ == 0 && wrong.empty() && history_.duplicates() == 0 && f.first_write_ms >= 0 && f.first_write_ms <= 3000;
+    const bool kept = f.failed == 0 && lost_ == 0 && wrong.empty() && history_.duplicates() == 0 &&
+                      f.first_write_ms >= 0 && f.first_write_ms <= 3000;
     char text[1200];
-    std::snprintf(text, sizeof text,
-                  "\nVerdict: %s\n  operations %llu, failed %llu (reads in surviving regions: %llu)\n  first write after the kill %.0f ms, longest time without a write %.0f ms\n"
-                  "  lost certificates or revocations %llu, wrong status answers %zu, duplicated serials %llu\n"
-                  "  issue p50 %.0f ms, p99 %.0f ms before the kill; p99 %.0f ms from the first write after it (%s)\n  replication lag p99 %.0f ms\n",
-                  kept ? "every promise was kept" : "A PROMISE WAS BROKEN", static_cast<unsigned long long>(f.operations), static_cast<unsigned long long>(f.failed),
-                  static_cast<unsigned long long>(f.reads_failed), f.first_write_ms, f.longest_gap_ms, static_cast<unsigned long long>(lost_), wrong.size(),
-                  static_cast<unsigned long long>(history_.duplicates()), quantile_ms(f.before, 0.5), quantile_ms(f.before, 0.99), quantile_ms(f.after, 0.99),
-                  options_.wan ? "emulated WAN" : "no WAN", quantile_ms(lags_, 0.99));
+    std::snprintf(
+        text, sizeof text,
+        "\nVerdict: %s\n  operations %llu, failed %llu (reads in surviving regions: %llu)\n  first write after the "
+        "kill %.0f ms, longest time without a write %.0f ms\n"
+        "  lost certificates or revocations %llu, wrong status answers %zu, duplicated serials %llu\n"
+        "  issue p50 %.0f ms, p99 %.0f ms before the kill; p99 %.0f ms from the first write after it (%s)\n  "
+        "replication lag p99 %.0f ms\n",
+        kept ? "every promise was kept" : "A PROMISE WAS BROKEN", static_cast<unsigned long long>(f.operations),
+        static_cast<unsigned long long>(f.failed), static_cast<unsigned long long>(f.reads_failed), f.first_write_ms,
+        f.longest_gap_ms, static_cast<unsigned long long>(lost_), wrong.size(),
+        static_cast<unsigned long long>(history_.duplicates()), quantile_ms(f.before, 0.5), quantile_ms(f.before, 0.99),
+        quantile_ms(f.after, 0.99), options_.wan ? "emulated WAN" : "no WAN", quantile_ms(lags_, 0.99));
     std::printf("%s", text);
-    for (std::size_t i = 0; i < std::min<std::size_t>(5, wrong.size()); ++i) std::printf("  wrong: %s\n", wrong[i].c_str());
-    for (std::size_t i = 0; i < std::min<std::size_t>(5, failures.size()); ++i) std::printf("  failed: %s\n", failures[i].c_str());
-    const json out{{"operations", f.operations}, {"failed_operations", f.failed}, {"lost_certificates", lost_}, {"wrong_status_answers", wrong.size()},
-                   {"duplicate_serials", history_.duplicates()}, {"first_write_after_kill_ms", f.first_write_ms}, {"longest_write_gap_ms", f.longest_gap_ms},
-                   {"issue_p50_ms", quantile_ms(f.before, 0.5)}, {"issue_p99_ms", quantile_ms(f.before, 0.99)}, {"issue_p99_after_ms", quantile_ms(f.after, 0.99)},
-                   {"reads_failed", f.reads_failed}, {"replication_lag_p99_ms", quantile_ms(lags_, 0.99)}, {"start_ms", start_ms_}, {"wan", options_.wan},
-                   {"zones", options_.zones}, {"killed_region", options_.kill}, {"promises_kept", kept}};
+    for (std::size_t i = 0; i < std::min<std::size_t>(5, wrong.size()); ++i)
+      std::printf("  wrong: %s\n", wrong[i].c_str());
+    for (std::size_t i = 0; i < std::min<std::size_t>(5, failures.size()); ++i)
+      std::printf("  failed: %s\n", failures[i].c_str());
+    const json out{{"operations", f.operations},
+                   {"failed_operations", f.failed},
+                   {"lost_certificates", lost_},
+                   {"wrong_status_answers", wrong.size()},
+                   {"duplicate_serials", history_.duplicates()},
+                   {"first_write_after_kill_ms", f.first_write_ms},
+                   {"longest_write_gap_ms", f.longest_gap_ms},
+                   {"issue_p50_ms", quantile_ms(f.before, 0.5)},
+                   {"issue_p99_ms", quantile_ms(f.before, 0.99)},
+                   {"issue_p99_after_ms", quantile_ms(f.after, 0.99)},
+                   {"reads_failed", f.reads_failed},
+                   {"replication_lag_p99_ms", quantile_ms(lags_, 0.99)},
+                   {"start_ms", start_ms_},
+                   {"wan", options_.wan},
+                   {"zones", options_.zones},
+                   {"killed_region", options_.kill},
+                   {"promises_kept", kept}};
     if (!options_.json_file.empty()) {
       std::ofstream file(options_.json_file);
       file << out.dump(2) << "\n";
@@ -345,6 +398,8 @@ class Demo {
 
 }  // namespace
 
-Result<int> run_demo(const DemoOptions& options, const std::function<bool()>& interrupted) { return Demo(options, interrupted).run(); }
+Result<int> run_demo(const DemoOptions& options, const std::function<bool()>& interrupted) {
+  return Demo(options, interrupted).run();
+}
 
 }  // namespace evercert::demo

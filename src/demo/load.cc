@@ -43,7 +43,8 @@ Result<std::unique_ptr<Load>> Load::create(const config::ClusterConfig& config, 
     EC_ASSIGN(const auto der, pki::from_pem("CERTIFICATE", pem));
     load->issuers_.push_back(der.front());
     // Clients of a region come from its own addresses, so that a packet filter can tell them apart.
-    net::HttpClientOptions client{"127." + std::to_string(region.id.value) + ".0.100", {"", "", paths.root_certificate()}, 256, 30s};
+    net::HttpClientOptions client{
+        "127." + std::to_string(region.id.value) + ".0.100", {"", "", paths.root_certificate()}, 256, 30s};
     EC_ASSIGN(auto made, net::HttpClient::create(std::move(client)));
     load->clients_.push_back(std::move(made));
   }
@@ -135,7 +136,9 @@ Task<void> Load::issue(int region) {
       operation.ok = true;
     }
   }
-  if (!operation.ok) history_.failure("issue: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200) : response.error().message));
+  if (!operation.ok)
+    history_.failure("issue: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200)
+                                           : response.error().message));
   history_.finished(operation);
 }
 
@@ -154,7 +157,9 @@ Task<void> Load::revoke(int region) {
   operation.ended = now();
   operation.ok = response && response->status == 200;
   if (operation.ok) history_.revoked(known->serial);
-  if (!operation.ok) history_.failure("revoke: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200) : response.error().message));
+  if (!operation.ok)
+    history_.failure("revoke: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200)
+                                            : response.error().message));
   history_.finished(operation);
 }
 
@@ -177,21 +182,27 @@ Task<void> Load::ocsp(int region) {
   call.path = "/ocsp";
   if (by_get) {
     call.path += "/";
-    for (const char c : to_base64(*request)) call.path += c == '+' ? "%2B" : c == '/' ? "%2F" : c == '=' ? "%3D" : std::string(1, c);
+    for (const char c : to_base64(*request))
+      call.path += c == '+' ? "%2B" : c == '/' ? "%2F" : c == '=' ? "%3D" : std::string(1, c);
   } else {
     call.body = *request;
     call.headers.set("Content-Type", "application/ocsp-request");
   }
   const auto response = co_await anywhere(region, false, std::move(call));
   operation.ended = now();
-  const auto result = response && response->status == 200 ? pki::read_ocsp_response(response->body, issuer, known->serial)
-                                                          : Result<pki::OcspResult>(fail(Code::kUnavailable, "no answer"));
+  const auto result = response && response->status == 200
+                          ? pki::read_ocsp_response(response->body, issuer, known->serial)
+                          : Result<pki::OcspResult>(fail(Code::kUnavailable, "no answer"));
   operation.ok = result.has_value();
-  if (!operation.ok) history_.failure("ocsp: " + (response ? std::to_string(response->status) + " " + result.error().message : response.error().message));
+  if (!operation.ok)
+    history_.failure("ocsp: " + (response ? std::to_string(response->status) + " " + result.error().message
+                                          : response.error().message));
   const bool claims_fresh = response && !response->headers.find("Evercert-Stale");
   if (result && claims_fresh) {
-    if (result->status == pki::CertStatus::kUnknown) history_.wrong_answer("OCSP 'unknown' of " + to_hex(known->serial));
-    if (known->revoked && result->status != pki::CertStatus::kRevoked) history_.wrong_answer("OCSP 'good' of revoked " + to_hex(known->serial));
+    if (result->status == pki::CertStatus::kUnknown)
+      history_.wrong_answer("OCSP 'unknown' of " + to_hex(known->serial));
+    if (known->revoked && result->status != pki::CertStatus::kRevoked)
+      history_.wrong_answer("OCSP 'good' of revoked " + to_hex(known->serial));
   }
   history_.finished(operation);
 }
@@ -207,10 +218,12 @@ Task<void> Load::get(int region) {
   const auto response = co_await anywhere(region, true, std::move(call));
   operation.ended = now();
   operation.ok = response && response->status == 200;
-  if (!operation.ok) history_.failure("get: " + (response ? std::to_string(response->status) : response.error().message));
+  if (!operation.ok)
+    history_.failure("get: " + (response ? std::to_string(response->status) : response.error().message));
   if (operation.ok && !response->headers.find("Evercert-Stale")) {
     const auto document = json::parse(response->body, nullptr, false);
-    if (known->revoked && document.value("status", "") != "revoked") history_.wrong_answer("'good' of revoked " + to_hex(known->serial));
+    if (known->revoked && document.value("status", "") != "revoked")
+      history_.wrong_answer("'good' of revoked " + to_hex(known->serial));
   }
   history_.finished(operation);
 }
@@ -224,7 +237,8 @@ Task<void> Load::crl(int region) {
   const auto response = co_await anywhere(region, false, std::move(call));
   operation.ended = now();
   operation.ok = response && response->status == 200 && pki::read_crl(response->body, issuers_[which]).has_value();
-  if (!operation.ok) history_.failure("crl: " + (response ? std::to_string(response->status) : response.error().message));
+  if (!operation.ok)
+    history_.failure("crl: " + (response ? std::to_string(response->status) : response.error().message));
   history_.finished(operation);
 }
 
@@ -235,7 +249,8 @@ Result<net::HttpResponse> Load::ask(int region, bool tls, const std::string& pat
   call.timeout = 5s;
   call.headers.set("Authorization", "Bearer " + token_);
   std::promise<Result<net::HttpResponse>> answered;
-  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call), [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
+  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call),
+        [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
   return answered.get_future().get();
 }
 
@@ -248,7 +263,8 @@ Result<net::HttpResponse> Load::ask_node(int region, std::size_t node, const std
   call.connect_timeout = 500ms;
   call.headers.set("Authorization", "Bearer " + token_);
   std::promise<Result<net::HttpResponse>> answered;
-  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call), [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
+  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call),
+        [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
   return answered.get_future().get();
 }
 

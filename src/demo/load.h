@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steady clients in every region: they issue, revoke and read through their own edge and, when it does not answer, through
-// the next region's, with the same idempotency key.
+// Steady clients in every region: they issue, revoke and read through their own edge and, when it does not answer,
+// through the next region's, with the same idempotency key.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,8 @@ struct LoadOptions {
 
 class Load {
  public:
-  static Result<std::unique_ptr<Load>> create(const config::ClusterConfig& config, LoadOptions options, History& history);
+  static Result<std::unique_ptr<Load>> create(const config::ClusterConfig& config, LoadOptions options,
+                                              History& history);
   ~Load();
   void start();
   // No new operations; waits for those under way.
@@ -34,7 +35,8 @@ class Load {
   Result<net::HttpResponse> ask_node(int region, std::size_t node, const std::string& path);
 
  private:
-  Load(const config::ClusterConfig& config, LoadOptions options, History& history) : config_(config), options_(options), history_(history) {}
+  Load(const config::ClusterConfig& config, LoadOptions options, History& history)
+      : config_(config), options_(options), history_(history) {}
   void schedule(int region, double per_second, Task<void> (Load::*operation)(int));
   Task<void> issue(int region);
   Task<void> revoke(int region);

@@ -28,7 +28,8 @@ TEST(SoftwareSigner, SignaturesOfEveryKindOfKeyVerify) {
 TEST(Pkcs11, AKeyMadeInATokenSignsAndStaysThereAcrossReopening) {
   const auto dir = std::filesystem::temp_directory_path() / ("hsm" + std::to_string(os::secure_random().next()));
   std::filesystem::create_directories(dir / "tokens");
-  std::ofstream(dir / "softhsm2.conf") << "directories.tokendir = " << (dir / "tokens").string() << "\nlog.level = ERROR\n";
+  std::ofstream(dir / "softhsm2.conf") << "directories.tokendir = " << (dir / "tokens").string()
+                                       << "\nlog.level = ERROR\n";
   setenv("SOFTHSM2_CONF", (dir / "softhsm2.conf").c_str(), 1);
   const auto created = create_token(kModule, "region-1", "1234");
   ASSERT_TRUE(created.has_value()) << created.error().message;

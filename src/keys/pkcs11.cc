@@ -38,7 +38,8 @@ class Module {
     }
     const auto get = reinterpret_cast<CK_C_GetFunctionList>(dlsym(handle, "C_GetFunctionList"));
     CK_FUNCTION_LIST* functions = nullptr;
-    if (get == nullptr || get(&functions) != CKR_OK) return fail(Code::kUnavailable, path + " is not a PKCS #11 module");
+    if (get == nullptr || get(&functions) != CKR_OK)
+      return fail(Code::kUnavailable, path + " is not a PKCS #11 module");
     CK_C_INITIALIZE_ARGS args{};
     args.flags = CKF_OS_LOCKING_OK;
     const CK_RV rv = functions->C_Initialize(&args);
@@ -67,7 +68,8 @@ class Module {
   Result<CK_SLOT_ID> find(const std::string& label) const {
     for (const CK_SLOT_ID slot : slots(true)) {
       CK_TOKEN_INFO info{};
-      if (p11->C_GetTokenInfo(slot, &info) == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED) && label_of(info) == label) return slot;
+      if (p11->C_GetTokenInfo(slot, &info) == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED) && label_of(info) == label)
+        return slot;
     }
     return fail(Code::kNotFound, "no token '" + label + "' is present");
   }
@@ -80,7 +82,10 @@ class TokenImpl;
 class Pkcs11Signer : public pki::Signer {
  public:
   Pkcs11Signer(std::shared_ptr<TokenImpl> token, std::string label, CK_OBJECT_HANDLE key, pki::PublicKey public_key)
-      : token_(std::move(token)), label_(std::move(label)), key_(key), public_key_(std::move(public_key)),
+      : token_(std::move(token)),
+        label_(std::move(label)),
+        key_(key),
+        public_key_(std::move(public_key)),
         algorithm_(keys::algorithm_der(public_key_.kind())) {}
   Result<std::string> sign(std::string_view tbs) const override;
   const std::string& spki_der() const override { return public_key_.spki_der(); }
@@ -103,7 +108,8 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
 
   Status login() {
     EC_ASSIGN(const auto session, borrow());
-    const CK_RV rv = module_.p11->C_Login(session, CKU_USER, reinterpret_cast<unsigned char*>(pin_.data()), pin_.size());
+    const CK_RV rv =
+        module_.p11->C_Login(session, CKU_USER, reinterpret_cast<unsigned char*>(pin_.data()), pin_.size());
     give_back(session);
     if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN) return refused("C_Login", rv);
     return {};
@@ -143,7 +149,8 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
     give_back(session);
     EC_ASSIGN(const auto handle, std::move(key));
     EC_ASSIGN(auto spki, std::move(public_key));
-    return std::shared_ptr<pki::Signer>(std::make_shared<Pkcs11Signer>(shared_from_this(), label, handle, std::move(spki)));
+    return std::shared_ptr<pki::Signer>(
+        std::make_shared<Pkcs11Signer>(shared_from_this(), label, handle, std::move(spki)));
   }
 
   Status generate(const std::string& label, pki::KeyKind kind, int rsa_bits) override {
@@ -159,7 +166,8 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
   }
 
   Result<CK_OBJECT_HANDLE> find(CK_SESSION_HANDLE session, CK_OBJECT_CLASS kind, const std::string& label) {
-    CK_ATTRIBUTE pattern[] = {{CKA_CLASS, &kind, sizeof kind}, {CKA_LABEL, const_cast<char*>(label.data()), label.size()}};
+    CK_ATTRIBUTE pattern[] = {{CKA_CLASS, &kind, sizeof kind},
+                              {CKA_LABEL, const_cast<char*>(label.data()), label.size()}};
     CK_RV rv = module_.p11->C_FindObjectsInit(session, pattern, 2);
     if (rv != CKR_OK) return refused("C_FindObjectsInit", rv);
     CK_OBJECT_HANDLE handle = 0;
@@ -202,17 +210,21 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
     if (!point) return fail(Code::kUnavailable, "the token's public key is not encoded as PKCS #11 says");
     const std::string_view xy(reinterpret_cast<const char*>(ASN1_STRING_get0_data(point.get())),
                               static_cast<std::size_t>(ASN1_STRING_length(point.get())));
-    if (xy.size() != 65 && xy.size() != 97) return fail(Code::kUnsupported, "the token's key is on a curve that is not used here");
+    if (xy.size() != 65 && xy.size() != 97)
+      return fail(Code::kUnsupported, "the token's key is on a curve that is not used here");
     const std::size_t half = (xy.size() - 1) / 2;
-    return pki::PublicKey::from_ec(half == 32 ? pki::KeyKind::kP256 : pki::KeyKind::kP384, xy.substr(1, half), xy.substr(1 + half));
+    return pki::PublicKey::from_ec(half == 32 ? pki::KeyKind::kP256 : pki::KeyKind::kP384, xy.substr(1, half),
+                                   xy.substr(1 + half));
   }
 
   Status generate_pair(CK_SESSION_HANDLE session, const std::string& label, pki::KeyKind kind, int rsa_bits) {
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     auto* name = const_cast<char*>(label.data());
-    std::vector<CK_ATTRIBUTE> open{{CKA_TOKEN, &yes, sizeof yes}, {CKA_VERIFY, &yes, sizeof yes}, {CKA_LABEL, name, label.size()}};
-    std::vector<CK_ATTRIBUTE> secret{{CKA_TOKEN, &yes, sizeof yes},       {CKA_PRIVATE, &yes, sizeof yes}, {CKA_SENSITIVE, &yes, sizeof yes},
-                                     {CKA_EXTRACTABLE, &no, sizeof no}, {CKA_SIGN, &yes, sizeof yes},    {CKA_LABEL, name, label.size()}};
+    std::vector<CK_ATTRIBUTE> open{
+        {CKA_TOKEN, &yes, sizeof yes}, {CKA_VERIFY, &yes, sizeof yes}, {CKA_LABEL, name, label.size()}};
+    std::vector<CK_ATTRIBUTE> secret{{CKA_TOKEN, &yes, sizeof yes},     {CKA_PRIVATE, &yes, sizeof yes},
+                                     {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no},
+                                     {CKA_SIGN, &yes, sizeof yes},      {CKA_LABEL, name, label.size()}};
     CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
     std::string curve;
     CK_ULONG bits = static_cast<CK_ULONG>(rsa_bits);
@@ -222,14 +234,15 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
       open.push_back({CKA_MODULUS_BITS, &bits, sizeof bits});
       open.push_back({CKA_PUBLIC_EXPONENT, exponent, sizeof exponent});
     } else if (kind == pki::KeyKind::kP256 || kind == pki::KeyKind::kP384) {
-      curve = pki::to_der(OBJ_nid2obj(kind == pki::KeyKind::kP256 ? NID_X9_62_prime256v1 : NID_secp384r1), i2d_ASN1_OBJECT);
+      curve =
+          pki::to_der(OBJ_nid2obj(kind == pki::KeyKind::kP256 ? NID_X9_62_prime256v1 : NID_secp384r1), i2d_ASN1_OBJECT);
       open.push_back({CKA_EC_PARAMS, curve.data(), curve.size()});
     } else {
       return fail(Code::kUnsupported, "keys of this kind are not made in a token");
     }
     CK_OBJECT_HANDLE public_key = 0, private_key = 0;
-    const CK_RV rv = module_.p11->C_GenerateKeyPair(session, &mechanism, open.data(), open.size(), secret.data(), secret.size(),
-                                                    &public_key, &private_key);
+    const CK_RV rv = module_.p11->C_GenerateKeyPair(session, &mechanism, open.data(), open.size(), secret.data(),
+                                                    secret.size(), &public_key, &private_key);
     if (rv != CKR_OK) return refused("C_GenerateKeyPair", rv);
     return {};
   }
@@ -242,8 +255,8 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
 };
 
 bool session_is_gone(CK_RV rv) {
-  return rv == CKR_SESSION_HANDLE_INVALID || rv == CKR_SESSION_CLOSED || rv == CKR_DEVICE_REMOVED || rv == CKR_TOKEN_NOT_PRESENT ||
-         rv == CKR_USER_NOT_LOGGED_IN || rv == CKR_KEY_HANDLE_INVALID;
+  return rv == CKR_SESSION_HANDLE_INVALID || rv == CKR_SESSION_CLOSED || rv == CKR_DEVICE_REMOVED ||
+         rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_USER_NOT_LOGGED_IN || rv == CKR_KEY_HANDLE_INVALID;
 }
 
 Result<std::string> Pkcs11Signer::sign(std::string_view tbs) const {
@@ -264,7 +277,8 @@ Result<std::string> Pkcs11Signer::sign(std::string_view tbs) const {
     CK_ULONG size = out.size();
     CK_RV rv = p11->C_SignInit(session, &mechanism, key);
     if (rv == CKR_OK) {
-      rv = p11->C_Sign(session, reinterpret_cast<unsigned char*>(input.data()), input.size(), reinterpret_cast<unsigned char*>(out.data()), &size);
+      rv = p11->C_Sign(session, reinterpret_cast<unsigned char*>(input.data()), input.size(),
+                       reinterpret_cast<unsigned char*>(out.data()), &size);
     }
     if (rv == CKR_OK) {
       token_->give_back(session);
@@ -272,7 +286,8 @@ Result<std::string> Pkcs11Signer::sign(std::string_view tbs) const {
       if (public_key_.kind() == pki::KeyKind::kRsa) return out;
       const int half = static_cast<int>(size / 2);
       const pki::Owned<ECDSA_SIG, ECDSA_SIG_free> pair(ECDSA_SIG_new());
-      ECDSA_SIG_set0(pair.get(), BN_bin2bn(pki::bytes(out), half, nullptr), BN_bin2bn(pki::bytes(out) + half, half, nullptr));
+      ECDSA_SIG_set0(pair.get(), BN_bin2bn(pki::bytes(out), half, nullptr),
+                     BN_bin2bn(pki::bytes(out) + half, half, nullptr));
       return pki::to_der(pair.get(), i2d_ECDSA_SIG);
     }
     if (!session_is_gone(rv) || attempt > 0) return refused("C_Sign", rv);
@@ -287,7 +302,8 @@ Result<std::string> Pkcs11Signer::sign(std::string_view tbs) const {
 
 }  // namespace
 
-Result<std::shared_ptr<Pkcs11Token>> open_token(const std::string& module_path, const std::string& token_label, const std::string& pin) {
+Result<std::shared_ptr<Pkcs11Token>> open_token(const std::string& module_path, const std::string& token_label,
+                                                const std::string& pin) {
   EC_ASSIGN(Module * module, Module::load(module_path));
   EC_ASSIGN(const auto slot, module->find(token_label));
   auto token = std::make_shared<TokenImpl>(*module, slot, pin);

@@ -19,9 +19,10 @@ class Pkcs11Token {
   virtual Status generate(const std::string& label, pki::KeyKind kind, int rsa_bits = 2048) = 0;
 };
 
-// Opens the token `token_label` of the module at `module_path` and logs in. kNotFound: no such token; kDenied: wrong PIN;
-// kUnavailable: the module does not load.
-Result<std::shared_ptr<Pkcs11Token>> open_token(const std::string& module_path, const std::string& token_label, const std::string& pin);
+// Opens the token `token_label` of the module at `module_path` and logs in. kNotFound: no such token; kDenied: wrong
+// PIN; kUnavailable: the module does not load.
+Result<std::shared_ptr<Pkcs11Token>> open_token(const std::string& module_path, const std::string& token_label,
+                                                const std::string& pin);
 // Initialises a free slot as a token (SoftHSM2 always has one). kConflict: a token with this label exists.
 Status create_token(const std::string& module_path, const std::string& token_label, const std::string& pin);
 

@@ -31,8 +31,13 @@ class PkiTest : public testing::Test {
     ca_signer = new_signer();
     const auto ca_key = PublicKey::from_spki(ca_signer->spki_der()).value();
     Profile issuing{"issuing", Usage::kIssuingCa, 5ll * 365 * 86400, {}};
-    ca = root_factory->sign(root_factory->prepare(issuing, {serial(), kNow - 60, kNow + 86400 * 365, "Test CA", {}, &ca_key}).value()).value();
-    factory = CertificateFactory::create({ca, "http://ocsp.test/ocsp", "http://ca.test/ca.crt", "http://crl.test/1.crl"}, ca_signer).value();
+    ca = root_factory
+             ->sign(root_factory->prepare(issuing, {serial(), kNow - 60, kNow + 86400 * 365, "Test CA", {}, &ca_key})
+                        .value())
+             .value();
+    factory = CertificateFactory::create(
+                  {ca, "http://ocsp.test/ocsp", "http://ca.test/ca.crt", "http://crl.test/1.crl"}, ca_signer)
+                  .value();
   }
   static std::string serial() { return make_serial(RegionId{2}, os::secure_random()); }
   Result<std::string> issue(KeyKind kind, Usage usage, std::vector<Name> names, std::string cn) {
@@ -48,8 +53,12 @@ class PkiTest : public testing::Test {
 };
 
 TEST_F(PkiTest, IssuesForEveryKindOfKeyNameAndUsageWhatAStrictVerifierAccepts) {
-  const std::vector<Name> names{{NameKind::kDns, "a.example.test"}, {NameKind::kDns, "*.b.example.test"}, {NameKind::kIp, "192.0.2.1"},
-                                {NameKind::kIp, "2001:db8::1"},     {NameKind::kUri, "spiffe://example.test/x"}, {NameKind::kEmail, "a@example.test"}};
+  const std::vector<Name> names{{NameKind::kDns, "a.example.test"},
+                                {NameKind::kDns, "*.b.example.test"},
+                                {NameKind::kIp, "192.0.2.1"},
+                                {NameKind::kIp, "2001:db8::1"},
+                                {NameKind::kUri, "spiffe://example.test/x"},
+                                {NameKind::kEmail, "a@example.test"}};
   for (const KeyKind kind : {KeyKind::kP256, KeyKind::kP384, KeyKind::kRsa, KeyKind::kEd25519}) {
     for (const Usage usage : {Usage::kServer, Usage::kClient, Usage::kBoth}) {
       const auto der = issue(kind, usage, names, "a.example.test");
@@ -68,22 +77,28 @@ TEST_F(PkiTest, IssuesForEveryKindOfKeyNameAndUsageWhatAStrictVerifierAccepts) {
 TEST_F(PkiTest, NothingThatFailsALintCanBeSigned) {
   EXPECT_FALSE(issue(KeyKind::kP256, Usage::kServer, {}, "")) << "no names";
   EXPECT_FALSE(issue(KeyKind::kP256, Usage::kServer, {{NameKind::kDns, "under_score.test"}}, "")) << "bad DNS name";
-  EXPECT_FALSE(issue(KeyKind::kP256, Usage::kServer, {{NameKind::kDns, "a.test"}}, "b.test")) << "CN not among the names";
+  EXPECT_FALSE(issue(KeyKind::kP256, Usage::kServer, {{NameKind::kDns, "a.test"}}, "b.test"))
+      << "CN not among the names";
   const auto key = PublicKey::from_spki(new_signer()->spki_der()).value();
   Profile profile{"short", Usage::kServer, 3600, {NameKind::kDns}};
-  EXPECT_FALSE(factory->prepare(profile, {serial(), kNow, kNow + 7200, "", {{NameKind::kDns, "a.test"}}, &key})) << "too long";
-  EXPECT_FALSE(factory->prepare(profile, {serial(), kNow, kNow + 60, "", {{NameKind::kIp, "192.0.2.1"}}, &key})) << "kind of name";
+  EXPECT_FALSE(factory->prepare(profile, {serial(), kNow, kNow + 7200, "", {{NameKind::kDns, "a.test"}}, &key}))
+      << "too long";
+  EXPECT_FALSE(factory->prepare(profile, {serial(), kNow, kNow + 60, "", {{NameKind::kIp, "192.0.2.1"}}, &key}))
+      << "kind of name";
 }
 
 TEST_F(PkiTest, CsrsAreCheckedAndTheirNamesRead) {
   for (const KeyKind kind : {KeyKind::kP256, KeyKind::kP384, KeyKind::kRsa, KeyKind::kEd25519}) {
-    const auto pem = keys::make_csr_pem(keys::generate_key_pem(kind).value(), {{NameKind::kDns, "X.example.test"}, {NameKind::kIp, "192.0.2.7"}}).value();
+    const auto pem = keys::make_csr_pem(keys::generate_key_pem(kind).value(),
+                                        {{NameKind::kDns, "X.example.test"}, {NameKind::kIp, "192.0.2.7"}})
+                         .value();
     const auto csr = parse_csr_pem(pem);
     ASSERT_TRUE(csr.has_value()) << csr.error().message;
     EXPECT_EQ(csr->names, (std::vector<Name>{{NameKind::kDns, "x.example.test"}, {NameKind::kIp, "192.0.2.7"}}));
     EXPECT_EQ(csr->key.kind(), kind);
   }
-  const auto pem = keys::make_csr_pem(keys::generate_key_pem(KeyKind::kP256).value(), {{NameKind::kDns, "x.example.test"}}).value();
+  const auto pem =
+      keys::make_csr_pem(keys::generate_key_pem(KeyKind::kP256).value(), {{NameKind::kDns, "x.example.test"}}).value();
   auto der = from_pem("CERTIFICATE REQUEST", pem).value().front();
   for (std::size_t i = 0; i < der.size(); ++i) {
     std::string bad = der;
@@ -94,16 +109,23 @@ TEST_F(PkiTest, CsrsAreCheckedAndTheirNamesRead) {
 }
 
 TEST_F(PkiTest, WeakRsaKeysAreRefusedWithTheReason) {
-  const auto small = keys::make_csr_pem(keys::generate_key_pem(KeyKind::kRsa, 1024).value_or(""), {{NameKind::kDns, "a.test.test"}});
+  const auto small =
+      keys::make_csr_pem(keys::generate_key_pem(KeyKind::kRsa, 1024).value_or(""), {{NameKind::kDns, "a.test.test"}});
   ASSERT_TRUE(small.has_value());
   const auto refused = parse_csr_pem(*small);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kUnsupported);
   const std::string modulus = from_hex(std::string(512, 'b')).value();
   EXPECT_NE(check_rsa_strength(modulus, std::string("\x03", 1)).error().message.find("65537"), std::string::npos);
-  EXPECT_NE(check_rsa_strength(from_hex("bb" + std::string(508, '0') + "02").value(), std::string("\x01\x00\x01", 3)).error().message.find("small factor"), std::string::npos);
+  EXPECT_NE(check_rsa_strength(from_hex("bb" + std::string(508, '0') + "02").value(), std::string("\x01\x00\x01", 3))
+                .error()
+                .message.find("small factor"),
+            std::string::npos);
   // The product of two neighbouring primes above 2^255: Fermat finds them at once.
-  const auto close = from_hex("400000000000000000000000000000000000000000000000000000000000308500000000000000000000000000000000000000000000000000000000093224d9").value();
+  const auto close = from_hex(
+                         "400000000000000000000000000000000000000000000000000000000000308500000000000000000000000000000"
+                         "000000000000000000000000000093224d9")
+                         .value();
   EXPECT_FALSE(check_rsa_strength(close, std::string("\x01\x00\x01", 3)).has_value());
 }
 
@@ -112,7 +134,10 @@ TEST_F(PkiTest, OcspAnswersVerifyAndSayWhatWasMeant) {
   const auto responder_key = PublicKey::from_spki(responder->spki_der()).value();
   Profile profile{"ocsp", Usage::kOcspResponder, 30 * 86400, {}};
   const std::int64_t now = os::wall_clock().now().seconds();
-  const auto certificate = factory->sign(factory->prepare(profile, {serial(), now - 60, now + 86400, "responder", {}, &responder_key}).value()).value();
+  const auto certificate =
+      factory
+          ->sign(factory->prepare(profile, {serial(), now - 60, now + 86400, "responder", {}, &responder_key}).value())
+          .value();
   const std::string subject = serial();
   const auto request = parse_ocsp_request(make_ocsp_request(ca, subject).value());
   ASSERT_TRUE(request.has_value());
@@ -120,7 +145,8 @@ TEST_F(PkiTest, OcspAnswersVerifyAndSayWhatWasMeant) {
   EXPECT_EQ(request->ids[0].serial, subject);
   EXPECT_EQ(request->ids[0].issuer_key_hash, issuer_hashes(ca)->key_sha1);
   for (const CertStatus status : {CertStatus::kGood, CertStatus::kRevoked, CertStatus::kUnknown}) {
-    const auto response = make_ocsp_response({{request->ids[0], status, now - 5, 1}}, now, now + 3600, std::string("nonce"), *responder, certificate);
+    const auto response = make_ocsp_response({{request->ids[0], status, now - 5, 1}}, now, now + 3600,
+                                             std::string("nonce"), *responder, certificate);
     ASSERT_TRUE(response.has_value());
     const auto result = read_ocsp_response(*response, ca, subject);
     ASSERT_TRUE(result.has_value()) << result.error().message;
@@ -143,7 +169,8 @@ TEST_F(PkiTest, CrlsVerifyAndCarryNumberDatesAndEntries) {
   ASSERT_EQ(facts->entries.size(), 2u);
   EXPECT_EQ(facts->entries[0].serial, one);
   EXPECT_EQ(facts->entries[0].reason, 1);
-  EXPECT_TRUE(read_crl(make_crl(ca, *ca_signer, 8, kNow, kNow + 1, {}).value(), ca).has_value()) << "an empty list is a list";
+  EXPECT_TRUE(read_crl(make_crl(ca, *ca_signer, 8, kNow, kNow + 1, {}).value(), ca).has_value())
+      << "an empty list is a list";
   EXPECT_FALSE(read_crl(*der, root).has_value()) << "another issuer";
 }
 

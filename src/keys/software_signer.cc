@@ -16,7 +16,8 @@ using pki::PkeyPtr;
 Result<PkeyPtr> read_key(const std::string& pem) {
   const pki::BioPtr in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   // No callback for a passphrase: an encrypted key is an error here, not a prompt on somebody's terminal.
-  PkeyPtr key(PEM_read_bio_PrivateKey(in.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
+  PkeyPtr key(PEM_read_bio_PrivateKey(
+      in.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
   if (!key) return fail(Code::kInvalid, "no usable private key: " + pki::last_openssl_error());
   return key;
 }
@@ -37,7 +38,8 @@ class SoftwareSigner : public pki::Signer {
                                 : EVP_MD_CTX_copy_ex(ctx.get(), prepared_.get()) == 1;
     std::string signature(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())), '\0');
     std::size_t length = signature.size();
-    if (!ready || EVP_DigestSign(ctx.get(), reinterpret_cast<unsigned char*>(signature.data()), &length, pki::bytes(tbs), tbs.size()) != 1) {
+    if (!ready || EVP_DigestSign(ctx.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
+                                 pki::bytes(tbs), tbs.size()) != 1) {
       return fail(Code::kUnavailable, "the key did not sign: " + pki::last_openssl_error());
     }
     signature.resize(length);

@@ -8,10 +8,11 @@
 
 namespace evercert::net {
 
-AsioThread::AsioThread(const char* name) : thread_([this, name = std::string(name)] {
-  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-  context.run();
-}) {}
+AsioThread::AsioThread(const char* name)
+    : thread_([this, name = std::string(name)] {
+        pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+        context.run();
+      }) {}
 
 AsioThread::~AsioThread() {
   context.stop();
@@ -23,14 +24,17 @@ namespace {
 Result<std::shared_ptr<asio::ssl::context>> make_context(asio::ssl::context::method method, const TlsFiles& files) {
   auto context = std::make_shared<asio::ssl::context>(method);
   boost::system::error_code error;
-  context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 | asio::ssl::context::no_sslv3 |
-                       asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1 | asio::ssl::context::no_compression);
+  context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
+                       asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1 |
+                       asio::ssl::context::no_compression);
   SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
   if (!files.certificate_chain.empty()) {
     context->use_certificate_chain_file(files.certificate_chain, error);
     if (error) return fail(Code::kInvalid, files.certificate_chain + ": no certificate chain: " + error.message());
     context->use_private_key_file(files.private_key, asio::ssl::context::pem, error);
-    if (error) return fail(Code::kInvalid, files.private_key + ": no private key for " + files.certificate_chain + ": " + error.message());
+    if (error)
+      return fail(Code::kInvalid,
+                  files.private_key + ": no private key for " + files.certificate_chain + ": " + error.message());
   }
   if (!files.ca_bundle.empty()) {
     context->load_verify_file(files.ca_bundle, error);
@@ -69,8 +73,10 @@ std::string peer_identity(SSL* ssl) {
   std::string found;
   for (int i = 0; i < sk_GENERAL_NAME_num(names) && found.empty(); ++i) {
     int type = 0;
-    const auto* value = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
-    const std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), static_cast<std::size_t>(ASN1_STRING_length(value)));
+    const auto* value =
+        static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
+    const std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                           static_cast<std::size_t>(ASN1_STRING_length(value)));
     if (type == GEN_URI && text.starts_with("evercert://")) found = text;
   }
   GENERAL_NAMES_free(names);

@@ -56,8 +56,10 @@ using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
 std::string_view reason_phrase(int status);
 // RFC 7807. `type` is a URI; "about:blank" when the status says all.
-HttpResponse problem(int status, std::string_view title, std::string_view detail, std::string_view type = "about:blank");
-// What an error of ours is to an HTTP client. kUnavailable: 503 with Retry-After, nothing was done; kUnknownOutcome: 504.
+HttpResponse problem(int status, std::string_view title, std::string_view detail,
+                     std::string_view type = "about:blank");
+// What an error of ours is to an HTTP client. kUnavailable: 503 with Retry-After, nothing was done; kUnknownOutcome:
+// 504.
 HttpResponse problem(const Error& error);
 HttpResponse json_response(int status, std::string body);
 

@@ -35,7 +35,8 @@ using PoolKey = std::tuple<asio::io_context*, std::string, std::uint16_t, bool>;
 
 class ClientImpl : public HttpClient {
  public:
-  ClientImpl(HttpClientOptions options, std::shared_ptr<asio::ssl::context> tls) : options_(std::move(options)), tls_(std::move(tls)) {}
+  ClientImpl(HttpClientOptions options, std::shared_ptr<asio::ssl::context> tls)
+      : options_(std::move(options)), tls_(std::move(tls)) {}
 
   ~ClientImpl() override {
     std::lock_guard lock(mutex_);
@@ -126,15 +127,17 @@ class ClientImpl : public HttpClient {
 
   // The response and whether the connection may be kept.
   template <class Stream>
-  asio::awaitable<Result<std::pair<HttpResponse, bool>>> exchange_on(Stream& stream, Connection& connection, const HttpCall& call) {
+  asio::awaitable<Result<std::pair<HttpResponse, bool>>> exchange_on(Stream& stream, Connection& connection,
+                                                                     const HttpCall& call) {
     http::request<http::string_body> out;
     out.version(11);
     out.method_string(call.method);
     out.target(call.path);
     for (const auto& [name, value] : call.headers.all()) out.insert(name, value);
     if (out.find(http::field::host) == out.end()) {
-      out.set(http::field::host, call.target.server_name.empty() ? call.target.address + ":" + std::to_string(call.target.port)
-                                                                 : call.target.server_name);
+      out.set(http::field::host, call.target.server_name.empty()
+                                     ? call.target.address + ":" + std::to_string(call.target.port)
+                                     : call.target.server_name);
     }
     out.body() = call.body;
     if (!call.body.empty() || call.method == "POST") out.content_length(call.body.size());
@@ -143,7 +146,8 @@ class ClientImpl : public HttpClient {
     auto [write_error, sent] = co_await http::async_write(stream, out, kTuple);
     if (write_error) {
       // On a broken connection the kernel may still have taken bytes; only nothing at all is nothing.
-      co_return fail(sent == 0 ? Code::kUnavailable : Code::kUnknownOutcome, "the request could not be sent: " + write_error.message());
+      co_return fail(sent == 0 ? Code::kUnavailable : Code::kUnknownOutcome,
+                     "the request could not be sent: " + write_error.message());
     }
     http::response_parser<http::string_body> parser;
     parser.body_limit(call.max_response_bytes);

@@ -23,7 +23,8 @@ constexpr bool kIsTls = !std::is_same_v<Stream, beast::tcp_stream>;
 
 class ServerImpl : public HttpServer {
  public:
-  ServerImpl(HttpServerOptions options, HttpHandler handler) : options_(std::move(options)), handler_(std::move(handler)) {}
+  ServerImpl(HttpServerOptions options, HttpHandler handler)
+      : options_(std::move(options)), handler_(std::move(handler)) {}
 
   ~ServerImpl() override {
     draining_ = true;
@@ -64,7 +65,8 @@ class ServerImpl : public HttpServer {
   }
 
  private:
-  Result<std::shared_ptr<tcp::acceptor>> bind(asio::io_context& context, const std::string& address, std::uint16_t port) {
+  Result<std::shared_ptr<tcp::acceptor>> bind(asio::io_context& context, const std::string& address,
+                                              std::uint16_t port) {
     boost::system::error_code error;
     const auto ip = asio::ip::make_address(address, error);
     if (error) return fail(Code::kInvalid, "'" + address + "' is not an address to listen on");
@@ -77,11 +79,13 @@ class ServerImpl : public HttpServer {
     if (!error) acceptor->set_option(ReusePort(true), error);
     if (!error) acceptor->bind(endpoint, error);
     if (!error) acceptor->listen(1024, error);
-    if (error) return fail(Code::kIo, "cannot listen on " + address + ":" + std::to_string(port) + ": " + error.message());
+    if (error)
+      return fail(Code::kIo, "cannot listen on " + address + ":" + std::to_string(port) + ": " + error.message());
     return acceptor;
   }
 
-  asio::awaitable<void> accept(AsioThread& thread, std::shared_ptr<tcp::acceptor> acceptor, std::shared_ptr<asio::ssl::context> tls) {
+  asio::awaitable<void> accept(AsioThread& thread, std::shared_ptr<tcp::acceptor> acceptor,
+                               std::shared_ptr<asio::ssl::context> tls) {
     while (!draining_) {
       auto [error, socket] = co_await acceptor->async_accept(kTuple);
       if (draining_ || error == asio::error::operation_aborted) co_return;
@@ -94,7 +98,8 @@ class ServerImpl : public HttpServer {
       boost::system::error_code ignored;
       socket.set_option(tcp::no_delay(true), ignored);
       if (tls) {
-        asio::co_spawn(thread.context, serve(thread, beast::ssl_stream<beast::tcp_stream>(std::move(socket), *tls)), asio::detached);
+        asio::co_spawn(thread.context, serve(thread, beast::ssl_stream<beast::tcp_stream>(std::move(socket), *tls)),
+                       asio::detached);
       } else {
         asio::co_spawn(thread.context, serve(thread, beast::tcp_stream(std::move(socket))), asio::detached);
       }
@@ -164,8 +169,8 @@ class ServerImpl : public HttpServer {
     }
   }
 
-  static HttpRequest convert(http::request<http::string_body> in, const std::string& identity, bool tls, const tcp::endpoint& remote,
-                             AsioThread& thread) {
+  static HttpRequest convert(http::request<http::string_body> in, const std::string& identity, bool tls,
+                             const tcp::endpoint& remote, AsioThread& thread) {
     HttpRequest request;
     request.method = std::string(in.method_string());
     request.target = std::string(in.target());
@@ -182,7 +187,8 @@ class ServerImpl : public HttpServer {
   }
 
   template <class Stream>
-  asio::awaitable<bool> answer(Stream& stream, const HttpResponse& response, unsigned version, bool keep_alive, bool head) {
+  asio::awaitable<bool> answer(Stream& stream, const HttpResponse& response, unsigned version, bool keep_alive,
+                               bool head) {
     http::response<http::span_body<const char>> out;
     out.version(version);
     out.result(static_cast<unsigned>(response.status));
@@ -207,11 +213,13 @@ class ServerImpl : public HttpServer {
   asio::awaitable<void> refuse(Stream& stream, boost::system::error_code error) {
     HttpResponse response;
     if (error == http::error::body_limit) {
-      response = problem(413, reason_phrase(413), "the body is larger than " + std::to_string(options_.max_body_bytes) + " bytes");
+      response = problem(413, reason_phrase(413),
+                         "the body is larger than " + std::to_string(options_.max_body_bytes) + " bytes");
     } else if (error == http::error::header_limit) {
-      response = problem(431, reason_phrase(431), "the header is larger than " + std::to_string(options_.max_header_bytes) + " bytes");
-    } else if (error.category() == http::make_error_code(http::error::bad_method).category() && error != http::error::end_of_stream &&
-               error != http::error::partial_message) {
+      response = problem(431, reason_phrase(431),
+                         "the header is larger than " + std::to_string(options_.max_header_bytes) + " bytes");
+    } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
+               error != http::error::end_of_stream && error != http::error::partial_message) {
       response = problem(400, reason_phrase(400), "this is not an HTTP/1.1 request: " + error.message());
     } else {
       co_return;  // gone, or too slow

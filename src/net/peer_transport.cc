@@ -38,7 +38,8 @@ std::string identity_of(const std::string& cluster, NodeId node) {
 
 class Service : public v1::Peer::CallbackService {
  public:
-  Service(std::map<std::string, NodeId> members, OnBatch on_batch) : members_(std::move(members)), on_batch_(std::move(on_batch)) {}
+  Service(std::map<std::string, NodeId> members, OnBatch on_batch)
+      : members_(std::move(members)), on_batch_(std::move(on_batch)) {}
 
   grpc::ServerReadReactor<v1::Frame>* Deliver(grpc::CallbackServerContext* context, v1::Done*) override {
     NodeId from;
@@ -80,8 +81,12 @@ class Service : public v1::Peer::CallbackService {
 // The stream to one peer: opened again, with a growing pause, whenever it breaks.
 class Link : public std::enable_shared_from_this<Link> {
  public:
-  Link(PeerAddress peer, std::shared_ptr<grpc::Channel> channel, std::size_t queue_bytes, std::function<void(NodeId)> on_unreachable)
-      : peer_(std::move(peer)), stub_(v1::Peer::NewStub(channel)), queue_bytes_(queue_bytes), on_unreachable_(std::move(on_unreachable)) {}
+  Link(PeerAddress peer, std::shared_ptr<grpc::Channel> channel, std::size_t queue_bytes,
+       std::function<void(NodeId)> on_unreachable)
+      : peer_(std::move(peer)),
+        stub_(v1::Peer::NewStub(channel)),
+        queue_bytes_(queue_bytes),
+        on_unreachable_(std::move(on_unreachable)) {}
 
   void send(std::string batch, std::atomic<std::uint64_t>& dropped) {
     std::lock_guard lock(mutex_);
@@ -186,10 +191,11 @@ class Link : public std::enable_shared_from_this<Link> {
 class DelayLine {
  public:
   using Deliver = std::function<void(NodeId, std::string)>;
-  explicit DelayLine(Deliver deliver) : deliver_(std::move(deliver)), thread_([this] {
-    pthread_setname_np(pthread_self(), "wan");
-    run();
-  }) {}
+  explicit DelayLine(Deliver deliver)
+      : deliver_(std::move(deliver)), thread_([this] {
+          pthread_setname_np(pthread_self(), "wan");
+          run();
+        }) {}
   ~DelayLine() {
     {
       std::lock_guard lock(mutex_);
@@ -266,10 +272,12 @@ class TransportImpl : public PeerTransport {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
-    if (!server_ || bound == 0) return fail(Code::kIo, "cannot listen for peers on " + where + ": the port is taken or TLS files are damaged");
+    if (!server_ || bound == 0)
+      return fail(Code::kIo, "cannot listen for peers on " + where + ": the port is taken or TLS files are damaged");
     for (const auto& peer : options_.peers) {
       if (peer.node == options_.self) continue;
-      links_[peer.node] = std::make_shared<Link>(peer, channel(peer, ca, key, certificate), options_.queue_bytes, on_unreachable);
+      links_[peer.node] =
+          std::make_shared<Link>(peer, channel(peer, ca, key, certificate), options_.queue_bytes, on_unreachable);
     }
     delays_ = std::make_unique<DelayLine>([this](NodeId to, std::string batch) { pass_on(to, std::move(batch)); });
     return {};
@@ -293,13 +301,15 @@ class TransportImpl : public PeerTransport {
     if (found != links_.end()) found->second->send(std::move(batch), dropped_);
   }
 
-  std::shared_ptr<grpc::Channel> channel(const PeerAddress& peer, const std::string& ca, const std::string& key, const std::string& certificate) {
+  std::shared_ptr<grpc::Channel> channel(const PeerAddress& peer, const std::string& ca, const std::string& key,
+                                         const std::string& certificate) {
     grpc::SslCredentialsOptions tls;
     tls.pem_root_certs = ca;
     tls.pem_private_key = key;
     tls.pem_cert_chain = certificate;
     grpc::ChannelArguments arguments;
-    arguments.SetSslTargetNameOverride("node-" + std::to_string(peer.node.value) + "." + options_.cluster + ".internal");
+    arguments.SetSslTargetNameOverride("node-" + std::to_string(peer.node.value) + "." + options_.cluster +
+                                       ".internal");
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
@@ -309,7 +319,8 @@ class TransportImpl : public PeerTransport {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetMaxReceiveMessageSize(64 << 20);
     bind_source_address(arguments, options_.listen_address);
-    return grpc::CreateCustomChannel("ipv4:" + peer.address + ":" + std::to_string(peer.port), grpc::SslCredentials(tls), arguments);
+    return grpc::CreateCustomChannel("ipv4:" + peer.address + ":" + std::to_string(peer.port),
+                                     grpc::SslCredentials(tls), arguments);
   }
 
   PeerTransportOptions options_;
@@ -323,7 +334,8 @@ class TransportImpl : public PeerTransport {
 
 }  // namespace
 
-Result<std::unique_ptr<PeerTransport>> PeerTransport::start(PeerTransportOptions options, Random& random, OnBatch on_batch,
+Result<std::unique_ptr<PeerTransport>> PeerTransport::start(PeerTransportOptions options, Random& random,
+                                                            OnBatch on_batch,
                                                             std::function<void(NodeId)> on_unreachable) {
   auto transport = std::make_unique<TransportImpl>(std::move(options), random);
   EC_TRY(transport->open(std::move(on_batch), std::move(on_unreachable)));

@@ -23,7 +23,7 @@ struct PeerAddress {
 
 struct PeerTransportOptions {
   NodeId self;
-  std::string cluster;        // name in the identities evercert://<cluster>/node/<id>
+  std::string cluster;         // name in the identities evercert://<cluster>/node/<id>
   std::string listen_address;  // also the source of every outgoing connection
   std::uint16_t listen_port = 0;
   TlsFiles tls;

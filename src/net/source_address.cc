@@ -8,9 +8,13 @@
 #include <cstring>
 
 // gRPC lets a "socket mutator" touch each socket before it is connected: the only way to bind a source address. The
-// library exports these functions, but the header that declares them is not installed, so their shapes are repeated here
-// as of gRPC 1.51. CMake refuses another minor version, so that a change of shape cannot go unnoticed.
-typedef enum { GRPC_FD_CLIENT_CONNECTION_USAGE, GRPC_FD_SERVER_LISTENER_USAGE, GRPC_FD_SERVER_CONNECTION_USAGE } grpc_fd_usage;
+// library exports these functions, but the header that declares them is not installed, so their shapes are repeated
+// here as of gRPC 1.51. CMake refuses another minor version, so that a change of shape cannot go unnoticed.
+typedef enum {
+  GRPC_FD_CLIENT_CONNECTION_USAGE,
+  GRPC_FD_SERVER_LISTENER_USAGE,
+  GRPC_FD_SERVER_CONNECTION_USAGE
+} grpc_fd_usage;
 struct grpc_mutate_socket_info {
   int fd;
   grpc_fd_usage usage;
@@ -40,7 +44,8 @@ bool bind_socket(const grpc_mutate_socket_info* info, grpc_socket_mutator* mutat
   int domain = 0;
   socklen_t length = sizeof domain;
   if (getsockopt(info->fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) return false;
-  if (domain == AF_INET6) {  // gRPC prefers sockets of both families: the address in its mapped form (RFC 4291 section 2.5.5.2)
+  if (domain ==
+      AF_INET6) {  // gRPC prefers sockets of both families: the address in its mapped form (RFC 4291 section 2.5.5.2)
     sockaddr_in6 mapped{};
     mapped.sin6_family = AF_INET6;
     mapped.sin6_addr.s6_addr[10] = mapped.sin6_addr.s6_addr[11] = 0xff;
@@ -52,7 +57,8 @@ bool bind_socket(const grpc_mutate_socket_info* info, grpc_socket_mutator* mutat
 
 // Equal mutators let gRPC share a connection between channels.
 int compare(grpc_socket_mutator* a, grpc_socket_mutator* b) {
-  return std::memcmp(&static_cast<SourceAddress*>(a)->address, &static_cast<SourceAddress*>(b)->address, sizeof(sockaddr_in));
+  return std::memcmp(&static_cast<SourceAddress*>(a)->address, &static_cast<SourceAddress*>(b)->address,
+                     sizeof(sockaddr_in));
 }
 
 void destroy(grpc_socket_mutator* mutator) { delete static_cast<SourceAddress*>(mutator); }

@@ -38,7 +38,8 @@ class DirLock {
     const std::string path = dir + "/lock";
     fd_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (fd_ < 0) return fail(Code::kIo, path + ": " + std::strerror(errno));
-    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) return fail(Code::kIo, dir + " is in use by another process: one node, one folder");
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0)
+      return fail(Code::kIo, dir + " is in use by another process: one node, one folder");
     return {};
   }
 
@@ -64,11 +65,14 @@ class NodeProcessImpl : public NodeProcess {
   Status open() {
     EC_ASSIGN(config_, config::load_cluster(options_.cluster_file));
     region_ = config_.region(options_.region);
-    if (region_ == nullptr) return fail(Code::kInvalid, options_.cluster_file + ": there is no region '" + options_.region + "'");
+    if (region_ == nullptr)
+      return fail(Code::kInvalid, options_.cluster_file + ": there is no region '" + options_.region + "'");
     for (const auto& node : region_->nodes) {
       if (node.zone == options_.zone) self_ = &node;
     }
-    if (self_ == nullptr) return fail(Code::kInvalid, options_.cluster_file + ": region '" + options_.region + "' has no zone " + std::to_string(options_.zone));
+    if (self_ == nullptr)
+      return fail(Code::kInvalid, options_.cluster_file + ": region '" + options_.region + "' has no zone " +
+                                      std::to_string(options_.zone));
     EC_TRY(os::disk().make_dirs(options_.data_dir));
     EC_TRY(lock_.take(options_.data_dir));
     store_executor_ = os::ThreadExecutor::start("store");
@@ -113,15 +117,17 @@ class NodeProcessImpl : public NodeProcess {
     engine.submit_silence = timing.election;
     engine.submit_pause = timing.tick / 2;
     engine.read_retry = 2 * timing.heartbeat;
-    EC_ASSIGN(store_, store::Runtime::open(runtime, *store_executor_, os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
-                                           [this](NodeId to, std::string batch) {
-                                             if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
-                                           },
-                                           [this](Error error) {
-                                             log_error("node: stopping: " + error.message);
-                                             std::lock_guard lock(fatal_mutex_);
-                                             fatal_ = std::move(error);
-                                           }));
+    EC_ASSIGN(store_,
+              store::Runtime::open(
+                  runtime, *store_executor_, os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
+                  [this](NodeId to, std::string batch) {
+                    if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
+                  },
+                  [this](Error error) {
+                    log_error("node: stopping: " + error.message);
+                    std::lock_guard lock(fatal_mutex_);
+                    fatal_ = std::move(error);
+                  }));
     return {};
   }
 
@@ -137,9 +143,10 @@ class NodeProcessImpl : public NodeProcess {
     for (const auto& region : config_.regions) {
       for (const auto& node : region.nodes) options.peers.push_back({node.id, node.address, node.peer_port});
     }
-    EC_ASSIGN(transport_, net::PeerTransport::start(options, os::secure_random(),
-                                                    [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
-                                                    [this](NodeId node) { store_->unreachable(node); }));
+    EC_ASSIGN(transport_, net::PeerTransport::start(
+                              options, os::secure_random(),
+                              [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
+                              [this](NodeId node) { store_->unreachable(node); }));
     transport_ready_ = transport_.get();
     return {};
   }
@@ -165,9 +172,12 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(auto signer, open_signer(*region_, paths, "issuing"));
     EC_ASSIGN(const auto issuer_pem, read_text_file(paths.issuer(region_->name)));
     EC_ASSIGN(const auto issuer_der, pki::from_pem("CERTIFICATE", issuer_pem));
-    const std::string base = "http://" + region_->edges.front().address + ":" + std::to_string(region_->edges.front().http_port);
-    EC_ASSIGN(auto factory, pki::CertificateFactory::create({issuer_der.front(), base + "/ocsp", base + "/ca/" + region_->name + ".crt",
-                                                             base + "/crl/" + region_->name + ".crl"}, signer));
+    const std::string base =
+        "http://" + region_->edges.front().address + ":" + std::to_string(region_->edges.front().http_port);
+    EC_ASSIGN(auto factory, pki::CertificateFactory::create(
+                                {issuer_der.front(), base + "/ocsp", base + "/ca/" + region_->name + ".crt",
+                                 base + "/crl/" + region_->name + ".crl"},
+                                signer));
     EC_ASSIGN(intents_, ca::Intents::open(os::disk(), options_.data_dir + "/intents", *intent_writer_));
     ca::CaOptions options;
     options.region = region_->id;
@@ -175,11 +185,15 @@ class NodeProcessImpl : public NodeProcess {
     options.regions = config_.regions.size();
     options.chain_pem = issuer_pem + "\n";
     for (const auto& p : config_.profiles) {
-      const auto usage = p.usage == "server" ? pki::Usage::kServer : p.usage == "client" ? pki::Usage::kClient : pki::Usage::kBoth;
-      std::vector<pki::NameKind> kinds{pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri, pki::NameKind::kEmail};
+      const auto usage = p.usage == "server"   ? pki::Usage::kServer
+                         : p.usage == "client" ? pki::Usage::kClient
+                                               : pki::Usage::kBoth;
+      std::vector<pki::NameKind> kinds{pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri,
+                                       pki::NameKind::kEmail};
       options.profiles[p.name] = {p.name, usage, p.validity_seconds, kinds};
     }
-    ca_ = std::make_unique<ca::CertificateAuthority>(options, *store_, std::move(factory), *intents_, os::wall_clock(), os::secure_random());
+    ca_ = std::make_unique<ca::CertificateAuthority>(options, *store_, std::move(factory), *intents_, os::wall_clock(),
+                                                     os::secure_random());
     std::vector<ca::OcspIssuer> issuers;
     std::map<std::uint32_t, std::string> chains;
     api::AdminOptions admin;
@@ -216,9 +230,8 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   void settle_intents() {
-    background_->post_after(2s, [this] {
-      spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); });
-    });
+    background_->post_after(
+        2s, [this] { spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); }); });
   }
 
   Status open_server() {
@@ -226,7 +239,9 @@ class NodeProcessImpl : public NodeProcess {
     rest.region = region_->name;
     rest.cluster = config_.name;
     for (const auto& token : config_.tokens) {
-      const auto role = token.role == "operator" ? api::Role::kOperator : token.role == "issuer" ? api::Role::kIssuer : api::Role::kReader;
+      const auto role = token.role == "operator" ? api::Role::kOperator
+                        : token.role == "issuer" ? api::Role::kIssuer
+                                                 : api::Role::kReader;
       rest.tokens[from_hex(token.sha256_hex).value_or("")] = {token.name, role};
     }
     rest_ = std::make_unique<api::Rest>(std::move(rest), *ca_, *store_);
@@ -238,13 +253,15 @@ class NodeProcessImpl : public NodeProcess {
     options.threads = 1;
     options.listeners.push_back({self_->address, self_->api_port, true, tls(), net::ClientCertificates::kRequired});
     options.listeners.push_back({self_->address, self_->status_port, false, {}, net::ClientCertificates::kNone});
-    EC_ASSIGN(server_, net::HttpServer::start(options, [this](net::HttpRequest request) { return handle(std::move(request)); }));
+    EC_ASSIGN(server_,
+              net::HttpServer::start(options, [this](net::HttpRequest request) { return handle(std::move(request)); }));
     return {};
   }
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known : {"/v1/certificates", "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+    for (const char* known :
+         {"/v1/certificates", "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";

@@ -18,13 +18,15 @@ Result<std::string> read_text_file(const std::string& path) {
   return text;
 }
 
-Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths, const std::string& label) {
+Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths,
+                                                 const std::string& label) {
   if (region.hsm_module.empty()) {
     EC_ASSIGN(const auto pem, read_text_file(paths.key(region.name, label)));
     return keys::software_signer(pem + "\n");
   }
   // SoftHSM2 finds its tokens by this; other modules do not look at it.
-  if (os::disk().exists(paths.softhsm_conf(region.name))) setenv("SOFTHSM2_CONF", paths.softhsm_conf(region.name).c_str(), 0);
+  if (os::disk().exists(paths.softhsm_conf(region.name)))
+    setenv("SOFTHSM2_CONF", paths.softhsm_conf(region.name).c_str(), 0);
   EC_ASSIGN(const auto pin, read_text_file(paths.pin(region.name)));
   // One token object per process and region: sessions are pooled in it.
   static std::map<std::string, std::shared_ptr<keys::Pkcs11Token>> tokens;

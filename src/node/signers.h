@@ -12,7 +12,8 @@
 namespace evercert::node {
 
 // Labels: "issuing", and "ocsp-<issuer region>".
-Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths, const std::string& label);
+Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths,
+                                                 const std::string& label);
 Result<std::string> read_text_file(const std::string& path);
 
 }  // namespace evercert::node

@@ -72,8 +72,9 @@ std::string key_usage(Usage usage, KeyKind kind) {
     case Usage::kIssuingCa: return "critical,keyCertSign,cRLSign,digitalSignature";
     case Usage::kOcspResponder: return "critical,digitalSignature";
     // RSA server keys may still be asked for key transport by TLS 1.2 clients (RFC 5246 section 7.4.2).
-    default: return kind == KeyKind::kRsa && usage != Usage::kClient ? "critical,digitalSignature,keyEncipherment"
-                                                                     : "critical,digitalSignature";
+    default:
+      return kind == KeyKind::kRsa && usage != Usage::kClient ? "critical,digitalSignature,keyEncipherment"
+                                                              : "critical,digitalSignature";
   }
 }
 
@@ -118,7 +119,8 @@ std::string CertificateFactory::fixed_extensions(const Profile& profile, KeyKind
   } else {
     std::string access;
     if (!issuer_.ocsp_url.empty()) access = "OCSP;URI:" + issuer_.ocsp_url;
-    if (!issuer_.ca_issuers_url.empty()) access += (access.empty() ? "" : ",") + ("caIssuers;URI:" + issuer_.ca_issuers_url);
+    if (!issuer_.ca_issuers_url.empty())
+      access += (access.empty() ? "" : ",") + ("caIssuers;URI:" + issuer_.ca_issuers_url);
     if (!access.empty()) all += configured(NID_info_access, access);
     if (!issuer_.crl_url.empty()) all += configured(NID_crl_distribution_points, "URI:" + issuer_.crl_url);
   }

@@ -78,7 +78,8 @@ class CertificateFactory {
 };
 
 // A self-signed root, 20 years.
-Result<std::string> make_root(std::string_view common_name, const std::string& serial, std::int64_t now, const Signer& signer);
+Result<std::string> make_root(std::string_view common_name, const std::string& serial, std::int64_t now,
+                              const Signer& signer);
 
 struct CertificateFacts {
   std::string serial;  // big-endian, no leading zeros
@@ -91,6 +92,7 @@ struct CertificateFacts {
 };
 Result<CertificateFacts> read_certificate(std::string_view der);
 // Checks leaf -> intermediates -> root at `now`. kInvalid with the reason.
-Status verify_chain(std::string_view leaf, const std::vector<std::string>& intermediates, std::string_view root, std::int64_t now);
+Status verify_chain(std::string_view leaf, const std::vector<std::string>& intermediates, std::string_view root,
+                    std::int64_t now);
 
 }  // namespace evercert::pki

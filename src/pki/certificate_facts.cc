@@ -17,7 +17,8 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
 
 std::string octets(const ASN1_OCTET_STRING* text) {
   if (text == nullptr) return {};
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<std::size_t>(ASN1_STRING_length(text))};
 }
 
 X509Ptr parse(std::string_view der) {

@@ -48,9 +48,10 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
 Result<std::string> make_crl(std::string_view issuer_certificate_der, const Signer& signer, std::uint64_t number,
                              std::int64_t this_update, std::int64_t next_update, const std::vector<CrlEntry>& entries) {
   EC_ASSIGN(const auto issuer, read_certificate(issuer_certificate_der));
-  if (issuer.spki_der != signer.spki_der()) return fail(Code::kInvalid, "the CRL's issuer and key do not belong together");
-  std::string content = der::integer("\x01") + signer.algorithm_der() + issuer.subject_name_der + der::time(this_update) +
-                        der::time(next_update);
+  if (issuer.spki_der != signer.spki_der())
+    return fail(Code::kInvalid, "the CRL's issuer and key do not belong together");
+  std::string content = der::integer("\x01") + signer.algorithm_der() + issuer.subject_name_der +
+                        der::time(this_update) + der::time(next_update);
   std::string revoked;
   for (const auto& entry : entries) revoked += entry_der(entry);
   if (!entries.empty()) content += der::wrap(der::kSequence, revoked);  // absent when empty (section 5.1.2.6)
@@ -59,9 +60,9 @@ Result<std::string> make_crl(std::string_view issuer_certificate_der, const Sign
   ASN1_OCTET_STRING_set(authority->keyid, bytes(issuer.subject_key_id), static_cast<int>(issuer.subject_key_id.size()));
   const Owned<ASN1_INTEGER, ASN1_INTEGER_free> crl_number(ASN1_INTEGER_new());
   ASN1_INTEGER_set_uint64(crl_number.get(), number);
-  content += der::wrap(der::context(0),
-                       der::wrap(der::kSequence, extension(NID_authority_key_identifier, authority.get()) +
-                                                     extension(NID_crl_number, crl_number.get())));
+  content +=
+      der::wrap(der::context(0), der::wrap(der::kSequence, extension(NID_authority_key_identifier, authority.get()) +
+                                                               extension(NID_crl_number, crl_number.get())));
   const std::string tbs = der::wrap(der::kSequence, content);
   EC_ASSIGN(const auto signature, signer.sign(tbs));
   return der::wrap(der::kSequence, tbs + signer.algorithm_der() + der::bit_string(signature));
@@ -106,7 +107,8 @@ Result<int> reason_from_name(std::string_view name) {
     if (reason.name == name) return reason.code;
     known += (known.empty() ? "" : ", ") + std::string(reason.name);
   }
-  return fail(Code::kInvalid, "unknown or unfitting revocation reason '" + std::string(name.substr(0, 64)) + "'; use one of " + known);
+  return fail(Code::kInvalid,
+              "unknown or unfitting revocation reason '" + std::string(name.substr(0, 64)) + "'; use one of " + known);
 }
 
 std::string_view reason_name(int code) {

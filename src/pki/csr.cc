@@ -29,9 +29,8 @@ Result<std::string> common_name(const X509_NAME* subject) {
 }
 
 Result<std::vector<Name>> requested_names(X509_REQ* request) {
-  using Extensions = Owned<STACK_OF(X509_EXTENSION), [](STACK_OF(X509_EXTENSION) * s) {
-    sk_X509_EXTENSION_pop_free(s, X509_EXTENSION_free);
-  }>;
+  using Extensions = Owned<STACK_OF(X509_EXTENSION),
+                           [](STACK_OF(X509_EXTENSION) * s) { sk_X509_EXTENSION_pop_free(s, X509_EXTENSION_free); }>;
   const Extensions extensions(X509_REQ_get_extensions(request));
   ERR_clear_error();
   if (!extensions) return std::vector<Name>{};

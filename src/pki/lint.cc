@@ -20,9 +20,11 @@ Status lint_extensions(const Profile& profile, X509* certificate) {
   if (((flags & EXFLAG_CA) != 0) != ca) return finding("e_basic_constraints", "CA flag does not fit the profile");
   const std::uint32_t usage = X509_get_key_usage(certificate);
   if (usage == UINT32_MAX) return finding("e_key_usage_missing", "there is no key usage");
-  if (!ca && (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN))) return finding("e_key_usage_ca_bits", "a leaf may not sign certificates");
+  if (!ca && (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
+    return finding("e_key_usage_ca_bits", "a leaf may not sign certificates");
   if (X509_get0_subject_key_id(certificate) == nullptr) return finding("e_ski_missing", "no subject key identifier");
-  if (X509_get0_authority_key_id(certificate) == nullptr) return finding("e_aki_missing", "no authority key identifier");
+  if (X509_get0_authority_key_id(certificate) == nullptr)
+    return finding("e_aki_missing", "no authority key identifier");
   const std::uint32_t extended = X509_get_extended_key_usage(certificate);
   if (!ca && extended == UINT32_MAX) return finding("e_eku_missing", "there is no extended key usage");
   if (!ca && profile.usage != Usage::kOcspResponder && (extended & XKU_OCSP_SIGN)) {
@@ -33,13 +35,15 @@ Status lint_extensions(const Profile& profile, X509* certificate) {
 
 }  // namespace
 
-Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs, std::string_view algorithm) {
+Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs,
+            std::string_view algorithm) {
   const std::string whole = der::wrap(der::kSequence, std::string(tbs) + std::string(algorithm) + der::bit_string(""));
   EC_ASSIGN(const auto facts, read_certificate(whole));
   if (request.serial.size() != 16 || facts.serial != request.serial || request.serial[0] <= 0) {
     return finding("e_serial_number", "the serial number must be 16 octets and positive");
   }
-  if (facts.not_before != request.not_before || facts.not_after != request.not_after || facts.not_after <= facts.not_before) {
+  if (facts.not_before != request.not_before || facts.not_after != request.not_after ||
+      facts.not_after <= facts.not_before) {
     return finding("e_validity", "the dates are not those asked for, or in the wrong order");
   }
   if (facts.not_after - facts.not_before > profile.validity_seconds + kBackdateSeconds) {
@@ -58,7 +62,8 @@ Status lint(const Profile& profile, const CertificateRequest& request, std::stri
   }
   const bool leaf = profile.usage == Usage::kServer || profile.usage == Usage::kClient || profile.usage == Usage::kBoth;
   if (leaf && names.empty()) return finding("e_san_missing", "a certificate needs at least one name");
-  if (facts.subject_cn != request.common_name) return finding("e_subject_differs", "the common name is not the one asked for");
+  if (facts.subject_cn != request.common_name)
+    return finding("e_subject_differs", "the common name is not the one asked for");
   if (facts.subject_cn.size() > 64) return finding("e_cn_too_long", "more than 64 characters (RFC 5280 appendix A)");
   if (leaf && !facts.subject_cn.empty() &&
       std::none_of(names.begin(), names.end(), [&](const Name& n) { return n.value == facts.subject_cn; })) {

@@ -11,6 +11,7 @@
 namespace evercert::pki {
 
 // kInvalid: "lint <name>: <finding>".
-Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs, std::string_view algorithm);
+Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs,
+            std::string_view algorithm);
 
 }  // namespace evercert::pki

@@ -16,7 +16,9 @@ Status check_label(std::string_view name, std::string_view label) {
   };
   if (label.empty()) return wrong("is empty");
   if (label.size() > 63) return wrong("is longer than 63 characters");
-  if (!std::all_of(label.begin(), label.end(), is_ldh)) return wrong("holds something else than letters, digits and hyphens (internationalised names go in their xn-- form)");
+  if (!std::all_of(label.begin(), label.end(), is_ldh))
+    return wrong(
+        "holds something else than letters, digits and hyphens (internationalised names go in their xn-- form)");
   if (label.front() == '-' || label.back() == '-') return wrong("begins or ends with a hyphen");
   return {};
 }
@@ -57,7 +59,8 @@ Status check_name(const Name& name) {
     case NameKind::kDns: return check_dns_name(name.value, true);
     case NameKind::kIp: {
       unsigned char out[16];
-      if (inet_pton(AF_INET, name.value.c_str(), out) == 1 || inet_pton(AF_INET6, name.value.c_str(), out) == 1) return {};
+      if (inet_pton(AF_INET, name.value.c_str(), out) == 1 || inet_pton(AF_INET6, name.value.c_str(), out) == 1)
+        return {};
       return fail(Code::kInvalid, "'" + name.value + "' is not an IP address");
     }
     case NameKind::kUri: {

@@ -20,7 +20,8 @@ struct Name {
 
 inline constexpr std::size_t kMaxNames = 100;
 
-// Letters, digits and hyphens; a wildcard as the whole leftmost label; at least two labels (kInvalid says what is wrong).
+// Letters, digits and hyphens; a wildcard as the whole leftmost label; at least two labels (kInvalid says what is
+// wrong).
 Status check_dns_name(std::string_view name, bool wildcard_allowed);
 Status check_name(const Name& name);
 std::string to_string(NameKind kind);

@@ -31,9 +31,11 @@ Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names) {
   if (sk_GENERAL_NAME_num(names) > static_cast<int>(kMaxNames)) return fail(Code::kInvalid, "more than 100 names");
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
     int type = 0;
-    const auto* value = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
+    const auto* value =
+        static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
     if (type != GEN_DNS && type != GEN_IPADD && type != GEN_URI && type != GEN_EMAIL) {
-      return fail(Code::kInvalid, "a subject alternative name is of a kind that is not issued: use DNS, IP, URI or e-mail");
+      return fail(Code::kInvalid,
+                  "a subject alternative name is of a kind that is not issued: use DNS, IP, URI or e-mail");
     }
     const std::string_view text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
                                 static_cast<std::size_t>(ASN1_STRING_length(value)));

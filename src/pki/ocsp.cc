@@ -15,7 +15,8 @@ using ResponsePtr = Owned<OCSP_RESPONSE, OCSP_RESPONSE_free>;
 using BasicPtr = Owned<OCSP_BASICRESP, OCSP_BASICRESP_free>;
 
 std::string octets(const ASN1_STRING* text) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<std::size_t>(ASN1_STRING_length(text))};
 }
 
 Result<OcspCertId> read_id(OCSP_CERTID* id) {
@@ -27,7 +28,8 @@ Result<OcspCertId> read_id(OCSP_CERTID* id) {
   const int nid = OBJ_obj2nid(algorithm);
   const int size = nid == NID_sha1 ? 20 : nid == NID_sha256 ? 32 : 0;
   OcspCertId out{to_der(id, i2d_OCSP_CERTID), octets(name), octets(key), octets(serial)};
-  if (size == 0 || static_cast<int>(out.issuer_name_hash.size()) != size || static_cast<int>(out.issuer_key_hash.size()) != size) {
+  if (size == 0 || static_cast<int>(out.issuer_name_hash.size()) != size ||
+      static_cast<int>(out.issuer_key_hash.size()) != size) {
     return fail(Code::kInvalid, "the request must name issuers by SHA-1 or SHA-256");
   }
   return out;
@@ -89,7 +91,8 @@ int hex_digit(char c) {
 }  // namespace
 
 Result<OcspRequest> parse_ocsp_request(std::string_view der) {
-  if (der.empty() || der.size() > kMaxOcspRequestBytes) return fail(Code::kInvalid, "the OCSP request is empty or over 4 KiB");
+  if (der.empty() || der.size() > kMaxOcspRequestBytes)
+    return fail(Code::kInvalid, "the OCSP request is empty or over 4 KiB");
   const unsigned char* at = bytes(der);
   const RequestPtr request(d2i_OCSP_REQUEST(nullptr, &at, static_cast<long>(der.size())));
   if (!request || at != bytes(der) + der.size()) {
@@ -97,7 +100,8 @@ Result<OcspRequest> parse_ocsp_request(std::string_view der) {
     return fail(Code::kInvalid, "the OCSP request does not parse");
   }
   const int count = OCSP_request_onereq_count(request.get());
-  if (count < 1 || count > static_cast<int>(kMaxOcspIds)) return fail(Code::kInvalid, "ask for 1 to 16 certificates at a time");
+  if (count < 1 || count > static_cast<int>(kMaxOcspIds))
+    return fail(Code::kInvalid, "ask for 1 to 16 certificates at a time");
   OcspRequest out;
   for (int i = 0; i < count; ++i) {
     EC_ASSIGN(auto id, read_id(OCSP_onereq_get0_id(OCSP_request_onereq_get0(request.get(), i))));
@@ -141,7 +145,8 @@ Result<IssuerHashes> issuer_hashes(std::string_view issuer_certificate_der) {
   if (!issuer) return fail(Code::kInvalid, "the issuer's certificate does not parse: " + last_openssl_error());
   const std::string name = to_der(X509_get_subject_name(issuer.get()), i2d_X509_NAME);
   const std::string key = key_bits(issuer.get());
-  return IssuerHashes{digest(EVP_sha1(), name), digest(EVP_sha1(), key), digest(EVP_sha256(), name), digest(EVP_sha256(), key)};
+  return IssuerHashes{digest(EVP_sha1(), name), digest(EVP_sha1(), key), digest(EVP_sha256(), name),
+                      digest(EVP_sha256(), key)};
 }
 
 Result<std::string> make_ocsp_response(const std::vector<OcspAnswer>& answers, std::int64_t this_update,
@@ -151,18 +156,21 @@ Result<std::string> make_ocsp_response(const std::vector<OcspAnswer>& answers, s
   if (!certificate) return fail(Code::kInternal, "the responder's certificate does not parse");
   std::string singles;
   for (const auto& answer : answers) singles += single_response(answer, this_update, next_update);
-  std::string data = der::wrap(der::context(2), der::wrap(der::kOctetString, digest(EVP_sha1(), key_bits(certificate.get()))));
+  std::string data =
+      der::wrap(der::context(2), der::wrap(der::kOctetString, digest(EVP_sha1(), key_bits(certificate.get()))));
   data += der::generalized_time(this_update);  // producedAt
   data += der::wrap(der::kSequence, singles);
   if (nonce) data += der::wrap(der::context(1), der::wrap(der::kSequence, nonce_extension(*nonce)));
   const std::string tbs = der::wrap(der::kSequence, data);
   EC_ASSIGN(const auto signature, responder.sign(tbs));
-  const std::string basic = der::wrap(
-      der::kSequence, tbs + responder.algorithm_der() + der::bit_string(signature) +
-                          der::wrap(der::context(0), der::wrap(der::kSequence, responder_certificate_der)));
+  const std::string basic =
+      der::wrap(der::kSequence, tbs + responder.algorithm_der() + der::bit_string(signature) +
+                                    der::wrap(der::context(0), der::wrap(der::kSequence, responder_certificate_der)));
   static const std::string basic_oid = to_der(OBJ_nid2obj(NID_id_pkix_OCSP_basic), i2d_ASN1_OBJECT);
-  return der::wrap(der::kSequence, der::wrap(der::kEnumerated, std::string(1, '\0')) +
-                                       der::wrap(der::context(0), der::wrap(der::kSequence, basic_oid + der::wrap(der::kOctetString, basic))));
+  return der::wrap(
+      der::kSequence,
+      der::wrap(der::kEnumerated, std::string(1, '\0')) +
+          der::wrap(der::context(0), der::wrap(der::kSequence, basic_oid + der::wrap(der::kOctetString, basic))));
 }
 
 const std::string& ocsp_error_response(OcspError error) {
@@ -185,18 +193,21 @@ Result<std::string> make_ocsp_request(std::string_view issuer_certificate_der, s
   if (!issuer) return fail(Code::kInvalid, "the issuer's certificate does not parse");
   const BnPtr number(BN_bin2bn(bytes(serial), static_cast<int>(serial.size()), nullptr));
   const Owned<ASN1_INTEGER, ASN1_INTEGER_free> value(BN_to_ASN1_INTEGER(number.get(), nullptr));
-  OCSP_CERTID* id = OCSP_cert_id_new(EVP_sha1(), X509_get_subject_name(issuer.get()), X509_get0_pubkey_bitstr(issuer.get()), value.get());
+  OCSP_CERTID* id = OCSP_cert_id_new(EVP_sha1(), X509_get_subject_name(issuer.get()),
+                                     X509_get0_pubkey_bitstr(issuer.get()), value.get());
   const RequestPtr request(OCSP_REQUEST_new());
   OCSP_request_add0_id(request.get(), id);
   return to_der(request.get(), i2d_OCSP_REQUEST);
 }
 
-Result<OcspResult> read_ocsp_response(std::string_view der, std::string_view issuer_certificate_der, std::string_view serial) {
+Result<OcspResult> read_ocsp_response(std::string_view der, std::string_view issuer_certificate_der,
+                                      std::string_view serial) {
   const unsigned char* at = bytes(der);
   const ResponsePtr response(d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(der.size())));
   if (!response) return fail(Code::kInvalid, "the OCSP response does not parse: " + last_openssl_error());
   if (OCSP_response_status(response.get()) != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
-    return fail(Code::kUnavailable, std::string("the responder says ") + OCSP_response_status_str(OCSP_response_status(response.get())));
+    return fail(Code::kUnavailable,
+                std::string("the responder says ") + OCSP_response_status_str(OCSP_response_status(response.get())));
   }
   const BasicPtr basic(OCSP_response_get1_basic(response.get()));
   const X509Ptr issuer = parse_certificate(issuer_certificate_der);

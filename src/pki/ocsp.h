@@ -17,7 +17,7 @@ inline constexpr std::size_t kMaxOcspRequestBytes = 4096;
 inline constexpr std::size_t kMaxOcspIds = 16;
 
 struct OcspCertId {
-  std::string der;  // as asked; repeated in the answer
+  std::string der;                                // as asked; repeated in the answer
   std::string issuer_name_hash, issuer_key_hash;  // SHA-1 (20 bytes) or SHA-256 (32)
   std::string serial;
 };
@@ -60,7 +60,8 @@ struct OcspResult {
   std::int64_t this_update, next_update, revoked_at;
   int reason;
 };
-Result<OcspResult> read_ocsp_response(std::string_view der, std::string_view issuer_certificate_der, std::string_view serial);
+Result<OcspResult> read_ocsp_response(std::string_view der, std::string_view issuer_certificate_der,
+                                      std::string_view serial);
 // A request for one certificate, SHA-1 identifiers as most clients send.
 Result<std::string> make_ocsp_request(std::string_view issuer_certificate_der, std::string_view serial);
 

@@ -75,7 +75,8 @@ Result<PublicKey> PublicKey::from_handle(std::shared_ptr<Handle> handle) {
   } else if (EVP_PKEY_is_a(key, "RSA")) {
     out.kind_ = KeyKind::kRsa;
     if (out.bits_ < 2048 || out.bits_ > 4096 || out.bits_ % 8 != 0) {
-      return fail(Code::kUnsupported, "an RSA key of " + std::to_string(out.bits_) + " bits is not accepted: use 2048 to 4096");
+      return fail(Code::kUnsupported,
+                  "an RSA key of " + std::to_string(out.bits_) + " bits is not accepted: use 2048 to 4096");
     }
     EC_TRY(check_rsa_strength(number(key, OSSL_PKEY_PARAM_RSA_N), number(key, OSSL_PKEY_PARAM_RSA_E)));
   } else if (EVP_PKEY_is_a(key, "ED25519")) {
@@ -101,7 +102,8 @@ Result<PublicKey> PublicKey::from_ec(KeyKind kind, std::string_view x, std::stri
   if (x.size() != size || y.size() != size) return fail(Code::kInvalid, "an EC coordinate has the wrong length");
   const std::string point = std::string(1, '\x04').append(x).append(y);
   const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> build(OSSL_PARAM_BLD_new());
-  OSSL_PARAM_BLD_push_utf8_string(build.get(), OSSL_PKEY_PARAM_GROUP_NAME, kind == KeyKind::kP256 ? "prime256v1" : "secp384r1", 0);
+  OSSL_PARAM_BLD_push_utf8_string(build.get(), OSSL_PKEY_PARAM_GROUP_NAME,
+                                  kind == KeyKind::kP256 ? "prime256v1" : "secp384r1", 0);
   OSSL_PARAM_BLD_push_octet_string(build.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
   EC_ASSIGN(auto key, from_params("EC", build.get()));
   return from_handle(std::make_shared<Handle>(std::move(key)));
@@ -133,7 +135,8 @@ std::string PublicKey::key_identifier() const {
   int length = 0;
   X509_PUBKEY_get0_param(nullptr, &bits, &length, nullptr, spki.get());
   std::string out(20, '\0');
-  EVP_Digest(bits, static_cast<std::size_t>(length), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(), nullptr);
+  EVP_Digest(bits, static_cast<std::size_t>(length), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(),
+             nullptr);
   return out;
 }
 

@@ -9,8 +9,9 @@
 namespace evercert::pki {
 namespace {
 
-constexpr std::array<unsigned, 38> kRocaPrimes{3,  5,  7,  11, 13, 17, 19, 23, 29,  31,  37,  41,  43,  47,  53,  59,  61,  67,  71,
-                                               73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
+constexpr std::array<unsigned, 38> kRocaPrimes{3,   5,   7,   11,  13,  17,  19,  23,  29,  31,  37,  41,  43,
+                                               47,  53,  59,  61,  67,  71,  73,  79,  83,  89,  97,  101, 103,
+                                               107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
 
 // A ROCA prime is k * M + (65537^a mod M) with M a primorial, so modulo every small prime p the modulus lies in the
 // subgroup that 65537 generates. For a random modulus all 38 conditions hold with a probability below 2^-27.
@@ -68,7 +69,8 @@ bool has_close_primes(const BIGNUM* n) {
     }
     BN_sqr(remainder.get(), root.get(), ctx.get());
     if (BN_cmp(remainder.get(), b2.get()) == 0) return true;
-    // Squares end in few residues: nearly all non-squares would be ruled out sooner, but a certificate's key is checked once.
+    // Squares end in few residues: nearly all non-squares would be ruled out sooner, but a certificate's key is checked
+    // once.
   }
   return false;
 }

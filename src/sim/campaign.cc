@@ -7,9 +7,12 @@ namespace evercert::sim {
 namespace {
 
 std::map<std::string, double FaultOptions::*> fault_names() {
-  return {{"region_alone", &FaultOptions::region_alone}, {"one_way", &FaultOptions::one_way},
-          {"heal", &FaultOptions::heal},                 {"region_dies", &FaultOptions::region_dies},
-          {"node_dies", &FaultOptions::node_dies},       {"torn_write", &FaultOptions::torn_write},
+  return {{"region_alone", &FaultOptions::region_alone},
+          {"one_way", &FaultOptions::one_way},
+          {"heal", &FaultOptions::heal},
+          {"region_dies", &FaultOptions::region_dies},
+          {"node_dies", &FaultOptions::node_dies},
+          {"torn_write", &FaultOptions::torn_write},
           {"disk_lost", &FaultOptions::disk_lost}};
 }
 

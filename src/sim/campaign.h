@@ -19,8 +19,8 @@ namespace evercert::sim {
 // What a scenario file fixes; the rest is drawn from the seed.
 struct Scenario {
   std::string name = "swarm";
-  Duration duration = 20s;     // with faults
-  Duration quiet = 25s;        // after healing, until everything must have come together
+  Duration duration = 20s;  // with faults
+  Duration quiet = 25s;     // after healing, until everything must have come together
   std::optional<std::uint8_t> zones;
   std::optional<bool> wan;
   std::optional<double> loss, late, drift;

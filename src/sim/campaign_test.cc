@@ -30,8 +30,8 @@ TEST_F(CampaignTest, NothingAcknowledgedIsLostAndNoFreshReadIsOldInAnySeed) {
   EXPECT_GT(report.issued, seeds * 10);
   EXPECT_GT(report.revoked, seeds * 5);
   EXPECT_GT(report.fresh_reads, seeds * 20);
-  for (const char* fault : {"region cut off", "link cut one way", "region killed", "node killed", "power lost in a write",
-                            "disk lost"}) {
+  for (const char* fault :
+       {"region cut off", "link cut one way", "region killed", "node killed", "power lost in a write", "disk lost"}) {
     EXPECT_GT(report.faults.count(fault) ? report.faults.at(fault) : 0, 0u) << fault;
   }
 }
@@ -58,7 +58,8 @@ TEST_P(PlantedBug, IsFoundByTheCheckers) {
   if (GetParam() == store::Bug::kReadOwnLogOnly) scenario.zones = 3;
   bool found = false;
   run_campaign(1, 400, scenario, [&](const RunReport& run) {
-    if (run.violation) std::printf("  seed %llu: %s\n", static_cast<unsigned long long>(run.seed), run.violation->c_str());
+    if (run.violation)
+      std::printf("  seed %llu: %s\n", static_cast<unsigned long long>(run.seed), run.violation->c_str());
     found = run.violation.has_value();
     return !found;
   });

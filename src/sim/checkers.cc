@@ -45,7 +45,8 @@ void Checkers::read(NodeId where, const std::string& serial, Expectation expecte
     violation("fresh read: " + name(where) + " does not know " + to_hex(serial) + ", whose issuance was acknowledged");
   }
   if (expected.revoked && !revoked) {
-    violation("fresh read: " + name(where) + " calls " + to_hex(serial) + " good after its revocation was acknowledged");
+    violation("fresh read: " + name(where) + " calls " + to_hex(serial) +
+              " good after its revocation was acknowledged");
   }
 }
 
@@ -57,8 +58,8 @@ void Checkers::check_leaders(NodeId node) {
     const Term term = engine->group(group).status().term;
     const auto [known, first] = leaders_.try_emplace({group, term}, node);
     if (!first && known->second != node) {
-      violation("two leaders: " + name(node) + " and " + name(known->second) + " in term " + std::to_string(term.value) +
-                " of group " + std::to_string(g));
+      violation("two leaders: " + name(node) + " and " + name(known->second) + " in term " +
+                std::to_string(term.value) + " of group " + std::to_string(g));
     }
   }
 }
@@ -79,7 +80,8 @@ void Checkers::check_durable() {
       const auto bytes = world_.state(node).get(store::state_key(*group, store::certificate_record(serial)));
       store::v1::Certificate certificate;
       if (!bytes || !*bytes || !certificate.ParseFromString(**bytes)) {
-        return violation("lost: " + name(node) + " does not have " + to_hex(serial) + ", whose issuance was acknowledged");
+        return violation("lost: " + name(node) + " does not have " + to_hex(serial) +
+                         ", whose issuance was acknowledged");
       }
       if (revocation && !certificate.revoked()) {
         return violation("lost: " + name(node) + " does not have the acknowledged revocation of " + to_hex(serial));
@@ -93,11 +95,12 @@ void Checkers::check_convergence() {
   for (const NodeId node : world_.nodes()) {
     for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
       std::string all;
-      const Status scanned = world_.state(node).scan(store::group_prefix(GroupId{g}), store::group_prefix(GroupId{g + 1}), SIZE_MAX,
-                              [&](std::string_view key, std::string_view value) {
-                                all.append(key).append("=").append(value).append("\n");
-                                return true;
-                              });
+      const Status scanned =
+          world_.state(node).scan(store::group_prefix(GroupId{g}), store::group_prefix(GroupId{g + 1}), SIZE_MAX,
+                                  [&](std::string_view key, std::string_view value) {
+                                    all.append(key).append("=").append(value).append("\n");
+                                    return true;
+                                  });
       if (!scanned) return violation(scanned.error().message);
       const auto [known, is_first] = first.try_emplace(GroupId{g}, all);
       if (!is_first && known->second != all) {

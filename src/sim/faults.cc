@@ -27,7 +27,9 @@ Faults::Faults(World& world, SeededRandom& random, FaultOptions options)
   };
 }
 
-void Faults::start() { world_.at(random_.between(500ms, 3s), [this] { step(); }); }
+void Faults::start() {
+  world_.at(random_.between(500ms, 3s), [this] { step(); });
+}
 
 void Faults::step() {
   if (!running_) return;
@@ -56,8 +58,7 @@ void Faults::take_down(NodeId node) {
 
 void Faults::strike() {
   const auto& o = options_;
-  const double total =
-      o.region_alone + o.one_way + o.heal + o.region_dies + o.node_dies + o.torn_write + o.disk_lost;
+  const double total = o.region_alone + o.one_way + o.heal + o.region_dies + o.node_dies + o.torn_write + o.disk_lost;
   double pick = random_.uniform() * total;
   const auto falls = [&](double weight) {
     pick -= weight;

@@ -171,9 +171,7 @@ void World::crash(NodeId id) {
   if (on_down) on_down(id);
 }
 
-void World::crash_in_operation(NodeId id, std::uint64_t operations) {
-  nodes_.at(id)->disk.power_off_after(operations);
-}
+void World::crash_in_operation(NodeId id, std::uint64_t operations) { nodes_.at(id)->disk.power_off_after(operations); }
 
 void World::wipe(NodeId id) {
   crash(id);
@@ -186,7 +184,9 @@ void World::wipe(NodeId id) {
 
 Duration World::delay(NodeId from, NodeId to) {
   const Duration base = region_delay_.at({region_of(from).value, region_of(to).value});
-  Duration total = base + Duration{static_cast<std::int64_t>(random_.uniform() * options_.jitter * static_cast<double>(base.count()))};
+  Duration total =
+      base +
+      Duration{static_cast<std::int64_t>(random_.uniform() * options_.jitter * static_cast<double>(base.count()))};
   if (random_.chance(options_.late)) total += random_.between(0ms, options_.late_by);
   return total;
 }

@@ -21,12 +21,12 @@ namespace evercert::sim {
 struct WorldOptions {
   std::uint8_t regions = 3;
   std::uint8_t zones = 1;
-  bool wan = true;                  // time-outs and delays of the emulated WAN; otherwise of loopback
-  double drift = 0.01;              // clocks run faster or slower by at most this share
-  double loss = 0.01;               // of batches
-  double late = 0.02;               // of batches arrive up to late_by later
+  bool wan = true;      // time-outs and delays of the emulated WAN; otherwise of loopback
+  double drift = 0.01;  // clocks run faster or slower by at most this share
+  double loss = 0.01;   // of batches
+  double late = 0.02;   // of batches arrive up to late_by later
   Duration late_by = 3s;
-  double jitter = 0.3;              // of the link's delay
+  double jitter = 0.3;  // of the link's delay
   store::Bug bug = store::Bug::kNone;
 
   static WorldOptions draw(SeededRandom& random);

@@ -157,7 +157,8 @@ Result<v1::Outcome> Applier::revoke(const v1::RevokeCertificate& command) {
   certificate->set_revoke_request(command.request_id());
   store(certificate_record(command.serial()), *certificate);
   const RegionId issuer{static_cast<std::uint8_t>(certificate->issuer_region())};
-  state_.put(state_key(group_, revoked_index_record(issuer, command.serial())), std::to_string(certificate->not_after()));
+  state_.put(state_key(group_, revoked_index_record(issuer, command.serial())),
+             std::to_string(certificate->not_after()));
   *changed_ = std::move(*certificate);
   return v1::Outcome{};
 }

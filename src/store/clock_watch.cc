@@ -19,8 +19,7 @@ std::int64_t ClockWatch::offset_ms(Instant now) const {
   if (offsets.size() < 3) return 0;
   std::sort(offsets.begin(), offsets.end());
   const std::size_t middle = offsets.size() / 2;
-  const std::int64_t median =
-      offsets.size() % 2 == 1 ? offsets[middle] : (offsets[middle - 1] + offsets[middle]) / 2;
+  const std::int64_t median = offsets.size() % 2 == 1 ? offsets[middle] : (offsets[middle - 1] + offsets[middle]) / 2;
   return -median;
 }
 

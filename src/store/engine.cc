@@ -35,8 +35,7 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random,
                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
                                              Instant now) {
-  std::unique_ptr<Engine> engine(
-      new Engine(std::move(options), log, kv, peers, random, wall, board, start_id));
+  std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id));
   EC_TRY(engine->open_groups(now));
   return engine;
 }
@@ -63,8 +62,7 @@ Status Engine::open_groups(Instant now) {
     group.heartbeat_ticks = options_.heartbeat_ticks;
     group.lease = options_.lease;
     group.bug = options_.bug;
-    EC_ASSIGN(auto opened,
-              Group::open(group, options_.layout, log_, board_.tail(id), random_, applied.index, now));
+    EC_ASSIGN(auto opened, Group::open(group, options_.layout, log_, board_.tail(id), random_, applied.index, now));
     opened->on_leader_changed = [this](GroupId changed) {
       // Seconds later would do; at once saves a client the silence time-out. The clock is read by the next flush.
       submissions_.leader_changed(changed, Instant{0});

@@ -40,14 +40,14 @@ class PeerSink {
 struct EngineOptions {
   Layout layout;
   NodeId self;
-  std::string cluster_id;              // batches of other clusters are dropped
+  std::string cluster_id;  // batches of other clusters are dropped
   Duration tick = 50ms;
   std::uint64_t election_ticks = 30;
   std::uint64_t heartbeat_ticks = 3;
   LeaseTiming lease;
-  Duration submit_silence = 1200ms;    // a forwarded command without an answer is sent again
-  Duration submit_pause = 25ms;        // after "not the leader"
-  Duration read_retry = 350ms;         // a read index without an answer is asked again
+  Duration submit_silence = 1200ms;      // a forwarded command without an answer is sent again
+  Duration submit_pause = 25ms;          // after "not the leader"
+  Duration read_retry = 350ms;           // a read index without an answer is asked again
   std::uint64_t compact_after = 40'000;  // entries in a group's log beyond `keep` before it is cut
   std::uint64_t keep = 20'000;           // entries kept for followers that lag
   Bug bug = Bug::kNone;
@@ -162,7 +162,7 @@ class Engine {
   std::map<NodeId, std::uint64_t> peer_start_ids_;
   std::vector<std::vector<LogEntry>> committed_;  // by group, to be applied in this flush
   std::vector<std::vector<RaftMessage>> after_sync_;
-  std::set<std::uint32_t> in_ready_;              // groups whose ready is being written
+  std::set<std::uint32_t> in_ready_;  // groups whose ready is being written
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t last_read_;  // begins anywhere: answers to an earlier life fit none of this one
   Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_;

@@ -12,9 +12,10 @@ Status Engine::flush(Instant now) {
   for (auto& attempt : submissions_.due(now)) {
     Group& group = *groups_[attempt.group.value];
     if (group.leads()) {
-      group.propose(std::move(attempt.command), [this, request = attempt.request, now](Result<v1::Outcome> result) {
-        submissions_.answered(request, std::move(result), now);
-      });
+      group.propose(std::move(attempt.command), wall_.now(),
+                    [this, request = attempt.request, now](Result<v1::Outcome> result) {
+                      submissions_.answered(request, std::move(result), now);
+                    });
     } else if (group.leader() == NodeId{0}) {
       submissions_.refused(attempt.request, now);
     } else {
@@ -90,7 +91,8 @@ void Engine::after_sync(Group& group, Instant now) {
   if (in_ready_.erase(group.id().value) == 0) return;
   route(group, std::exchange(after_sync_[g], {}), now);
   LightReady light = group.raft().advance_append();
-  if (group.status().applied < group.applied_index()) group.raft().advance_applied(group.applied_index());  // a snapshot
+  if (group.status().applied < group.applied_index())
+    group.raft().advance_applied(group.applied_index());  // a snapshot
   if (light.commit) {
     HardState state = log_.hard_state(group.id());
     state.commit = *light.commit;

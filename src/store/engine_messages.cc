@@ -80,8 +80,7 @@ void Engine::on_raft(NodeId from, const v1::GroupRaft& message, Instant now) {
   if (group == nullptr) return;
   const auto parsed = RaftNode::parse(message.message(), options_.layout.nodes);
   if (!parsed || parsed->from != from || parsed->to != options_.self) return;  // forged or damaged: not ours to answer
-  const bool asks_for_vote =
-      parsed->type == MessageType::kRequestVote || parsed->type == MessageType::kRequestPreVote;
+  const bool asks_for_vote = parsed->type == MessageType::kRequestVote || parsed->type == MessageType::kRequestPreVote;
   if (asks_for_vote && !group->gate_open()) return;
   if (const Status stepped = group->step(message.message()); !stepped) return;  // stale; the core has said why
   if (parsed->type == MessageType::kAppendResponse && !parsed->reject) {
@@ -131,14 +130,14 @@ void Engine::on_forward(NodeId from, const v1::Forward& forward, Instant now) {
       command.kind_case() == v1::Command::KIND_NOT_SET) {
     return reply(fail(Code::kInvalid, "the forwarded command does not parse"));
   }
-  group->propose(forward.command(), reply);
+  group->propose(forward.command(), wall_.now(), reply);
   (void)now;
 }
 
 void Engine::on_forward_reply(NodeId, const v1::ForwardReply& reply, Instant now) {
   if (reply.code() != 0) {
-    const auto code = reply.code() - 1 == static_cast<std::uint32_t>(Code::kUnavailable) ? Code::kUnavailable
-                                                                                          : Code::kUnknownOutcome;
+    const auto code =
+        reply.code() - 1 == static_cast<std::uint32_t>(Code::kUnavailable) ? Code::kUnavailable : Code::kUnknownOutcome;
     return submissions_.answered(reply.request(), fail(code, reply.message()), now);
   }
   v1::Outcome outcome;

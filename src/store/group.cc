@@ -98,8 +98,13 @@ void Group::acknowledged(NodeId from, Term term, LogIndex index, RegionSet regio
   if (role_ == RaftRole::kLeader && term == role_term_) acks_.acknowledged(from, index, regions);
 }
 
-void Group::propose(std::string command, Answer answer) {
+void Group::propose(std::string command, WallTime wall, Answer answer) {
   if (role_ != RaftRole::kLeader) return answer(fail(Code::kUnavailable, "not the leader"));
+  // The leader's stamp: lag is counted from here. A field at the end of a message replaces an earlier one of its
+  // number.
+  v1::Command stamp;
+  stamp.set_proposed_at_ms(wall.ms);
+  command += stamp.SerializeAsString();
   if (const Status taken = raft_->propose(std::move(command)); !taken) return answer(fail(taken.error()));
   const RaftStatus now = raft_->status();
   if (options_.bug == Bug::kAckOnAppend) return answer(v1::Outcome{});

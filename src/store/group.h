@@ -46,7 +46,7 @@ class Group : private RaftStorage {
   void campaign_now();
 
   // --- proposals (leader only; kUnavailable otherwise)
-  void propose(std::string command, Answer answer);
+  void propose(std::string command, WallTime wall, Answer answer);
   // Entries up to `index` were applied here; outcomes of own proposals among them.
   void applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome);
   // Answers what may be answered now, and gives up what another leader's term has overtaken.
@@ -74,7 +74,10 @@ class Group : private RaftStorage {
   // --- recovery: a closed gate keeps this replica from voting, promising and claiming leases
   // Counts `term` as voted in (for nobody else) and writes that down: this replica may have voted and forgotten.
   Status adopt_term(Term term, Instant now);
-  void close_gate(Position floor) { floor_ = floor; gate_open_ = false; }
+  void close_gate(Position floor) {
+    floor_ = floor;
+    gate_open_ = false;
+  }
   bool gate_open() const { return gate_open_; }
   // Opens the gate when the own log has reached the floor; true when it opened just now.
   bool try_open_gate();

@@ -63,7 +63,8 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       return {authorization_record(a.id()), order_record(a.order_id())};
     }
     case v1::Command::kUpdateOrder: return {order_record(command.update_order().order().id())};
-    case v1::Command::kPutCrl: return {crl_record(RegionId{static_cast<std::uint8_t>(command.put_crl().crl().issuer_region())})};
+    case v1::Command::kPutCrl:
+      return {crl_record(RegionId{static_cast<std::uint8_t>(command.put_crl().crl().issuer_region())})};
     case v1::Command::kClaimRequestKey: return {request_key_record(command.claim_request_key().request_key())};
     case v1::Command::kAllocateCrlNumber:
     case v1::Command::KIND_NOT_SET: return {};

@@ -14,8 +14,8 @@ using RegionSet = std::uint64_t;
 constexpr RegionSet region_bit(RegionId region) { return RegionSet{1} << region.value; }
 
 struct Layout {
-  std::vector<NodeId> nodes;    // all replicas, ascending; every node is a member of every group
-  std::uint8_t regions = 0;     // RegionIds 1..regions
+  std::vector<NodeId> nodes;  // all replicas, ascending; every node is a member of every group
+  std::uint8_t regions = 0;   // RegionIds 1..regions
 
   std::size_t majority() const { return nodes.size() / 2 + 1; }
   std::size_t replicas_in(RegionId region) const {

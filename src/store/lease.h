@@ -31,17 +31,18 @@
 namespace evercert::store {
 
 struct LeaseTiming {
-  Duration ttl = 1500ms;       // of a promise, by the giver's clock
-  Duration renew = 300ms;      // between two requests
-  Duration near_lag = 700ms;   // a region further behind is not promised anything
-  double drift_bound = 0.03;   // clocks of two machines differ in speed by at most this
+  Duration ttl = 1500ms;      // of a promise, by the giver's clock
+  Duration renew = 300ms;     // between two requests
+  Duration near_lag = 700ms;  // a region further behind is not promised anything
+  double drift_bound = 0.03;  // clocks of two machines differ in speed by at most this
 };
 
 // Promises given by this replica to the regions, in one group.
 class PromiseBook {
  public:
   // After a start everything is named for one ttl, since promises given before it are forgotten.
-  PromiseBook(const Layout& layout, NodeId self, LeaseTiming timing, Instant start, Position last, Bug bug = Bug::kNone);
+  PromiseBook(const Layout& layout, NodeId self, LeaseTiming timing, Instant start, Position last,
+              Bug bug = Bug::kNone);
 
   // To be called whenever the end of the own log has moved.
   void log_at(Position last, Instant now);
@@ -66,8 +67,8 @@ class PromiseBook {
   LeaseTiming timing_;
   Bug bug_;
   Position last_;
-  std::vector<Promise> given_;    // by RegionId
-  std::deque<Sample> history_;    // ends of the own log, oldest first, a little more than near_lag of them
+  std::vector<Promise> given_;  // by RegionId
+  std::deque<Sample> history_;  // ends of the own log, oldest first, a little more than near_lag of them
 };
 
 // Promises that this replica's region holds from the others, in one group.

@@ -9,15 +9,15 @@ namespace evercert::store {
 
 enum class Bug {
   kNone,
-  kGrantWithoutLogCheck,   // a promise counts although the region lacks entries that the giver acknowledged
-  kCountFromReceipt,       // the holder counts a promise from when it arrived instead of from when it asked
-  kIgnorePromises,         // the leader answers on a majority alone
-  kReadPending,            // a reader ignores entries on its record that are not committed yet
-  kAckOnAppend,            // the leader answers when its own log has the entry
-  kReadOwnLogOnly,         // with several zones a reader asks no neighbour for the end of its log
-  kLeaseCheckedLast,       // a reader takes the end of its log first and looks at its lease afterwards
-  kAckBeforeSync,          // messages that promise durability leave before the disk has it
-  kForgetVote,             // term and vote are not written down
+  kGrantWithoutLogCheck,  // a promise counts although the region lacks entries that the giver acknowledged
+  kCountFromReceipt,      // the holder counts a promise from when it arrived instead of from when it asked
+  kIgnorePromises,        // the leader answers on a majority alone
+  kReadPending,           // a reader ignores entries on its record that are not committed yet
+  kAckOnAppend,           // the leader answers when its own log has the entry
+  kReadOwnLogOnly,        // with several zones a reader asks no neighbour for the end of its log
+  kLeaseCheckedLast,      // a reader takes the end of its log first and looks at its lease afterwards
+  kAckBeforeSync,         // messages that promise durability leave before the disk has it
+  kForgetVote,            // term and vote are not written down
 };
 
 inline constexpr Bug kAllBugs[] = {Bug::kGrantWithoutLogCheck, Bug::kCountFromReceipt, Bug::kIgnorePromises,

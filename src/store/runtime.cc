@@ -66,16 +66,15 @@ class RuntimeImpl : public Runtime, private PeerSink {
   bool recovering() override { return recovering_.load(); }
 
   Task<Result<v1::Outcome>> submit(Executor& on, GroupId group, v1::Command command, Duration timeout) override {
-    command.set_proposed_at_ms(wall_.now().ms);
     const Instant deadline = clock_.now() + timeout;
     auto start = [this, group, deadline, bytes = command.SerializeAsString()](auto resolve) mutable {
-          auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-          const bool taken = enqueue([this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
-            engine_->submit(group, std::move(bytes), deadline,
-                            [shared](Result<v1::Outcome> outcome) { (*shared)(std::move(outcome)); });
-          });
-          if (!taken) (*shared)(fail(Code::kUnavailable, "the node is stopping"));
-        };
+      auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
+      const bool taken = enqueue([this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
+        engine_->submit(group, std::move(bytes), deadline,
+                        [shared](Result<v1::Outcome> outcome) { (*shared)(std::move(outcome)); });
+      });
+      if (!taken) (*shared)(fail(Code::kUnavailable, "the node is stopping"));
+    };
     auto answered = suspend_on<Result<v1::Outcome>>(on, std::move(start));
     auto result = co_await answered;
     if (!result) co_return fail(std::move(result).error());
@@ -89,7 +88,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
     auto start = [&](auto resolve) {
       auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
       const bool taken = enqueue([this, group, record, deadline = now + timeout, shared](Instant at) {
-        engine_->freshen(group, record, deadline, [shared](Freshness freshness) { (*shared)(freshness); }, at);
+        engine_->freshen(
+            group, record, deadline, [shared](Freshness freshness) { (*shared)(freshness); }, at);
       });
       if (!taken) (*shared)(Freshness::kStale);
     };
@@ -143,10 +143,11 @@ class RuntimeImpl : public Runtime, private PeerSink {
       std::string from = state_key(group, certificate_record(""));
       if (g == first && !after.empty()) from = state_key(group, certificate_record(after)) + '\0';
       bool sound = true;
-      EC_TRY(kv_->scan(from, state_key(group, "c0"), limit - found.size(), [&](std::string_view, std::string_view value) {
-        sound = found.emplace_back().ParseFromString(std::string(value));
-        return sound;
-      }));
+      EC_TRY(
+          kv_->scan(from, state_key(group, "c0"), limit - found.size(), [&](std::string_view, std::string_view value) {
+            sound = found.emplace_back().ParseFromString(std::string(value));
+            return sound;
+          }));
       if (!sound) return fail(Code::kCorrupt, "a stored certificate does not parse");
     }
     return found;
@@ -158,7 +159,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
       const GroupId group{g};
       std::vector<std::string> serials;
       const std::string prefix = state_key(group, revoked_index_record(issuer, ""));
-      const std::string end = state_key(group, revoked_index_record(RegionId{static_cast<std::uint8_t>(issuer.value + 1)}, ""));
+      const std::string end =
+          state_key(group, revoked_index_record(RegionId{static_cast<std::uint8_t>(issuer.value + 1)}, ""));
       EC_TRY(kv_->scan(prefix, end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
         std::int64_t not_after = 0;
         std::from_chars(value.data(), value.data() + value.size(), not_after);
@@ -213,9 +215,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
     std::lock_guard lock(inbox_mutex_);
     if (stopped_) return false;
     inbox_.push_back(std::move(event));
-    if (!std::exchange(turn_scheduled_, true)) executor_.post([this, alive = std::weak_ptr<int>(alive_)] {
-      if (alive.lock()) turn();
-    });
+    if (!std::exchange(turn_scheduled_, true))
+      executor_.post([this, alive = std::weak_ptr<int>(alive_)] {
+        if (alive.lock()) turn();
+      });
     return true;
   }
 

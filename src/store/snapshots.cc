@@ -97,18 +97,19 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
   std::size_t bytes = 0;
   bool more = false;
   const std::string end = after_prefix(group_prefix(group));
-  const Status scanned = transfer.view->scan(transfer.next_key, end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
-    if (bytes >= kSnapshotChunkBytes) {
-      transfer.next_key = std::string(key);
-      more = true;
-      return false;
-    }
-    auto* item = chunk.add_items();
-    item->set_key(std::string(key));
-    item->set_value(std::string(value));
-    bytes += key.size() + value.size();
-    return true;
-  });
+  const Status scanned =
+      transfer.view->scan(transfer.next_key, end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
+        if (bytes >= kSnapshotChunkBytes) {
+          transfer.next_key = std::string(key);
+          more = true;
+          return false;
+        }
+        auto* item = chunk.add_items();
+        item->set_key(std::string(key));
+        item->set_value(std::string(value));
+        bytes += key.size() + value.size();
+        return true;
+      });
   chunk.set_crc32c(checksum(chunk));
   if (!scanned) return chunk;  // damaged state: the transfer is never finished and expires
   if (!more) {
@@ -181,14 +182,15 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
   auto& transfer = transfers_[{group, from}];
   if (chunk.sequence() == 0 && chunk.snapshot() != transfer.id) {
     EC_TRY(drop_staged(group));
-    std::erase_if(transfers_, [&](const auto& entry) { return entry.first.first == group && entry.first.second != from; });
+    std::erase_if(transfers_,
+                  [&](const auto& entry) { return entry.first.first == group && entry.first.second != from; });
     transfers_[{group, from}] = {chunk.snapshot(), 0, {Term{chunk.term()}, LogIndex{chunk.index()}}};
   }
   Transfer& current = transfers_[{group, from}];
   if (current.id == chunk.snapshot() && chunk.sequence() < current.next_sequence) return received;  // heard already
   const std::string prefix = group_prefix(group);
-  bool sound = current.id == chunk.snapshot() && chunk.sequence() == current.next_sequence &&
-               checksum(chunk) == chunk.crc32c();
+  bool sound =
+      current.id == chunk.snapshot() && chunk.sequence() == current.next_sequence && checksum(chunk) == chunk.crc32c();
   WriteBatch batch;
   for (const auto& item : chunk.items()) {
     sound = sound && item.key().starts_with(prefix);

@@ -22,7 +22,8 @@ inline constexpr std::uint32_t kSnapshotWindow = 4;  // chunks under way without
 class SnapshotSender {
  public:
   // `first_id`: a random number, so that chunks of two lives of this node are never mixed.
-  SnapshotSender(Kv& kv, Duration patience, std::uint64_t first_id) : kv_(kv), patience_(patience), last_id_(first_id) {}
+  SnapshotSender(Kv& kv, Duration patience, std::uint64_t first_id)
+      : kv_(kv), patience_(patience), last_id_(first_id) {}
 
   // The core wants to send its state to `to`; `applied` is what the state holds now. kUnavailable while another
   // transfer of this group to it is under way.

@@ -28,7 +28,8 @@ class Submissions {
 
   // `silence`: an attempt without an answer for so long is repeated. `pause`: after a refusal that did nothing.
   // `first`: a random number, so that answers to an earlier life of this node fit no request of this one.
-  Submissions(Duration silence, Duration pause, std::uint64_t first) : silence_(silence), pause_(pause), last_(first >> 16) {}
+  Submissions(Duration silence, Duration pause, std::uint64_t first)
+      : silence_(silence), pause_(pause), last_(first >> 16) {}
 
   void add(GroupId group, std::string command, Instant deadline, Done done);
   // Attempts to be made now; each must be followed by refused(), or later by answered().
@@ -48,7 +49,7 @@ class Submissions {
     GroupId group;
     std::string command;
     Instant deadline;
-    Instant next;              // when to try (again)
+    Instant next;  // when to try (again)
     std::uint8_t attempt = 0;
     bool in_flight = false;
     bool may_have_happened = false;  // an attempt ended without a definite answer

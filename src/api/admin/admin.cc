@@ -24,10 +24,16 @@ struct Admin::Metrics {
       prometheus::BuildHistogram().Name("evercert_request_seconds").Help("Time to answer").Register(registry);
   prometheus::Family<prometheus::Gauge>& group =
       prometheus::BuildGauge().Name("evercert_group").Help("State of the Raft groups on this node").Register(registry);
-  prometheus::Gauge& certificates =
-      prometheus::BuildGauge().Name("evercert_certificates").Help("Certificates in the state").Register(registry).Add({});
-  prometheus::Gauge& clock =
-      prometheus::BuildGauge().Name("evercert_clock_trusted").Help("1: the wall clock is near its peers'").Register(registry).Add({});
+  prometheus::Gauge& certificates = prometheus::BuildGauge()
+                                        .Name("evercert_certificates")
+                                        .Help("Certificates in the state")
+                                        .Register(registry)
+                                        .Add({});
+  prometheus::Gauge& clock = prometheus::BuildGauge()
+                                 .Name("evercert_clock_trusted")
+                                 .Help("1: the wall clock is near its peers'")
+                                 .Register(registry)
+                                 .Add({});
 };
 
 Admin::Admin(AdminOptions options, store::Runtime& store, WallClock& wall)
@@ -45,14 +51,16 @@ void Admin::mount(Router& router) {
   router.add("GET", "/readyz", [this, now](net::HttpRequest, auto) { return now(ready()); });
   router.add("GET", "/metrics", [this, now](net::HttpRequest, auto) { return now(metrics()); });
   router.add("GET", "/v1/status", [this, now](net::HttpRequest, auto) { return now(status()); });
-  router.add("GET", "/crl/{file}", [this, now](net::HttpRequest request, auto parts) { return now(crl(request, parts[0])); });
+  router.add("GET", "/crl/{file}",
+             [this, now](net::HttpRequest request, auto parts) { return now(crl(request, parts[0])); });
   router.add("GET", "/ca/{file}", [this, now](net::HttpRequest, auto parts) { return now(ca_certificate(parts[0])); });
 }
 
 void Admin::count(const std::string& route, int status, double seconds) {
   metrics_->requests.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
   metrics_->latency
-      .Add({{"route", route}}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 3, 10})
+      .Add({{"route", route}},
+           prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 3, 10})
       .Observe(seconds);
 }
 
@@ -78,20 +86,33 @@ net::HttpResponse Admin::status() const {
       if (g.promised_regions >> r & 1) promised.push_back(options_.region_names[r - 1]);
     }
     groups.push_back({{"group", g.group.value == 0 ? "global" : options_.region_names.at(g.group.value - 1)},
-                      {"term", g.term.value}, {"leader", g.leader.value}, {"leads_here", g.leads_here}, {"commit", g.commit.value},
-                      {"applied", g.applied.value}, {"last", g.last.value}, {"leased", g.leased}, {"promised", promised},
-                      {"lag_p50_ms", g.lag_p50_ms}, {"lag_p99_ms", g.lag_p99_ms}});
+                      {"term", g.term.value},
+                      {"leader", g.leader.value},
+                      {"leads_here", g.leads_here},
+                      {"commit", g.commit.value},
+                      {"applied", g.applied.value},
+                      {"last", g.last.value},
+                      {"leased", g.leased},
+                      {"promised", promised},
+                      {"lag_p50_ms", g.lag_p50_ms},
+                      {"lag_p99_ms", g.lag_p99_ms}});
   }
-  return net::json_response(200, json{{"node", options_.self.value}, {"region", options_.region_names.at(options_.region.value - 1u)},
-                                      {"epoch", store_.epoch().value}, {"recovering", store_.recovering()},
-                                      {"clock_trusted", store_.clock_trusted()}, {"certificates", store_.certificate_count()},
-                                      {"groups", groups}}.dump());
+  return net::json_response(200, json{{"node", options_.self.value},
+                                      {"region", options_.region_names.at(options_.region.value - 1u)},
+                                      {"epoch", store_.epoch().value},
+                                      {"recovering", store_.recovering()},
+                                      {"clock_trusted", store_.clock_trusted()},
+                                      {"certificates", store_.certificate_count()},
+                                      {"groups", groups}}
+                                     .dump());
 }
 
 net::HttpResponse Admin::metrics() {
   for (const auto& g : store_.group_status()) {
     const std::string name = g.group.value == 0 ? "global" : options_.region_names.at(g.group.value - 1);
-    const auto set = [&](const char* what, double value) { metrics_->group.Add({{"group", name}, {"value", what}}).Set(value); };
+    const auto set = [&](const char* what, double value) {
+      metrics_->group.Add({{"group", name}, {"value", what}}).Set(value);
+    };
     set("term", static_cast<double>(g.term.value));
     set("leads", g.leads_here);
     set("leased", g.leased);
@@ -138,7 +159,8 @@ net::HttpResponse Admin::ca_certificate(const std::string& file) const {
     response.headers.set("Content-Type", "application/pkix-cert");
     response.body = der;
   }
-  if (response.body.empty()) return net::problem(404, "Not Found", "there is no CA certificate '" + file.substr(0, 64) + "'");
+  if (response.body.empty())
+    return net::problem(404, "Not Found", "there is no CA certificate '" + file.substr(0, 64) + "'");
   return response;
 }
 

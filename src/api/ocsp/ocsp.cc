@@ -28,7 +28,8 @@ Task<net::HttpResponse> Ocsp::answer(net::HttpRequest request, std::string der, 
   // A cache on the way would go on saying "good" after a revocation: a minute is what we let it.
   const std::int64_t left = reply.next_update - wall_.now().seconds();
   if (get && reply.next_update != 0 && !reply.stale) {
-    response.headers.add("Cache-Control", "max-age=" + std::to_string(std::clamp<std::int64_t>(left, 0, 60)) + ", public, no-transform, must-revalidate");
+    response.headers.add("Cache-Control", "max-age=" + std::to_string(std::clamp<std::int64_t>(left, 0, 60)) +
+                                              ", public, no-transform, must-revalidate");
   } else {
     response.headers.add("Cache-Control", "no-store");
   }

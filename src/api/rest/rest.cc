@@ -30,7 +30,8 @@ Result<json> read_object(const net::HttpRequest& request) {
 
 Result<std::string> text_member(const json& object, const char* name) {
   const auto found = object.find(name);
-  if (found == object.end() || !found->is_string()) return fail(Code::kInvalid, std::string("the body needs '") + name + "' as a text");
+  if (found == object.end() || !found->is_string())
+    return fail(Code::kInvalid, std::string("the body needs '") + name + "' as a text");
   return found->get<std::string>();
 }
 
@@ -52,7 +53,8 @@ json describe(const store::v1::Certificate& certificate) {
 
 void add_revocation(json& out, const store::v1::Certificate& certificate) {
   out["revoked_at"] = certificate.revoked() ? json(rfc3339(certificate.revoked_at_ms() / 1000)) : json(nullptr);
-  out["reason"] = certificate.revoked() ? json(pki::reason_name(static_cast<int>(certificate.reason()))) : json(nullptr);
+  out["reason"] =
+      certificate.revoked() ? json(pki::reason_name(static_cast<int>(certificate.reason()))) : json(nullptr);
 }
 
 std::optional<std::string> query_value(std::string_view query, std::string_view name) {
@@ -60,7 +62,8 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
     const auto end = query.find('&');
     const auto pair = query.substr(0, end);
     const auto equals = pair.find('=');
-    if (pair.substr(0, equals) == name) return std::string(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
+    if (pair.substr(0, equals) == name)
+      return std::string(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
     query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
   }
   return std::nullopt;
@@ -71,8 +74,10 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
 void Rest::mount(Router& router) {
   router.add("POST", "/v1/certificates", [this](net::HttpRequest r, auto) { return issue(std::move(r)); });
   router.add("GET", "/v1/certificates", [this](net::HttpRequest r, auto) { return list(std::move(r)); });
-  router.add("GET", "/v1/certificates/{serial}", [this](net::HttpRequest r, auto parts) { return get(std::move(r), parts[0]); });
-  router.add("POST", "/v1/certificates/{serial}/revoke", [this](net::HttpRequest r, auto parts) { return revoke(std::move(r), parts[0]); });
+  router.add("GET", "/v1/certificates/{serial}",
+             [this](net::HttpRequest r, auto parts) { return get(std::move(r), parts[0]); });
+  router.add("POST", "/v1/certificates/{serial}/revoke",
+             [this](net::HttpRequest r, auto parts) { return revoke(std::move(r), parts[0]); });
 }
 
 Rest::Caller Rest::authenticate(const net::HttpRequest& request) const {
@@ -93,7 +98,8 @@ Rest::Caller Rest::authenticate(const net::HttpRequest& request) const {
 std::optional<net::HttpResponse> Rest::refuse(const net::HttpRequest& request, Role least, Caller* caller) const {
   *caller = authenticate(request);
   if (caller->role == Role::kNone) {
-    auto response = net::problem(401, "Unauthorized", "send 'Authorization: Bearer <token>' or a client certificate of an operator");
+    auto response = net::problem(401, "Unauthorized",
+                                 "send 'Authorization: Bearer <token>' or a client certificate of an operator");
     response.headers.set("WWW-Authenticate", "Bearer");
     return response;
   }
@@ -114,11 +120,13 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   auto csr = pki::parse_csr_pem(*pem);
   if (!csr) co_return net::problem(csr.error());
   std::string key = request.headers.get("Idempotency-Key");
-  if (key.size() > 255) co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
+  if (key.size() > 255)
+    co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
   // Keys of clients are their own; an edge makes one for its own repetitions.
   if (!key.empty()) {
     key = "client:" + caller.name + ":" + key;
-  } else if (const auto id = request.headers.find("Evercert-Request-Id"); id && request.client_identity.starts_with("evercert://" + options_.cluster + "/edge/")) {
+  } else if (const auto id = request.headers.find("Evercert-Request-Id");
+             id && request.client_identity.starts_with("evercert://" + options_.cluster + "/edge/")) {
     key = "edge:" + std::string(*id);
   }
   ca::IssueRequest wanted{std::move(*csr), *profile, {}, ca_.options().region, "", "", std::move(key), ""};
@@ -127,7 +135,11 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   const auto issued = co_await ca_.issue(*request.executor, std::move(wanted));
   if (!issued) co_return net::problem(issued.error());
   const std::string serial = to_hex(issued->serial);
-  auto response = net::json_response(201, json{{"serial", serial}, {"certificate", issued->chain_pem}, {"region", issued->region}, {"epoch", issued->epoch.value}}.dump());
+  auto response = net::json_response(201, json{{"serial", serial},
+                                               {"certificate", issued->chain_pem},
+                                               {"region", issued->region},
+                                               {"epoch", issued->epoch.value}}
+                                              .dump());
   response.headers.set("Location", "/v1/certificates/" + serial);
   co_return response;
 }
@@ -141,7 +153,8 @@ Task<net::HttpResponse> Rest::get(net::HttpRequest request, std::string hex) {
   if (!found) co_return net::problem(found.error());
   if (!found->certificate) {
     // A region that cannot be sure must not deny what another may have issued.
-    if (found->stale) co_return net::problem(fail(Code::kUnavailable, "this region cannot tell now: ask another").error());
+    if (found->stale)
+      co_return net::problem(fail(Code::kUnavailable, "this region cannot tell now: ask another").error());
     co_return net::problem(404, "Not Found", "no certificate has the serial number " + hex.substr(0, 64));
   }
   json out = describe(*found->certificate);

@@ -16,12 +16,13 @@ enum class Role { kNone, kReader, kIssuer, kOperator };
 struct RestOptions {
   std::string region;
   std::map<std::string, std::pair<std::string, Role>> tokens;  // SHA-256 of the token: name, role
-  std::string cluster;  // name in identities evercert://<cluster>/...
+  std::string cluster;                                         // name in identities evercert://<cluster>/...
 };
 
 class Rest {
  public:
-  Rest(RestOptions options, ca::CertificateAuthority& ca, store::Store& store) : options_(std::move(options)), ca_(ca), store_(store) {}
+  Rest(RestOptions options, ca::CertificateAuthority& ca, store::Store& store)
+      : options_(std::move(options)), ca_(ca), store_(store) {}
   void mount(Router& router);
 
  private:

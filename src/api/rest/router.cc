@@ -15,7 +15,8 @@ std::vector<std::string> split(std::string_view path) {
   return segments;
 }
 
-bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path, std::vector<std::string>& parts) {
+bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
+             std::vector<std::string>& parts) {
   parts.clear();
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i].ends_with("*}")) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which handler a request goes to. Patterns are paths whose {parts} match one segment; a last {rest*} matches all of it.
+// Which handler a request goes to. Patterns are paths whose {parts} match one segment; a last {rest*} matches all of
+// it.
 #pragma once
 
 #include <functional>

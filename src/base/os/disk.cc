@@ -16,7 +16,8 @@ namespace {
 
 std::unexpected<Error> io_error(const char* call, const std::string& path) {
   const int number = errno;
-  return fail(number == ENOENT ? Code::kNotFound : Code::kIo, std::string(call) + " " + path + ": " + std::strerror(number));
+  return fail(number == ENOENT ? Code::kNotFound : Code::kIo,
+              std::string(call) + " " + path + ": " + std::strerror(number));
 }
 
 class PosixAppendFile : public AppendFile {

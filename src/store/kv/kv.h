@@ -24,7 +24,9 @@ class WriteBatch {
     enum class Kind { kPut, kRemove, kRemoveRange } kind;
     std::string key, value;  // kRemoveRange: [key, value)
   };
-  void put(std::string key, std::string value) { changes_.push_back({Change::Kind::kPut, std::move(key), std::move(value)}); }
+  void put(std::string key, std::string value) {
+    changes_.push_back({Change::Kind::kPut, std::move(key), std::move(value)});
+  }
   void remove(std::string key) { changes_.push_back({Change::Kind::kRemove, std::move(key), {}}); }
   void remove_range(std::string from, std::string to) {
     changes_.push_back({Change::Kind::kRemoveRange, std::move(from), std::move(to)});
@@ -43,7 +45,8 @@ class KvSnapshot {
  public:
   virtual ~KvSnapshot() = default;
   // Keys in [from, to), in order, at most `limit`. kCorrupt, kIo.
-  virtual Status scan(const std::string& from, const std::string& to, std::size_t limit, const KvVisitor& visit) const = 0;
+  virtual Status scan(const std::string& from, const std::string& to, std::size_t limit,
+                      const KvVisitor& visit) const = 0;
 };
 
 class Kv {
@@ -51,7 +54,8 @@ class Kv {
   virtual ~Kv() = default;
   virtual Result<std::optional<std::string>> get(const std::string& key) const = 0;
   virtual Status write(const WriteBatch& batch) = 0;
-  virtual Status scan(const std::string& from, const std::string& to, std::size_t limit, const KvVisitor& visit) const = 0;
+  virtual Status scan(const std::string& from, const std::string& to, std::size_t limit,
+                      const KvVisitor& visit) const = 0;
   // Everything written so far is durable when this returns.
   virtual Status flush() = 0;
   virtual std::unique_ptr<KvSnapshot> snapshot() const = 0;

@@ -16,7 +16,8 @@ void visit_range(const Data& data, const std::string& from, const std::string& t
 class MemSnapshot : public KvSnapshot {
  public:
   explicit MemSnapshot(Data data) : data_(std::move(data)) {}
-  Status scan(const std::string& from, const std::string& to, std::size_t limit, const KvVisitor& visit) const override {
+  Status scan(const std::string& from, const std::string& to, std::size_t limit,
+              const KvVisitor& visit) const override {
     visit_range(data_, from, to, limit, visit);
     return {};
   }

@@ -32,7 +32,8 @@ class RocksSnapshot : public KvSnapshot {
  public:
   explicit RocksSnapshot(std::shared_ptr<rocksdb::DB> db) : db_(std::move(db)), snapshot_(db_->GetSnapshot()) {}
   ~RocksSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
-  Status scan(const std::string& from, const std::string& to, std::size_t limit, const KvVisitor& visit) const override {
+  Status scan(const std::string& from, const std::string& to, std::size_t limit,
+              const KvVisitor& visit) const override {
     rocksdb::ReadOptions options;
     options.snapshot = snapshot_;
     options.fill_cache = false;
@@ -70,7 +71,8 @@ class RocksKv : public Kv {
     return check(db_->Write(options, &raw));
   }
 
-  Status scan(const std::string& from, const std::string& to, std::size_t limit, const KvVisitor& visit) const override {
+  Status scan(const std::string& from, const std::string& to, std::size_t limit,
+              const KvVisitor& visit) const override {
     return scan_with(*db_, {}, from, to, limit, visit);
   }
 

@@ -30,8 +30,8 @@ struct Slot {
 struct GroupLog {
   HardState hard_state;
   Log::Beginning beginning;
-  std::deque<Slot> slots;           // slots[i] is entry beginning.index + 1 + i
-  std::deque<LogEntry> cache;       // the last entries
+  std::deque<Slot> slots;      // slots[i] is entry beginning.index + 1 + i
+  std::deque<LogEntry> cache;  // the last entries
   std::uint64_t cached_bytes = 0;
   // While replaying: entries before the present ones were in segments that are gone; a later record must say so.
   bool gap = false;
@@ -307,8 +307,8 @@ class LogImpl : public Log {
     while (at < bytes.size()) {
       const auto batch = format::read_batch(std::string_view(bytes).substr(at));
       if (batch && at == 0 && sequence_ != 0 && batch->sequence > sequence_ + 1) {
-        // Dead segments were removed, and a crash brought back an older one alone. What this one states is all there is;
-        // if entries that are still needed are missing, it says so too.
+        // Dead segments were removed, and a crash brought back an older one alone. What this one states is all there
+        // is; if entries that are still needed are missing, it says so too.
         groups_.clear();
         meta_.clear();
         sequence_ = batch->sequence - 1;
@@ -353,9 +353,8 @@ class LogImpl : public Log {
     auto records = format::read_records(payload);
     if (!records) return fail(records.error(), path);
     for (const auto& record : *records) {
-      GroupLog& log = record.kind == format::Kind::kMeta || record.kind == format::Kind::kMetaRemoved
-                          ? scratch_
-                          : of(record.group);
+      GroupLog& log =
+          record.kind == format::Kind::kMeta || record.kind == format::Kind::kMetaRemoved ? scratch_ : of(record.group);
       switch (record.kind) {
         case format::Kind::kEntry: replay_entry(number, segment, payload_at, record, log); break;
         case format::Kind::kHardState: log.hard_state = {record.term, record.vote, record.index}; break;
@@ -382,8 +381,8 @@ class LogImpl : public Log {
     }
     truncate_from(log, record.index);
     LogEntry entry{record.index, record.term, record.type, std::string(record.value)};
-    log.slots.push_back({record.term, number, static_cast<std::uint32_t>(format::entry_size(entry)),
-                         payload_at + record.offset});
+    log.slots.push_back(
+        {record.term, number, static_cast<std::uint32_t>(format::entry_size(entry)), payload_at + record.offset});
     LogIndex& newest = segment.newest[record.group];
     newest = std::max(newest, record.index);
     log.cached_bytes += entry.data.size();

@@ -50,7 +50,7 @@ class Log {
     LogIndex index;
     Term term;
   };
-  virtual Beginning snapshot(GroupId group) const = 0;  // what the log begins after
+  virtual Beginning snapshot(GroupId group) const = 0;                 // what the log begins after
   virtual Result<Term> term(GroupId group, LogIndex index) const = 0;  // kNotFound
   // [low, high) as far as max_bytes reaches, at least one. kNotFound outside of the log, kCorrupt.
   virtual Result<std::vector<LogEntry>> entries(GroupId group, LogIndex low, LogIndex high,

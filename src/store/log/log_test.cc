@@ -26,7 +26,8 @@ class CountingRandom : public Random {
   std::uint64_t state_;
 };
 
-std::vector<LogEntry> run(std::uint64_t first, std::uint64_t count, std::uint64_t term, const std::string& text = "entry") {
+std::vector<LogEntry> run(std::uint64_t first, std::uint64_t count, std::uint64_t term,
+                          const std::string& text = "entry") {
   std::vector<LogEntry> entries;
   for (std::uint64_t i = 0; i < count; ++i) {
     entries.push_back({LogIndex{first + i}, Term{term}, EntryType::kNormal, text + std::to_string(first + i)});

@@ -62,7 +62,7 @@ std::string text(const rust::Vec<std::uint8_t>& bytes) {
 }
 
 RaftMessage from_bridge(const bridge::Msg& message) {
-  return {NodeId{message.from}, NodeId{message.to},        static_cast<MessageType>(message.kind),
+  return {NodeId{message.from}, NodeId{message.to},      static_cast<MessageType>(message.kind),
           Term{message.term},   LogIndex{message.index}, message.reject,
           text(message.bytes)};
 }

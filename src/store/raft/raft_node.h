@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The consensus core of one group on one replica: TiKV's `raft` crate (Ongaro and Ousterhout, "In Search of an
-// Understandable Consensus Algorithm", with pre-vote and quorum checks) behind a bridge. A pure state machine: ticks and
-// messages go in, work comes out. Not thread-safe. Same inputs, same outputs.
+// Understandable Consensus Algorithm", with pre-vote and quorum checks) behind a bridge. A pure state machine: ticks
+// and messages go in, work comes out. Not thread-safe. Same inputs, same outputs.
 #pragma once
 
 #include <cstdint>
@@ -100,8 +100,8 @@ struct Ready {
   std::vector<RaftMessage> persisted_messages;  // to be sent when entries and hard state are durable
   std::vector<LogEntry> entries;                // to be appended to the log
   std::optional<HardState> hard_state;
-  std::optional<SnapshotMeta> snapshot;         // the log is to begin after it
-  std::vector<LogEntry> committed;              // to be applied
+  std::optional<SnapshotMeta> snapshot;  // the log is to begin after it
+  std::vector<LogEntry> committed;       // to be applied
   std::vector<ReadState> read_states;
 };
 

@@ -23,9 +23,13 @@ constexpr std::string_view kRequestId = "Evercert-Request-Id";
 class EdgeImpl : public Edge {
  public:
   EdgeImpl(EdgeOptions options, MonotonicClock& clock, Random& random)
-      : options_(std::move(options)), clock_(clock), random_(random), checker_(os::ThreadExecutor::start("edge-checks")) {
+      : options_(std::move(options)),
+        clock_(clock),
+        random_(random),
+        checker_(os::ThreadExecutor::start("edge-checks")) {
     for (auto& node : options_.nodes) backends_.push_back(std::make_unique<Backend>(node, false, options_.thresholds));
-    for (auto& edge : options_.other_edges) backends_.push_back(std::make_unique<Backend>(edge, true, options_.thresholds));
+    for (auto& edge : options_.other_edges)
+      backends_.push_back(std::make_unique<Backend>(edge, true, options_.thresholds));
   }
 
   ~EdgeImpl() override {
@@ -38,9 +42,11 @@ class EdgeImpl : public Edge {
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
     net::HttpServerOptions server;
     server.threads = options_.threads;
-    server.listeners.push_back({options_.address, options_.https_port, true, options_.tls, net::ClientCertificates::kOptional});
+    server.listeners.push_back(
+        {options_.address, options_.https_port, true, options_.tls, net::ClientCertificates::kOptional});
     server.listeners.push_back({options_.address, options_.http_port, false, {}, net::ClientCertificates::kNone});
-    EC_ASSIGN(server_, net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
+    EC_ASSIGN(server_,
+              net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
     check_all();
     recheck_unhealthy();
     return {};
@@ -91,8 +97,11 @@ class EdgeImpl : public Edge {
       return response;
     }
     if (request.path == "/readyz") {
-      const bool any = !draining_ && std::any_of(backends_.begin(), backends_.end(), [](auto& b) { return !b->remote && b->healthy(); });
-      if (!any) return net::problem(503, "Service Unavailable", draining_ ? "this edge is draining" : "no node of this region is healthy");
+      const bool any = !draining_ && std::any_of(backends_.begin(), backends_.end(),
+                                                 [](auto& b) { return !b->remote && b->healthy(); });
+      if (!any)
+        return net::problem(503, "Service Unavailable",
+                            draining_ ? "this edge is draining" : "no node of this region is healthy");
       response.body = "ready\n";
       return response;
     }
@@ -105,11 +114,13 @@ class EdgeImpl : public Edge {
   }
 
   std::string metrics() {
-    std::string out = "# TYPE evercert_edge_backend_healthy gauge\n# TYPE evercert_edge_backend_requests_total counter\n"
-                      "# TYPE evercert_edge_backend_failures_total counter\n";
+    std::string out =
+        "# TYPE evercert_edge_backend_healthy gauge\n# TYPE evercert_edge_backend_requests_total counter\n"
+        "# TYPE evercert_edge_backend_failures_total counter\n";
     for (const auto& backend : backends_) {
-      const std::string label = "{backend=\"" + backend->endpoint.target.address + ":" + std::to_string(backend->endpoint.target.port) +
-                                "\",kind=\"" + (backend->remote ? "edge" : "node") + "\"} ";
+      const std::string label = "{backend=\"" + backend->endpoint.target.address + ":" +
+                                std::to_string(backend->endpoint.target.port) + "\",kind=\"" +
+                                (backend->remote ? "edge" : "node") + "\"} ";
       out += "evercert_edge_backend_healthy" + label + (backend->healthy() ? "1" : "0") + "\n";
       out += "evercert_edge_backend_requests_total" + label + std::to_string(backend->requests) + "\n";
       out += "evercert_edge_backend_failures_total" + label + std::to_string(backend->failures) + "\n";
@@ -119,11 +130,14 @@ class EdgeImpl : public Edge {
 
   net::Headers forwarded_headers(const HttpRequest& request, bool from_edge) {
     net::Headers headers;
-    static constexpr std::string_view kOwn[] = {"Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Upgrade", "TE", "Expect"};
-    static constexpr std::string_view kTrusted[] = {kHop, kClientIdentity, kRequestId, "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"};
+    static constexpr std::string_view kOwn[] = {
+        "Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Upgrade", "TE", "Expect"};
+    static constexpr std::string_view kTrusted[] = {
+        kHop, kClientIdentity, kRequestId, "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"};
     const auto among = [](std::string_view name, const auto& list) {
       return std::any_of(std::begin(list), std::end(list), [&](std::string_view known) {
-        return name.size() == known.size() && std::equal(name.begin(), name.end(), known.begin(), [](char a, char b) { return (a | 32) == (b | 32); });
+        return name.size() == known.size() &&
+               std::equal(name.begin(), name.end(), known.begin(), [](char a, char b) { return (a | 32) == (b | 32); });
       });
     };
     for (const auto& [name, value] : request.headers.all()) {
@@ -136,7 +150,8 @@ class EdgeImpl : public Edge {
       headers.set("X-Forwarded-Proto", request.tls ? "https" : "http");
       if (!request.client_identity.empty()) headers.set(kClientIdentity, request.client_identity);
       // A key of our own makes our own repetition exact, when the client gave none.
-      if (request.method == "POST" && request.path.starts_with("/v1/certificates") && !request.headers.find("Idempotency-Key")) {
+      if (request.method == "POST" && request.path.starts_with("/v1/certificates") &&
+          !request.headers.find("Idempotency-Key")) {
         headers.set(kRequestId, options_.region_name + "-" + to_hex(random_.bytes(16)));
       }
     }
@@ -173,7 +188,8 @@ class EdgeImpl : public Edge {
       call.headers.remove(kHop);
       if (backend->remote) {
         call.headers.set(kHop, options_.region_name);
-        call.emulated_round_trip = net::sample_round_trip(options_.delays, options_.region, backend->endpoint.region, random_);
+        call.emulated_round_trip =
+            net::sample_round_trip(options_.delays, options_.region, backend->endpoint.region, random_);
       } else {
         call.emulated_round_trip = Duration{0};
       }
@@ -220,7 +236,9 @@ class EdgeImpl : public Edge {
     call.path = "/readyz";
     call.timeout = options_.check_timeout;
     call.connect_timeout = options_.check_timeout;
-    if (backend.remote) call.emulated_round_trip = net::sample_round_trip(options_.delays, options_.region, backend.endpoint.region, random_);
+    if (backend.remote)
+      call.emulated_round_trip =
+          net::sample_round_trip(options_.delays, options_.region, backend.endpoint.region, random_);
     const auto result = co_await client_->fetch(*checker_, call);
     std::lock_guard lock(backend.mutex);
     const bool before = backend.health.healthy();

@@ -10,11 +10,12 @@
 
 namespace evercert::traffic {
 
-// Repetitions are limited to a share of the requests, so that they cannot finish off what is already struggling. A floor
-// per second lets a quiet edge repeat too.
+// Repetitions are limited to a share of the requests, so that they cannot finish off what is already struggling. A
+// floor per second lets a quiet edge repeat too.
 class RetryBudget {
  public:
-  explicit RetryBudget(double share = 0.2, double floor_per_second = 10) : share_(share), floor_(floor_per_second), tokens_(floor_per_second) {}
+  explicit RetryBudget(double share = 0.2, double floor_per_second = 10)
+      : share_(share), floor_(floor_per_second), tokens_(floor_per_second) {}
   void request() { tokens_ = std::min(tokens_ + share_, kMost); }
   bool take(Instant now) {
     const double seconds = static_cast<double>((now - last_).count()) / 1e6;

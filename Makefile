@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# make demo and make test are all that a newcomer needs; each installs what is missing.
+JOBS ?= $(shell nproc)
+BUILD ?= build
+FUZZ_SECONDS ?= 60
+export CARGO_TERM_QUIET = true
+
+.PHONY: demo test build deps unit e2e sim bench fuzz format lint clean
+
+demo: build
+	@./$(BUILD)/evercert demo
+
+build: deps
+	@test -f $(BUILD)/build.ninja || cmake -S . -B $(BUILD) -G Ninja > /dev/null
+	@nice ninja -C $(BUILD) -j $(JOBS)
+
+deps:
+	@scripts/install_dependencies.sh
+
+test: build lint unit e2e
+	@echo "all tests passed"
+
+unit: build
+	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+e2e: build
+	@python3 tests/e2e/region_loss_test.py $(BUILD)/evercert
+
+sim: build
+	@./$(BUILD)/evercert sim --seeds 5000
+
+bench: build
+	@bench/run.sh $(BUILD)/evercert
+
+fuzz: deps
+	@fuzz/run.sh $(FUZZ_SECONDS)
+
+format:
+	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
+
+lint:
+	@python3 scripts/check_arrows.py .
+	@python3 scripts/lint.py .
+
+clean:
+	@rm -rf $(BUILD)

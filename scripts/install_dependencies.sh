@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what the build and the tests need on Debian 12. Costs nothing when everything is there.
+set -eu
+packages="ccache clang-format-14 cmake curl g++ libboost1.81-dev libbenchmark-dev libcli11-dev libfmt-dev libgmock-dev libgrpc++-dev
+libgtest-dev libldns-dev libp11-kit-dev libprotobuf-dev librocksdb-dev libspdlog-dev libssl-dev libyaml-cpp-dev make mold
+ninja-build nlohmann-json3-dev openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc python3 softhsm2"
+missing=""
+for package in $packages; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
+done
+command -v cargo > /dev/null 2>&1 || missing="$missing cargo-web rustc-web"
+[ -n "$missing" ] || exit 0
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing > /dev/null

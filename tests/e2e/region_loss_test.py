@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Three real regions, real clients: what clients were told must be true in every region, before, during and after the loss
+of one. Runs `evercert demo --keep` and talks to it as a user would."""
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-e2e-")
+dir_ = os.path.join(work, "cluster")
+checks = 0
+
+
+def check(condition, what):
+    global checks
+    checks += 1
+    if not condition:
+        raise AssertionError(what)
+    print(f"  ok  {what}", flush=True)
+
+
+def wait_for(what, condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+demo = subprocess.Popen([evercert, "demo", "--keep", "--dir", dir_, "--wan", "off"], stdout=open(os.path.join(work, "demo.log"), "w"),
+                        stderr=subprocess.STDOUT)
+restarted = []
+try:
+    wait_for("the cluster is ready", lambda: os.path.exists(os.path.join(dir_, "cluster.json")), 40)
+    cluster = json.load(open(os.path.join(dir_, "cluster.json")))
+    regions = cluster["regions"]
+    token = open(cluster["operator_token"]).read().strip()
+    tls = ssl.create_default_context(cafile=cluster["ca_bundle"])
+
+    def call(region, method, path, body=None, headers=None, auth=True):
+        request = urllib.request.Request(region["edge_url"] + path, method=method, data=body)
+        if auth:
+            request.add_header("Authorization", "Bearer " + token)
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
+        try:
+            with urllib.request.urlopen(request, context=tls, timeout=15) as answer:
+                return answer.status, json.loads(answer.read() or b"null"), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null"), error.headers
+
+    def make_csr(name, kind="ec"):
+        algorithm = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"], "weak": ["rsa:1024"], "ed": ["ed25519"]}[kind]
+        out = subprocess.run(["openssl", "req", "-new", "-newkey", *algorithm, "-nodes", "-keyout", "/dev/null", "-subj", f"/CN={name}",
+                              "-addext", f"subjectAltName=DNS:{name}"], capture_output=True, text=True, check=True)
+        return out.stdout
+
+    def issue(region, csr, key=None, profile="server"):
+        body = json.dumps({"csr": csr, "profile": profile}).encode()
+        return call(region, "POST", "/v1/certificates", body, {"Idempotency-Key": key} if key else {})
+
+    def ocsp(region, pem, issuer):
+        leaf = os.path.join(work, "leaf.pem")
+        open(leaf, "w").write(pem)
+        out = subprocess.run(["openssl", "ocsp", "-issuer", issuer, "-cert", leaf, "-url", region["ocsp_url"], "-CAfile", cluster["ca_bundle"], "-no_nonce"],
+                             capture_output=True, text=True)
+        return out.stdout
+
+    print("every region issues, and every region knows at once")
+    told = {}
+    for n, region in enumerate(regions):
+        for kind in ("ec", "rsa", "ed"):
+            status, body, _ = issue(region, make_csr(f"{kind}{n}.example.test", kind))
+            check(status == 201 and body["region"] == region["name"], f"{region['name']} issues for a key of kind {kind}")
+            told[body["serial"]] = (body["certificate"], "good", region["name"])
+    for serial, (pem, status_told, _) in told.items():
+        for region in regions:
+            status, body, headers = call(region, "GET", f"/v1/certificates/{serial}")
+            assert status == 200 and body["status"] == status_told and "Evercert-Stale" not in headers, (region["name"], serial, body)
+    check(True, "each certificate is seen in all regions right after its issuance")
+    one = next(iter(told))
+    chain = os.path.join(work, "chain.pem")
+    open(chain, "w").write(told[one][0])
+    out = subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", f"{dir_}/public/root.pem", "-untrusted", chain, chain], capture_output=True, text=True)
+    check(out.returncode == 0, "openssl verifies the chain strictly")
+
+    print("idempotency: one key, one certificate, in any region")
+    csr = make_csr("again.example.test")
+    first = issue(regions[0], csr, key="e2e-key")
+    for region in regions:
+        again = issue(region, csr, key="e2e-key")
+        check(again[0] == 201 and again[1]["serial"] == first[1]["serial"], f"the same key gives the same certificate in {region['name']}")
+    check(issue(regions[1], make_csr("other.example.test"), key="e2e-key")[0] == 409, "the same key for another request is refused")
+    told[first[1]["serial"]] = (first[1]["certificate"], "good", first[1]["region"])
+
+    print("revocation: once, everywhere, at once")
+    victim = first[1]["serial"]
+    reason = json.dumps({"reason": "keyCompromise"}).encode()
+    check(call(regions[2], "POST", f"/v1/certificates/{victim}/revoke", reason)[0] == 200, "revoked through another region")
+    check(call(regions[1], "POST", f"/v1/certificates/{victim}/revoke", reason)[0] == 409, "a second revocation is refused")
+    told[victim] = (told[victim][0], "revoked", told[victim][2])
+    issuer = f"{dir_}/public/{told[victim][2]}.pem"
+    for region in regions:
+        check(": revoked" in ocsp(region, told[victim][0], issuer), f"OCSP of {region['name']} says revoked")
+        good = told[one]
+        check(": good" in ocsp(region, good[0], f"{dir_}/public/{good[2]}.pem"), f"OCSP of {region['name']} says good of another")
+
+    def crl_has(serial):
+        url = regions[1]["crl_url"].replace(regions[1]["name"] + ".crl", told[serial][2] + ".crl")
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text = subprocess.run(["openssl", "crl", "-inform", "DER", "-noout", "-text"], input=answer.read(), capture_output=True).stdout.decode()
+        return serial.upper() in text.replace(":", "")
+    wait_for("the CRL lists the revocation", lambda: crl_has(victim), 15)
+    check(True, "the CRL lists it")
+
+    print("bad input: a clear problem, and the service goes on")
+    def refused(what, want, status, body):
+        check(status == want and body.get("status") == want and body.get("detail"), f"{what}: {status} {body.get('detail', '')[:80]}")
+    refused("no JSON", 400, *call(regions[0], "POST", "/v1/certificates", b"{")[:2])
+    refused("no CSR", 400, *issue(regions[0], "nonsense")[:2])
+    refused("a weak key", 400, *issue(regions[0], make_csr("weak.example.test", "weak"))[:2])
+    refused("an unknown profile", 400, *issue(regions[0], make_csr("p.example.test"), profile="root")[:2])
+    refused("an impossible name", 400, *issue(regions[0], make_csr("under_score.example.test"))[:2])
+    refused("no token", 401, *call(regions[0], "GET", "/v1/certificates", auth=False)[:2])
+    refused("an unknown serial", 404, *call(regions[0], "GET", "/v1/certificates/01" + "00" * 15)[:2])
+    refused("a wrong method", 405, *call(regions[0], "DELETE", "/v1/certificates")[:2])
+    refused("an oversized body", 413, *call(regions[0], "POST", "/v1/certificates", b"x" * 400_000)[:2])
+    refused("an unknown reason", 400, *call(regions[0], "POST", f"/v1/certificates/{one}/revoke", b'{"reason":"certificateHold"}')[:2])
+    garbage = urllib.request.Request(regions[0]["ocsp_url"], data=b"garbage", method="POST")
+    with urllib.request.urlopen(garbage, timeout=10) as answer:
+        check(answer.read() == bytes([0x30, 3, 0x0A, 1, 1]), "OCSP garbage is answered malformedRequest")
+
+    print("a region dies: the others go on")
+    dead = regions[0]
+    for pid in [dead["edge_pid"]] + [node["pid"] for node in dead["nodes"]]:
+        os.kill(pid, signal.SIGKILL)
+    begun = time.monotonic()
+    for n in range(12):
+        region = regions[1 + n % 2]
+        status, body, _ = issue(region, make_csr(f"after{n}.example.test"), key=f"after-{n}")
+        check(status == 201, f"{region['name']} issues {time.monotonic() - begun:.1f} s after the loss")
+        told[body["serial"]] = (body["certificate"], "good", body["region"])
+    status, _, _ = call(regions[1], "POST", f"/v1/certificates/{one}/revoke", json.dumps({"reason": "superseded"}).encode())
+    check(status == 200, "a certificate of the dead region is revoked elsewhere")
+    told[one] = (told[one][0], "revoked", told[one][2])
+    check(": revoked" in ocsp(regions[2], told[one][0], f"{dir_}/public/{told[one][2]}.pem"), "and OCSP says so")
+
+    print("it comes back: nothing is lost, nothing is forgotten")
+    def restart(command):
+        command = [word for word in command if word != "--die-with-parent"]
+        restarted.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    for command in [node["command"] for node in dead["nodes"]] + [dead["edge_command"]]:
+        restart(command)
+
+    def leased(node):
+        try:
+            with urllib.request.urlopen(node["url"] + "/v1/status", timeout=2) as answer:
+                document = json.loads(answer.read())
+            return not document["recovering"] and all(group["leased"] for group in document["groups"])
+        except OSError:
+            return False
+    wait_for("the region holds its leases again", lambda: all(leased(node) for node in dead["nodes"]), 20)
+    for region in regions:
+        for serial, (_, status_told, _) in told.items():
+            status, body, headers = call(region, "GET", f"/v1/certificates/{serial}")
+            assert status == 200 and body["status"] == status_told, (region["name"], serial, status, body)
+        check(True, f"{region['name']} holds all {len(told)} certificates as clients were told")
+    listed, cursor = [], ""
+    while True:
+        _, body, _ = call(regions[0], "GET", f"/v1/certificates?limit=7{'&cursor=' + cursor if cursor else ''}")
+        listed += [entry["serial"] for entry in body["certificates"]]
+        cursor = body["next_cursor"]
+        if not cursor:
+            break
+    check(len(listed) == len(set(listed)) and set(told) <= set(listed), "listing by pages shows each once")
+
+    print("a disk is lost: the node is rebuilt from its peers")
+    node = regions[2]["nodes"][0]
+    os.kill(node["pid"], signal.SIGKILL)
+    time.sleep(0.5)
+    subprocess.run(["rm", "-rf", node["data_dir"]], check=True)
+    restart(node["command"])
+    wait_for("the node is rebuilt", lambda: leased(node), 25)
+    for serial, (_, status_told, _) in told.items():
+        status, body, _ = call(regions[2], "GET", f"/v1/certificates/{serial}")
+        assert status == 200 and body["status"] == status_told, (serial, status, body)
+    check(True, "it holds every certificate again")
+
+    print("the configuration documents of the specification")
+    here = os.path.dirname(os.path.abspath(__file__))
+    for document in ("global_load_balancer", "cassandra"):
+        out = subprocess.run([evercert, "config", "check", f"{here}/../fixtures/spec/{document}.yaml"], capture_output=True, text=True)
+        check(out.returncode == 0, f"{document} loads unchanged")
+finally:
+    if sys.exc_info()[0] is not None:
+        for log in sorted(os.listdir(os.path.join(dir_, "logs")) if os.path.isdir(os.path.join(dir_, "logs")) else []):
+            print(f"--- {log}\n" + open(os.path.join(dir_, "logs", log)).read()[-800:])
+        print(open(os.path.join(work, "demo.log")).read()[-1500:])
+    demo.send_signal(signal.SIGINT)
+    try:
+        demo.wait(20)
+    except subprocess.TimeoutExpired:
+        demo.kill()
+    for process in restarted:
+        process.kill()
+        process.wait()
+    subprocess.run(["rm", "-rf", work])
+print(f"{checks} checks passed")
