@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_server.h"
 
+#include <array>
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/beast/core.hpp>
@@ -17,6 +18,7 @@ namespace {
 namespace beast = boost::beast;
 namespace http = beast::http;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kLingerBytes = 8 << 20;
 
 template <class Stream>
 constexpr bool kIsTls = !std::is_same_v<Stream, beast::tcp_stream>;
@@ -225,7 +227,14 @@ class ServerImpl : public HttpServer {
       co_return;  // gone, or too slow
     }
     beast::get_lowest_layer(stream).expires_after(2s);
-    co_await answer(stream, response, 11, false, false);
+    if (!co_await answer(stream, response, 11, false, false)) co_return;
+    // A client that is still sending would see its connection reset before the answer: take in some of the rest.
+    std::array<char, 16 * 1024> rest;
+    for (std::size_t taken = 0; taken < kLingerBytes;) {
+      auto [closed, n] = co_await stream.async_read_some(asio::buffer(rest), kTuple);
+      if (closed) co_return;
+      taken += n;
+    }
   }
 
   HttpServerOptions options_;
