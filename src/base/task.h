@@ -33,7 +33,9 @@ class [[nodiscard]] Task {
     std::coroutine_handle<> continuation;
     std::suspend_always initial_suspend() noexcept { return {}; }
     FinalAwaiter final_suspend() noexcept { return {}; }
-    void unhandled_exception() noexcept { std::terminate(); }  // exceptions do not cross module borders
+    // Kept for the awaiter: errors are values here, but what a library throws must reach the edge, which answers 500.
+    std::exception_ptr thrown;
+    void unhandled_exception() noexcept { thrown = std::current_exception(); }
   };
   struct ValuePromise : PromiseBase {
     std::optional<T> value;
@@ -62,7 +64,8 @@ class [[nodiscard]] Task {
     return handle_;
   }
   T await_resume() {
-    if constexpr (!std::is_void_v<T>) return std::move(*handle_.promise().value);
+    if (handle_.promise().thrown) std::rethrow_exception(handle_.promise().thrown);
+    return std::move(*handle_.promise().value);
   }
 
  private:
@@ -91,7 +94,8 @@ class [[nodiscard]] Task<void> {
     std::suspend_always initial_suspend() noexcept { return {}; }
     FinalAwaiter final_suspend() noexcept { return {}; }
     void return_void() noexcept {}
-    void unhandled_exception() noexcept { std::terminate(); }
+    std::exception_ptr thrown;
+    void unhandled_exception() noexcept { thrown = std::current_exception(); }
   };
   explicit Task(Handle h) : handle_(h) {}
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -110,7 +114,9 @@ class [[nodiscard]] Task<void> {
     handle_.promise().continuation = caller;
     return handle_;
   }
-  void await_resume() noexcept {}
+  void await_resume() {
+    if (handle_.promise().thrown) std::rethrow_exception(handle_.promise().thrown);
+  }
 
  private:
   Handle handle_;

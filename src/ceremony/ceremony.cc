@@ -42,6 +42,8 @@ class Ceremony {
     for (const auto& region : options_.regions) EC_TRY(make_issuer(region));
     for (const auto& region : options_.regions) EC_TRY(make_responders(region));
     EC_TRY(make_identities());
+    const std::string nonce_key = to_hex(os::secure_random().bytes(32));
+    for (const auto& region : options_.regions) EC_TRY(write(paths_.nonce_key(region), nonce_key + "\n", 0600));
     EC_TRY(write(options_.dir + "/cluster.yaml", cluster_yaml(), 0644));
     progress_("cluster file: " + options_.dir + "/cluster.yaml");
     return {};

@@ -20,6 +20,8 @@ struct Paths {
   std::string operator_certificate() const { return dir + "/operator/operator.pem"; }
   std::string operator_key() const { return dir + "/operator/operator.key"; }
   std::string region_dir(const std::string& region) const { return dir + "/regions/" + region; }
+  // Authenticates ACME nonces: the same in all regions, so that each accepts the others'.
+  std::string nonce_key(const std::string& region) const { return region_dir(region) + "/nonce.key"; }
   std::string pin(const std::string& region) const { return region_dir(region) + "/pin"; }
   std::string softhsm_conf(const std::string& region) const { return region_dir(region) + "/softhsm2.conf"; }
   std::string key(const std::string& region, const std::string& label) const {

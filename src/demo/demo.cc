@@ -16,6 +16,7 @@
 #include "demo/history.h"
 #include "demo/load.h"
 #include "demo/process.h"
+#include "net/dns.h"
 
 namespace evercert::demo {
 namespace {
@@ -24,6 +25,10 @@ using nlohmann::json;
 
 Instant now() { return os::monotonic_clock().now(); }
 double ms(Duration d) { return static_cast<double>(d.count()) / 1000; }
+
+// ACME validation in the demo: names under .test are this machine, and web servers answer here.
+constexpr int kHttp01Port = 5002;
+constexpr const char* kResolver = "127.0.0.1:5353";
 
 class Demo {
  public:
@@ -82,6 +87,8 @@ class Demo {
     ceremony.zones = options_.zones;
     ceremony.wan = options_.wan;
     ceremony.loopback_timing = !options_.wan;
+    ceremony.http01_port = kHttp01Port;
+    ceremony.resolver = kResolver;
     say("Making a cluster of three regions in " + dir_);
     EC_TRY(ceremony::run(ceremony, [this](const std::string& line) { say("  " + line); }));
     EC_ASSIGN(config_, config::load_cluster(dir_ + "/cluster.yaml"));
@@ -143,6 +150,7 @@ class Demo {
   }
 
   Status start_all() {
+    EC_ASSIGN(dns_, net::DemoDns::start("127.0.0.1", 5353, "127.0.0.1"));
     nodes_.resize(config_.regions.size());
     edges_.resize(config_.regions.size());
     EC_ASSIGN(load_, Load::create(config_, {}, history_));
@@ -172,18 +180,22 @@ class Demo {
     json out{{"ca_bundle", dir_ + "/public/bundle.pem"},
              {"operator_token", dir_ + "/operator/token"},
              {"cluster_file", config_.path},
+             {"http01_port", kHttp01Port},
+             {"resolver", kResolver},
              {"regions", json::array()}};
     for (std::size_t r = 0; r < config_.regions.size(); ++r) {
       const auto& region = config_.regions[r];
       const auto& edge = region.edges.front();
       const std::string plain = "http://" + edge.address + ":" + std::to_string(edge.http_port);
-      json entry{{"name", region.name},
-                 {"edge_url", "https://" + edge.address + ":" + std::to_string(edge.https_port)},
-                 {"ocsp_url", plain + "/ocsp"},
-                 {"crl_url", plain + "/crl/" + region.name + ".crl"},
-                 {"edge_pid", edges_[r].pid()},
-                 {"edge_command", edges_[r].command()},
-                 {"nodes", json::array()}};
+      json entry{
+          {"name", region.name},
+          {"edge_url", "https://" + edge.address + ":" + std::to_string(edge.https_port)},
+          {"acme_directory", "https://" + edge.address + ":" + std::to_string(edge.https_port) + "/acme/directory"},
+          {"ocsp_url", plain + "/ocsp"},
+          {"crl_url", plain + "/crl/" + region.name + ".crl"},
+          {"edge_pid", edges_[r].pid()},
+          {"edge_command", edges_[r].command()},
+          {"nodes", json::array()}};
       for (std::size_t n = 0; n < region.nodes.size(); ++n) {
         const auto& node = region.nodes[n];
         entry["nodes"].push_back({{"id", node.id.value},
@@ -389,6 +401,7 @@ class Demo {
   History history_;
   std::vector<std::vector<Process>> nodes_;
   std::vector<Process> edges_;
+  std::unique_ptr<net::DemoDns> dns_;
   std::unique_ptr<Load> load_;
   double start_ms_ = 0;
   Instant killed_, ended_, next_table_;

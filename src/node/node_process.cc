@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "api/acme/acme.h"
 #include "api/admin/admin.h"
 #include "api/ocsp/ocsp.h"
 #include "api/rest/rest.h"
@@ -247,6 +248,14 @@ class NodeProcessImpl : public NodeProcess {
     rest_ = std::make_unique<api::Rest>(std::move(rest), *ca_, *store_);
     ocsp_ = std::make_unique<api::Ocsp>(*responder_, os::wall_clock());
     rest_->mount(router_);
+    const config::Paths paths(config_.dir);
+    EC_ASSIGN(const auto nonce_key, read_text_file(paths.nonce_key(region_->name)));
+    nonces_ = std::make_unique<api::Nonces>(nonce_key, os::monotonic_clock(), os::wall_clock(), os::secure_random());
+    EC_ASSIGN(validator_,
+              api::make_validator({self_->address, config_.resolver, config_.caa_identity, config_.http01_port}));
+    acme_ = std::make_unique<api::Acme>(api::AcmeOptions{region_->id, config_.regions.size()}, *ca_, *store_, *nonces_,
+                                        *validator_, os::wall_clock(), os::secure_random());
+    acme_->mount(router_);
     ocsp_->mount(router_);
     admin_->mount(router_);
     net::HttpServerOptions options;
@@ -289,6 +298,9 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<ca::CertificateAuthority> ca_;
   std::unique_ptr<ca::OcspResponder> responder_;
   std::unique_ptr<ca::CrlPublisher> crl_;
+  std::unique_ptr<api::Nonces> nonces_;
+  std::unique_ptr<api::Validator> validator_;
+  std::unique_ptr<api::Acme> acme_;
   std::unique_ptr<api::Rest> rest_;
   std::unique_ptr<api::Ocsp> ocsp_;
   std::unique_ptr<api::Admin> admin_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/rest/router.h"
 
+#include <spdlog/spdlog.h>
+
 namespace evercert::api {
 namespace {
 
@@ -48,7 +50,14 @@ Task<net::HttpResponse> Router::route(net::HttpRequest request) const {
   for (const Route& candidate : routes_) {
     if (!matches(candidate.segments, path, parts)) continue;
     if (candidate.method == request.method || (request.method == "HEAD" && candidate.method == "GET")) {
-      co_return co_await candidate.handler(std::move(request), std::move(parts));
+      const std::string what = request.method + " " + request.path.substr(0, 200);
+      try {
+        co_return co_await candidate.handler(std::move(request), std::move(parts));
+      } catch (const std::exception& e) {
+        // A defect of ours or an input that no check foresaw: this request fails, the process goes on.
+        spdlog::error("{}: {}", what, e.what());
+      }
+      co_return net::problem(500, "Internal Server Error", "the request could not be handled; the log has the reason");
     }
     allowed += (allowed.empty() ? "" : ", ") + candidate.method;
   }

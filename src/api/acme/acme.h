@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// ACME (RFC 8555) in every region. Accounts live where the hash of their key says, orders where they were born; any
+// region takes any request and sends what it changes to the record's home.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "api/acme/nonces.h"
+#include "api/acme/validator.h"
+#include "api/rest/router.h"
+#include "ca/ca.h"
+#include "store/store.h"
+
+namespace evercert::api {
+
+struct AcmeOptions {
+  RegionId region;
+  std::size_t regions = 0;
+  std::string profile = "server";
+  Duration timeout = 8s;
+};
+
+class Acme {
+ public:
+  Acme(AcmeOptions options, ca::CertificateAuthority& ca, store::Store& store, Nonces& nonces, Validator& validator,
+       WallClock& wall, Random& random)
+      : options_(std::move(options)),
+        ca_(ca),
+        store_(store),
+        nonces_(nonces),
+        validator_(validator),
+        wall_(wall),
+        random_(random) {}
+  void mount(Router& router);
+
+ private:
+  struct Request {
+    net::HttpRequest http;
+    std::string base;  // https://host/acme, as the client knows us
+    Jws jws;
+    store::v1::Account account;  // empty id: signed by a key without one
+    Executor& on() const { return *http.executor; }
+  };
+  using Refusal = std::optional<AcmeError>;
+  using Answer = Task<AcmeResult<net::HttpResponse>>;
+  using Handler = Answer (Acme::*)(Request&, const std::string& part);
+
+  void post(Router& router, std::string pattern, Handler handler);
+  Task<net::HttpResponse> handle(net::HttpRequest request, std::vector<std::string> parts, Handler handler);
+  Task<Refusal> open(Request& request);
+  static std::string base_of(const net::HttpRequest& request);
+  net::HttpResponse directory(const net::HttpRequest& request);
+  net::HttpResponse finish(net::HttpResponse response, const std::string& base);
+
+  Answer new_account(Request& request, const std::string& part);
+  Answer account(Request& request, const std::string& id);
+  Answer key_change(Request& request, const std::string& part);
+  Answer new_order(Request& request, const std::string& part);
+  Answer order(Request& request, const std::string& id);
+  Answer authorization(Request& request, const std::string& id);
+  Answer challenge(Request& request, const std::string& id_and_type);
+  Answer finalize(Request& request, const std::string& id);
+  Answer certificate(Request& request, const std::string& serial);
+  Answer revoke(Request& request, const std::string& part);
+
+  Task<AcmeResult<store::v1::Account>> read_account(Executor& on, std::string id);
+  Task<AcmeResult<store::v1::Order>> read_order(Request& request, std::string id);
+  Task<AcmeResult<store::v1::Authorization>> read_authorization(Request& request, std::string id);
+  Task<Refusal> fresh(Executor& on, GroupId group, std::string record);
+
+  AcmeOptions options_;
+  ca::CertificateAuthority& ca_;
+  store::Store& store_;
+  Nonces& nonces_;
+  Validator& validator_;
+  WallClock& wall_;
+  Random& random_;
+};
+
+}  // namespace evercert::api

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/acme/documents.h"
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
+
+namespace evercert::api {
+namespace {
+
+using nlohmann::json;
+
+std::string rfc3339(std::int64_t ms) {
+  const std::time_t t = ms / 1000;
+  std::tm parts{};
+  gmtime_r(&t, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+json challenge_json(const store::v1::Authorization& authorization, const store::v1::Challenge& challenge,
+                    const std::string& base) {
+  json out{{"type", challenge.type()},
+           {"status", challenge.status()},
+           {"token", challenge.token()},
+           {"url", base + "/chall/" + authorization.id() + "/" + challenge.type()}};
+  if (challenge.validated_at_ms() != 0) out["validated"] = rfc3339(challenge.validated_at_ms());
+  if (!challenge.problem().empty()) out["error"] = json::parse(challenge.problem(), nullptr, false);
+  return out;
+}
+
+}  // namespace
+
+std::string text_member(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
+bool flag(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::string account_document(const store::v1::Account& account, const std::string& base) {
+  return json{{"status", account.status()},
+              {"contact", std::vector<std::string>(account.contacts().begin(), account.contacts().end())},
+              {"termsOfServiceAgreed", account.terms_agreed()},
+              {"orders", base + "/acct/" + account.id() + "/orders"}}
+      .dump();
+}
+
+std::string order_document(const store::v1::Order& order, const std::string& base) {
+  json out{{"status", order.status()},
+           {"expires", rfc3339(order.expires_at_ms())},
+           {"identifiers", json::array()},
+           {"authorizations", json::array()},
+           {"finalize", base + "/order/" + order.id() + "/finalize"}};
+  for (const auto& id : order.identifiers()) out["identifiers"].push_back({{"type", id.type()}, {"value", id.value()}});
+  for (const auto& id : order.authorization_ids()) out["authorizations"].push_back(base + "/authz/" + id);
+  if (order.status() == "valid") out["certificate"] = base + "/cert/" + to_hex(order.certificate_serial());
+  return out.dump();
+}
+
+std::string authorization_document(const store::v1::Authorization& authorization, const std::string& base) {
+  json out{{"status", authorization.status()},
+           {"expires", rfc3339(authorization.expires_at_ms())},
+           {"identifier", {{"type", authorization.identifier().type()}, {"value", authorization.identifier().value()}}},
+           {"challenges", json::array()}};
+  if (authorization.wildcard()) out["wildcard"] = true;
+  for (const auto& challenge : authorization.challenges())
+    out["challenges"].push_back(challenge_json(authorization, challenge, base));
+  return out.dump();
+}
+
+std::string challenge_document(const store::v1::Authorization& authorization, const store::v1::Challenge& challenge,
+                               const std::string& base) {
+  return challenge_json(authorization, challenge, base).dump();
+}
+
+std::string problem_document(const AcmeError& error) {
+  const json out{
+      {"type", "urn:ietf:params:acme:error:" + error.type}, {"detail", error.detail}, {"status", error.status}};
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+net::HttpResponse problem_response(const AcmeError& error) {
+  net::HttpResponse response;
+  response.status = error.status;
+  response.headers.set("Content-Type", "application/problem+json");
+  if (error.status == 503) response.headers.set("Retry-After", "1");
+  response.body = problem_document(error);
+  return response;
+}
+
+AcmeError acme_error(const Error& error) {
+  switch (error.code) {
+    case Code::kInvalid: return {400, "malformed", error.message};
+    case Code::kNotFound: return {404, "malformed", error.message};
+    case Code::kConflict: return {403, "orderNotReady", error.message};
+    case Code::kUnavailable:
+    case Code::kExpired: return {503, "serverInternal", error.message};
+    case Code::kUnknownOutcome: return {504, "serverInternal", error.message};
+    default: return {500, "serverInternal", error.message};
+  }
+}
+
+}  // namespace evercert::api
