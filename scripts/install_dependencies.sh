@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what the build and the tests need on Debian 12. Costs nothing when everything is there.
 set -eu
-packages="ccache clang-format-14 cmake curl g++ libboost1.81-dev libbenchmark-dev libcli11-dev libfmt-dev libgmock-dev libgrpc++-dev
-libgtest-dev libldns-dev libp11-kit-dev libprotobuf-dev librocksdb-dev libspdlog-dev libssl-dev libyaml-cpp-dev make mold
+packages="ccache certbot clang-format-14 cmake curl g++ libboost1.81-dev libbenchmark-dev libcli11-dev libfmt-dev libgmock-dev libgrpc++-dev
+libgtest-dev libldns-dev libp11-kit-dev libprotobuf-dev librocksdb-dev libspdlog-dev libssl-dev libyaml-cpp-dev lego make mold
 ninja-build nlohmann-json3-dev openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc python3 softhsm2"
 missing=""
 for package in $packages; do

@@ -19,7 +19,10 @@ CrlPublisher::CrlPublisher(CrlOptions options, std::string issuer_certificate_de
 }
 
 void CrlPublisher::start() {
-  executor_.post_after(options_.after_revocation, [this, alive = std::weak_ptr<int>(alive_)] {
+  // A new CA waits for its first list.
+  const auto stored = store_.crl(options_.region);
+  const Duration pause = stored && !*stored ? options_.after_revocation / 10 : options_.after_revocation;
+  executor_.post_after(pause, [this, alive = std::weak_ptr<int>(alive_)] {
     if (!alive.lock()) return;
     check();
     start();

@@ -13,6 +13,7 @@
 #include "base/os/system.h"
 #include "ceremony/ceremony.h"
 #include "config/paths.h"
+#include "demo/acme_load.h"
 #include "demo/history.h"
 #include "demo/load.h"
 #include "demo/process.h"
@@ -216,7 +217,10 @@ class Demo {
     const auto at = [&](double share) {
       return begun + Duration{static_cast<std::int64_t>(share * options_.duration_seconds * 1e6)};
     };
+    EC_ASSIGN(acme_, AcmeLoad::create(config_, dir_ + "/acme-clients", kHttp01Port, history_));
+    if (!acme_->has_clients()) say("Neither lego nor certbot is installed: the load is without ACME.");
     load_->start();
+    acme_->start();
     EC_TRY(watch_until(at(0.4)));
     say("\n>>> SIGKILL: every process of " + options_.kill + "\n");
     killed_ = now();
@@ -226,6 +230,7 @@ class Demo {
     say("\n>>> restarting " + options_.kill + "\n");
     EC_TRY(start_region(index()));
     EC_TRY(watch_until(at(1.0)));
+    acme_->stop();
     load_->stop();
     ended_ = now();
     say("\nLoad has ended. Waiting until " + options_.kill +
@@ -314,7 +319,7 @@ class Demo {
   struct Figures {
     std::vector<double> before, after;
     double first_write_ms = -1, longest_gap_ms = 0;
-    std::uint64_t operations = 0, failed = 0, reads_failed = 0;
+    std::uint64_t operations = 0, failed = 0, reads_failed = 0, acme_orders = 0;
   };
 
   Figures figures() const {
@@ -327,6 +332,10 @@ class Demo {
       ++f.operations;
       f.failed += o.ok ? 0 : 1;
       const bool write = o.kind == Kind::kIssue || o.kind == Kind::kRevoke;
+      if (o.kind == Kind::kAcme) {
+        ++f.acme_orders;
+        continue;
+      }
       if (!write && !o.ok && o.region != victim_) ++f.reads_failed;
       if (write && o.ok) {
         writes.push_back(o.ended);
@@ -350,18 +359,20 @@ class Demo {
     const bool kept = f.failed == 0 && lost_ == 0 && wrong.empty() && history_.duplicates() == 0 &&
                       f.first_write_ms >= 0 && f.first_write_ms <= 3000;
     char text[1200];
-    std::snprintf(
-        text, sizeof text,
-        "\nVerdict: %s\n  operations %llu, failed %llu (reads in surviving regions: %llu)\n  first write after the "
-        "kill %.0f ms, longest time without a write %.0f ms\n"
-        "  lost certificates or revocations %llu, wrong status answers %zu, duplicated serials %llu\n"
-        "  issue p50 %.0f ms, p99 %.0f ms before the kill; p99 %.0f ms from the first write after it (%s)\n  "
-        "replication lag p99 %.0f ms\n",
-        kept ? "every promise was kept" : "A PROMISE WAS BROKEN", static_cast<unsigned long long>(f.operations),
-        static_cast<unsigned long long>(f.failed), static_cast<unsigned long long>(f.reads_failed), f.first_write_ms,
-        f.longest_gap_ms, static_cast<unsigned long long>(lost_), wrong.size(),
-        static_cast<unsigned long long>(history_.duplicates()), quantile_ms(f.before, 0.5), quantile_ms(f.before, 0.99),
-        quantile_ms(f.after, 0.99), options_.wan ? "emulated WAN" : "no WAN", quantile_ms(lags_, 0.99));
+    std::snprintf(text, sizeof text,
+                  "\nVerdict: %s\n  operations %llu (%llu ACME orders by stock clients), failed %llu (reads in "
+                  "surviving regions: %llu)\n  first write after the "
+                  "kill %.0f ms, longest time without a write %.0f ms\n"
+                  "  lost certificates or revocations %llu, wrong status answers %zu, duplicated serials %llu\n"
+                  "  issue p50 %.0f ms, p99 %.0f ms before the kill; p99 %.0f ms from the first write after it (%s)\n  "
+                  "replication lag p99 %.0f ms\n",
+                  kept ? "every promise was kept" : "A PROMISE WAS BROKEN",
+                  static_cast<unsigned long long>(f.operations), static_cast<unsigned long long>(f.acme_orders),
+                  static_cast<unsigned long long>(f.failed), static_cast<unsigned long long>(f.reads_failed),
+                  f.first_write_ms, f.longest_gap_ms, static_cast<unsigned long long>(lost_), wrong.size(),
+                  static_cast<unsigned long long>(history_.duplicates()), quantile_ms(f.before, 0.5),
+                  quantile_ms(f.before, 0.99), quantile_ms(f.after, 0.99), options_.wan ? "emulated WAN" : "no WAN",
+                  quantile_ms(lags_, 0.99));
     std::printf("%s", text);
     for (std::size_t i = 0; i < std::min<std::size_t>(5, wrong.size()); ++i)
       std::printf("  wrong: %s\n", wrong[i].c_str());
@@ -369,6 +380,7 @@ class Demo {
       std::printf("  failed: %s\n", failures[i].c_str());
     const json out{{"operations", f.operations},
                    {"failed_operations", f.failed},
+                   {"acme_orders", f.acme_orders},
                    {"lost_certificates", lost_},
                    {"wrong_status_answers", wrong.size()},
                    {"duplicate_serials", history_.duplicates()},
@@ -403,6 +415,7 @@ class Demo {
   std::vector<Process> edges_;
   std::unique_ptr<net::DemoDns> dns_;
   std::unique_ptr<Load> load_;
+  std::unique_ptr<AcmeLoad> acme_;
   double start_ms_ = 0;
   Instant killed_, ended_, next_table_;
   std::vector<double> lags_;

@@ -12,6 +12,7 @@ std::string_view to_string(Kind kind) {
     case Kind::kOcsp: return "ocsp";
     case Kind::kGet: return "get";
     case Kind::kCrl: return "crl";
+    case Kind::kAcme: return "acme";
   }
   return "?";
 }

@@ -14,7 +14,7 @@
 
 namespace evercert::demo {
 
-enum class Kind { kIssue, kRevoke, kOcsp, kGet, kCrl };
+enum class Kind { kIssue, kRevoke, kOcsp, kGet, kCrl, kAcme };
 std::string_view to_string(Kind kind);
 
 struct Operation {

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,11 +15,26 @@
 namespace evercert::demo {
 
 Result<Process> Process::start(std::vector<std::string> arguments, std::string log_file) {
-  Process process;
   std::error_code error;
-  process.command_.push_back(std::filesystem::read_symlink("/proc/self/exe", error).string());
-  process.command_.insert(process.command_.end(), arguments.begin(), arguments.end());
+  arguments.insert(arguments.begin(), std::filesystem::read_symlink("/proc/self/exe", error).string());
+  return launch(std::move(arguments), std::move(log_file), false, {});
+}
+
+Result<Process> Process::start_program(std::vector<std::string> command, std::string log_file,
+                                       const std::vector<std::string>& environment) {
+  return launch(std::move(command), std::move(log_file), true, environment);
+}
+
+Result<Process> Process::launch(std::vector<std::string> command, std::string log_file, bool background,
+                                const std::vector<std::string>& environment) {
+  Process process;
+  process.command_ = std::move(command);
   process.log_ = std::move(log_file);
+  // Made before the fork: the child of a program with threads may call little.
+  std::vector<char*> variables;
+  for (const auto& variable : environment) variables.push_back(const_cast<char*>(variable.c_str()));
+  for (char** inherited = environ; *inherited != nullptr; ++inherited) variables.push_back(*inherited);
+  variables.push_back(nullptr);
   std::vector<char*> argv;
   for (auto& word : process.command_) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -31,7 +48,11 @@ Result<Process> Process::start(std::vector<std::string> arguments, std::string l
     setpgid(0, 0);  // Ctrl-C is for the demo: it ends its children in order
     dup2(log, 1);
     dup2(log, 2);
-    execv(argv[0], argv.data());
+    if (background) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      setpriority(PRIO_PROCESS, 0, 10);
+    }
+    execve(argv[0], argv.data(), variables.data());
     _exit(127);
   }
   ::close(log);
@@ -45,6 +66,20 @@ bool Process::running() {
   if (waitpid(pid_, nullptr, WNOHANG) == 0) return true;
   pid_ = 0;
   return false;
+}
+
+std::optional<int> Process::wait(Duration patience) {
+  for (std::int64_t waited = 0; waited < patience.count(); waited += 20'000) {
+    int status = 0;
+    if (pid_ == 0) return std::nullopt;
+    if (waitpid(pid_, &status, WNOHANG) != 0) {
+      pid_ = 0;
+      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    usleep(20'000);
+  }
+  kill_hard();
+  return std::nullopt;
 }
 
 void Process::kill_hard() {

@@ -4,10 +4,12 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace evercert::demo {
 
@@ -26,6 +28,11 @@ class Process {
 
   // This very program with other arguments.
   static Result<Process> start(std::vector<std::string> arguments, std::string log_file);
+  // Another program by its path, of low priority, with additions to the environment ("NAME=value").
+  static Result<Process> start_program(std::vector<std::string> command, std::string log_file,
+                                       const std::vector<std::string>& environment);
+  // Its exit status (128 + signal when killed); nullopt, and killed, when it takes longer.
+  std::optional<int> wait(Duration patience);
   pid_t pid() const { return pid_; }
   bool running();
   void kill_hard();  // SIGKILL, and waits
@@ -34,6 +41,9 @@ class Process {
   std::string log_tail() const;
 
  private:
+  static Result<Process> launch(std::vector<std::string> command, std::string log_file, bool background,
+                                const std::vector<std::string>& environment);
+
   pid_t pid_ = 0;
   std::vector<std::string> command_;
   std::string log_;

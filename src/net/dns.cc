@@ -150,7 +150,9 @@ class DemoDnsImpl : public DemoDns {
     const NamePtr zone(ldns_dname_new_frm_str("test."));
     ldns_pkt_set_qr(packet.get(), true);
     ldns_pkt_set_aa(packet.get(), true);
-    if (!ldns_dname_is_subdomain(ldns_rr_owner(question), zone.get())) {
+    const bool inside = ldns_dname_is_subdomain(ldns_rr_owner(question), zone.get()) ||
+                        ldns_dname_compare(ldns_rr_owner(question), zone.get()) == 0;
+    if (!inside) {
       ldns_pkt_set_rcode(packet.get(), LDNS_RCODE_REFUSED);
     } else if (ldns_rr_get_type(question) == LDNS_RR_TYPE_A) {
       ldns_rr* rr = ldns_rr_new();

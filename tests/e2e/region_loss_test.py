@@ -115,12 +115,17 @@ try:
         check(": good" in ocsp(region, good[0], f"{dir_}/public/{good[2]}.pem"), f"OCSP of {region['name']} says good of another")
 
     def crl_has(serial):
+        """False as long as the list is older than the revocation."""
         url = regions[1]["crl_url"].replace(regions[1]["name"] + ".crl", told[serial][2] + ".crl")
         with urllib.request.urlopen(url, timeout=10) as answer:
             text = subprocess.run(["openssl", "crl", "-inform", "DER", "-noout", "-text"], input=answer.read(), capture_output=True).stdout.decode()
         return serial.upper() in text.replace(":", "")
     wait_for("the CRL lists the revocation", lambda: crl_has(victim), 15)
     check(True, "the CRL lists it")
+
+    print("ACME clients in every region")
+    acme_test = os.path.join(os.path.dirname(os.path.abspath(__file__)), "acme_test.py")
+    subprocess.run([sys.executable, acme_test, os.path.join(dir_, "cluster.json")], check=True)
 
     print("bad input: a clear problem, and the service goes on")
     def refused(what, want, status, body):
@@ -153,6 +158,8 @@ try:
     check(status == 200, "a certificate of the dead region is revoked elsewhere")
     told[one] = (told[one][0], "revoked", told[one][2])
     check(": revoked" in ocsp(regions[2], told[one][0], f"{dir_}/public/{told[one][2]}.pem"), "and OCSP says so")
+
+    subprocess.run([sys.executable, acme_test, os.path.join(dir_, "cluster.json"), regions[1]["name"], regions[2]["name"]], check=True)
 
     print("it comes back: nothing is lost, nothing is forgotten")
     def restart(command):

@@ -109,7 +109,8 @@ Task<Acme::Refusal> Acme::open(Request& request) {
   }
   // Last, so that a stranger cannot use up nonces of others.
   if (!nonces_.use(request.jws.nonce))
-    co_return Refusal(AcmeError{400, "badNonce", "the nonce is unknown, used or too old: try again with the fresh one"});
+    co_return Refusal(
+        AcmeError{400, "badNonce", "the nonce is unknown, used or too old: try again with the fresh one"});
   co_return Refusal{};
 }
 
@@ -117,7 +118,8 @@ Task<Acme::Refusal> Acme::fresh(Executor& on, GroupId group, std::string record)
   if (store_.fresh_now(group, record)) co_return Refusal{};
   const store::Freshness freshness = co_await store_.freshen(on, group, record, options_.timeout);
   if (freshness == store::Freshness::kFresh) co_return Refusal{};
-  co_return Refusal(AcmeError{503, "serverInternal", "this region is cut off from the others: try again, or elsewhere"});
+  co_return Refusal(
+      AcmeError{503, "serverInternal", "this region is cut off from the others: try again, or elsewhere"});
 }
 
 Task<AcmeResult<store::v1::Account>> Acme::read_account(Executor& on, std::string id) {

@@ -266,8 +266,8 @@ Acme::Answer Acme::revoke(Request& request, const std::string&) {
   if (!by_owner && !by_key)
     co_return std::unexpected(
         AcmeError{403, "unauthorized", "neither the certificate's account nor its key signed this"});
-  const auto revoked = co_await ca_.revoke(request.on(), facts->serial, reason,
-                                           by_owner ? "account " + request.account.id() : "certificate key", "");
+  const std::string actor = by_owner ? "account " + request.account.id() : std::string("certificate key");
+  const auto revoked = co_await ca_.revoke(request.on(), facts->serial, reason, actor, {});
   if (!revoked) {
     if (revoked.error().code == Code::kConflict)
       co_return std::unexpected(AcmeError{400, "alreadyRevoked", "the certificate is already revoked"});

@@ -70,6 +70,8 @@ net::HttpResponse Admin::ready() const {
   for (const auto& group : store_.group_status()) {
     if (group.leader == NodeId{0}) missing = "group " + std::to_string(group.group.value) + " has no leader";
   }
+  const auto list = store_.crl(options_.region);
+  if (!list || !*list) missing = "this region's CRL is not published yet";
   if (!store_.clock_trusted()) missing = "the wall clock is far from its peers'";
   net::HttpResponse response;
   if (!missing.empty()) return net::problem(503, "Service Unavailable", missing);
