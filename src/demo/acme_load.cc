@@ -3,14 +3,13 @@
 
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 
 #include "base/os/system.h"
 #include "config/paths.h"
 #include "demo/process.h"
 #include "pki/certificate.h"
 #include "pki/pem.h"
-#include "store/keys.h"
 
 namespace evercert::demo {
 namespace {
@@ -35,6 +34,12 @@ Result<std::unique_ptr<AcmeLoad>> AcmeLoad::create(const config::ClusterConfig& 
   for (const char* name : {"lego", "certbot"}) {
     const std::string program = find_program(name);
     if (!program.empty()) load->clients_.push_back({name, program});
+  }
+  for (const auto& region : config.regions) {
+    EC_ASSIGN(const auto pem, read_file(os::disk(), config::Paths(config.dir).issuer(region.name)));
+    EC_ASSIGN(const auto ders, pki::from_pem("CERTIFICATE", pem));
+    EC_ASSIGN(const auto facts, pki::read_certificate(ders.front()));
+    load->issuer_names_.push_back(facts.subject_name_der);
   }
   const std::string folder = load->webroot() + "/.well-known/acme-challenge";
   EC_TRY(os::disk().make_dirs(folder));
@@ -86,13 +91,13 @@ void AcmeLoad::order(std::size_t region, const Client& client, int number) {
     const auto ders = pem ? pki::from_pem("CERTIFICATE", *pem) : Result<std::vector<std::string>>(fail(Code::kIo, ""));
     const auto facts = ders && !ders->empty() ? pki::read_certificate(ders->front())
                                               : Result<pki::CertificateFacts>(fail(Code::kInvalid, ""));
-    const auto home = facts ? store::home_of_serial(facts->serial, config_.regions.size())
-                            : Result<GroupId>(fail(Code::kInvalid, ""));
-    if (!home) {
+    // Any region may have finished the order: the certificate itself says whose it is.
+    const auto issuer = std::find(issuer_names_.begin(), issuer_names_.end(), facts ? facts->issuer_name_der : "");
+    if (issuer == issuer_names_.end()) {
       why = *file + " holds no certificate of this cluster";
       break;
     }
-    history_.issued(facts->serial, static_cast<int>(home->value) - 1);
+    history_.issued(facts->serial, static_cast<int>(issuer - issuer_names_.begin()));
     operation.ok = true;
   }
   operation.ended = now();

@@ -41,6 +41,7 @@ class AcmeLoad {
   std::string dir_;
   History& history_;
   std::vector<Client> clients_;
+  std::vector<std::string> issuer_names_;  // DER, by index of the region
   std::unique_ptr<net::HttpServer> challenges_;
   std::vector<std::thread> threads_;
   std::atomic<bool> running_{false};
