@@ -96,10 +96,11 @@ Task<Result<Issued>> CertificateAuthority::issue(Executor& on, IssueRequest requ
   }
   intents_.resolved(serial);
   if (outcome->serial() != serial) co_return co_await issued_as(on, outcome->serial(), true);
+  const Issuer& own = options_.issuers.at(options_.region.value);
   Issued issued;
   issued.serial = serial;
-  issued.chain_pem = own_pem + options_.chain_pem;
-  issued.region = options_.region_name;
+  issued.chain_pem = own_pem + own.chain_pem;
+  issued.issuer_region = own.region;
   issued.epoch = store_.epoch();
   co_return issued;
 }
@@ -136,15 +137,20 @@ Task<Result<Issued>> CertificateAuthority::issued_as(Executor& on, std::string s
   Issued issued;
   issued.serial = serial;
   issued.chain_pem = chain_of(*found->certificate);
-  issued.region = options_.region_name;
+  issued.issuer_region = issuer_of(*found->certificate).region;
   issued.epoch = Epoch{found->certificate->epoch()};
   issued.repeated = repeated;
   co_return issued;
 }
 
+const Issuer& CertificateAuthority::issuer_of(const store::v1::Certificate& certificate) const {
+  static const Issuer unknown;  // of a region that left the configuration
+  const auto issuer = options_.issuers.find(certificate.issuer_region());
+  return issuer == options_.issuers.end() ? unknown : issuer->second;
+}
+
 std::string CertificateAuthority::chain_of(const store::v1::Certificate& certificate) const {
-  const auto chain = chains_.find(certificate.issuer_region());
-  return pki::to_pem("CERTIFICATE", certificate.der()) + (chain == chains_.end() ? options_.chain_pem : chain->second);
+  return pki::to_pem("CERTIFICATE", certificate.der()) + issuer_of(certificate).chain_pem;
 }
 
 Task<Result<CertificateAuthority::Found>> CertificateAuthority::find(Executor& on, std::string serial) {

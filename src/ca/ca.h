@@ -16,12 +16,17 @@
 
 namespace evercert::ca {
 
+// The issuing CA of one region.
+struct Issuer {
+  std::string region;     // name
+  std::string chain_pem;  // as appended to its certificates
+};
+
 struct CaOptions {
   RegionId region;
-  std::string region_name;
   std::size_t regions = 0;
   std::map<std::string, pki::Profile> profiles;
-  std::string chain_pem;  // issuing certificate, as appended to each certificate given out
+  std::map<std::uint32_t, Issuer> issuers;  // by region, of all regions
   Duration submit_timeout = 8s;
   Duration read_timeout = 3s;
 };
@@ -39,7 +44,7 @@ struct IssueRequest {
 struct Issued {
   std::string serial;  // 16 bytes
   std::string chain_pem;
-  std::string region;
+  std::string issuer_region;  // whose key signed it: of a repeated answer not always the region that answers
   Epoch epoch;
   bool repeated = false;  // the answer of an earlier request with the same key
 };
@@ -64,9 +69,9 @@ class CertificateAuthority {
   // Finishes or voids the intents of an earlier life and those whose outcome was unknown. Call now and then.
   Task<std::size_t> settle_intents(Executor& on);
 
+  const Issuer& issuer_of(const store::v1::Certificate& certificate) const;
   std::string chain_of(const store::v1::Certificate& certificate) const;
   const CaOptions& options() const { return options_; }
-  void set_chains(std::map<std::uint32_t, std::string> chains_by_region) { chains_ = std::move(chains_by_region); }
 
  private:
   Task<Result<std::optional<Issued>>> earlier(Executor& on, std::string key, std::string digest);
@@ -81,7 +86,6 @@ class CertificateAuthority {
   Intents& intents_;
   WallClock& wall_;
   Random& random_;
-  std::map<std::uint32_t, std::string> chains_;
   std::mutex mutex_;
   std::map<std::string, WallTime> doubtful_;  // outcome unknown: since when
 };

@@ -20,6 +20,10 @@ using nlohmann::json;
 Instant now() { return os::monotonic_clock().now(); }
 std::uint64_t chance() { return os::secure_random().next(); }
 
+std::string answering_region(const net::HttpResponse& response) {
+  return std::string(response.headers.find("Evercert-Region").value_or("an edge that does not say who"));
+}
+
 // Counts an operation while it lives.
 struct UnderWay {
   explicit UnderWay(std::atomic<int>& c) : count(c) { ++count; }
@@ -200,9 +204,11 @@ Task<void> Load::ocsp(int region) {
   const bool claims_fresh = response && !response->headers.find("Evercert-Stale");
   if (result && claims_fresh) {
     if (result->status == pki::CertStatus::kUnknown)
-      history_.wrong_answer("OCSP 'unknown' of " + to_hex(known->serial));
+      history_.wrong_answer("OCSP 'unknown' of " + to_hex(known->serial) + ", asked with the issuer of " +
+                            config_.regions[static_cast<std::size_t>(known->issuer)].name + ", by " +
+                            answering_region(*response));
     if (known->revoked && result->status != pki::CertStatus::kRevoked)
-      history_.wrong_answer("OCSP 'good' of revoked " + to_hex(known->serial));
+      history_.wrong_answer("OCSP 'good' of revoked " + to_hex(known->serial) + " by " + answering_region(*response));
   }
   history_.finished(operation);
 }
@@ -223,7 +229,7 @@ Task<void> Load::get(int region) {
   if (operation.ok && !response->headers.find("Evercert-Stale")) {
     const auto document = json::parse(response->body, nullptr, false);
     if (known->revoked && document.value("status", "") != "revoked")
-      history_.wrong_answer("'good' of revoked " + to_hex(known->serial));
+      history_.wrong_answer("'good' of revoked " + to_hex(known->serial) + " by " + answering_region(*response));
   }
   history_.finished(operation);
 }

@@ -182,9 +182,7 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(intents_, ca::Intents::open(os::disk(), options_.data_dir + "/intents", *intent_writer_));
     ca::CaOptions options;
     options.region = region_->id;
-    options.region_name = region_->name;
     options.regions = config_.regions.size();
-    options.chain_pem = issuer_pem + "\n";
     for (const auto& p : config_.profiles) {
       const auto usage = p.usage == "server"   ? pki::Usage::kServer
                          : p.usage == "client" ? pki::Usage::kClient
@@ -193,10 +191,7 @@ class NodeProcessImpl : public NodeProcess {
                                        pki::NameKind::kEmail};
       options.profiles[p.name] = {p.name, usage, p.validity_seconds, kinds};
     }
-    ca_ = std::make_unique<ca::CertificateAuthority>(options, *store_, std::move(factory), *intents_, os::wall_clock(),
-                                                     os::secure_random());
     std::vector<ca::OcspIssuer> issuers;
-    std::map<std::uint32_t, std::string> chains;
     api::AdminOptions admin;
     for (const auto& region : config_.regions) {
       EC_ASSIGN(const auto pem, read_text_file(paths.issuer(region.name)));
@@ -205,11 +200,12 @@ class NodeProcessImpl : public NodeProcess {
       EC_ASSIGN(const auto responder_der, pki::from_pem("CERTIFICATE", responder_pem));
       EC_ASSIGN(auto responder, open_signer(*region_, paths, "ocsp-" + region.name));
       issuers.push_back({region.id, der.front(), responder_der.front(), std::move(responder)});
-      chains[region.id.value] = pem + "\n";
+      options.issuers[region.id.value] = {region.name, pem + "\n"};
       admin.region_names.push_back(region.name);
       admin.issuer_ders[region.name] = der.front();
     }
-    ca_->set_chains(std::move(chains));
+    ca_ = std::make_unique<ca::CertificateAuthority>(std::move(options), *store_, std::move(factory), *intents_,
+                                                     os::wall_clock(), os::secure_random());
     ca::OcspOptions ocsp;
     ocsp.regions = config_.regions.size();
     ocsp.validity_seconds = config_.ocsp_validity_seconds;

@@ -99,6 +99,7 @@ try:
     for region in regions:
         again = issue(region, csr, key="e2e-key")
         check(again[0] == 201 and again[1]["serial"] == first[1]["serial"], f"the same key gives the same certificate in {region['name']}")
+        check(again[1]["region"] == regions[0]["name"], f"and {region['name']} names the region that signed it")
     check(issue(regions[1], make_csr("other.example.test"), key="e2e-key")[0] == 409, "the same key for another request is refused")
     told[first[1]["serial"]] = (first[1]["certificate"], "good", first[1]["region"])
 

@@ -137,7 +137,7 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   const std::string serial = to_hex(issued->serial);
   auto response = net::json_response(201, json{{"serial", serial},
                                                {"certificate", issued->chain_pem},
-                                               {"region", issued->region},
+                                               {"region", issued->issuer_region},
                                                {"epoch", issued->epoch.value}}
                                               .dump());
   response.headers.set("Location", "/v1/certificates/" + serial);
