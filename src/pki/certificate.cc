@@ -144,7 +144,7 @@ Result<LintedTbs> CertificateFactory::prepare(const Profile& profile, const Cert
     parts.extensions += encoded(NID_subject_alt_name, request.common_name.empty(), names.get());
   }
   std::string tbs = tbs_certificate(parts);
-  EC_TRY(lint(profile, request, tbs, signer_->algorithm_der()));
+  EC_TRY(lint(profile, request, tbs));
   return LintedTbs(std::move(tbs));
 }
 

@@ -2,6 +2,7 @@
 // Reading certificates and chains.
 #include <ctime>
 
+#include "pki/asn1_views.h"
 #include "pki/certificate.h"
 #include "pki/names_openssl.h"
 #include "pki/openssl.h"
@@ -15,12 +16,6 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
   return timegm(&parts);
 }
 
-std::string octets(const ASN1_OCTET_STRING* text) {
-  if (text == nullptr) return {};
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-          static_cast<std::size_t>(ASN1_STRING_length(text))};
-}
-
 X509Ptr parse(std::string_view der) {
   const unsigned char* at = bytes(der);
   return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
@@ -28,29 +23,33 @@ X509Ptr parse(std::string_view der) {
 
 }  // namespace
 
-Result<CertificateFacts> read_certificate(std::string_view der) {
-  const X509Ptr certificate = parse(der);
-  if (!certificate) return fail(Code::kInvalid, "the certificate does not parse: " + last_openssl_error());
+Result<CertificateFacts> facts_of(const TbsView& tbs) {
   CertificateFacts facts;
-  facts.serial = octets(X509_get0_serialNumber(certificate.get()));
-  facts.issuer_name_der = to_der(X509_get_issuer_name(certificate.get()), i2d_X509_NAME);
-  facts.subject_name_der = to_der(X509_get_subject_name(certificate.get()), i2d_X509_NAME);
+  facts.serial = contents(tbs.serial);
+  facts.issuer_name_der = to_der(tbs.issuer, i2d_X509_NAME);
+  facts.subject_name_der = to_der(tbs.subject, i2d_X509_NAME);
   char cn[256] = {};
-  const int length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, cn, sizeof cn);
+  const int length = X509_NAME_get_text_by_NID(tbs.subject, NID_commonName, cn, sizeof cn);
   if (length > 0) facts.subject_cn.assign(cn, static_cast<std::size_t>(length));
-  facts.not_before = seconds_of(X509_get0_notBefore(certificate.get()));
-  facts.not_after = seconds_of(X509_get0_notAfter(certificate.get()));
-  const GeneralNamesPtr names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
-  if (names) {
+  facts.not_before = seconds_of(tbs.validity->notBefore);
+  facts.not_after = seconds_of(tbs.validity->notAfter);
+  if (const auto names = extension<GeneralNamesPtr>(tbs, NID_subject_alt_name)) {
     EC_ASSIGN(facts.names, from_general_names(names.get()));
   }
-  facts.spki_der = to_der(X509_get_X509_PUBKEY(certificate.get()), i2d_X509_PUBKEY);
-  facts.subject_key_id = octets(X509_get0_subject_key_id(certificate.get()));
-  facts.authority_key_id = octets(X509_get0_authority_key_id(certificate.get()));
-  facts.is_ca = X509_check_ca(certificate.get()) == 1;
-  ERR_clear_error();
+  facts.spki_der = sequence(tbs.spki);
+  if (const auto id = extension<OctetsPtr>(tbs, NID_subject_key_identifier)) facts.subject_key_id = contents(id.get());
+  const auto authority = extension<AuthorityPtr>(tbs, NID_authority_key_identifier);
+  if (authority && authority->keyid != nullptr) facts.authority_key_id = contents(authority->keyid);
+  const auto constraints = extension<BasicConstraintsPtr>(tbs, NID_basic_constraints);
+  facts.is_ca = constraints && constraints->ca != 0;
   return facts;
+}
+
+Result<CertificateFacts> read_certificate(std::string_view der) {
+  const auto whole = parse_signed(der);
+  const auto tbs = whole ? parse_tbs(sequence(whole->body)) : nullptr;
+  if (!tbs) return fail(Code::kInvalid, "the certificate does not parse");
+  return facts_of(*tbs);
 }
 
 Status verify_chain(std::string_view leaf, const std::vector<std::string>& intermediates, std::string_view root,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "pki/asn1_views.h"
 #include "pki/names_openssl.h"
 #include "pki/openssl.h"
 #include "pki/pem.h"
@@ -28,11 +29,27 @@ Result<std::string> common_name(const X509_NAME* subject) {
   return out;
 }
 
-Result<std::vector<Name>> requested_names(X509_REQ* request) {
-  using Extensions = Owned<STACK_OF(X509_EXTENSION),
-                           [](STACK_OF(X509_EXTENSION) * s) { sk_X509_EXTENSION_pop_free(s, X509_EXTENSION_free); }>;
-  const Extensions extensions(X509_REQ_get_extensions(request));
+using Extensions = Owned<STACK_OF(X509_EXTENSION),
+                         [](STACK_OF(X509_EXTENSION) * s) { sk_X509_EXTENSION_pop_free(s, X509_EXTENSION_free); }>;
+
+// RFC 2985 section 5.4.2: the attribute extensionRequest, once. Null: the request asks for none.
+Result<Extensions> requested_extensions(const RequestView& info) {
+  const int index = X509at_get_attr_by_NID(info.attributes, NID_ext_req, -1);
+  if (index < 0) return Extensions{};
+  X509_ATTRIBUTE* attribute = X509at_get_attr(info.attributes, index);
+  const ASN1_TYPE* value = X509_ATTRIBUTE_count(attribute) == 1 ? X509_ATTRIBUTE_get0_type(attribute, 0) : nullptr;
+  if (value == nullptr || X509at_get_attr_by_NID(info.attributes, NID_ext_req, index) >= 0)
+    return fail(Code::kInvalid, "the CSR's extension request must have one value: make a new CSR");
+  const std::string_view der = sequence(value);
+  const unsigned char* at = bytes(der);
+  Extensions extensions(d2i_X509_EXTENSIONS(nullptr, &at, static_cast<long>(der.size())));
   ERR_clear_error();
+  if (!extensions) return fail(Code::kInvalid, "the CSR's requested extensions do not parse");
+  return extensions;
+}
+
+Result<std::vector<Name>> requested_names(const RequestView& info) {
+  EC_ASSIGN(const auto extensions, requested_extensions(info));
   if (!extensions) return std::vector<Name>{};
   for (int i = 0; i < sk_X509_EXTENSION_num(extensions.get()); ++i) {
     X509_EXTENSION* extension = sk_X509_EXTENSION_value(extensions.get(), i);
@@ -54,19 +71,14 @@ Result<std::vector<Name>> requested_names(X509_REQ* request) {
 
 Result<Csr> parse_csr(std::string_view der) {
   if (der.size() > kMaxCsrBytes) return fail(Code::kInvalid, "the CSR is larger than 64 KiB");
-  const unsigned char* at = bytes(der);
-  const ReqPtr request(d2i_X509_REQ(nullptr, &at, static_cast<long>(der.size())));
-  if (!request || at != bytes(der) + der.size()) {
-    ERR_clear_error();
-    return fail(Code::kInvalid, "the CSR does not parse: send one PKCS #10 request");
-  }
-  const std::string spki = to_der(X509_REQ_get_X509_PUBKEY(request.get()), i2d_X509_PUBKEY);
-  EC_ASSIGN(auto key, PublicKey::from_spki(spki));
-  const bool signed_by_key = X509_REQ_verify(request.get(), X509_REQ_get0_pubkey(request.get())) == 1;
-  ERR_clear_error();
-  if (!signed_by_key) return fail(Code::kInvalid, "the CSR's signature is wrong: it must be made with the key in it");
-  EC_ASSIGN(auto names, requested_names(request.get()));
-  EC_ASSIGN(auto cn, common_name(X509_REQ_get_subject_name(request.get())));
+  const auto request = parse_signed(der);
+  const auto info = request ? parse_request(sequence(request->body)) : nullptr;
+  if (!info) return fail(Code::kInvalid, "the CSR does not parse: send one PKCS #10 request");
+  EC_ASSIGN(auto key, PublicKey::from_spki(sequence(info->spki)));
+  if (!key.verify_item(request->algorithm, request->signature, sequence(request->body)))
+    return fail(Code::kInvalid, "the CSR's signature is wrong: it must be made with the key in it");
+  EC_ASSIGN(auto names, requested_names(*info));
+  EC_ASSIGN(auto cn, common_name(info->subject));
   for (const Name& name : names) EC_TRY(check_name(name));
   const Name from_cn = name_from_text(cn);
   if (!cn.empty() && check_name(from_cn)) names.push_back(from_cn);

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#include "pki/der.h"
+#include "pki/asn1_views.h"
+#include "pki/names_openssl.h"
 #include "pki/openssl.h"
 
 namespace evercert::pki {
@@ -13,33 +14,45 @@ Status finding(const char* name, std::string what) {
   return fail(Code::kInvalid, std::string("lint ") + name + ": " + std::move(what));
 }
 
-Status lint_extensions(const Profile& profile, X509* certificate) {
-  const std::uint32_t flags = X509_get_extension_flags(certificate);
-  if (flags & EXFLAG_INVALID) return finding("e_extensions_parse", "an extension does not parse");
+using KeyUsagePtr = Owned<ASN1_BIT_STRING, ASN1_BIT_STRING_free>;
+using ExtendedUsagePtr = Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free>;
+
+Status lint_extensions(const Profile& profile, const TbsView& tbs) {
+  for (int i = 0; i < sk_X509_EXTENSION_num(tbs.extensions); ++i) {
+    const ASN1_OBJECT* kind = X509_EXTENSION_get_object(sk_X509_EXTENSION_value(tbs.extensions, i));
+    if (X509v3_get_ext_by_OBJ(tbs.extensions, kind, i) >= 0)
+      return finding("e_extension_twice", "RFC 5280 section 4.2 allows each extension once");
+  }
   const bool ca = profile.usage == Usage::kIssuingCa;
-  if (((flags & EXFLAG_CA) != 0) != ca) return finding("e_basic_constraints", "CA flag does not fit the profile");
-  const std::uint32_t usage = X509_get_key_usage(certificate);
-  if (usage == UINT32_MAX) return finding("e_key_usage_missing", "there is no key usage");
-  if (!ca && (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
+  const auto constraints = extension<BasicConstraintsPtr>(tbs, NID_basic_constraints);
+  if (!constraints || (constraints->ca != 0) != ca)
+    return finding("e_basic_constraints", "CA flag does not fit the profile");
+  const auto usage = extension<KeyUsagePtr>(tbs, NID_key_usage);
+  if (!usage) return finding("e_key_usage_missing", "there is no key usage");
+  constexpr int kKeyCertSign = 5, kCrlSign = 6;  // bits, RFC 5280 section 4.2.1.3
+  if (!ca && (ASN1_BIT_STRING_get_bit(usage.get(), kKeyCertSign) || ASN1_BIT_STRING_get_bit(usage.get(), kCrlSign)))
     return finding("e_key_usage_ca_bits", "a leaf may not sign certificates");
-  if (X509_get0_subject_key_id(certificate) == nullptr) return finding("e_ski_missing", "no subject key identifier");
-  if (X509_get0_authority_key_id(certificate) == nullptr)
-    return finding("e_aki_missing", "no authority key identifier");
-  const std::uint32_t extended = X509_get_extended_key_usage(certificate);
-  if (!ca && extended == UINT32_MAX) return finding("e_eku_missing", "there is no extended key usage");
-  if (!ca && profile.usage != Usage::kOcspResponder && (extended & XKU_OCSP_SIGN)) {
-    return finding("e_eku_ocsp", "only a responder may sign OCSP answers");
+  if (!extension<OctetsPtr>(tbs, NID_subject_key_identifier))
+    return finding("e_ski_missing", "no subject key identifier");
+  const auto authority = extension<AuthorityPtr>(tbs, NID_authority_key_identifier);
+  if (!authority || authority->keyid == nullptr) return finding("e_aki_missing", "no authority key identifier");
+  if (ca) return {};
+  const auto extended = extension<ExtendedUsagePtr>(tbs, NID_ext_key_usage);
+  if (!extended) return finding("e_eku_missing", "there is no extended key usage");
+  for (int i = 0; profile.usage != Usage::kOcspResponder && i < sk_ASN1_OBJECT_num(extended.get()); ++i) {
+    if (OBJ_obj2nid(sk_ASN1_OBJECT_value(extended.get(), i)) == NID_OCSP_sign)
+      return finding("e_eku_ocsp", "only a responder may sign OCSP answers");
   }
   return {};
 }
 
 }  // namespace
 
-Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs,
-            std::string_view algorithm) {
-  const std::string whole = der::wrap(der::kSequence, std::string(tbs) + std::string(algorithm) + der::bit_string(""));
-  EC_ASSIGN(const auto facts, read_certificate(whole));
-  if (request.serial.size() != 16 || facts.serial != request.serial || request.serial[0] <= 0) {
+Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs) {
+  const auto view = parse_tbs(tbs);
+  if (!view || encode(*view) != tbs) return finding("e_not_der", "the certificate is not encoded in DER");
+  EC_ASSIGN(const auto facts, facts_of(*view));
+  if (request.serial.size() != 16 || facts.serial != request.serial || view->serial->type != V_ASN1_INTEGER) {
     return finding("e_serial_number", "the serial number must be 16 octets and positive");
   }
   if (facts.not_before != request.not_before || facts.not_after != request.not_after ||
@@ -70,9 +83,7 @@ Status lint(const Profile& profile, const CertificateRequest& request, std::stri
     return finding("e_cn_not_in_san", "the common name is not among the names");
   }
   if (facts.spki_der != request.key->spki_der()) return finding("e_spki_differs", "another public key was encoded");
-  const unsigned char* at = bytes(whole);
-  const X509Ptr certificate(d2i_X509(nullptr, &at, static_cast<long>(whole.size())));
-  return lint_extensions(profile, certificate.get());
+  return lint_extensions(profile, *view);
 }
 
 }  // namespace evercert::pki

@@ -11,7 +11,6 @@
 namespace evercert::pki {
 
 // kInvalid: "lint <name>: <finding>".
-Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs,
-            std::string_view algorithm);
+Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs);
 
 }  // namespace evercert::pki

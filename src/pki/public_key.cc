@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 
+#include "pki/asn1_views.h"
 #include "pki/openssl.h"
 #include "pki/weak_keys.h"
 
@@ -90,7 +91,50 @@ Result<PublicKey> PublicKey::from_handle(std::shared_ptr<Handle> handle) {
   return out;
 }
 
+// What all keys of a curve have in common. Keys are copies of `any` with another point: the way through OpenSSL's
+// decoders takes twenty times as long.
+struct PublicKey::Curve {
+  KeyKind kind;
+  std::size_t point_bytes;  // 0x04 || x || y
+  PkeyPtr any;
+  std::string spki_prefix;  // what stands before the point
+};
+
+const PublicKey::Curve& PublicKey::curve(KeyKind kind) {
+  static const auto make = [](KeyKind of, const char* group, std::size_t point_bytes) {
+    const PkeyPtr pair(EVP_EC_gen(group));
+    std::string spki = to_der(pair.get(), i2d_PUBKEY);
+    const unsigned char* at = bytes(spki);
+    PkeyPtr any(d2i_PUBKEY(nullptr, &at, static_cast<long>(spki.size())));  // without the private half
+    spki.resize(spki.size() - point_bytes);
+    return Curve{of, point_bytes, std::move(any), std::move(spki)};
+  };
+  static const Curve p256 = make(KeyKind::kP256, "P-256", 65), p384 = make(KeyKind::kP384, "P-384", 97);
+  return kind == KeyKind::kP256 ? p256 : p384;
+}
+
+Result<PublicKey> PublicKey::from_point(const Curve& curve, std::string_view point) {
+  PkeyPtr key(EVP_PKEY_dup(curve.any.get()));
+  // On the curve is all there is to check: its cofactor is one, and this form cannot say infinity.
+  if (point.size() != curve.point_bytes || point[0] != '\x04' || !key ||
+      EVP_PKEY_set1_encoded_public_key(key.get(), bytes(point), point.size()) != 1) {
+    ERR_clear_error();
+    return fail(Code::kUnsupported, "the EC public key is not a point of its curve");
+  }
+  PublicKey out;
+  out.kind_ = curve.kind;
+  out.bits_ = curve.kind == KeyKind::kP256 ? 256 : 384;
+  out.spki_ = curve.spki_prefix + std::string(point);
+  out.handle_ = std::make_shared<Handle>(std::move(key));
+  return out;
+}
+
 Result<PublicKey> PublicKey::from_spki(std::string_view spki_der) {
+  for (const KeyKind kind : {KeyKind::kP256, KeyKind::kP384}) {
+    const Curve& known = curve(kind);
+    if (spki_der.size() == known.spki_prefix.size() + known.point_bytes && spki_der.starts_with(known.spki_prefix))
+      return from_point(known, spki_der.substr(known.spki_prefix.size()));
+  }
   const unsigned char* at = bytes(spki_der);
   PkeyPtr key(d2i_PUBKEY(nullptr, &at, static_cast<long>(spki_der.size())));
   if (!key) return fail(Code::kInvalid, "the public key does not parse: " + last_openssl_error());
@@ -100,13 +144,7 @@ Result<PublicKey> PublicKey::from_spki(std::string_view spki_der) {
 Result<PublicKey> PublicKey::from_ec(KeyKind kind, std::string_view x, std::string_view y) {
   const std::size_t size = kind == KeyKind::kP256 ? 32 : 48;
   if (x.size() != size || y.size() != size) return fail(Code::kInvalid, "an EC coordinate has the wrong length");
-  const std::string point = std::string(1, '\x04').append(x).append(y);
-  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> build(OSSL_PARAM_BLD_new());
-  OSSL_PARAM_BLD_push_utf8_string(build.get(), OSSL_PKEY_PARAM_GROUP_NAME,
-                                  kind == KeyKind::kP256 ? "prime256v1" : "secp384r1", 0);
-  OSSL_PARAM_BLD_push_octet_string(build.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
-  EC_ASSIGN(auto key, from_params("EC", build.get()));
-  return from_handle(std::make_shared<Handle>(std::move(key)));
+  return from_point(curve(kind), std::string(1, '\x04').append(x).append(y));
 }
 
 Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
@@ -127,16 +165,10 @@ Result<PublicKey> PublicKey::from_ed25519(std::string_view x) {
 }
 
 std::string PublicKey::key_identifier() const {
-  X509_PUBKEY* raw = nullptr;
-  const unsigned char* at = bytes(spki_);
-  raw = d2i_X509_PUBKEY(nullptr, &at, static_cast<long>(spki_.size()));
-  const Owned<X509_PUBKEY, X509_PUBKEY_free> spki(raw);
-  const unsigned char* bits = nullptr;
-  int length = 0;
-  X509_PUBKEY_get0_param(nullptr, &bits, &length, nullptr, spki.get());
+  const auto spki = parse_spki(spki_);
+  const std::string_view bits = contents(spki->bits);
   std::string out(20, '\0');
-  EVP_Digest(bits, static_cast<std::size_t>(length), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(),
-             nullptr);
+  EVP_Digest(bits.data(), bits.size(), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(), nullptr);
   return out;
 }
 
@@ -157,6 +189,17 @@ bool PublicKey::verify_jws(SignatureAlgorithm algorithm, std::string_view data, 
     }
   }
   return false;
+}
+
+bool PublicKey::verify_item(const X509_algor_st* algorithm, const asn1_string_st* signature,
+                            std::string_view der) const {
+  const Owned<ASN1_TYPE, ASN1_TYPE_free> item(ASN1_TYPE_new());
+  ASN1_STRING* whole = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
+  ASN1_STRING_set(whole, der.data(), static_cast<int>(der.size()));
+  ASN1_TYPE_set(item.get(), V_ASN1_SEQUENCE, whole);
+  const bool ok = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, item.get(), handle_->key.get()) == 1;
+  ERR_clear_error();
+  return ok;
 }
 
 bool PublicKey::verify_x509(std::string_view data, std::string_view signature) const {

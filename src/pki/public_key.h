@@ -8,6 +8,9 @@
 
 #include "base/result.h"
 
+struct X509_algor_st;
+struct asn1_string_st;
+
 namespace evercert::pki {
 
 enum class KeyKind { kP256, kP384, kRsa, kEd25519 };
@@ -30,11 +33,16 @@ class PublicKey {
   std::string key_identifier() const;
   // JWS signatures: ECDSA as r || s. False when the signature is wrong or the algorithm does not fit the key.
   bool verify_jws(SignatureAlgorithm algorithm, std::string_view data, std::string_view signature) const;
+  // Signatures over DER by the algorithm that is named beside them (X.509 and PKCS #10).
+  bool verify_item(const X509_algor_st* algorithm, const asn1_string_st* signature, std::string_view der) const;
   // X.509 signatures by this key (DER), hash by kind.
   bool verify_x509(std::string_view data, std::string_view signature) const;
 
  private:
   struct Handle;
+  struct Curve;
+  static const Curve& curve(KeyKind kind);
+  static Result<PublicKey> from_point(const Curve& curve, std::string_view point);
   static Result<PublicKey> from_handle(std::shared_ptr<Handle> handle);
   KeyKind kind_{};
   int bits_ = 0;
