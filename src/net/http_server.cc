@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "net/asio_runtime.h"
+#include "net/http_parse.h"
 
 namespace evercert::net {
 namespace {
@@ -129,9 +130,8 @@ class ServerImpl : public HttpServer {
     }
     beast::flat_buffer buffer;
     for (bool first = true;; first = false) {
-      http::request_parser<http::string_body> parser;
-      parser.body_limit(options_.max_body_bytes);
-      parser.header_limit(options_.max_header_bytes);
+      RequestParser parser;
+      set_limits(parser, options_);
       // A kept connection may rest; once a request has begun it must come in swiftly.
       if (buffer.size() == 0 && !first) {
         lowest.expires_after(options_.idle_timeout);
@@ -173,14 +173,7 @@ class ServerImpl : public HttpServer {
 
   static HttpRequest convert(http::request<http::string_body> in, const std::string& identity, bool tls,
                              const tcp::endpoint& remote, AsioThread& thread) {
-    HttpRequest request;
-    request.method = std::string(in.method_string());
-    request.target = std::string(in.target());
-    const auto question = request.target.find('?');
-    request.path = request.target.substr(0, question);
-    if (question != std::string::npos) request.query = request.target.substr(question + 1);
-    for (const auto& field : in) request.headers.add(std::string(field.name_string()), std::string(field.value()));
-    request.body = std::move(in.body());
+    HttpRequest request = to_request(std::move(in));
     request.peer_address = remote.address().to_string();
     request.tls = tls;
     request.client_identity = identity;

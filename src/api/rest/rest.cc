@@ -5,6 +5,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "api/rest/json_body.h"
 #include "base/encoding.h"
 #include "pki/crl.h"
 
@@ -21,29 +22,6 @@ std::string rfc3339(std::int64_t seconds) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-Result<json> read_object(const net::HttpRequest& request) {
-  // No exceptions; depth is bounded by the size of the body.
-  auto body = json::parse(request.body, nullptr, false);
-  if (body.is_discarded() || !body.is_object()) return fail(Code::kInvalid, "the body must be a JSON object");
-  return body;
-}
-
-Result<std::string> text_member(const json& object, const char* name) {
-  const auto found = object.find(name);
-  if (found == object.end() || !found->is_string())
-    return fail(Code::kInvalid, std::string("the body needs '") + name + "' as a text");
-  return found->get<std::string>();
-}
-
-Status only_members(const json& object, std::initializer_list<std::string_view> known) {
-  for (const auto& [name, value] : object.items()) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return fail(Code::kInvalid, "unknown member '" + name.substr(0, 64) + "' in the body");
-    }
-  }
-  return {};
-}
-
 json describe(const store::v1::Certificate& certificate) {
   return {{"serial", to_hex(certificate.serial())},
           {"status", certificate.revoked() ? "revoked" : "good"},
@@ -55,18 +33,6 @@ void add_revocation(json& out, const store::v1::Certificate& certificate) {
   out["revoked_at"] = certificate.revoked() ? json(rfc3339(certificate.revoked_at_ms() / 1000)) : json(nullptr);
   out["reason"] =
       certificate.revoked() ? json(pki::reason_name(static_cast<int>(certificate.reason()))) : json(nullptr);
-}
-
-std::optional<std::string> query_value(std::string_view query, std::string_view name) {
-  while (!query.empty()) {
-    const auto end = query.find('&');
-    const auto pair = query.substr(0, end);
-    const auto equals = pair.find('=');
-    if (pair.substr(0, equals) == name)
-      return std::string(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
-    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -113,9 +79,9 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   const auto body = read_object(request);
   if (!body) co_return net::problem(body.error());
   if (const Status known = only_members(*body, {"csr", "profile"}); !known) co_return net::problem(known.error());
-  const auto pem = text_member(*body, "csr");
+  const auto pem = required_text(*body, "csr");
   if (!pem) co_return net::problem(pem.error());
-  const auto profile = text_member(*body, "profile");
+  const auto profile = required_text(*body, "profile");
   if (!profile) co_return net::problem(profile.error());
   auto csr = pki::parse_csr_pem(*pem);
   if (!csr) co_return net::problem(csr.error());
@@ -172,7 +138,7 @@ Task<net::HttpResponse> Rest::revoke(net::HttpRequest request, std::string hex) 
   if (!serial) co_return net::problem(fail(Code::kInvalid, "a serial number is written in hexadecimal digits").error());
   const auto body = read_object(request);
   if (!body) co_return net::problem(body.error());
-  const auto name = text_member(*body, "reason");
+  const auto name = required_text(*body, "reason");
   if (!name) co_return net::problem(name.error());
   const auto reason = pki::reason_from_name(*name);
   if (!reason) co_return net::problem(reason.error());

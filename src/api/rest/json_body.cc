@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/rest/json_body.h"
+
+#include <algorithm>
+
+namespace evercert::api {
+
+using nlohmann::json;
+
+Result<json> read_object(const net::HttpRequest& request) {
+  // No exceptions; depth is bounded by the size of the body.
+  auto body = json::parse(request.body, nullptr, false);
+  if (body.is_discarded() || !body.is_object()) return fail(Code::kInvalid, "the body must be a JSON object");
+  return body;
+}
+
+Result<std::string> required_text(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_string())
+    return fail(Code::kInvalid, std::string("the body needs '") + name + "' as a text");
+  return found->get<std::string>();
+}
+
+Status only_members(const json& object, std::initializer_list<std::string_view> known) {
+  for (const auto& [name, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return fail(Code::kInvalid, "unknown member '" + name.substr(0, 64) + "' in the body");
+    }
+  }
+  return {};
+}
+
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    const auto pair = query.substr(0, end);
+    const auto equals = pair.find('=');
+    if (pair.substr(0, equals) == name)
+      return std::string(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
+    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
+  }
+  return std::nullopt;
+}
+
+}  // namespace evercert::api

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bodies and queries of /v1 as clients send them. For .cc files only.
+#pragma once
+
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/http.h"
+
+namespace evercert::api {
+
+// kInvalid, all of them: the message says what the body needs.
+Result<nlohmann::json> read_object(const net::HttpRequest& request);
+Result<std::string> required_text(const nlohmann::json& object, const char* name);
+Status only_members(const nlohmann::json& object, std::initializer_list<std::string_view> known);
+
+// The first value of that name, as sent; empty when there is no '='.
+std::optional<std::string> query_value(std::string_view query, std::string_view name);
+
+}  // namespace evercert::api
