@@ -215,10 +215,17 @@ class RuntimeImpl : public Runtime, private PeerSink {
     std::lock_guard lock(inbox_mutex_);
     if (stopped_) return false;
     inbox_.push_back(std::move(event));
-    if (!std::exchange(turn_scheduled_, true))
-      executor_.post([this, alive = std::weak_ptr<int>(alive_)] {
-        if (alive.lock()) turn();
-      });
+    if (std::exchange(turn_scheduled_, true)) return true;
+    auto next = [this, alive = std::weak_ptr<int>(alive_)] {
+      if (alive.lock()) turn();
+    };
+    // An idle store acts at once; a busy one gathers what comes in the meantime.
+    const Duration rest = options_.gather - (clock_.now() - turn_begun_);
+    if (rest > Duration{0}) {
+      executor_.post_after(rest, std::move(next));
+    } else {
+      executor_.post(std::move(next));
+    }
     return true;
   }
 
@@ -230,6 +237,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
       if (stopped_) return;
       in_turn_ = true;
       events.swap(inbox_);
+      turn_begun_ = clock_.now();
     }
     const Instant now = clock_.now();
     for (auto& event : events) event(now);
@@ -281,6 +289,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   std::condition_variable turn_ended_;
   std::vector<Event> inbox_;
   bool turn_scheduled_ = false;
+  Instant turn_begun_;
   bool in_turn_ = false;
   bool stopped_ = false;
 

@@ -16,6 +16,8 @@ namespace evercert::store {
 struct RuntimeOptions {
   EngineOptions engine;
   std::string data_dir;  // log/ and state/ are made below it
+  // Between the beginnings of two turns. A turn costs an fsync and a message to each peer whatever it holds.
+  Duration gather = 2ms;
 };
 
 // What the runtime needs of the transport. Batches are encoded v1::Batch messages.

@@ -104,8 +104,14 @@ mod ffi {
         fn report_snapshot(self: &mut Core, id: u64, ok: bool);
         fn facts(self: &Core) -> Facts;
         fn broken(self: &Core) -> bool;
+        /// At once; from C++ a vector can only be filled byte by byte.
+        fn copied(bytes: &[u8]) -> Vec<u8>;
         fn followers(self: &Core) -> Vec<Follower>;
     }
+}
+
+fn copied(bytes: &[u8]) -> Vec<u8> {
+    bytes.to_vec()
 }
 
 struct Log {

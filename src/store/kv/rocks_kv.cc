@@ -95,6 +95,9 @@ Result<std::unique_ptr<Kv>> open_rocks_kv(const std::string& dir, RocksOptions o
   raw.create_if_missing = true;
   raw.write_buffer_size = options.write_buffer_bytes;
   raw.max_write_buffer_number = 2;
+  // Most lookups of new records find nothing: a filter answers them without a search of the memtable.
+  raw.memtable_prefix_bloom_size_ratio = 0.05;
+  raw.memtable_whole_key_filtering = true;
   raw.max_background_jobs = 1;
   raw.max_open_files = 64;
   raw.keep_log_file_num = 2;

@@ -19,6 +19,12 @@ Initial BridgeStorage::initial() const {
   return out;
 }
 
+namespace {
+rust::Slice<const std::uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+}  // namespace
+
 bool BridgeStorage::entries(std::uint64_t low, std::uint64_t high, std::uint64_t max_bytes,
                             rust::Vec<BridgeEntry>& out) const {
   auto found = storage_->entries(LogIndex{low}, LogIndex{high}, max_bytes);
@@ -28,8 +34,7 @@ bool BridgeStorage::entries(std::uint64_t low, std::uint64_t high, std::uint64_t
     copy.index = entry.index.value;
     copy.term = entry.term.value;
     copy.kind = static_cast<std::int32_t>(entry.type);
-    copy.data.reserve(entry.data.size());
-    for (const char byte : entry.data) copy.data.push_back(static_cast<std::uint8_t>(byte));
+    copy.data = copied(bytes_of(entry.data));
     out.push_back(std::move(copy));
   }
   return true;
@@ -53,9 +58,7 @@ BridgeSnapshot BridgeStorage::snapshot(std::uint64_t to) const {
 
 namespace {
 
-rust::Slice<const std::uint8_t> slice(std::string_view bytes) {
-  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
-}
+using bridge::bytes_of;
 
 std::string text(const rust::Vec<std::uint8_t>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -97,12 +100,12 @@ class RaftNodeImpl : public RaftNode {
   void set_election_timeout(std::uint64_t ticks) override { core_->set_election_timeout(ticks); }
   void tick() override { core_->tick(); }
   Status propose(std::string_view data) override {
-    if (core_->propose(slice(data))) return {};
+    if (core_->propose(bytes_of(data))) return {};
     return fail(Code::kUnavailable, "the proposal was not taken");
   }
   Status step(std::string_view message) override {
     try {
-      core_->step(slice(message), {members_.data(), members_.size()});
+      core_->step(bytes_of(message), {members_.data(), members_.size()});
       return {};
     } catch (const rust::Error& error) {
       return fail(Code::kInvalid, error.what());
@@ -135,7 +138,7 @@ class RaftNodeImpl : public RaftNode {
     return fail(Code::kUnavailable, "the campaign was not begun");
   }
   void transfer_leader(NodeId to) override { core_->transfer_leader(to.value); }
-  void read_index(std::string_view context) override { core_->read_index(slice(context)); }
+  void read_index(std::string_view context) override { core_->read_index(bytes_of(context)); }
   void report_unreachable(NodeId node) override { core_->report_unreachable(node.value); }
   void report_snapshot(NodeId node, bool ok) override { core_->report_snapshot(node.value, ok); }
   bool broken() const override { return core_->broken(); }
@@ -183,7 +186,7 @@ Result<std::unique_ptr<RaftNode>> RaftNode::create(const RaftOptions& options, R
 Result<RaftMessage> RaftNode::parse(std::string_view message, const std::vector<NodeId>& members) {
   const auto known = ids(members);
   try {
-    return from_bridge(bridge::parse_message(slice(message), {known.data(), known.size()}));
+    return from_bridge(bridge::parse_message(bytes_of(message), {known.data(), known.size()}));
   } catch (const rust::Error& error) {
     return fail(Code::kInvalid, error.what());
   }
