@@ -5,19 +5,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/encoding.h"
 #include "base/os/system.h"
-#include "ceremony/ceremony.h"
-#include "config/paths.h"
 #include "demo/acme_load.h"
 #include "demo/history.h"
 #include "demo/load.h"
-#include "demo/process.h"
-#include "net/dns.h"
+#include "demo/local_cluster.h"
 
 namespace evercert::demo {
 namespace {
@@ -27,33 +23,21 @@ using nlohmann::json;
 Instant now() { return os::monotonic_clock().now(); }
 double ms(Duration d) { return static_cast<double>(d.count()) / 1000; }
 
-// ACME validation in the demo: names under .test are this machine, and web servers answer here.
-constexpr int kHttp01Port = 5002;
-constexpr const char* kResolver = "127.0.0.1:5353";
-
 class Demo {
  public:
   Demo(const DemoOptions& options, const std::function<bool()>& interrupted)
       : options_(options), interrupted_(interrupted) {}
-  ~Demo() {
-    load_.reset();
-    for (auto& region : edges_) region.end();
-    for (auto& region : nodes_) {
-      for (auto& node : region) node.end();
-    }
-    if (temporary_) {
-      std::error_code ignored;
-      std::filesystem::remove_all(dir_, ignored);
-    }
-  }
-
   Result<int> run() {
     EC_TRY(prepare());
-    EC_TRY(start_all());
+    EC_TRY(cluster_->start());
+    char line[96];
+    std::snprintf(line, sizeof line, "Ready to issue %.1f s after the processes started.", cluster_->start_ms() / 1000);
+    say(line);
     print_urls();
     if (options_.keep) {
-      EC_TRY(write_cluster_json());
-      say("\nCluster is ready; details in " + dir_ + "/cluster.json. Ctrl-C ends it and leaves nothing running.");
+      EC_TRY(cluster_->describe());
+      say("\nCluster is ready; details in " + cluster_->dir() +
+          "/cluster.json. Ctrl-C ends it and leaves nothing running.");
       while (!interrupted_()) usleep(100'000);
       return 0;
     }
@@ -61,6 +45,7 @@ class Demo {
   }
 
  private:
+  const config::ClusterConfig& config() const { return cluster_->config(); }
   void say(const std::string& line) const {
     if (options_.quiet) return;
     std::printf("%s\n", line.c_str());
@@ -73,141 +58,27 @@ class Demo {
     if (options_.zones < 1 || options_.zones > 3) return fail(Code::kInvalid, "--zones must be 1 to 3");
     if (options_.duration_seconds < 15)
       return fail(Code::kInvalid, "--duration must be at least 15 seconds: less shows nothing");
-    dir_ = options_.dir;
-    if (dir_.empty()) {
-      char path[] = "/tmp/evercert-demo-XXXXXX";
-      if (mkdtemp(path) == nullptr) return fail(Code::kIo, "no temporary folder can be made");
-      dir_ = path;
-      temporary_ = true;
-    }
-    dir_ = std::filesystem::absolute(dir_).lexically_normal().string();
-    EC_TRY(os::disk().make_dirs(dir_ + "/logs"));
-    ceremony::CeremonyOptions ceremony;
-    ceremony.dir = dir_;
-    ceremony.name = "demo";
-    ceremony.zones = options_.zones;
-    ceremony.wan = options_.wan;
-    ceremony.loopback_timing = !options_.wan;
-    ceremony.http01_port = kHttp01Port;
-    ceremony.resolver = kResolver;
-    say("Making a cluster of three regions in " + dir_);
-    EC_TRY(ceremony::run(ceremony, [this](const std::string& line) { say("  " + line); }));
-    EC_ASSIGN(config_, config::load_cluster(dir_ + "/cluster.yaml"));
+    LocalClusterOptions local{options_.dir, options_.zones, options_.wan, true, {}, interrupted_};
+    local.progress = [this](const std::string& line) { say(line); };
+    EC_ASSIGN(cluster_, LocalCluster::create(std::move(local)));
     victim_ = -1;
-    for (std::size_t r = 0; r < config_.regions.size(); ++r) {
-      if (config_.regions[r].name == options_.kill) victim_ = static_cast<int>(r);
+    for (std::size_t r = 0; r < config().regions.size(); ++r) {
+      if (config().regions[r].name == options_.kill) victim_ = static_cast<int>(r);
     }
     if (victim_ < 0) return fail(Code::kInvalid, "--kill names no region: use us-east-1, us-west-2 or eu-central-1");
     return {};
   }
 
-  Status start_region(std::size_t r) {
-    const auto& region = config_.regions[r];
-    nodes_[r].clear();
-    for (const auto& node : region.nodes) {
-      const std::string zone = std::to_string(node.zone);
-      EC_ASSIGN(auto process, Process::start({"node", "--die-with-parent", "--cluster", config_.path, "--region",
-                                              region.name, "--zone", zone, "--data", data_dir(r, node.zone)},
-                                             dir_ + "/logs/" + region.name + "-node-" + zone + ".log"));
-      nodes_[r].push_back(std::move(process));
-    }
-    EC_ASSIGN(edges_[r],
-              Process::start({"edge", "--die-with-parent", "--cluster", config_.path, "--region", region.name},
-                             dir_ + "/logs/" + region.name + "-edge.log"));
-    return {};
-  }
-
-  std::string data_dir(std::size_t r, int zone) const {
-    return dir_ + "/data/" + config_.regions[r].name + "-" + std::to_string(zone);
-  }
-
-  bool ready(std::size_t r) {
-    for (std::size_t n = 0; n < config_.regions[r].nodes.size(); ++n) {
-      const auto response = load_->ask_node(static_cast<int>(r), n, "/readyz");
-      if (!response || response->status != 200) return false;
-    }
-    const auto edge = load_->ask(static_cast<int>(r), true, "/readyz");
-    return edge && edge->status == 200;
-  }
-
-  Status wait_ready(Duration patience) {
-    const Instant end = now() + patience;
-    for (std::size_t r = 0; r < config_.regions.size(); ++r) {
-      while (!ready(r)) {
-        if (interrupted_()) return fail(Code::kUnavailable, "interrupted");
-        for (auto& node : nodes_[r]) {
-          if (!node.running())
-            return fail(Code::kUnavailable, "a node of " + config_.regions[r].name + " ended: " + node.log_tail());
-        }
-        if (!edges_[r].running())
-          return fail(Code::kUnavailable, "the edge of " + config_.regions[r].name + " ended: " + edges_[r].log_tail());
-        if (now() > end)
-          return fail(Code::kUnavailable,
-                      config_.regions[r].name + " does not become ready: " + nodes_[r].front().log_tail());
-        usleep(20'000);
-      }
-    }
-    return {};
-  }
-
-  Status start_all() {
-    EC_ASSIGN(dns_, net::DemoDns::start("127.0.0.1", 5353, "127.0.0.1"));
-    nodes_.resize(config_.regions.size());
-    edges_.resize(config_.regions.size());
-    EC_ASSIGN(load_, Load::create(config_, {}, history_));
-    const Instant begun = now();
-    for (std::size_t r = 0; r < config_.regions.size(); ++r) EC_TRY(start_region(r));
-    EC_TRY(wait_ready(30s));
-    start_ms_ = ms(now() - begun);
-    char line[96];
-    std::snprintf(line, sizeof line, "Ready to issue %.1f s after the processes started.", start_ms_ / 1000);
-    say(line);
-    return {};
-  }
-
   void print_urls() const {
     say("");
-    for (const auto& region : config_.regions) {
+    for (const auto& region : config().regions) {
       const auto& edge = region.edges.front();
       say("  " + region.name + "  https://" + edge.address + ":" + std::to_string(edge.https_port) +
           "/v1/certificates   OCSP http://" + edge.address + ":" + std::to_string(edge.http_port) + "/ocsp");
     }
-    say("\nTry from another terminal:\n  evercert ctl --cluster " + config_.path + " status\n  curl --cacert " + dir_ +
-        "/public/root.pem -H \"Authorization: Bearer $(cat " + dir_ +
+    say("\nTry from another terminal:\n  evercert ctl --cluster " + config().path + " status\n  curl --cacert " +
+        cluster_->dir() + "/public/root.pem -H \"Authorization: Bearer $(cat " + cluster_->dir() +
         "/operator/token)\" https://127.1.0.1:8443/v1/certificates");
-  }
-
-  Status write_cluster_json() const {
-    json out{{"ca_bundle", dir_ + "/public/bundle.pem"},
-             {"operator_token", dir_ + "/operator/token"},
-             {"cluster_file", config_.path},
-             {"http01_port", kHttp01Port},
-             {"resolver", kResolver},
-             {"regions", json::array()}};
-    for (std::size_t r = 0; r < config_.regions.size(); ++r) {
-      const auto& region = config_.regions[r];
-      const auto& edge = region.edges.front();
-      const std::string plain = "http://" + edge.address + ":" + std::to_string(edge.http_port);
-      json entry{
-          {"name", region.name},
-          {"edge_url", "https://" + edge.address + ":" + std::to_string(edge.https_port)},
-          {"acme_directory", "https://" + edge.address + ":" + std::to_string(edge.https_port) + "/acme/directory"},
-          {"ocsp_url", plain + "/ocsp"},
-          {"crl_url", plain + "/crl/" + region.name + ".crl"},
-          {"edge_pid", edges_[r].pid()},
-          {"edge_command", edges_[r].command()},
-          {"nodes", json::array()}};
-      for (std::size_t n = 0; n < region.nodes.size(); ++n) {
-        const auto& node = region.nodes[n];
-        entry["nodes"].push_back({{"id", node.id.value},
-                                  {"pid", nodes_[r][n].pid()},
-                                  {"url", "http://" + node.address + ":" + std::to_string(node.status_port)},
-                                  {"data_dir", data_dir(r, node.zone)},
-                                  {"command", nodes_[r][n].command()}});
-      }
-      out["regions"].push_back(std::move(entry));
-    }
-    return write_file_durably(os::disk(), dir_ + "/cluster.json", out.dump(2) + "\n");
   }
 
   // ---------------------------------------------------------------------------------------------------- the scenario
@@ -217,25 +88,25 @@ class Demo {
     const auto at = [&](double share) {
       return begun + Duration{static_cast<std::int64_t>(share * options_.duration_seconds * 1e6)};
     };
-    EC_ASSIGN(acme_, AcmeLoad::create(config_, dir_ + "/acme-clients", kHttp01Port, history_));
+    EC_ASSIGN(load_, Load::create(config(), {}, history_));
+    EC_ASSIGN(acme_, AcmeLoad::create(config(), cluster_->dir() + "/acme-clients", kHttp01Port, history_));
     if (!acme_->has_clients()) say("Neither lego nor certbot is installed: the load is without ACME.");
     load_->start();
     acme_->start();
     EC_TRY(watch_until(at(0.4)));
     say("\n>>> SIGKILL: every process of " + options_.kill + "\n");
     killed_ = now();
-    edges_[index()].kill_hard();
-    for (auto& node : nodes_[index()]) node.kill_hard();
+    cluster_->kill_region(index());
     EC_TRY(watch_until(at(0.75)));
     say("\n>>> restarting " + options_.kill + "\n");
-    EC_TRY(start_region(index()));
+    EC_TRY(cluster_->start_region(index()));
     EC_TRY(watch_until(at(1.0)));
     acme_->stop();
     load_->stop();
     ended_ = now();
     say("\nLoad has ended. Waiting until " + options_.kill +
         " has caught up, then comparing every region's store with what clients were told.");
-    EC_TRY(wait_ready(30s));
+    EC_TRY(cluster_->wait_ready(30s));
     EC_TRY(verify());
     return verdict();
   }
@@ -255,11 +126,11 @@ class Demo {
 
   void table() {
     std::string out = "  REGION         STATE       REQUESTS  FAILED   ISSUE P50   ISSUE P99   REPL. LAG P99   LEADS\n";
-    for (std::size_t r = 0; r < config_.regions.size(); ++r) {
-      std::string state = nodes_[r].empty() || !nodes_[r].front().running() ? "killed" : "up", leads;
+    for (std::size_t r = 0; r < config().regions.size(); ++r) {
+      std::string state = cluster_->running(r) ? "up" : "killed", leads;
       std::int64_t lag = 0;
-      for (std::size_t n = 0; state == "up" && n < config_.regions[r].nodes.size(); ++n) {
-        const auto response = load_->ask_node(static_cast<int>(r), n, "/v1/status");
+      for (std::size_t n = 0; state == "up" && n < config().regions[r].nodes.size(); ++n) {
+        const auto response = cluster_->ask_node(r, n, "/v1/status");
         const auto document = response ? json::parse(response->body, nullptr, false) : json();
         if (!document.is_object()) continue;
         bool leased = true;
@@ -276,13 +147,13 @@ class Demo {
       const auto row = history_.row(static_cast<int>(r), now());
       char line[200];
       std::snprintf(line, sizeof line, "  %-14s %-11s %8llu %7llu %8.0f ms %8.0f ms %12lld ms   %s\n",
-                    config_.regions[r].name.c_str(), state.c_str(), static_cast<unsigned long long>(row.requests),
+                    config().regions[r].name.c_str(), state.c_str(), static_cast<unsigned long long>(row.requests),
                     static_cast<unsigned long long>(row.failures), row.p50_ms, row.p99_ms, static_cast<long long>(lag),
                     leads.c_str());
       out += line;
     }
     if (options_.quiet) return;
-    if (isatty(1) && std::exchange(drawn_, true)) std::printf("\033[%zuA", config_.regions.size() + 1);
+    if (isatty(1) && std::exchange(drawn_, true)) std::printf("\033[%zuA", config().regions.size() + 1);
     std::printf("%s", out.c_str());
     if (!isatty(1)) std::printf("\n");
     std::fflush(stdout);
@@ -291,15 +162,15 @@ class Demo {
   // Everything acknowledged must be in every region's own store, as it was told.
   Status verify() {
     const auto told = history_.certificates();
-    for (std::size_t r = 0; r < config_.regions.size(); ++r) {
-      for (std::size_t n = 0; n < config_.regions[r].nodes.size(); ++n) {
+    for (std::size_t r = 0; r < config().regions.size(); ++r) {
+      for (std::size_t n = 0; n < config().regions[r].nodes.size(); ++n) {
         std::map<std::string, std::string> stored;
         std::string cursor;
         do {
-          const auto response = load_->ask_node(
-              static_cast<int>(r), n, "/v1/certificates?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
+          const auto response =
+              cluster_->ask_node(r, n, "/v1/certificates?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
           if (!response || response->status != 200)
-            return fail(Code::kUnavailable, "the store of " + config_.regions[r].name + " cannot be listed");
+            return fail(Code::kUnavailable, "the store of " + config().regions[r].name + " cannot be listed");
           const auto document = json::parse(response->body, nullptr, false);
           for (const auto& c : document.value("certificates", json::array()))
             stored[c.value("serial", "")] = c.value("status", "");
@@ -391,7 +262,7 @@ class Demo {
                    {"issue_p99_after_ms", quantile_ms(f.after, 0.99)},
                    {"reads_failed", f.reads_failed},
                    {"replication_lag_p99_ms", quantile_ms(lags_, 0.99)},
-                   {"start_ms", start_ms_},
+                   {"start_ms", cluster_->start_ms()},
                    {"wan", options_.wan},
                    {"zones", options_.zones},
                    {"killed_region", options_.kill},
@@ -406,17 +277,12 @@ class Demo {
 
   const DemoOptions& options_;
   const std::function<bool()>& interrupted_;
-  config::ClusterConfig config_;
-  std::string dir_;
-  bool temporary_ = false, drawn_ = false;
+  std::unique_ptr<LocalCluster> cluster_;
+  bool drawn_ = false;
   int victim_ = 0;
   History history_;
-  std::vector<std::vector<Process>> nodes_;
-  std::vector<Process> edges_;
-  std::unique_ptr<net::DemoDns> dns_;
   std::unique_ptr<Load> load_;
   std::unique_ptr<AcmeLoad> acme_;
-  double start_ms_ = 0;
   Instant killed_, ended_, next_table_;
   std::vector<double> lags_;
   std::uint64_t lost_ = 0;

@@ -65,6 +65,7 @@ Load::~Load() {
 void Load::start() {
   running_ = true;
   for (int region = 0; region < static_cast<int>(config_.regions.size()); ++region) {
+    if (region == options_.without) continue;
     schedule(region, options_.issues_per_second, &Load::issue);
     schedule(region, options_.reads_per_second, &Load::read);
     schedule(region, options_.revocations_per_second, &Load::revoke);
@@ -82,6 +83,7 @@ void Load::stop() {
 
 // Open loop: operations begin when they are due, whatever became of earlier ones.
 void Load::schedule(int region, double per_second, Task<void> (Load::*operation)(int)) {
+  if (per_second <= 0) return;
   const auto mean = 1e6 / per_second;
   const double jitter = 0.5 + static_cast<double>(chance() % 1000) / 1000;
   executor_->post_after(Duration{static_cast<std::int64_t>(mean * jitter)}, [this, region, per_second, operation] {
@@ -106,11 +108,11 @@ Task<Result<net::HttpResponse>> Load::anywhere(int region, bool tls, net::HttpCa
   const int regions = static_cast<int>(config_.regions.size());
   Result<net::HttpResponse> last = fail(Code::kUnavailable, "nobody was asked");
   const Instant give_up = now() + 10s;
-  for (int attempt = 0; attempt < 4 * regions && now() < give_up; ++attempt) {
+  for (int attempt = 0; attempt < (options_.persistent ? 4 * regions : 1) && now() < give_up; ++attempt) {
     call.target = target((region + attempt) % regions, tls);
     last = co_await clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call);
     if (last && last->status < 500) co_return last;
-    if (attempt >= regions - 1) co_await pause(100ms);
+    if (options_.persistent && attempt >= regions - 1) co_await pause(100ms);
   }
   co_return last;
 }
@@ -246,32 +248,6 @@ Task<void> Load::crl(int region) {
   if (!operation.ok)
     history_.failure("crl: " + (response ? std::to_string(response->status) : response.error().message));
   history_.finished(operation);
-}
-
-Result<net::HttpResponse> Load::ask(int region, bool tls, const std::string& path) {
-  net::HttpCall call;
-  call.target = target(region, tls);
-  call.path = path;
-  call.timeout = 5s;
-  call.headers.set("Authorization", "Bearer " + token_);
-  std::promise<Result<net::HttpResponse>> answered;
-  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call),
-        [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
-  return answered.get_future().get();
-}
-
-Result<net::HttpResponse> Load::ask_node(int region, std::size_t node, const std::string& path) {
-  const auto& config = config_.regions[static_cast<std::size_t>(region)].nodes[node];
-  net::HttpCall call;
-  call.target = {config.address, config.status_port, false, ""};
-  call.path = path;
-  call.timeout = 2s;
-  call.connect_timeout = 500ms;
-  call.headers.set("Authorization", "Bearer " + token_);
-  std::promise<Result<net::HttpResponse>> answered;
-  spawn(clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call),
-        [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
-  return answered.get_future().get();
 }
 
 }  // namespace evercert::demo

@@ -19,6 +19,8 @@ struct LoadOptions {
   double issues_per_second = 15;  // per region
   double reads_per_second = 40;   // per region: OCSP, GET, CRL
   double revocations_per_second = 2;
+  int without = -1;        // index of a region that has no clients
+  bool persistent = true;  // clients try other regions when theirs does not answer, and again
 };
 
 class Load {
@@ -29,10 +31,6 @@ class Load {
   void start();
   // No new operations; waits for those under way.
   void stop();
-
-  // One request to a region's edge, from that region's clients. For the table and the verification too.
-  Result<net::HttpResponse> ask(int region, bool tls, const std::string& path);
-  Result<net::HttpResponse> ask_node(int region, std::size_t node, const std::string& path);
 
  private:
   Load(const config::ClusterConfig& config, LoadOptions options, History& history)

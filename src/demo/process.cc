@@ -17,15 +17,15 @@ namespace evercert::demo {
 Result<Process> Process::start(std::vector<std::string> arguments, std::string log_file) {
   std::error_code error;
   arguments.insert(arguments.begin(), std::filesystem::read_symlink("/proc/self/exe", error).string());
-  return launch(std::move(arguments), std::move(log_file), false, {});
+  return launch(std::move(arguments), std::move(log_file), std::nullopt, {});
 }
 
 Result<Process> Process::start_program(std::vector<std::string> command, std::string log_file,
-                                       const std::vector<std::string>& environment) {
-  return launch(std::move(command), std::move(log_file), true, environment);
+                                       const std::vector<std::string>& environment, int niceness) {
+  return launch(std::move(command), std::move(log_file), niceness, environment);
 }
 
-Result<Process> Process::launch(std::vector<std::string> command, std::string log_file, bool background,
+Result<Process> Process::launch(std::vector<std::string> command, std::string log_file, std::optional<int> niceness,
                                 const std::vector<std::string>& environment) {
   Process process;
   process.command_ = std::move(command);
@@ -48,9 +48,9 @@ Result<Process> Process::launch(std::vector<std::string> command, std::string lo
     setpgid(0, 0);  // Ctrl-C is for the demo: it ends its children in order
     dup2(log, 1);
     dup2(log, 2);
-    if (background) {
+    if (niceness) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
-      setpriority(PRIO_PROCESS, 0, 10);
+      setpriority(PRIO_PROCESS, 0, *niceness);
     }
     execve(argv[0], argv.data(), variables.data());
     _exit(127);

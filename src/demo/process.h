@@ -28,9 +28,9 @@ class Process {
 
   // This very program with other arguments.
   static Result<Process> start(std::vector<std::string> arguments, std::string log_file);
-  // Another program by its path, of low priority, with additions to the environment ("NAME=value").
+  // Another program by its path, with additions to the environment ("NAME=value"). It dies with this one.
   static Result<Process> start_program(std::vector<std::string> command, std::string log_file,
-                                       const std::vector<std::string>& environment);
+                                       const std::vector<std::string>& environment, int niceness = 10);
   // Its exit status (128 + signal when killed); nullopt, and killed, when it takes longer.
   std::optional<int> wait(Duration patience);
   pid_t pid() const { return pid_; }
@@ -41,7 +41,7 @@ class Process {
   std::string log_tail() const;
 
  private:
-  static Result<Process> launch(std::vector<std::string> command, std::string log_file, bool background,
+  static Result<Process> launch(std::vector<std::string> command, std::string log_file, std::optional<int> niceness,
                                 const std::vector<std::string>& environment);
 
   pid_t pid_ = 0;
