@@ -140,9 +140,9 @@ class Demo {
           lag = std::max<std::int64_t>(lag, group.value("lag_p99_ms", 0));
         }
         if (!leased) state = "catching up";
-        // Where nothing is out of the ordinary the lag is a figure; while a region is gone or returning it is a
-        // symptom.
-        if (leased && (killed_.us == 0 || static_cast<int>(r) != victim_)) lags_.push_back(static_cast<double>(lag));
+        // Before the kill and from 3 s after it: the meter looks back 5 s.
+        const bool calm = killed_.us == 0 || (static_cast<int>(r) != victim_ && now() > killed_ + 8s);
+        if (leased && calm) lags_.push_back(static_cast<double>(lag));
       }
       const auto row = history_.row(static_cast<int>(r), now());
       char line[200];

@@ -10,7 +10,7 @@ namespace evercert::store {
 
 class LagMeter {
  public:
-  explicit LagMeter(Duration window = 10s) : window_(window) {}
+  explicit LagMeter(Duration window = 5s) : window_(window) {}
   void sample(std::int64_t lag_ms, Instant now);
   // The p-th quantile (0..1) of the window, 0 when it is empty.
   std::int64_t quantile(double p, Instant now) const;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/bench.h"
+
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+
+#include "commands.h"
+
+namespace evercert::apps {
+namespace {
+
+std::atomic<bool> g_interrupted{false};
+void interrupt(int) { g_interrupted = true; }
+
+}  // namespace
+
+void register_bench(CLI::App& app, int& exit_code) {
+  std::string names;
+  for (const auto& name : bench::benchmark_names()) names += " " + name;
+  auto* command = app.add_subcommand(
+      "bench", "Measure this machine, Evercert on it, and peers beside it\nExample: evercert bench issue --seconds 6");
+  auto options = std::make_shared<bench::BenchOptions>();
+  options->peers = "build/peers";
+  command->add_option("names", options->names, "Benchmarks; all when none is named. There are:" + names);
+  command->add_option("--json", options->json_file, "Write the figures here too");
+  command->add_option("--seconds", options->seconds, "Of each measurement")->check(CLI::Range(1, 600));
+  command->add_option("--certificates", options->certificates, "Of the benchmark memory")->check(CLI::PositiveNumber);
+  command->add_option("--dir", options->dir, "Folder to use and keep (default: a temporary one)");
+  command->add_option("--peers", options->peers, "Folder with step-ca, cfssl and acmeload");
+  command->callback([options, &exit_code] {
+    signal(SIGINT, interrupt);
+    signal(SIGTERM, interrupt);
+    const auto code = bench::run_bench(*options, [] { return g_interrupted.load(); });
+    exit_code = code ? *code : report(code.error());
+  });
+}
+
+}  // namespace evercert::apps
