@@ -67,8 +67,8 @@ Result<std::optional<Peer>> start_step_ca(const std::string& peers, const std::s
                        {{{"type", "JWK"}, {"name", "bench"}, {"key", json::parse(jwk)}},
                         {{"type", "ACME"}, {"name", "acme"}, {"challenges", {"http-01"}}}}}}}};
   std::ofstream(dir + "/ca.json") << config.dump(2);
-  EC_ASSIGN(peer.process, serve({program, "--acme-http-port", std::to_string(demo::kHttp01Port), "--resolver",
-                                 "127.0.0.1:5353", dir + "/ca.json"},
+  EC_ASSIGN(peer.process, serve({program, "--insecure", "--acme-http-port", std::to_string(demo::kHttp01Port),
+                                 "--resolver", "127.0.0.1:5353", dir + "/ca.json"},
                                 dir + "/step-ca.log", 9443));
   peer.sign_url = base + "/1.0/sign";
   peer.acme_directory = base + "/acme/acme/directory";
@@ -96,7 +96,7 @@ Result<std::optional<demo::Process>> start_nginx(const std::string& dir, const s
   if (program.empty()) return std::optional<demo::Process>{};
   EC_TRY(os::disk().make_dirs(dir + "/www"));
   std::ofstream(dir + "/www/body", std::ios::binary) << body;
-  std::ofstream(dir + "/nginx.conf") << "daemon off; worker_processes 1; pid " << dir << "/nginx.pid; error_log " << dir
+  std::ofstream(dir + "/nginx.conf") << "daemon off; user root; worker_processes 1; pid " << dir << "/nginx.pid; error_log " << dir
                                      << "/error.log;\nevents { worker_connections 1024; }\nhttp { access_log off; "
                                         "keepalive_requests 100000000; open_file_cache max=10;\n"
                                         "default_type application/ocsp-response; server { listen 127.0.0.1:9080; root "
