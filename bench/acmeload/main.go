@@ -194,10 +194,12 @@ func stepTokens(keyFile, audience, out string, count int) error {
 	}
 	defer file.Close()
 	now := time.Now()
+	// step-ca refuses tokens that were issued before it started; its clock check lets a minute pass.
+	issued := now.Add(30 * time.Second)
 	encoder := json.NewEncoder(file)
 	for i := 0; i < count; i++ {
 		token, err := jwt.Signed(signer).Claims(jwt.Claims{Issuer: "bench", Audience: jwt.Audience{audience}, Subject: "host.load.test",
-			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-5 * time.Second)),
+			IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(now.Add(-5 * time.Second)),
 			Expiry: jwt.NewNumericDate(now.Add(290 * time.Second)), ID: fmt.Sprintf("%x-%d", now.UnixNano(), i)}).
 			Claims(map[string]any{"sans": []string{"host.load.test"}}).Serialize()
 		if err != nil {
