@@ -16,8 +16,8 @@ forbidden = [
     (re.compile(r"std::random_device|std::mt19937|\bs?rand\(\)|\brand_r\("), "draws chance: take a Random"),
     (re.compile(r"\btime\(nullptr\)|\bgettimeofday\(|\bclock_gettime\("), "reads a clock: take a MonotonicClock or WallClock"),
 ]
-# The edge of the program: here the real thing is wrapped, or (demo) processes are waited for.
-edges = ("src/base/os/", "src/net/", "src/demo/", "apps/", "src/sim/")
+# The edge of the program: here the real thing is wrapped, or (demo, bench) processes are waited for.
+edges = ("src/base/os/", "src/net/", "src/demo/", "src/bench/", "apps/", "src/sim/")
 for file in files:
     if not file.is_file():
         continue

@@ -96,7 +96,8 @@ Result<std::optional<demo::Process>> start_nginx(const std::string& dir, const s
   if (program.empty()) return std::optional<demo::Process>{};
   EC_TRY(os::disk().make_dirs(dir + "/www"));
   std::ofstream(dir + "/www/body", std::ios::binary) << body;
-  std::ofstream(dir + "/nginx.conf") << "daemon off; user root; worker_processes 1; pid " << dir << "/nginx.pid; error_log " << dir
+  // Without a master, whose worker would outlive it when it is killed.
+  std::ofstream(dir + "/nginx.conf") << "daemon off; master_process off; pid " << dir << "/nginx.pid; error_log " << dir
                                      << "/error.log;\nevents { worker_connections 1024; }\nhttp { access_log off; "
                                         "keepalive_requests 100000000; open_file_cache max=10;\n"
                                         "default_type application/ocsp-response; server { listen 127.0.0.1:9080; root "
