@@ -5,6 +5,7 @@ of one. Runs `evercert demo --keep` and talks to it as a user would."""
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -144,6 +145,14 @@ try:
     garbage = urllib.request.Request(regions[0]["ocsp_url"], data=b"garbage", method="POST")
     with urllib.request.urlopen(garbage, timeout=10) as answer:
         check(answer.read() == bytes([0x30, 3, 0x0A, 1, 1]), "OCSP garbage is answered malformedRequest")
+
+    with socket.create_connection((regions[0]["ocsp_url"].split("/")[2].split(":")[0], 8080), timeout=10) as slow:
+        slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        slow.sendall(b"POST /ocsp HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (b"0\r\n", b"\r", b"\n"):
+            time.sleep(0.2)
+            slow.sendall(piece)
+        check(slow.recv(100).startswith(b"HTTP/1.1 200"), "a last chunk that comes byte by byte is answered")
 
     print("a region dies: the others go on")
     dead = regions[0]
