@@ -168,7 +168,7 @@ Acme::Answer Acme::new_account(Request& request, const std::string&) {
   if (existing) {
     if (existing->status() != "valid")
       co_return std::unexpected(AcmeError{403, "unauthorized", "the account is " + existing->status()});
-    auto response = net::json_response(200, account_document(*existing, request.base));
+    auto response = net::json_response(200, account_document(*existing));
     response.headers.set("Location", location);
     co_return response;
   }
@@ -184,7 +184,7 @@ Acme::Answer Acme::new_account(Request& request, const std::string&) {
   account->set_terms_agreed(flag(payload, "termsOfServiceAgreed"));
   account->set_status("valid");
   account->set_created_at_ms(wall_.now().ms);
-  const std::string document = account_document(*account, request.base);
+  const std::string document = account_document(*account);
   const auto stored = co_await store_.submit(request.on(), home_group(home), std::move(command), options_.timeout);
   // Made at the same time through another region: it is there now.
   if (!stored && stored.error().code != Code::kConflict) co_return std::unexpected(acme_error(stored.error()));
@@ -214,7 +214,7 @@ Acme::Answer Acme::account(Request& request, const std::string& id) {
                                                std::move(command), options_.timeout);
     if (!stored) co_return std::unexpected(acme_error(stored.error()));
   }
-  co_return net::json_response(200, account_document(request.account, request.base));
+  co_return net::json_response(200, account_document(request.account));
 }
 
 // The account's name is made from its first key, so a change of keys cannot keep the rule that one key is one account

@@ -42,11 +42,10 @@ bool flag(const json& object, const char* name) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
-std::string account_document(const store::v1::Account& account, const std::string& base) {
+std::string account_document(const store::v1::Account& account) {
   return json{{"status", account.status()},
               {"contact", std::vector<std::string>(account.contacts().begin(), account.contacts().end())},
-              {"termsOfServiceAgreed", account.terms_agreed()},
-              {"orders", base + "/acct/" + account.id() + "/orders"}}
+              {"termsOfServiceAgreed", account.terms_agreed()}}
       .dump();
 }
 

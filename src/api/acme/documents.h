@@ -15,7 +15,8 @@ namespace evercert::api {
 std::string text_member(const nlohmann::json& object, const char* name);
 bool flag(const nlohmann::json& object, const char* name);
 
-std::string account_document(const store::v1::Account& account, const std::string& base);
+// Without "orders": the list of an account's orders is not kept, and a link to nothing helps nobody.
+std::string account_document(const store::v1::Account& account);
 std::string order_document(const store::v1::Order& order, const std::string& base);
 std::string authorization_document(const store::v1::Authorization& authorization, const std::string& base);
 std::string challenge_document(const store::v1::Authorization& authorization, const store::v1::Challenge& challenge,
