@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/bench.h"
 
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <atomic>
 
 #include "commands.h"
+#include "interruption.h"
 
 namespace evercert::apps {
-namespace {
-
-std::atomic<bool> g_interrupted{false};
-void interrupt(int) { g_interrupted = true; }
-
-}  // namespace
-
 void register_bench(CLI::App& app, int& exit_code) {
   std::string names;
   for (const auto& name : bench::benchmark_names()) names += " " + name;
@@ -30,9 +21,7 @@ void register_bench(CLI::App& app, int& exit_code) {
   command->add_option("--dir", options->dir, "Folder to use and keep (default: a temporary one)");
   command->add_option("--peers", options->peers, "Folder with step-ca, cfssl and acmeload");
   command->callback([options, &exit_code] {
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
-    const auto code = bench::run_bench(*options, [] { return g_interrupted.load(); });
+    const auto code = bench::run_bench(*options, watch_for_interruption());
     exit_code = code ? *code : report(code.error());
   });
 }

@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "demo/demo.h"
 
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <atomic>
 
 #include "commands.h"
+#include "interruption.h"
 
 namespace evercert::apps {
-namespace {
-
-std::atomic<bool> g_interrupted{false};
-void interrupt(int) { g_interrupted = true; }
-
-}  // namespace
-
 void register_demo(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand(
       "demo", "Three regions on this machine, one of them killed\nExample: evercert demo --json result.json");
@@ -32,9 +23,7 @@ void register_demo(CLI::App& app, int& exit_code) {
   command->add_flag("--quiet", options->quiet, "The verdict alone");
   command->callback([options, wan, &exit_code] {
     options->wan = *wan == "on";
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
-    const auto code = demo::run_demo(*options, [] { return g_interrupted.load(); });
+    const auto code = demo::run_demo(*options, watch_for_interruption());
     exit_code = code ? *code : report(code.error());
   });
 }

@@ -48,7 +48,10 @@ class Bench {
     EC_TRY(check_names());
     dir_ = options_.dir;
     char temporary[] = "/tmp/evercert-bench-XXXXXX";
-    if (dir_.empty()) dir_ = mkdtemp(temporary);
+    if (dir_.empty()) {
+      if (mkdtemp(temporary) == nullptr) return fail(Code::kIo, "no temporary folder can be made");
+      dir_ = temporary;
+    }
     dir_ = std::filesystem::absolute(dir_).lexically_normal().string();
     Status status;
     for (const auto& [name, measure] : all()) {
@@ -60,13 +63,14 @@ class Bench {
     }
     std::error_code ignored;
     if (options_.dir.empty()) std::filesystem::remove_all(dir_, ignored);
-    EC_TRY(status);
+    // What was measured is kept, also when a later benchmark failed.
     if (!options_.json_file.empty()) {
       std::ofstream file(options_.json_file);
       file << results_.dump(2) << "\n";
       if (!file) return fail(Code::kIo, options_.json_file + ": cannot be written");
     }
-    return 0;
+    EC_TRY(status);
+    return interrupted_() ? 1 : 0;
   }
 
  private:
@@ -119,7 +123,11 @@ class Bench {
     std::fflush(stdout);
   }
   void ratio(json& out, const std::string& name, double ours, double theirs) {
-    out[name] = theirs > 0 ? ours / theirs : 0;
+    if (theirs <= 0) {
+      std::printf("  %-44s nothing to compare with\n", name.c_str());
+      return;
+    }
+    out[name] = ours / theirs;
     line(name, out[name].get<double>(), "times");
   }
 
@@ -215,36 +223,32 @@ class Bench {
       }
       cluster_.reset();
     }
-    EC_ASSIGN(auto step, start_step_ca(options_.peers, dir_ + "/step-ca", 3 * options_.seconds));
-    if (step) {
-      double theirs = 0;
-      for (const int connections : {16, 32, 64}) {
-        // Tokens are used up from the front: the second and third run get the rest.
-        EC_ASSIGN(const Rate rate,
-                  run_wrk({step->sign_url, connections, options_.seconds, step->bodies, "", 201}, dir_));
-        line("step-ca, 1 node, " + std::to_string(connections) + " at once", rate);
-        out["step_ca_" + std::to_string(connections)] = to_json(rate);
-        theirs = std::max(theirs, rate.per_second);
-        EC_TRY(drop_lines(step->bodies, rate.requests + 64));
-      }
-      step.reset();
-      ratio(out, "evercert_to_step_ca", best, theirs);
+    {
+      EC_ASSIGN(auto step, start_step_ca(options_.peers, dir_ + "/step-ca", 3 * options_.seconds));
+      if (step) EC_TRY(beside(out, *step, "step_ca", "step-ca, 1 node", 201, best));
     }
-    EC_ASSIGN(auto cfssl, start_cfssl(options_.peers, dir_ + "/cfssl"));
-    if (cfssl) {
-      double theirs = 0;
-      for (const int connections : {16, 32, 64}) {
-        EC_ASSIGN(const Rate rate,
-                  run_wrk({cfssl->sign_url, connections, options_.seconds, cfssl->bodies, "", 200}, dir_));
-        line("cfssl, stores nothing, plain HTTP, " + std::to_string(connections) + " at once", rate);
-        out["cfssl_" + std::to_string(connections)] = to_json(rate);
-        theirs = std::max(theirs, rate.per_second);
-      }
-      cfssl.reset();
-      ratio(out, "evercert_to_cfssl", best, theirs);
+    {
+      EC_ASSIGN(auto cfssl, start_cfssl(options_.peers, dir_ + "/cfssl"));
+      if (cfssl) EC_TRY(beside(out, *cfssl, "cfssl", "cfssl, stores nothing, plain HTTP", 200, best));
     }
     if (!out.contains("evercert_to_step_ca") || !out.contains("evercert_to_cfssl")) note_missing_peers();
     results_["issue"] = out;
+    return {};
+  }
+
+  Status beside(json& out, const Peer& peer, const std::string& name, const std::string& words, int expected,
+                double ours) {
+    double theirs = 0;
+    for (const int connections : {16, 32, 64}) {
+      EC_ASSIGN(const Rate rate,
+                run_wrk({peer.sign_url, connections, options_.seconds, peer.bodies, "", expected}, dir_));
+      line(words + ", " + std::to_string(connections) + " at once", rate);
+      out[name + "_" + std::to_string(connections)] = to_json(rate);
+      theirs = std::max(theirs, rate.per_second);
+      // A token is taken once: the next run gets the rest.
+      if (peer.bodies_used_up) EC_TRY(drop_lines(peer.bodies, rate.requests + 64));
+    }
+    ratio(out, "evercert_to_" + name, ours, theirs);
     return {};
   }
 

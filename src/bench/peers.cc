@@ -50,6 +50,7 @@ Result<std::optional<Peer>> start_step_ca(const std::string& peers, const std::s
   const std::string base = "https://127.0.0.1:9443";
   Peer peer;
   peer.bodies = dir + "/tokens";
+  peer.bodies_used_up = true;
   // Each is taken once: enough for three runs at a thousand a second.
   EC_TRY(run_tool({tool, "-step-tokens", peer.bodies, "-key", dir + "/provisioner.key", "-audience", base + "/1.0/sign",
                    "-n", std::to_string(1500 * seconds)},

@@ -11,7 +11,8 @@ namespace evercert::bench {
 struct Peer {
   demo::Process process;
   std::string sign_url, acme_directory;
-  std::string bodies;  // of sign requests
+  std::string bodies;           // of sign requests
+  bool bodies_used_up = false;  // each may be sent once
 };
 
 // nullopt: its program is not there. `dir` must be empty or missing.
