@@ -79,7 +79,7 @@ class Ceremony {
     EC_ASSIGN(root_der_, pki::make_root("Evercert Root " + options_.name, serial(0), now_, *root_signer_));
     bundle_ = pki::to_pem("CERTIFICATE", root_der_);
     EC_TRY(write(paths_.root_certificate(), bundle_, 0644));
-    EC_ASSIGN(root_, CertificateFactory::create({root_der_, "", "", ""}, root_signer_));
+    EC_ASSIGN(root_, CertificateFactory::create({root_der_, {}, {}, {}}, root_signer_));
     return {};
   }
 
@@ -116,7 +116,7 @@ class Ceremony {
     const std::string pem = pki::to_pem("CERTIFICATE", der);
     bundle_ += pem;
     EC_TRY(write(paths_.issuer(region), pem, 0644));
-    EC_ASSIGN(issuers_[region], CertificateFactory::create({der, "", "", ""}, std::move(signer)));
+    EC_ASSIGN(issuers_[region], CertificateFactory::create({der, {}, {}, {}}, std::move(signer)));
     return {};
   }
 

@@ -9,6 +9,7 @@
 #include "pki/crl.h"
 #include "pki/csr.h"
 #include "pki/ocsp.h"
+#include "pki/openssl.h"
 #include "pki/pem.h"
 #include "pki/serial.h"
 #include "pki/weak_keys.h"
@@ -27,7 +28,7 @@ class PkiTest : public testing::Test {
   void SetUp() override {
     root_signer = new_signer();
     root = make_root("Test Root", serial(), kNow, *root_signer).value();
-    auto root_factory = CertificateFactory::create({root, "", "", ""}, root_signer).value();
+    auto root_factory = CertificateFactory::create({root, {}, {}, {}}, root_signer).value();
     ca_signer = new_signer();
     const auto ca_key = PublicKey::from_spki(ca_signer->spki_der()).value();
     Profile issuing{"issuing", Usage::kIssuingCa, 5ll * 365 * 86400, {}};
@@ -35,8 +36,11 @@ class PkiTest : public testing::Test {
              ->sign(root_factory->prepare(issuing, {serial(), kNow - 60, kNow + 86400 * 365, "Test CA", {}, &ca_key})
                         .value())
              .value();
-    factory = CertificateFactory::create(
-                  {ca, "http://ocsp.test/ocsp", "http://ca.test/ca.crt", "http://crl.test/1.crl"}, ca_signer)
+    factory = CertificateFactory::create({ca,
+                                          {"http://1.test/ocsp", "http://2.test/ocsp"},
+                                          {"http://1.test/ca.crt", "http://2.test/ca.crt"},
+                                          {"http://1.test/1.crl", "http://2.test/1.crl"}},
+                                         ca_signer)
                   .value();
   }
   static std::string serial() { return make_serial(RegionId{2}, os::secure_random()); }
@@ -72,6 +76,38 @@ TEST_F(PkiTest, IssuesForEveryKindOfKeyNameAndUsageWhatAStrictVerifierAccepts) {
       EXPECT_FALSE(facts.authority_key_id.empty());
     }
   }
+}
+
+TEST_F(PkiTest, ACertificateNamesEveryPlaceOfItsStatusInOrder) {
+  const auto der = issue(KeyKind::kP256, Usage::kServer, {{NameKind::kDns, "a.test"}}, "").value();
+  const unsigned char* p = bytes(der);
+  const X509Ptr certificate(d2i_X509(nullptr, &p, static_cast<long>(der.size())));
+  const auto uri = [](const GENERAL_NAME* name) {
+    int type = 0;
+    const auto* text = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(name, &type));
+    EXPECT_EQ(type, GEN_URI);
+    return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                       static_cast<std::size_t>(ASN1_STRING_length(text)));
+  };
+  const Owned<AUTHORITY_INFO_ACCESS, AUTHORITY_INFO_ACCESS_free> access(
+      static_cast<AUTHORITY_INFO_ACCESS*>(X509_get_ext_d2i(certificate.get(), NID_info_access, nullptr, nullptr)));
+  std::vector<std::pair<int, std::string>> places;
+  for (int i = 0; i < sk_ACCESS_DESCRIPTION_num(access.get()); ++i) {
+    const ACCESS_DESCRIPTION* one = sk_ACCESS_DESCRIPTION_value(access.get(), i);
+    places.emplace_back(OBJ_obj2nid(one->method), uri(one->location));
+  }
+  const std::vector<std::pair<int, std::string>> wanted{{NID_ad_OCSP, "http://1.test/ocsp"},
+                                                        {NID_ad_OCSP, "http://2.test/ocsp"},
+                                                        {NID_ad_ca_issuers, "http://1.test/ca.crt"},
+                                                        {NID_ad_ca_issuers, "http://2.test/ca.crt"}};
+  EXPECT_EQ(places, wanted);
+  const Owned<CRL_DIST_POINTS, CRL_DIST_POINTS_free> points(static_cast<CRL_DIST_POINTS*>(
+      X509_get_ext_d2i(certificate.get(), NID_crl_distribution_points, nullptr, nullptr)));
+  ASSERT_EQ(sk_DIST_POINT_num(points.get()), 1) << "one list at two places, not two lists";
+  const GENERAL_NAMES* names = sk_DIST_POINT_value(points.get(), 0)->distpoint->name.fullname;
+  ASSERT_EQ(sk_GENERAL_NAME_num(names), 2);
+  EXPECT_EQ(uri(sk_GENERAL_NAME_value(names, 0)), "http://1.test/1.crl");
+  EXPECT_EQ(uri(sk_GENERAL_NAME_value(names, 1)), "http://2.test/1.crl");
 }
 
 TEST_F(PkiTest, NothingThatFailsALintCanBeSigned) {

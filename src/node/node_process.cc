@@ -173,12 +173,7 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(auto signer, open_signer(*region_, paths, "issuing"));
     EC_ASSIGN(const auto issuer_pem, read_text_file(paths.issuer(region_->name)));
     EC_ASSIGN(const auto issuer_der, pki::from_pem("CERTIFICATE", issuer_pem));
-    const std::string base =
-        "http://" + region_->edges.front().address + ":" + std::to_string(region_->edges.front().http_port);
-    EC_ASSIGN(auto factory, pki::CertificateFactory::create(
-                                {issuer_der.front(), base + "/ocsp", base + "/ca/" + region_->name + ".crt",
-                                 base + "/crl/" + region_->name + ".crl"},
-                                signer));
+    EC_ASSIGN(auto factory, pki::CertificateFactory::create(issuer_of(issuer_der.front()), signer));
     EC_ASSIGN(intents_, ca::Intents::open(os::disk(), options_.data_dir + "/intents", *intent_writer_));
     ca::CaOptions options;
     options.region = region_->id;
@@ -224,6 +219,22 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(admin.bundle_pem, read_file(os::disk(), paths.bundle()));
     admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
     return {};
+  }
+
+  // Every region answers for every issuer: a certificate whose region is dead still names places that answer.
+  pki::Issuer issuer_of(std::string certificate_der) const {
+    pki::Issuer issuer{std::move(certificate_der), {}, {}, {}};
+    const auto add = [&](const config::RegionConfig& at) {
+      const std::string base = "http://" + at.edges.front().address + ":" + std::to_string(at.edges.front().http_port);
+      issuer.ocsp_urls.push_back(base + "/ocsp");
+      issuer.ca_issuers_urls.push_back(base + "/ca/" + region_->name + ".crt");
+      issuer.crl_urls.push_back(base + "/crl/" + region_->name + ".crl");
+    };
+    add(*region_);
+    for (const auto& region : config_.regions) {
+      if (region.id != region_->id) add(region);
+    }
+    return issuer;
   }
 
   void settle_intents() {

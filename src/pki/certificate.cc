@@ -35,6 +35,42 @@ std::string authority_extension(std::string_view key_id) {
   return encoded(NID_authority_key_identifier, false, authority.get());
 }
 
+GENERAL_NAME* uri_name(const std::string& url) {
+  GENERAL_NAME* name = GENERAL_NAME_new();
+  ASN1_IA5STRING* text = ASN1_IA5STRING_new();
+  ASN1_STRING_set(text, url.data(), static_cast<int>(url.size()));
+  GENERAL_NAME_set0_value(name, GEN_URI, text);
+  return name;
+}
+
+// RFC 5280 section 4.2.2.1. Clients try the descriptions in order.
+std::string access_extension(const std::vector<std::string>& ocsp, const std::vector<std::string>& ca_issuers) {
+  const Owned<AUTHORITY_INFO_ACCESS, AUTHORITY_INFO_ACCESS_free> access(AUTHORITY_INFO_ACCESS_new());
+  const auto describe = [&](int method, const std::string& url) {
+    ACCESS_DESCRIPTION* one = ACCESS_DESCRIPTION_new();
+    ASN1_OBJECT_free(one->method);
+    one->method = OBJ_nid2obj(method);
+    GENERAL_NAME_free(one->location);
+    one->location = uri_name(url);
+    sk_ACCESS_DESCRIPTION_push(access.get(), one);
+  };
+  for (const auto& url : ocsp) describe(NID_ad_OCSP, url);
+  for (const auto& url : ca_issuers) describe(NID_ad_ca_issuers, url);
+  return encoded(NID_info_access, false, access.get());
+}
+
+// RFC 5280 section 4.2.1.13: the names of one point are places of one list; points of their own would be parts of it.
+std::string crl_extension(const std::vector<std::string>& urls) {
+  const Owned<CRL_DIST_POINTS, CRL_DIST_POINTS_free> points(CRL_DIST_POINTS_new());
+  DIST_POINT* point = DIST_POINT_new();
+  point->distpoint = DIST_POINT_NAME_new();
+  point->distpoint->type = 0;  // fullName
+  point->distpoint->name.fullname = GENERAL_NAMES_new();
+  for (const auto& url : urls) sk_GENERAL_NAME_push(point->distpoint->name.fullname, uri_name(url));
+  sk_DIST_POINT_push(points.get(), point);
+  return encoded(NID_crl_distribution_points, false, points.get());
+}
+
 std::string name_der(std::string_view common_name) {
   const NamePtr name(X509_NAME_new());
   if (!common_name.empty()) {
@@ -117,12 +153,9 @@ std::string CertificateFactory::fixed_extensions(const Profile& profile, KeyKind
     // RFC 6960 section 4.2.2.2.1: nobody asks about the responder's own status; its life is short instead.
     all += configured(NID_id_pkix_OCSP_noCheck, "ignored");
   } else {
-    std::string access;
-    if (!issuer_.ocsp_url.empty()) access = "OCSP;URI:" + issuer_.ocsp_url;
-    if (!issuer_.ca_issuers_url.empty())
-      access += (access.empty() ? "" : ",") + ("caIssuers;URI:" + issuer_.ca_issuers_url);
-    if (!access.empty()) all += configured(NID_info_access, access);
-    if (!issuer_.crl_url.empty()) all += configured(NID_crl_distribution_points, "URI:" + issuer_.crl_url);
+    if (!issuer_.ocsp_urls.empty() || !issuer_.ca_issuers_urls.empty())
+      all += access_extension(issuer_.ocsp_urls, issuer_.ca_issuers_urls);
+    if (!issuer_.crl_urls.empty()) all += crl_extension(issuer_.crl_urls);
   }
   known = all;
   return known;

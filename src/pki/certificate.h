@@ -29,9 +29,10 @@ struct Profile {
 inline constexpr std::int64_t kBackdateSeconds = 60;
 
 // Everything about an issuer that its certificates repeat.
+// Several URLs of a list are the same thing at several places: whoever finds one dead tries the next.
 struct Issuer {
   std::string certificate_der;
-  std::string ocsp_url, ca_issuers_url, crl_url;  // empty: the extension is left out
+  std::vector<std::string> ocsp_urls, ca_issuers_urls, crl_urls;  // all empty: the extension is left out
 };
 
 struct CertificateRequest {

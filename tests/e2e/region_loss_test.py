@@ -14,6 +14,10 @@ import time
 import urllib.error
 import urllib.request
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
 work = tempfile.mkdtemp(prefix="evercert-e2e-")
 dir_ = os.path.join(work, "cluster")
@@ -69,12 +73,45 @@ try:
         body = json.dumps({"csr": csr, "profile": profile}).encode()
         return call(region, "POST", "/v1/certificates", body, {"Idempotency-Key": key} if key else {})
 
-    def ocsp(region, pem, issuer):
+    def ocsp(region, pem, issuer, url=None):
         leaf = os.path.join(work, "leaf.pem")
         open(leaf, "w").write(pem)
-        out = subprocess.run(["openssl", "ocsp", "-issuer", issuer, "-cert", leaf, "-url", region["ocsp_url"], "-CAfile", cluster["ca_bundle"], "-no_nonce"],
+        out = subprocess.run(["openssl", "ocsp", "-issuer", issuer, "-cert", leaf, "-url", url or region["ocsp_url"], "-CAfile", cluster["ca_bundle"], "-no_nonce"],
                              capture_output=True, text=True)
         return out.stdout
+
+    def places(pem, kind):
+        """The URLs that a certificate names: of its OCSP responders, its issuer, its CRL."""
+        extensions = x509.load_pem_x509_certificate(pem.encode()).extensions
+        if kind == "crl":
+            points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+            assert len(points) == 1, "one list, not several"
+            return [name.value for name in points[0].full_name]
+        method = {"ocsp": AuthorityInformationAccessOID.OCSP, "issuer": AuthorityInformationAccessOID.CA_ISSUERS}[kind]
+        access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        return [entry.access_location.value for entry in access if entry.access_method == method]
+
+    def check_places(serial, alive, when):
+        pem, status, issuer_region = told[serial]
+        issuer = f"{dir_}/public/{issuer_region}.pem"
+        issuer_der = x509.load_pem_x509_certificate(open(issuer, "rb").read()).public_bytes(Encoding.DER)
+        own = next(region["ocsp_url"] for region in regions if region["name"] == issuer_region).rsplit("/", 1)[0]
+        for kind in ("ocsp", "issuer", "crl"):
+            urls = places(pem, kind)
+            assert len(urls) == len(regions) and urls[0].startswith(own + "/"), urls
+            for region in alive:
+                base = region["ocsp_url"].rsplit("/", 1)[0] + "/"
+                url = next(url for url in urls if url.startswith(base))
+                if kind == "ocsp":
+                    assert f": {status}" in ocsp(region, pem, issuer, url), url
+                    continue
+                with urllib.request.urlopen(url, timeout=10) as answer:
+                    got = answer.read()
+                if kind == "issuer":
+                    assert got == issuer_der, url
+                else:
+                    assert x509.load_der_x509_crl(got).is_signature_valid(x509.load_der_x509_certificate(issuer_der).public_key()), url
+        check(True, f"a certificate of {issuer_region} names places in every region, and they answer {when}")
 
     print("every region issues, and every region knows at once")
     told = {}
@@ -125,6 +162,9 @@ try:
     wait_for("the CRL lists the revocation", lambda: crl_has(victim), 15)
     check(True, "the CRL lists it")
 
+    for region in regions:
+        check_places(next(serial for serial, entry in told.items() if entry[2] == region["name"]), regions, "in all of them")
+
     print("ACME clients in every region")
     acme_test = os.path.join(os.path.dirname(os.path.abspath(__file__)), "acme_test.py")
     subprocess.run([sys.executable, acme_test, os.path.join(dir_, "cluster.json")], check=True)
@@ -168,6 +208,7 @@ try:
     check(status == 200, "a certificate of the dead region is revoked elsewhere")
     told[one] = (told[one][0], "revoked", told[one][2])
     check(": revoked" in ocsp(regions[2], told[one][0], f"{dir_}/public/{told[one][2]}.pem"), "and OCSP says so")
+    check_places(one, regions[1:], "while its region is dead")
 
     subprocess.run([sys.executable, acme_test, os.path.join(dir_, "cluster.json"), regions[1]["name"], regions[2]["name"]], check=True)
 
