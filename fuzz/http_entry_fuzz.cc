@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes of one connection: the server's parser with its limits, the routing, the reading of a JSON body.
-#include <algorithm>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <nlohmann/json.hpp>
 
 #include "api/rest/json_body.h"
@@ -9,40 +7,10 @@
 #include "base/check.h"
 #include "fuzz/input.h"
 #include "net/http_parse.h"
+#include "net/http_write.h"
 
 namespace evercert {
 namespace {
-
-namespace asio = boost::asio;
-namespace http = boost::beast::http;
-
-// A connection that has sent all it will ever send; packets are small, so that tokens are cut in the middle.
-class Connection {
- public:
-  Connection(std::string_view bytes, std::size_t packet) : bytes_(bytes), packet_(packet) {}
-  template <class Buffers>
-  std::size_t read_some(const Buffers& buffers, boost::system::error_code& error) {
-    if (bytes_.empty()) {
-      error = asio::error::eof;
-      return 0;
-    }
-    error = {};
-    const std::size_t n = asio::buffer_copy(buffers, asio::buffer(bytes_.data(), std::min(packet_, bytes_.size())));
-    bytes_.remove_prefix(n);
-    return n;
-  }
-  template <class Buffers>
-  std::size_t read_some(const Buffers& buffers) {
-    boost::system::error_code error;
-    const std::size_t n = read_some(buffers, error);
-    if (error) throw boost::system::system_error(error);
-    return n;
-  }
-
- private:
-  std::string_view bytes_;
-  std::size_t packet_;
-};
 
 Result<std::string> read(const net::HttpRequest& request) {
   EC_ASSIGN(const auto body, api::read_object(request));
@@ -73,20 +41,72 @@ const api::Router& router() {
   return made;
 }
 
-void handle(net::HttpRequest request) {
+void check_request(const net::HttpRequest& request) {
   EC_CHECK(request.path.find('?') == std::string::npos, "the path ends before the query");
   EC_CHECK(request.target.starts_with(request.path) && request.target.ends_with(request.query), "the target's parts");
   for (const auto& [name, value] : request.headers.all()) {
     EC_CHECK(value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos, "an edge passes values on");
     EC_CHECK(request.headers.find(name).has_value(), "a header is found by its name");
   }
+}
+
+void check_answer(const net::HttpResponse& response, bool keep_alive, bool http_1_0, bool head) {
+  net::Outbox out;
+  net::write_answer(out, response, {keep_alive, http_1_0, head}, 1024);
+  std::string bytes;
+  for (; !out.empty(); out.sent(out.front().size())) bytes += out.front();
+  const auto end = bytes.find("\r\n\r\n");
+  EC_CHECK(end != std::string::npos && bytes.substr(end + 4) == (head ? "" : response.bytes()), "header, then body");
+  EC_CHECK((bytes.find("\r\nConnection: close\r\n") < end) == !keep_alive, "the answer says when it is the last");
+}
+
+net::HttpResponse handle(net::HttpRequest request) {
+  net::HttpResponse answer;
   bool answered = false;
   spawn(router().route(std::move(request)), [&](net::HttpResponse response) {
     answered = true;
     EC_CHECK(response.status >= 200 && response.status < 500, "no input is our fault");
     EC_CHECK(nlohmann::json::accept(response.bytes()), "an answer is JSON whatever it repeats");
+    answer = std::move(response);
   });
   EC_CHECK(answered, "every request has an answer");
+  return answer;
+}
+
+using Each = std::function<void(const net::RequestParser&, net::HttpRequest)>;
+
+// What a connection was asked, and how it ended, in words.
+std::string read_all(std::string_view bytes, std::size_t packet, const Each& each) {
+  const net::RequestLimits limits;
+  net::RequestParser parser(limits);
+  std::string kept, story;
+  for (int requests = 0; requests < 16 && !(bytes.empty() && kept.empty());) {
+    const std::string_view some = bytes.substr(0, packet);
+    bytes.remove_prefix(some.size());
+    kept += some;
+    kept.erase(0, parser.feed(kept));
+    if (parser.failed()) {
+      EC_CHECK(parser.refusal().status >= 400 && parser.refusal().status < 500, "the client's fault");
+      return story + " refused";
+    }
+    EC_CHECK(parser.done() || kept.size() <= limits.header + packet, "what waits for more is bounded");
+    if (parser.done()) {
+      ++requests;
+      const bool keep_alive = parser.keep_alive();
+      net::HttpRequest request = parser.take();
+      each(parser, request);
+      check_request(request);
+      EC_CHECK(request.body.size() <= limits.body, "the limit holds");
+      story += request.method + " " + request.target + " " + std::to_string(request.headers.all().size()) + " " +
+               request.body + "\n";
+      for (const auto& [name, value] : request.headers.all()) story.append(name).append("=").append(value).append(";");
+      if (!keep_alive) return story + " closed";
+      parser.next();
+    } else if (bytes.empty()) {
+      return story;
+    }
+  }
+  return story;
 }
 
 }  // namespace
@@ -95,21 +115,14 @@ void handle(net::HttpRequest request) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace evercert;
   if (size == 0) return 0;
-  const net::HttpServerOptions options;
-  // The last byte, so that a seed begins as a request does.
-  Connection connection(fuzz::text(data, size - 1), 1 + data[size - 1] * std::size_t{16});
-  boost::beast::flat_buffer buffer;
-  for (int i = 0; i < 16; ++i) {
-    net::RequestParser parser;
-    net::set_limits(parser, options);
-    boost::system::error_code error;
-    http::read_header(connection, buffer, parser, error);
-    if (!error) http::read(connection, buffer, parser, error);
-    if (error) return 0;
-    EC_CHECK(parser.get().body().size() <= options.max_body_bytes, "the limit holds");
-    const bool keep_alive = parser.get().keep_alive();
-    handle(net::to_request(parser.release()));
-    if (!keep_alive) return 0;
-  }
+  // The last byte says how large packets are, so that a seed begins as a request does, and tokens are cut in the
+  // middle.
+  const std::size_t packet = 1 + data[size - 1] * std::size_t{16};
+  const std::string_view bytes = fuzz::text(data, size - 1);
+  const std::string story = read_all(bytes, packet, [](const net::RequestParser& parser, net::HttpRequest request) {
+    check_answer(handle(std::move(request)), parser.keep_alive(), parser.http_1_0(), parser.head());
+  });
+  EC_CHECK(story == read_all(bytes, 1 + packet / 2, [](const net::RequestParser&, net::HttpRequest) {}),
+           "how it was cut makes no difference");
   return 0;
 }

@@ -14,9 +14,11 @@ AsioThread::AsioThread(const char* name)
         context.run();
       }) {}
 
-AsioThread::~AsioThread() {
+AsioThread::~AsioThread() { stop(); }
+
+void AsioThread::stop() {
   context.stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 namespace {
@@ -27,7 +29,12 @@ Result<std::shared_ptr<asio::ssl::context>> make_context(asio::ssl::context::met
   context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
                        asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1 |
                        asio::ssl::context::no_compression);
-  SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX* raw = context->native_handle();
+  // Idle connections hold no buffers; a write may take what fits and go on later from another address.
+  SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // A record comes in by one system call, not by one for its header and one for the rest.
+  SSL_CTX_set_read_ahead(raw, 1);
+  SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION);
   if (!files.certificate_chain.empty()) {
     context->use_certificate_chain_file(files.certificate_chain, error);
     if (error) return fail(Code::kInvalid, files.certificate_chain + ": no certificate chain: " + error.message());

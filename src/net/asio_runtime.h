@@ -22,13 +22,19 @@ namespace evercert::net {
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 
+// Timers and sockets name the executor's type: type-erased ones cost an allocation and virtual calls at each operation.
+using IoExecutor = asio::io_context::executor_type;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, IoExecutor>;
+
 class AsioExecutor : public Executor {
  public:
   explicit AsioExecutor(asio::io_context& io) : context(io) {}
   void post(std::move_only_function<void()> work) override { asio::post(context, std::move(work)); }
   void post_after(Duration delay, std::move_only_function<void()> work) override {
-    auto timer = std::make_shared<asio::steady_timer>(context, std::chrono::microseconds(delay));
-    timer->async_wait([timer, work = std::move(work)](boost::system::error_code) mutable { work(); });
+    auto owned = std::make_unique<Timer>(context, std::chrono::microseconds(delay));
+    Timer& timer = *owned;
+    timer.async_wait([timer = std::move(owned), work = std::move(work)](boost::system::error_code) mutable { work(); });
   }
   asio::io_context& context;
 };
@@ -38,6 +44,9 @@ class AsioThread {
  public:
   explicit AsioThread(const char* name);
   ~AsioThread();
+  // Ends the loop and waits for it. What belongs to the context may be destroyed afterwards, from any thread.
+  void stop();
+  bool runs_here() const { return std::this_thread::get_id() == thread_.get_id(); }
   asio::io_context context{1};
   AsioExecutor executor{context};
 

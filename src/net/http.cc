@@ -8,8 +8,14 @@ namespace evercert::net {
 namespace {
 
 bool same_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto differ = static_cast<unsigned char>(a[i] ^ b[i]);
+    if (differ == 0) continue;
+    const char lower = static_cast<char>(a[i] | 0x20);
+    if (differ != 0x20 || lower < 'a' || lower > 'z') return false;
+  }
+  return true;
 }
 
 int status_of(Code code) {
@@ -31,18 +37,31 @@ int status_of(Code code) {
 
 }  // namespace
 
-void Headers::remove(std::string_view name) {
-  std::erase_if(all_, [&](const auto& header) { return same_name(header.first, name); });
+void Headers::add(std::string_view name, std::string_view value) {
+  const auto own = [&](std::string_view text) {
+    return text.data() >= text_.data() && text.data() < text_.data() + text_.size();
+  };
+  // A value that find() gave would not outlive the growth of the block that it lies in.
+  if (own(name) || own(value)) return add(std::string(name), std::string(value));
+  const auto at = static_cast<std::uint32_t>(text_.size());
+  const auto name_size = static_cast<std::uint32_t>(name.size());
+  text_.append(name);
+  text_.append(value);
+  places_.push_back({at, name_size, at + name_size, static_cast<std::uint32_t>(value.size())});
 }
 
-void Headers::set(std::string_view name, std::string value) {
+void Headers::remove(std::string_view name) {
+  std::erase_if(places_, [&](const Place& place) { return same_name(field(place).first, name); });
+}
+
+void Headers::set(std::string_view name, std::string_view value) {
   remove(name);
-  all_.emplace_back(std::string(name), std::move(value));
+  add(name, value);
 }
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
-  for (const auto& [known, value] : all_) {
-    if (same_name(known, name)) return value;
+  for (const Place& place : places_) {
+    if (place.name_size == name.size() && same_name(field(place).first, name)) return field(place).second;
   }
   return std::nullopt;
 }

@@ -16,19 +16,58 @@
 
 namespace evercert::net {
 
-// In order; names compare without regard to case.
+// In order; names compare without regard to case. All of it lies in two blocks of memory, however many there are.
 class Headers {
  public:
-  void set(std::string_view name, std::string value);  // replaces
-  void add(std::string name, std::string value) { all_.emplace_back(std::move(name), std::move(value)); }
+  using Field = std::pair<std::string_view, std::string_view>;  // name, value
+  class All;
+
+  void set(std::string_view name, std::string_view value);  // replaces
+  void add(std::string_view name, std::string_view value);
   void remove(std::string_view name);
+  // What these return lives until the next change.
   std::optional<std::string_view> find(std::string_view name) const;
   std::string get(std::string_view name) const { return std::string(find(name).value_or("")); }
-  const std::vector<std::pair<std::string, std::string>>& all() const { return all_; }
+  All all() const;
 
  private:
-  std::vector<std::pair<std::string, std::string>> all_;
+  struct Place {
+    std::uint32_t name, name_size, value, value_size;
+  };
+  Field field(const Place& place) const {
+    return {{text_.data() + place.name, place.name_size}, {text_.data() + place.value, place.value_size}};
+  }
+  std::string text_;
+  std::vector<Place> places_;
 };
+
+// The fields one after another, for a range-based for.
+class Headers::All {
+ public:
+  class Iterator {
+   public:
+    Iterator(const Headers& headers, std::size_t at) : headers_(&headers), at_(at) {}
+    Field operator*() const { return headers_->field(headers_->places_[at_]); }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    bool operator==(const Iterator& other) const { return at_ == other.at_; }
+
+   private:
+    const Headers* headers_;
+    std::size_t at_;
+  };
+  explicit All(const Headers& headers) : headers_(&headers) {}
+  Iterator begin() const { return {*headers_, 0}; }
+  Iterator end() const { return {*headers_, size()}; }
+  std::size_t size() const { return headers_->places_.size(); }
+  bool empty() const { return size() == 0; }
+
+ private:
+  const Headers* headers_;
+};
+inline Headers::All Headers::all() const { return All(*this); }
 
 struct HttpRequest {
   std::string method, target, path, query;  // target as sent; path up to '?'
@@ -48,11 +87,18 @@ struct HttpResponse {
   std::string body;
   // Instead of `body`: bytes that many answers share, sent without a copy.
   std::shared_ptr<const std::string> shared_body;
+  // Instead of all of the above: a complete answer, as prepare() makes it, sent as it is. `status` and `headers` are
+  // then for those who count and look only.
+  std::shared_ptr<const std::string> prepared;
 
   const std::string& bytes() const { return shared_body ? *shared_body : body; }
 };
 
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
+
+// The whole answer to a GET on a connection that is kept: status line to body, without a Connection header. The server
+// itself makes of it the answer to HEAD, to HTTP/1.0 and on a connection that must close.
+std::shared_ptr<const std::string> prepare(const HttpResponse& response);
 
 std::string_view reason_phrase(int status);
 // RFC 7807. `type` is a URI; "about:blank" when the status says all.

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time, numbers and ends.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/http_test_server.h"
+
+namespace evercert::net {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class HttpServerLimitsTest : public HttpServerTest {};
+INSTANTIATE_TEST_SUITE_P(Plain, HttpServerLimitsTest, ::testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(Tls, HttpServerLimitsTest, ::testing::Values(true));
+
+TEST_P(HttpServerLimitsTest, HalfARequestDoesNotHoldAConnection) {
+  options_.header_timeout = 150ms;
+  for (const char* half :
+       {"", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"}) {
+    const auto client = connect();
+    ASSERT_TRUE(client->send(half));
+    EXPECT_TRUE(client->closed_within(seconds(2))) << half;
+  }
+  EXPECT_EQ(handled_, 0);
+}
+
+TEST_P(HttpServerLimitsTest, BytesOnAndOffDoNotProlongTheTimeOfARequest) {
+  options_.header_timeout = 200ms;
+  const auto client = connect();
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(client->send("GET / HTTP/1.1\r\n"));
+  while (client->silent_for(milliseconds(20)) && std::chrono::steady_clock::now() - begun < seconds(3))
+    client->send("X: y\r\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(1));
+}
+
+TEST_P(HttpServerLimitsTest, AKeptConnectionMayRestAWhileAndIsThenClosedCleanly) {
+  options_.header_timeout = 100ms;
+  options_.idle_timeout = 400ms;
+  const auto client = connect();
+  ASSERT_TRUE(client->send(get("/1")));
+  EXPECT_EQ(client->answer().status, 200);
+  EXPECT_TRUE(client->silent_for(milliseconds(200)));
+  ASSERT_TRUE(client->send(get("/2")));
+  EXPECT_EQ(client->answer().status, 200);
+  EXPECT_TRUE(client->closed_within(seconds(2)));
+  EXPECT_TRUE(client->clean_end());
+}
+
+TEST_P(HttpServerLimitsTest, AHandlerMayTakeLongerThanAnyLimit) {
+  options_.header_timeout = options_.idle_timeout = options_.write_timeout = 50ms;
+  const auto client = connect();
+  ASSERT_TRUE(client->send(get("/later?1")));
+  ASSERT_TRUE(gate_.wait_for(1));
+  std::this_thread::sleep_for(milliseconds(200));
+  gate_.open();
+  EXPECT_EQ(client->answer().body, "later 1");
+  // The time that has passed is not counted against what comes next.
+  ASSERT_TRUE(client->send(get("/later?2")));
+  ASSERT_TRUE(gate_.wait_for(1));
+  gate_.open();
+  EXPECT_EQ(client->answer().body, "later 2");
+}
+
+TEST_P(HttpServerLimitsTest, WhoDoesNotReadItsAnswerIsCutOff) {
+  options_.write_timeout = 200ms;
+  const auto client = connect(4096);
+  ASSERT_TRUE(client->send(get("/big")));
+  std::this_thread::sleep_for(milliseconds(700));
+  const auto all = client->rest();
+  EXPECT_LT(all.value_or("").size(), big_->size());
+}
+
+TEST_P(HttpServerLimitsTest, ASilentPeerDoesNotHoldAConnection) {
+  options_.header_timeout = 150ms;
+  start();
+  TestClient silent(server_->port(GetParam() ? kTls : kPlain));
+  EXPECT_TRUE(silent.closed_within(seconds(2)));
+}
+
+TEST_P(HttpServerLimitsTest, BeyondItsNumberConnectionsAreClosedAtOnce) {
+  options_.max_connections = 2;
+  const auto one = connect();
+  const auto two = connect();
+  ASSERT_TRUE(one->send(get("/1")));
+  ASSERT_TRUE(two->send(get("/2")));
+  EXPECT_EQ(one->answer().status, 200);
+  EXPECT_EQ(two->answer().status, 200);
+  {
+    TestClient three(server_->port(GetParam() ? kTls : kPlain));
+    EXPECT_TRUE(three.closed_within(seconds(2)));
+  }
+  one->reset();
+  for (int tries = 0; tries < 100; ++tries) {
+    const auto again = connect();
+    if (again->connected() && again->send(get("/3")) && again->answer().status == 200) return;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  FAIL() << "a connection that ends makes room";
+}
+
+TEST_P(HttpServerLimitsTest, DrainingAnswersWhatIsUnderWayAndAcceptsNothing) {
+  const auto waiting = connect();
+  const auto idle = connect();
+  ASSERT_TRUE(idle->send(get("/1")));
+  EXPECT_EQ(idle->answer().status, 200);
+  ASSERT_TRUE(waiting->send(get("/later?1")));
+  ASSERT_TRUE(gate_.wait_for(1));
+  std::atomic<bool> drained{false};
+  std::thread drain([&] {
+    server_->drain(5s);
+    drained = true;
+  });
+  for (int tries = 0; tries < 200 && TestClient(server_->port(kPlain)).connected(); ++tries)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_FALSE(TestClient(server_->port(kPlain)).connected());
+  EXPECT_FALSE(drained);
+  gate_.open();
+  const auto answer = waiting->answer();
+  EXPECT_EQ(answer.body, "later 1");
+  EXPECT_TRUE(answer.has("Connection: close"));
+  EXPECT_EQ(waiting->rest(), "");
+  drain.join();
+  // Who did not know yet is answered too.
+  ASSERT_TRUE(idle->send(get("/prepared")));
+  const auto last = idle->answer();
+  EXPECT_EQ(last.body, "prepared body");
+  EXPECT_TRUE(last.has("Connection: close"));
+}
+
+TEST_P(HttpServerLimitsTest, DrainingHasPatienceOnlySoLong) {
+  const auto waiting = connect();
+  ASSERT_TRUE(waiting->send(get("/later?1")));
+  ASSERT_TRUE(gate_.wait_for(1));
+  const auto begun = std::chrono::steady_clock::now();
+  server_->drain(100ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(2));
+  gate_.open();
+  EXPECT_EQ(waiting->answer().body, "later 1");
+}
+
+TEST_P(HttpServerLimitsTest, SeveralThreadsServeOnePort) {
+  options_.threads = 3;
+  std::vector<std::thread> clients;
+  start();
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&, i] {
+      const auto client = connect();
+      for (int k = 0; k < 200; ++k) {
+        const std::string target = "/" + std::to_string(i) + "/" + std::to_string(k);
+        ASSERT_TRUE(client->send(get(target)));
+        ASSERT_EQ(client->answer().body, "GET " + target + "\n");
+      }
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(handled_, 1600);
+}
+
+TEST(HttpServerStartTest, ATakenPortIsSaid) {
+  const int taken = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(taken, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(taken, 1), 0);
+  ASSERT_EQ(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  HttpServerOptions options;
+  options.listeners.push_back({"127.0.0.1", ntohs(address.sin_port), false, {}, ClientCertificates::kNone});
+  const auto started = HttpServer::start(options, nullptr);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::kIo);
+  ::close(taken);
+}
+
+TEST(HttpServerStartTest, AWrongAddressOrFileIsSaid) {
+  HttpServerOptions options;
+  options.listeners.push_back({"localhost", 0, false, {}, ClientCertificates::kNone});
+  auto started = HttpServer::start(options, nullptr);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::kInvalid);
+  options.listeners = {{"127.0.0.1", 0, true, {"/nowhere.pem", "/nowhere.key", ""}, ClientCertificates::kNone}};
+  started = HttpServer::start(options, nullptr);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::kInvalid);
+  EXPECT_NE(started.error().message.find("/nowhere.pem"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace evercert::net

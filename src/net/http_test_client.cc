@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/http_test_client.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "base/check.h"
+
+namespace evercert::net {
+namespace {
+
+struct Pair {
+  EVP_PKEY* key = nullptr;
+  X509* certificate = nullptr;
+};
+
+void save(const std::string& path, const auto& write) {
+  FILE* file = std::fopen(path.c_str(), "w");
+  EC_CHECK(file != nullptr, "a file for the test");
+  write(file);
+  std::fclose(file);
+}
+
+Pair make(const std::string& dir, const char* name, const char* extension, const char* value, const Pair* issuer) {
+  Pair made{EVP_EC_gen("P-256"), X509_new()};
+  X509* certificate = made.certificate;
+  X509_set_version(certificate, 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), issuer ? 2 : 1);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, made.key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
+  X509_set_issuer_name(certificate, X509_get_subject_name(issuer ? issuer->certificate : certificate));
+  X509_EXTENSION* made_extension = X509V3_EXT_conf(nullptr, nullptr, extension, value);
+  X509_add_ext(certificate, made_extension, -1);
+  X509_EXTENSION_free(made_extension);
+  X509_sign(certificate, issuer ? issuer->key : made.key, EVP_sha256());
+  save(dir + "/" + name + ".pem", [&](FILE* file) { PEM_write_X509(file, certificate); });
+  save(dir + "/" + name + ".key",
+       [&](FILE* file) { PEM_write_PrivateKey(file, made.key, nullptr, nullptr, 0, nullptr, nullptr); });
+  return made;
+}
+
+}  // namespace
+
+TestCertificates::TestCertificates() {
+  std::string pattern = std::filesystem::temp_directory_path() / "http_test.XXXXXX";
+  EC_CHECK(::mkdtemp(pattern.data()) != nullptr, "a folder for the test");
+  dir_ = pattern;
+  const Pair ca = make(dir_, "ca", "basicConstraints", "critical,CA:TRUE", nullptr);
+  const Pair server = make(dir_, "server", "subjectAltName", "IP:127.0.0.1", &ca);
+  const Pair client = make(dir_, "client", "subjectAltName", "URI:evercert://test/edge/one", &ca);
+  for (const Pair& pair : {ca, server, client}) {
+    EVP_PKEY_free(pair.key);
+    X509_free(pair.certificate);
+  }
+}
+
+TestCertificates::~TestCertificates() {
+  std::error_code ignored;
+  std::filesystem::remove_all(dir_, ignored);
+}
+
+TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer) {
+  socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const timeval limit{5, 0};
+  const int on = 1;
+  ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (receive_buffer > 0) ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  connected_ = ::connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  if (!tls || !connected_) return;
+  context_.reset(SSL_CTX_new(TLS_client_method()));
+  if (tls->version != 0) {
+    SSL_CTX_set_security_level(context_.get(), 0);
+    SSL_CTX_set_min_proto_version(context_.get(), tls->version);
+    SSL_CTX_set_max_proto_version(context_.get(), tls->version);
+  }
+  if (!tls->files.certificate_chain.empty()) {
+    SSL_CTX_use_certificate_chain_file(context_.get(), tls->files.certificate_chain.c_str());
+    SSL_CTX_use_PrivateKey_file(context_.get(), tls->files.private_key.c_str(), SSL_FILETYPE_PEM);
+  }
+  if (!tls->files.ca_bundle.empty()) {
+    SSL_CTX_load_verify_locations(context_.get(), tls->files.ca_bundle.c_str(), nullptr);
+    SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+  }
+  ssl_.reset(SSL_new(context_.get()));
+  SSL_set_fd(ssl_.get(), socket_);
+  if (tls->session) SSL_set_session(ssl_.get(), tls->session);
+  connected_ = SSL_connect(ssl_.get()) == 1;
+}
+
+TestClient::~TestClient() {
+  ssl_.reset();
+  if (socket_ >= 0) ::close(socket_);
+}
+
+bool TestClient::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto n = ssl_ ? SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
+                        : ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+TestClient::Got TestClient::more() {
+  std::array<char, 16 * 1024> some;
+  if (ssl_) {
+    const int n = SSL_read(ssl_.get(), some.data(), some.size());
+    if (n > 0) {
+      buffer_.append(some.data(), static_cast<std::size_t>(n));
+      return Got::kBytes;
+    }
+    const int error = SSL_get_error(ssl_.get(), n);
+    clean_end_ = error == SSL_ERROR_ZERO_RETURN;
+    return error == SSL_ERROR_WANT_READ ? Got::kNothing : Got::kEnd;
+  }
+  const auto n = ::recv(socket_, some.data(), some.size(), 0);
+  if (n > 0) {
+    buffer_.append(some.data(), static_cast<std::size_t>(n));
+    return Got::kBytes;
+  }
+  clean_end_ = n == 0;
+  return n < 0 && errno == EAGAIN ? Got::kNothing : Got::kEnd;
+}
+
+TestAnswer TestClient::answer(bool to_head) {
+  TestAnswer answer;
+  std::size_t end = 0;
+  while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) {
+    if (more() != Got::kBytes) return answer;
+  }
+  answer.header = buffer_.substr(0, end + 2);
+  buffer_.erase(0, end + 4);
+  const auto length_at = answer.header.find("\r\nContent-Length: ");
+  const std::size_t length =
+      length_at == std::string::npos || to_head ? 0 : std::stoul(answer.header.substr(length_at + 18));
+  while (buffer_.size() < length) {
+    if (more() != Got::kBytes) return answer;
+  }
+  answer.body = buffer_.substr(0, length);
+  buffer_.erase(0, length);
+  answer.status = std::stoi(answer.header.substr(9, 3));
+  return answer;
+}
+
+std::optional<std::string> TestClient::rest() {
+  for (;;) {
+    switch (more()) {
+      case Got::kBytes: break;
+      case Got::kEnd: return std::exchange(buffer_, {});
+      case Got::kNothing: return std::nullopt;
+    }
+  }
+}
+
+bool TestClient::silent_for(std::chrono::milliseconds time) {
+  pollfd wait{socket_, POLLIN, 0};
+  return buffer_.empty() && ::poll(&wait, 1, static_cast<int>(time.count())) == 0;
+}
+
+bool TestClient::closed_within(std::chrono::milliseconds limit) { return !silent_for(limit) && rest() == ""; }
+
+void TestClient::end_sending() {
+  if (ssl_) SSL_shutdown(ssl_.get());
+  ::shutdown(socket_, SHUT_WR);
+}
+
+void TestClient::reset() {
+  const linger at_once{1, 0};
+  ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(std::exchange(socket_, -1));
+}
+
+}  // namespace evercert::net

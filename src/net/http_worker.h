@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread of an HttpServer: its listening sockets, its connections, and what these share while one of them is
+// served. For .cc files of net only.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "net/http_parse.h"
+#include "net/http_server.h"
+#include "net/outbox.h"
+#include "net/readiness.h"
+
+namespace evercert::net {
+
+class HttpConnection;
+
+// Common to the threads of a server.
+struct HttpShared {
+  HttpServerOptions options;
+  HttpHandler handler;
+  std::atomic<bool> draining{false};
+  std::atomic<std::size_t> connections{0};
+};
+
+class HttpWorker {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit HttpWorker(HttpShared& shared);
+  ~HttpWorker();
+
+  // Before start(). The port that was bound; `tls` is null for plain connections.
+  Result<std::uint16_t> listen(const std::string& address, std::uint16_t port, std::shared_ptr<asio::ssl::context> tls);
+  void start();
+  // From any thread.
+  void stop_listening();
+  // Requests that were received and whose answers are not on their way yet.
+  std::size_t busy() const { return busy_.load(std::memory_order_acquire); }
+  // Ends the thread. Connections are cut; handlers that wait are destroyed with the worker.
+  void stop() { thread_.stop(); }
+
+  // For connections, on the thread:
+  HttpShared& shared() { return shared_; }
+  AsioThread& thread() { return thread_; }
+  Clock::time_point now() const { return now_; }
+  // While a connection is served: where it reads to, and where its answers gather.
+  std::span<char> input() { return input_; }
+  Outbox& output() { return output_; }
+  HttpConnection* serving() const { return serving_; }
+  void serve(HttpConnection& connection);
+  // The same, outside of a turn of the sockets.
+  void resume(HttpConnection& connection);
+  // Serves it again after the others had their turn.
+  void serve_later(HttpConnection& connection);
+  std::unique_ptr<RequestParser> take_parser();
+  void give_back(std::unique_ptr<RequestParser> parser);
+  void count_busy(bool more) {  // one thread writes
+    busy_.store(busy_.load(std::memory_order_relaxed) + (more ? 1 : std::size_t(-1)), std::memory_order_release);
+  }
+  // Its socket is closed and its handler at its end: destroyed after the turn.
+  void finished(HttpConnection& connection);
+
+ private:
+  class Listener;
+
+  void accepted(int socket, SSL_CTX* tls, std::string peer);
+  void arm_sweep();
+  void sweep();
+
+  HttpShared& shared_;
+  AsioThread thread_{"http"};
+  Readiness readiness_{thread_.context};
+  Timer sweep_timer_{thread_.context};
+  bool sweeping_ = false;
+  Duration sweep_interval_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<HttpConnection>> connections_, finished_;
+  std::vector<char> input_;
+  Outbox output_;
+  HttpConnection* serving_ = nullptr;
+  std::unique_ptr<RequestParser> spare_parser_;
+  Clock::time_point now_;
+  std::atomic<std::size_t> busy_{0};
+};
+
+}  // namespace evercert::net

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/readiness.h"
+
+#include <array>
+
+#include "base/check.h"
+
+namespace evercert::net {
+namespace {
+
+int make_epoll() {
+  const int made = ::epoll_create1(EPOLL_CLOEXEC);
+  EC_CHECK(made >= 0, "a descriptor for a thread's sockets");
+  return made;
+}
+
+epoll_event event_for(std::uint32_t events, Watched& who) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &who;
+  return event;
+}
+
+}  // namespace
+
+Readiness::Readiness(asio::io_context& context) : epoll_(context, make_epoll()) {}
+Readiness::~Readiness() = default;
+
+bool Readiness::watch(int socket, std::uint32_t events, Watched& who) {
+  epoll_event event = event_for(events, who);
+  return ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, socket, &event) == 0;
+}
+
+void Readiness::watch_again(int socket, std::uint32_t events, Watched& who) {
+  epoll_event event = event_for(events, who);
+  ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, socket, &event);
+}
+
+void Readiness::start(std::function<void()> before_turn, std::function<void()> after_turn) {
+  before_turn_ = std::move(before_turn);
+  after_turn_ = std::move(after_turn);
+  wait();
+}
+
+void Readiness::wait() {
+  epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;  // the loop ends
+    turn();
+    wait();
+  });
+}
+
+void Readiness::turn() {
+  std::array<epoll_event, 128> events;
+  const int count = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
+  before_turn_();
+  for (int i = 0; i < count; ++i)
+    static_cast<Watched*>(events[static_cast<std::size_t>(i)].data.ptr)
+        ->ready(events[static_cast<std::size_t>(i)].events);
+  after_turn_();
+}
+
+}  // namespace evercert::net
