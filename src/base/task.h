@@ -149,6 +149,29 @@ Detached spawn(Task<T> task, Done done) {
 }
 inline Detached spawn(Task<void> task) { co_await std::move(task); }
 
+// Started<T> work(task): begins at once, so that what follows runs beside it; co_await work gives its value. Both ends
+// on one thread (one Executor). A Started that is not awaited lets the task come to its end alone.
+template <class T>
+class Started {
+ public:
+  explicit Started(Task<T> task) : state_(std::make_shared<State>()) {
+    spawn(std::move(task), [state = state_](T value) {
+      state->value.emplace(std::move(value));
+      if (state->waiting) state->waiting.resume();
+    });
+  }
+  bool await_ready() const noexcept { return state_->value.has_value(); }
+  void await_suspend(std::coroutine_handle<> h) noexcept { state_->waiting = h; }
+  T await_resume() { return std::move(*state_->value); }
+
+ private:
+  struct State {
+    std::optional<T> value;
+    std::coroutine_handle<> waiting;
+  };
+  std::shared_ptr<State> state_;
+};
+
 // SuspendOn<T, Start> op(executor, start); co_await op: calls start(resolve); resolve(T), from any thread, exactly
 // once, resumes the coroutine on `executor` with that value. `resolve` may be called before start() returns. Give
 // `start` and the operation names: g++ 12 copies closures that are temporaries of a co_await expression byte by byte

@@ -212,7 +212,7 @@ class Bench {
     for (const bool hsm : {false, true}) {
       EC_TRY(start_cluster(hsm ? "issue-hsm" : "issue", hsm));
       EC_TRY(write_bodies(cluster_->dir() + "/bodies", false));
-      for (const int connections : {16, 32, 64}) {
+      for (const int connections : {16, 32, 64, 128}) {
         EC_ASSIGN(const Rate rate, run_wrk(issue_load(connections), dir_));
         const std::string name = std::string(hsm ? "evercert_softhsm_" : "evercert_") + std::to_string(connections);
         line(std::string("Evercert, 3 regions durable, ") + (hsm ? "SoftHSM2, " : "key files, ") +
@@ -239,7 +239,7 @@ class Bench {
   Status beside(json& out, const Peer& peer, const std::string& name, const std::string& words, int expected,
                 double ours) {
     double theirs = 0;
-    for (const int connections : {16, 32, 64}) {
+    for (const int connections : {16, 32, 64, 128}) {
       EC_ASSIGN(const Rate rate,
                 run_wrk({peer.sign_url, connections, options_.seconds, peer.bodies, "", expected}, dir_));
       line(words + ", " + std::to_string(connections) + " at once", rate);

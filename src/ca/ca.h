@@ -29,6 +29,8 @@ struct CaOptions {
   std::map<std::uint32_t, Issuer> issuers;  // by region, of all regions
   Duration submit_timeout = 8s;
   Duration read_timeout = 3s;
+  // How long a repetition waits for the certificate of a request that has claimed its key and is not done.
+  Duration claim_patience = 1s;
 };
 
 struct IssueRequest {
@@ -37,8 +39,14 @@ struct IssueRequest {
   std::vector<pki::Name> names;  // what was authorized; REST: those of the CSR
   RegionId home;                 // of the record: the order's for ACME, this region's for REST
   std::string account_id, order_id;
-  std::string request_key;  // idempotency, may be empty
-  std::string request_digest;
+  std::string request_digest;  // of what is asked for
+  // Two ways of making a repetition exact; both may be empty.
+  // A client's idempotency key: one certificate, whichever regions are asked, even at the same instant.
+  std::string request_key{};
+  // An edge's id for what it may have to repeat: 15 random bytes, which become the serial number's own part; and how
+  // many times it has tried by now: the first attempt has no predecessor to look for.
+  std::string request_id{};
+  int attempt = 1;
 };
 
 struct Issued {
@@ -74,7 +82,19 @@ class CertificateAuthority {
   const CaOptions& options() const { return options_; }
 
  private:
-  Task<Result<std::optional<Issued>>> earlier(Executor& on, std::string key, std::string digest);
+  // What the claims of a key say before anything is signed for it.
+  struct Claimed {
+    std::optional<Issued> issued;  // the key's certificate
+    std::string instead_of;        // the key is bound to this voided serial number and may be bound anew
+  };
+  Task<Result<Issued>> issue_claimed(Executor& on, IssueRequest request);
+  Task<Result<Claimed>> claimed(Executor& on, std::string key, std::string digest);
+  Task<Result<Claimed>> certificate_of_claim(Executor& on, std::string serial);
+  Task<Result<std::string>> claim(Executor& on, std::string key, std::string serial, std::string digest,
+                                  std::string instead_of);
+  Task<void> discard(Executor& on, std::string serial);
+  Task<Result<std::optional<Issued>>> earlier_attempt(Executor& on, const IssueRequest& request);
+  Task<Result<Issued>> sign_and_store(Executor& on, IssueRequest& request, std::string serial);
   Task<Result<Issued>> issued_as(Executor& on, std::string serial, bool repeated);
   Result<pki::LintedTbs> prepare(const IssueRequest& request, const std::string& serial,
                                  store::v1::Certificate* record) const;

@@ -16,6 +16,8 @@ std::string line(char sign, const std::string& serial) {
 }
 
 constexpr std::size_t kRewriteAfter = 20'000;  // lines
+// After a write, before the next: what comes meanwhile shares it. The first after a rest is written at once.
+constexpr Duration kRest = 1500us;
 
 }  // namespace
 
@@ -76,8 +78,9 @@ void Intents::write() {
   std::string text;
   {
     std::lock_guard lock(mutex_);
-    write_scheduled_ = false;
     batch.swap(waiting_);
+    write_scheduled_ = !batch.empty();
+    if (batch.empty()) return;
     text.swap(resolved_lines_);
   }
   for (const auto& waiting : batch) text += line('+', waiting.serial);
@@ -85,6 +88,7 @@ void Intents::write() {
   if (written) written = file_->sync();
   if (!written) file_.reset();  // what the kernel kept of it is not known
   for (auto& waiting : batch) waiting.done(written);
+  writer_.post_after(kRest, [this] { write(); });
   std::lock_guard lock(mutex_);
   lines_ += batch.size() * 2;
   if (file_ && lines_ > kRewriteAfter && open_.size() < kRewriteAfter / 4) {

@@ -18,7 +18,7 @@ namespace evercert::ca {
 
 class Intents {
  public:
-  // Reads what an earlier life left open. `writer` does the disk work and outlives the object.
+  // Reads what an earlier life left open. `writer` does the disk work; it must have stopped before the object goes.
   static Result<std::unique_ptr<Intents>> open(Disk& disk, const std::string& path, Executor& writer);
 
   // Durable when it returns. kIo: the disk refused; nothing may be signed.

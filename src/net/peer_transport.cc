@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/peer_transport.h"
 
+#include <absl/synchronization/mutex.h>
 #include <grpcpp/grpcpp.h>
 #include <pthread.h>
 
@@ -10,6 +11,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -34,46 +36,108 @@ std::string identity_of(const std::string& cluster, NodeId node) {
   return "evercert://" + cluster + "/node/" + std::to_string(node.value);
 }
 
+// Everything that gRPC finishes for this transport comes up on one queue with one thread, so that the few batches of a
+// turn do not pay for handing work from thread to thread. One kind of completion of an object that lives while it is
+// outstanding:
+class Callback {
+ public:
+  explicit Callback(std::function<void(bool)> then) : then_(std::move(then)) {}
+  void happened(bool ok) const {
+    const auto then = then_;  // may end this object
+    then(ok);
+  }
+
+ private:
+  std::function<void(bool)> then_;
+};
+
 // ------------------------------------------------------------------------------------------------------ receiving
 
-class Service : public v1::Peer::CallbackService {
+class Service {
  public:
   Service(std::map<std::string, NodeId> members, OnBatch on_batch)
       : members_(std::move(members)), on_batch_(std::move(on_batch)) {}
 
-  grpc::ServerReadReactor<v1::Frame>* Deliver(grpc::CallbackServerContext* context, v1::Done*) override {
-    NodeId from;
-    for (const auto& name : context->auth_context()->FindPropertyValues("peer_uri")) {
-      const auto member = members_.find(std::string(name.data(), name.size()));
-      if (member != members_.end()) from = member->second;
-    }
-    return new Reader(*this, from);
+  v1::Peer::AsyncService& grpc_service() { return service_; }
+  void accept(grpc::ServerCompletionQueue& queue) {
+    std::lock_guard lock(mutex_);
+    if (!stopping_) readers_.insert(new Reader(*this, queue));
+  }
+  // Before the server is shut down: no more streams.
+  void stop() {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  // After it: until the last stream has ended, so that nothing is begun on the queue any more.
+  void wait_ended() {
+    std::unique_lock lock(mutex_);
+    ended_.wait_for(lock, 2s, [&] { return readers_.empty(); });
   }
 
  private:
-  class Reader : public grpc::ServerReadReactor<v1::Frame> {
+  // The stream of one peer; owns itself.
+  class Reader {
    public:
-    Reader(Service& service, NodeId from) : service_(service), from_(from) {
-      if (from_ == NodeId{0}) {
-        Finish({grpc::StatusCode::PERMISSION_DENIED, "this certificate names no member of the cluster"});
-      } else {
-        StartRead(&frame_);
-      }
+    Reader(Service& service, grpc::ServerCompletionQueue& queue) : service_(service), queue_(queue) {
+      context_.AsyncNotifyWhenDone(&cancelled_);
+      service_.service_.RequestDeliver(&context_, &reader_, &queue_, &queue_, &accepted_);
     }
-    void OnReadDone(bool ok) override {
-      if (!ok) return Finish(grpc::Status::OK);
-      service_.on_batch_(from_, std::move(*frame_.mutable_batch()));
-      StartRead(&frame_);
-    }
-    void OnDone() override { delete this; }
 
    private:
+    void accept(bool ok) {
+      if (!ok) return service_.end(this);  // shutting down: nothing was begun, so nothing else will come
+      service_.accept(queue_);
+      for (const auto& name : context_.auth_context()->FindPropertyValues("peer_uri")) {
+        const auto member = service_.members_.find(std::string(name.data(), name.size()));
+        if (member != service_.members_.end()) from_ = member->second;
+      }
+      if (from_ == NodeId{0}) {
+        finish({grpc::StatusCode::PERMISSION_DENIED, "this certificate names no member of the cluster"});
+      } else {
+        reader_.Read(&frame_, &read_);
+      }
+    }
+    void read(bool ok) {
+      if (!ok) return finish(grpc::Status::OK);
+      service_.on_batch_(from_, std::move(*frame_.mutable_batch()));
+      reader_.Read(&frame_, &read_);
+    }
+    void finish(const grpc::Status& status) {
+      if (status.ok()) {
+        reader_.Finish(v1::Done{}, status, &finished_);
+      } else {
+        reader_.FinishWithError(status, &finished_);
+      }
+    }
+    void ended() {
+      if (++endings_ == 2) service_.end(this);
+    }
+
     Service& service_;
-    NodeId from_;
+    grpc::ServerCompletionQueue& queue_;
+    grpc::ServerContext context_;
+    grpc::ServerAsyncReader<v1::Done, v1::Frame> reader_{&context_};
     v1::Frame frame_;
+    NodeId from_;
+    int endings_ = 0;
+    Callback accepted_{[this](bool ok) { accept(ok); }}, read_{[this](bool ok) { read(ok); }};
+    Callback finished_{[this](bool) { ended(); }}, cancelled_{[this](bool) { ended(); }};
   };
+
+  void end(Reader* reader) {
+    std::lock_guard lock(mutex_);
+    readers_.erase(reader);
+    delete reader;
+    ended_.notify_all();
+  }
+
   std::map<std::string, NodeId> members_;
   OnBatch on_batch_;
+  v1::Peer::AsyncService service_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::set<Reader*> readers_;
+  bool stopping_ = false;
 };
 
 // -------------------------------------------------------------------------------------------------------- sending
@@ -81,10 +145,11 @@ class Service : public v1::Peer::CallbackService {
 // The stream to one peer: opened again, with a growing pause, whenever it breaks.
 class Link : public std::enable_shared_from_this<Link> {
  public:
-  Link(PeerAddress peer, std::shared_ptr<grpc::Channel> channel, std::size_t queue_bytes,
+  Link(PeerAddress peer, std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue& queue, std::size_t queue_bytes,
        std::function<void(NodeId)> on_unreachable)
       : peer_(std::move(peer)),
         stub_(v1::Peer::NewStub(channel)),
+        queue_(queue),
         queue_bytes_(queue_bytes),
         on_unreachable_(std::move(on_unreachable)) {}
 
@@ -111,25 +176,27 @@ class Link : public std::enable_shared_from_this<Link> {
   }
 
  private:
-  struct Stream : grpc::ClientWriteReactor<v1::Frame> {
+  struct Stream {
     explicit Stream(std::shared_ptr<Link> l) : link(std::move(l)) {}
-    void OnWriteDone(bool ok) override { link->written(ok); }
-    void OnDone(const grpc::Status& status) override {
-      auto keep = link;
-      keep->ended(status);
-    }
     std::shared_ptr<Link> link;
     grpc::ClientContext context;
     v1::Done done;
     v1::Frame frame;
+    grpc::Status status;
+    std::unique_ptr<grpc::ClientAsyncWriter<v1::Frame>> writer;
+    Callback written{[this](bool ok) { link->written(ok); }};
+    Callback finished{[this](bool) {
+      const auto keep = link;  // ended() destroys the stream
+      keep->ended(status);
+    }};
   };
 
   void open() {
     stream_ = std::make_unique<Stream>(shared_from_this());
-    stub_->async()->Deliver(&stream_->context, &stream_->done, stream_.get());
-    stream_->StartCall();
-    writing_ = false;
+    stream_->writer = stub_->PrepareAsyncDeliver(&stream_->context, &stream_->done, &queue_);
+    writing_ = true;  // until the call has begun
     failed_ = false;
+    stream_->writer->StartCall(&stream_->written);
   }
 
   void write_next() {
@@ -138,14 +205,15 @@ class Link : public std::enable_shared_from_this<Link> {
     stream_->frame.set_batch(std::move(waiting_.front()));
     waiting_bytes_ -= stream_->frame.batch().size();
     waiting_.pop_front();
-    stream_->StartWrite(&stream_->frame);
+    stream_->writer->Write(stream_->frame, &stream_->written);
   }
 
   void written(bool ok) {
     std::lock_guard lock(mutex_);
     writing_ = false;
     if (!ok) {
-      failed_ = true;  // OnDone follows
+      failed_ = true;
+      stream_->writer->Finish(&stream_->status, &stream_->finished);
       return;
     }
     connected_ = true;
@@ -172,6 +240,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
   PeerAddress peer_;
   std::unique_ptr<v1::Peer::Stub> stub_;
+  grpc::CompletionQueue& queue_;
   std::size_t queue_bytes_;
   std::function<void(NodeId)> on_unreachable_;
   std::mutex mutex_;
@@ -248,8 +317,13 @@ class TransportImpl : public PeerTransport {
 
   ~TransportImpl() override {
     delays_.reset();
+    if (!server_) return;
+    service_->stop();
     for (auto& [node, link] : links_) link->close();
-    if (server_) server_->Shutdown(std::chrono::system_clock::now());
+    server_->Shutdown(std::chrono::system_clock::now());
+    service_->wait_ended();
+    queue_->Shutdown();
+    thread_.join();
   }
 
   Status open(OnBatch on_batch, std::function<void(NodeId)> on_unreachable) {
@@ -270,16 +344,28 @@ class TransportImpl : public PeerTransport {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 200);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-    builder.RegisterService(service_.get());
-    server_ = builder.BuildAndStart();
-    if (!server_ || bound == 0)
+    set_windows([&](const char* name, int value) { builder.AddChannelArgument(name, value); });
+    builder.RegisterService(&service_->grpc_service());
+    queue_ = builder.AddCompletionQueue();
+    auto server = builder.BuildAndStart();
+    if (!server || bound == 0) {
+      if (server) server->Shutdown(std::chrono::system_clock::now());
+      queue_->Shutdown();
+      drain();
       return fail(Code::kIo, "cannot listen for peers on " + where + ": the port is taken or TLS files are damaged");
+    }
     for (const auto& peer : options_.peers) {
       if (peer.node == options_.self) continue;
-      links_[peer.node] =
-          std::make_shared<Link>(peer, channel(peer, ca, key, certificate), options_.queue_bytes, on_unreachable);
+      links_[peer.node] = std::make_shared<Link>(peer, channel(peer, ca, key, certificate), *queue_,
+                                                 options_.queue_bytes, on_unreachable);
     }
     delays_ = std::make_unique<DelayLine>([this](NodeId to, std::string batch) { pass_on(to, std::move(batch)); });
+    server_ = std::move(server);
+    service_->accept(*queue_);
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "peers");
+      drain();
+    });
     return {};
   }
 
@@ -296,9 +382,22 @@ class TransportImpl : public PeerTransport {
   std::uint64_t dropped() const override { return dropped_; }
 
  private:
+  void drain() {
+    void* done = nullptr;
+    for (bool ok = false; queue_->Next(&done, &ok);) static_cast<const Callback*>(done)->happened(ok);
+  }
+
   void pass_on(NodeId to, std::string batch) {
     const auto found = links_.find(to);
     if (found != links_.end()) found->second->send(std::move(batch), dropped_);
+  }
+
+  // Windows that a batch always fits: no probing of the bandwidth, which costs pings and window updates at each batch.
+  template <class Set>
+  static void set_windows(Set set) {
+    set(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 8 << 20);
+    set(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 20);
   }
 
   std::shared_ptr<grpc::Channel> channel(const PeerAddress& peer, const std::string& ca, const std::string& key,
@@ -318,6 +417,7 @@ class TransportImpl : public PeerTransport {
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetMaxReceiveMessageSize(64 << 20);
+    set_windows([&](const char* name, int value) { arguments.SetInt(name, value); });
     bind_source_address(arguments, options_.listen_address);
     return grpc::CreateCustomChannel("ipv4:" + peer.address + ":" + std::to_string(peer.port),
                                      grpc::SslCredentials(tls), arguments);
@@ -326,10 +426,12 @@ class TransportImpl : public PeerTransport {
   PeerTransportOptions options_;
   Random& random_;
   std::unique_ptr<Service> service_;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<grpc::Server> server_;
   std::map<NodeId, std::shared_ptr<Link>> links_;
   std::unique_ptr<DelayLine> delays_;
   std::atomic<std::uint64_t> dropped_{0};
+  std::thread thread_;
 };
 
 }  // namespace
@@ -337,6 +439,8 @@ class TransportImpl : public PeerTransport {
 Result<std::unique_ptr<PeerTransport>> PeerTransport::start(PeerTransportOptions options, Random& random,
                                                             OnBatch on_batch,
                                                             std::function<void(NodeId)> on_unreachable) {
+  // Debian's build of gRPC looks for cycles of locks at each one that it takes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   auto transport = std::make_unique<TransportImpl>(std::move(options), random);
   EC_TRY(transport->open(std::move(on_batch), std::move(on_unreachable)));
   return transport;

@@ -57,6 +57,7 @@ class NodeProcessImpl : public NodeProcess {
     server_.reset();
     crl_.reset();
     background_.reset();
+    intent_writer_.reset();
     if (store_) store_->stop();
     transport_.reset();
     store_executor_.reset();

@@ -33,7 +33,7 @@ class Applier {
   Applier(const CatalogOptions& options, GroupId group, Transaction& state, std::optional<v1::Certificate>* changed)
       : options_(options), group_(group), state_(state), changed_(changed) {}
 
-  Result<v1::Outcome> issue(const v1::IssueCertificate& command);
+  Result<v1::Outcome> issue(v1::IssueCertificate& command);
   Result<v1::Outcome> revoke(const v1::RevokeCertificate& command);
   Result<v1::Outcome> void_serial(const v1::VoidSerial& command);
   Result<v1::Outcome> put_account(const v1::PutAccount& command);
@@ -69,6 +69,7 @@ class Applier {
   void set_number(const std::string& record, std::uint64_t value) {
     state_.put(state_key(group_, record), std::to_string(value));
   }
+  Result<std::optional<v1::Outcome>> serial_taken(const v1::Certificate& wanted) const;
   Result<v1::Outcome> finish_order(const v1::IssueCertificate& command, v1::Order* finished) const;
 
   const CatalogOptions& options_;
@@ -96,56 +97,52 @@ Result<v1::Outcome> Applier::finish_order(const v1::IssueCertificate& command, v
   return v1::Outcome{};
 }
 
-Result<v1::Outcome> Applier::issue(const v1::IssueCertificate& command) {
-  const auto& certificate = command.certificate();
+// nullopt: the serial number is free. An Outcome with a code: it was voided, or something else has it.
+Result<std::optional<v1::Outcome>> Applier::serial_taken(const v1::Certificate& wanted) const {
+  EC_ASSIGN(const auto bytes, state_.get(state_key(group_, certificate_record(wanted.serial()))));
+  if (!bytes) return std::optional<v1::Outcome>{};
+  if (bytes->empty()) return refused(Code::kConflict, "the serial number was voided");
+  v1::Certificate existing;
+  if (!existing.ParseFromString(*bytes)) return fail(Code::kCorrupt, "a stored record does not parse");
+  // The same command once more, or the same request: an edge chooses the serial number of what it may have to repeat.
+  const bool same_request = !wanted.request_digest().empty() && existing.request_digest() == wanted.request_digest();
+  if (existing.der() != wanted.der() && !same_request) return refused(Code::kConflict, "the serial number is in use");
+  auto outcome = repeated();
+  outcome.set_serial(wanted.serial());
+  return std::optional(std::move(outcome));
+}
+
+Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
+  auto& certificate = *command.mutable_certificate();
   const auto home = home_of_serial(certificate.serial(), options_.regions);
   if (!home || *home != group_) return refused(Code::kInvalid, "this group is not the home of the serial number");
-  const std::string record = certificate_record(certificate.serial());
-  EC_ASSIGN(const auto existing, load<v1::Certificate>(record));
-  if (existing) {
-    if (existing->der() != certificate.der()) return refused(Code::kConflict, "the serial number is in use");
-    auto outcome = repeated();
-    outcome.set_serial(certificate.serial());
-    return outcome;
-  }
-  EC_ASSIGN(const auto voided, state_.get(state_key(group_, void_record(certificate.serial()))));
-  if (voided) return refused(Code::kConflict, "the serial number was voided");
-  const std::string& key = certificate.request_key();
-  if (!key.empty()) {
-    EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(request_key_record(key)));
-    if (bound && bound->serial() != certificate.serial()) {
-      if (bound->request_digest() != certificate.request_digest()) {
-        return refused(Code::kConflict, "the idempotency key was used for another request");
-      }
-      auto outcome = repeated();
-      outcome.set_serial(bound->serial());
-      return outcome;
-    }
-  }
+  EC_ASSIGN(auto taken, serial_taken(certificate));
+  if (taken) return std::move(*taken);
   if (!command.order_id().empty()) {
     v1::Order finished;
     EC_ASSIGN(auto stop, finish_order(command, &finished));
     if (stop.code() != 0 || stop.repeated_request()) return stop;
     store(order_record(command.order_id()), finished);
   }
-  if (!key.empty()) {
+  if (const std::string& key = certificate.request_key(); !key.empty()) {
+    // Who has the key is decided by the global group (ClaimRequestKey); this says where to look when that is not known.
     v1::ClaimRequestKey bound;
     bound.set_serial(certificate.serial());
     bound.set_request_digest(certificate.request_digest());
     store(request_key_record(key), bound);
   }
-  store(record, certificate);
+  store(certificate_record(certificate.serial()), certificate);
   EC_ASSIGN(const auto count, number(certificate_count_record()));
   set_number(certificate_count_record(), count + 1);
-  *changed_ = certificate;
   v1::Outcome outcome;
   outcome.set_serial(certificate.serial());
+  *changed_ = std::move(certificate);
   return outcome;
 }
 
 Result<v1::Outcome> Applier::revoke(const v1::RevokeCertificate& command) {
   EC_ASSIGN(auto certificate, load<v1::Certificate>(certificate_record(command.serial())));
-  if (!certificate) return refused(Code::kNotFound, "no certificate has this serial number");
+  if (!certificate || is_void(*certificate)) return refused(Code::kNotFound, "no certificate has this serial number");
   if (certificate->revoked()) {
     if (!command.request_id().empty() && certificate->revoke_request() == command.request_id()) return repeated();
     return refused(Code::kConflict, "the certificate is already revoked");
@@ -164,9 +161,10 @@ Result<v1::Outcome> Applier::revoke(const v1::RevokeCertificate& command) {
 }
 
 Result<v1::Outcome> Applier::void_serial(const v1::VoidSerial& command) {
-  EC_ASSIGN(const auto existing, load<v1::Certificate>(certificate_record(command.serial())));
-  if (existing) return refused(Code::kConflict, "the serial number is in use");
-  state_.put(state_key(group_, void_record(command.serial())), "");
+  const std::string record = certificate_record(command.serial());
+  EC_ASSIGN(const auto existing, load<v1::Certificate>(record));
+  if (existing && !is_void(*existing)) return refused(Code::kConflict, "the serial number is in use");
+  state_.put(state_key(group_, record), "");
   return v1::Outcome{};
 }
 
@@ -291,11 +289,11 @@ Result<std::optional<std::string>> Transaction::get(const std::string& key) cons
   return read_(key);
 }
 
-Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, const v1::Command& command,
+Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, v1::Command& command,
                                   Transaction& state, std::optional<v1::Certificate>* changed) {
   Applier applier(options, group, state, changed);
   switch (command.kind_case()) {
-    case v1::Command::kIssue: return applier.issue(command.issue());
+    case v1::Command::kIssue: return applier.issue(*command.mutable_issue());
     case v1::Command::kRevoke: return applier.revoke(command.revoke());
     case v1::Command::kVoidSerial: return applier.void_serial(command.void_serial());
     case v1::Command::kPutAccount: return applier.put_account(command.put_account());
@@ -314,7 +312,6 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
 std::string revoked_index_record(RegionId issuer, std::string_view serial) {
   return std::string("r/") + static_cast<char>(issuer.value) + std::string(serial);
 }
-std::string void_record(std::string_view serial) { return "v/" + std::string(serial); }
 std::string certificate_count_record() { return "n/certificates"; }
 std::string crl_number_record(RegionId issuer) { return std::string("n/crl") + static_cast<char>(issuer.value); }
 

@@ -37,14 +37,13 @@ struct CatalogOptions {
 
 // Applies one command of `group`. The Outcome is the client's answer (a refusal is an Outcome too, and leaves the
 // state as it was). An error (kCorrupt, kIo) means that the state could not be read: the node must stop applying.
-// `changed` receives the certificate when one was stored or revoked.
-Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, const v1::Command& command,
+// `changed` receives the certificate when one was stored or revoked; it may be moved out of `command`.
+Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, v1::Command& command,
                                   Transaction& state, std::optional<v1::Certificate>* changed);
 
 // Records inside a group's range that are not named in keys.h.
 std::string revoked_index_record(RegionId issuer, std::string_view serial);  // value: decimal not_after
-std::string void_record(std::string_view serial);
-std::string certificate_count_record();  // value: decimal
+std::string certificate_count_record();                                      // value: decimal
 std::string crl_number_record(RegionId issuer);
 
 }  // namespace evercert::store

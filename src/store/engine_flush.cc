@@ -137,10 +137,10 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries) {
   for (const LogEntry& entry : entries) {
     outcomes.emplace_back(&entry, std::nullopt);
     if (entry.type != EntryType::kNormal || entry.data.empty()) continue;  // a new leader's empty entry
-    v1::Command command;
-    if (!command.ParseFromString(entry.data)) return fail(Code::kCorrupt, "a committed entry does not parse");
+    auto command = group.take_parsed(entry);
+    if (!command) return fail(Code::kCorrupt, "a committed entry does not parse");
     std::optional<v1::Certificate> changed;
-    EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), command, transaction, &changed));
+    EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), *command, transaction, &changed));
     if (changed) changes.push_back(std::move(*changed));
     if (on_applied) on_applied(group.id(), entry.index, entry.term, entry.data);
   }

@@ -78,13 +78,10 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
 void Engine::on_raft(NodeId from, const v1::GroupRaft& message, Instant now) {
   Group* group = known_group(message.group());
   if (group == nullptr) return;
-  const auto parsed = RaftNode::parse(message.message(), options_.layout.nodes);
-  if (!parsed || parsed->from != from || parsed->to != options_.self) return;  // forged or damaged: not ours to answer
-  const bool asks_for_vote = parsed->type == MessageType::kRequestVote || parsed->type == MessageType::kRequestPreVote;
-  if (asks_for_vote && !group->gate_open()) return;
-  if (const Status stepped = group->step(message.message()); !stepped) return;  // stale; the core has said why
-  if (parsed->type == MessageType::kAppendResponse && !parsed->reject) {
-    group->acknowledged(from, parsed->term, parsed->index, message.promised_regions());
+  const auto stepped = group->step(from, message.message());
+  if (!stepped) return;  // forged, damaged or stale: not ours to answer
+  if (stepped->type == MessageType::kAppendResponse && !stepped->reject) {
+    group->acknowledged(from, stepped->term, stepped->index, message.promised_regions());
   }
   (void)now;
 }

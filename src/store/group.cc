@@ -5,6 +5,15 @@
 #include "store/keys.h"
 
 namespace evercert::store {
+namespace {
+
+constexpr std::size_t kMostParsed = 4096;  // beyond, entries are parsed again when they are applied
+
+// Claims of idempotency keys are never read from a copy: who needs one proposes it and is told who was first. So no
+// region has to have them before the answer, and the round trip to the farthest is saved.
+bool answered_by_majority(const v1::Command& command) { return command.has_claim_request_key(); }
+
+}  // namespace
 
 Result<std::unique_ptr<Group>> Group::open(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail,
                                            Random& random, LogIndex applied, Instant now) {
@@ -82,8 +91,8 @@ void Group::tick(Instant) {
   refresh_role();
 }
 
-Status Group::step(std::string_view raft_message) {
-  const Status stepped = raft_->step(raft_message);
+Result<RaftMessage> Group::step(NodeId from, std::string_view raft_message) {
+  auto stepped = raft_->step(raft_message, from, gate_open_);
   refresh_role();
   return stepped;
 }
@@ -108,7 +117,7 @@ void Group::propose(std::string command, WallTime wall, Answer answer) {
   if (const Status taken = raft_->propose(std::move(command)); !taken) return answer(fail(taken.error()));
   const RaftStatus now = raft_->status();
   if (options_.bug == Bug::kAckOnAppend) return answer(v1::Outcome{});
-  proposals_.push_back({now.last, now.term, std::nullopt, std::move(answer)});
+  proposals_.push_back({now.last, now.term, false, std::nullopt, std::move(answer)});
 }
 
 void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome) {
@@ -134,30 +143,67 @@ void Group::settle(Instant now) {
   while (!proposals_.empty() && proposals_.front().index <= upto) {
     Proposal proposal = std::move(proposals_.front());
     proposals_.pop_front();
-    if (proposal.term != role_term_ || !proposal.outcome) {
-      proposal.answer(fail(Code::kUnknownOutcome, "another leader's entry took the place of the proposal"));
-    } else {
-      proposal.answer(std::move(*proposal.outcome));
+    conclude(std::move(proposal));
+  }
+  for (auto it = proposals_.begin(); it != proposals_.end() && it->index <= applied_;) {
+    if (!it->majority) {
+      ++it;
+      continue;
     }
+    Proposal proposal = std::move(*it);
+    it = proposals_.erase(it);
+    conclude(std::move(proposal));
+  }
+}
+
+void Group::conclude(Proposal proposal) {
+  if (proposal.term != role_term_ || !proposal.outcome) {
+    proposal.answer(fail(Code::kUnknownOutcome, "another leader's entry took the place of the proposal"));
+  } else {
+    proposal.answer(std::move(*proposal.outcome));
   }
 }
 
 void Group::appended(const std::vector<LogEntry>& entries, WallTime wall, Instant now) {
   if (entries.empty()) return;
   tail_.truncated_from(entries.front().index);
+  while (!parsed_.empty() && parsed_.back().index >= entries.front().index) parsed_.pop_back();
   for (const LogEntry& entry : entries) {
-    v1::Command command;
-    if (entry.type == EntryType::kNormal && !entry.data.empty() && command.ParseFromString(entry.data)) {
-      tail_.appended(entry.index, touched_records(command));
-      if (command.proposed_at_ms() != 0) lag_.sample(wall.ms - command.proposed_at_ms(), now);
-    }
+    if (entry.type != EntryType::kNormal || entry.data.empty()) continue;
+    auto command = std::make_unique<v1::Command>();
+    if (!command->ParseFromString(entry.data)) continue;  // refused when it is to be applied
+    tail_.appended(entry.index, touched_records(*command));
+    if (command->proposed_at_ms() != 0) lag_.sample(wall.ms - command->proposed_at_ms(), now);
+    remember(entry, std::move(command));
   }
   const Position last{entries.back().term, entries.back().index};
   promises_.log_at(last, now);
   lease_.own_log_at(last);
 }
 
+void Group::remember(const LogEntry& entry, std::unique_ptr<v1::Command> command) {
+  if (role_ == RaftRole::kLeader && answered_by_majority(*command)) {
+    for (auto proposal = proposals_.rbegin(); proposal != proposals_.rend(); ++proposal) {
+      if (proposal->index == entry.index && proposal->term == entry.term) proposal->majority = true;
+      if (proposal->index <= entry.index) break;
+    }
+  }
+  if (parsed_.size() < kMostParsed) parsed_.push_back({entry.index, entry.term, std::move(command)});
+}
+
+std::unique_ptr<v1::Command> Group::take_parsed(const LogEntry& entry) {
+  while (!parsed_.empty() && parsed_.front().index <= entry.index) {
+    Parsed parsed = std::move(parsed_.front());
+    parsed_.pop_front();
+    if (parsed.index == entry.index && parsed.term == entry.term) return std::move(parsed.command);
+  }
+  auto command = std::make_unique<v1::Command>();
+  if (!command->ParseFromString(entry.data)) return nullptr;
+  return command;
+}
+
 void Group::snapshot_installed(LogIndex index, Instant now) {
+  parsed_.clear();
   applied_ = index;
   tail_.applied_to(LogIndex{UINT64_MAX});
   const Position last = last_position();

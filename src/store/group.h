@@ -40,7 +40,8 @@ class Group : private RaftStorage {
 
   // --- time and messages
   void tick(Instant now);
-  Status step(std::string_view raft_message);
+  // What it was (without its bytes). kInvalid: forged, damaged, or a question for a vote while the gate is closed.
+  Result<RaftMessage> step(NodeId from, std::string_view raft_message);
   // A follower says that it has everything up to `index` of `term` durable and promises `regions`.
   void acknowledged(NodeId from, Term term, LogIndex index, RegionSet regions);
   void campaign_now();
@@ -57,6 +58,9 @@ class Group : private RaftStorage {
   RaftNode& raft() { return *raft_; }
   // New entries were handed to the log.
   void appended(const std::vector<LogEntry>& entries, WallTime wall, Instant now);
+  // The command of an entry that is to be applied now; null when it does not parse. What appended() parsed is given
+  // out.
+  std::unique_ptr<v1::Command> take_parsed(const LogEntry& entry);
   void snapshot_installed(LogIndex index, Instant now);
 
   // --- leases
@@ -100,14 +104,22 @@ class Group : private RaftStorage {
   struct Proposal {
     LogIndex index;
     Term term;
+    bool majority = false;  // is enough for its answer, see answered_by_majority()
     std::optional<v1::Outcome> outcome;
     Answer answer;
+  };
+  struct Parsed {
+    LogIndex index;
+    Term term;
+    std::unique_ptr<v1::Command> command;
   };
 
   Group(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail, Random& random, LogIndex applied,
         Instant now);
   Status start_raft();
   void refresh_role();
+  void remember(const LogEntry& entry, std::unique_ptr<v1::Command> command);
+  void conclude(Proposal proposal);
   std::uint64_t draw_election_ticks();
 
   // RaftStorage
@@ -129,6 +141,7 @@ class Group : private RaftStorage {
   AckBook acks_;
   LagMeter lag_;
   std::deque<Proposal> proposals_;
+  std::deque<Parsed> parsed_;  // of the newest entries that are not applied yet, in order
   LogIndex applied_;
   std::optional<Acknowledged> last_ack_;
 

@@ -15,7 +15,8 @@
 namespace evercert::store {
 
 // Record names (without the group prefix): what freshen() and the pending index speak of.
-std::string certificate_record(std::string_view serial);
+std::string certificate_record(std::string_view serial);  // an empty value: the serial number was voided
+inline bool is_void(const v1::Certificate& stored) { return stored.serial().empty(); }
 std::string account_record(std::string_view id);
 std::string order_record(std::string_view id);
 std::string authorization_record(std::string_view id);

@@ -103,7 +103,9 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   Result<std::optional<v1::Certificate>> certificate(std::string_view serial) override {
     EC_ASSIGN(const auto group, home_of_serial(serial, options_.engine.layout.regions));
-    return load<v1::Certificate>(group, certificate_record(serial));
+    auto found = load<v1::Certificate>(group, certificate_record(serial));
+    if (found && *found && is_void(**found)) return std::optional<v1::Certificate>{};
+    return found;
   }
   Result<std::optional<v1::Account>> account(std::string_view id) override {
     EC_ASSIGN(const auto group, home_of_acme_id(id, options_.engine.layout.regions));
@@ -143,11 +145,12 @@ class RuntimeImpl : public Runtime, private PeerSink {
       std::string from = state_key(group, certificate_record(""));
       if (g == first && !after.empty()) from = state_key(group, certificate_record(after)) + '\0';
       bool sound = true;
-      EC_TRY(
-          kv_->scan(from, state_key(group, "c0"), limit - found.size(), [&](std::string_view, std::string_view value) {
-            sound = found.emplace_back().ParseFromString(std::string(value));
-            return sound;
-          }));
+      EC_TRY(kv_->scan(from, state_key(group, "c0"), SIZE_MAX, [&](std::string_view, std::string_view value) {
+        if (found.size() == limit) return false;
+        if (value.empty()) return true;  // voided
+        sound = found.emplace_back().ParseFromArray(value.data(), static_cast<int>(value.size()));
+        return sound;
+      }));
       if (!sound) return fail(Code::kCorrupt, "a stored certificate does not parse");
     }
     return found;
@@ -219,8 +222,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
     auto next = [this, alive = std::weak_ptr<int>(alive_)] {
       if (alive.lock()) turn();
     };
-    // An idle store acts at once; a busy one gathers what comes in the meantime.
-    const Duration rest = options_.gather - (clock_.now() - turn_begun_);
+    const Duration rest = rest_until_ - clock_.now();
     if (rest > Duration{0}) {
       executor_.post_after(rest, std::move(next));
     } else {
@@ -237,19 +239,20 @@ class RuntimeImpl : public Runtime, private PeerSink {
       if (stopped_) return;
       in_turn_ = true;
       events.swap(inbox_);
-      turn_begun_ = clock_.now();
     }
     const Instant now = clock_.now();
     for (auto& event : events) event(now);
     const Status flushed = engine_->flush(clock_.now());
     if (now >= next_status_) {
-      next_status_ = now + 100ms;
+      next_status_ = now + 200ms;
       update_status(now);
     }
     {
       std::lock_guard lock(inbox_mutex_);
       in_turn_ = false;
       if (!flushed) stopped_ = true;
+      const Instant ended = clock_.now();
+      rest_until_ = ended + std::min(options_.rest_per_turn * (ended - now), options_.longest_rest);
     }
     turn_ended_.notify_all();
     if (!flushed) on_fatal_(flushed.error());
@@ -289,7 +292,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   std::condition_variable turn_ended_;
   std::vector<Event> inbox_;
   bool turn_scheduled_ = false;
-  Instant turn_begun_;
+  Instant rest_until_;
   bool in_turn_ = false;
   bool stopped_ = false;
 

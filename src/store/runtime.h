@@ -16,8 +16,11 @@ namespace evercert::store {
 struct RuntimeOptions {
   EngineOptions engine;
   std::string data_dir;  // log/ and state/ are made below it
-  // Between the beginnings of two turns. A turn costs an fsync and a message to each peer whatever it holds.
-  Duration gather = 2ms;
+  // A turn costs an fsync and a message to each peer whatever it holds, so turns must not follow each other too
+  // closely: after each one the store rests for as many times its length, at most for `longest_rest`. What comes in
+  // meanwhile shares the next turn. An idle store acts at once; on a busy or slow machine turns grow and become fewer.
+  int rest_per_turn = 3;
+  Duration longest_rest = 5ms;
 };
 
 // What the runtime needs of the transport. Batches are encoded v1::Batch messages.

@@ -57,8 +57,9 @@ class Store {
   virtual Result<std::optional<v1::Order>> order(std::string_view id) = 0;
   virtual Result<std::optional<v1::Authorization>> authorization(std::string_view id) = 0;
   virtual Result<std::optional<v1::Crl>> crl(RegionId issuer) = 0;
-  // Serial bound to an idempotency key in any group. An entry that is in the log and not yet applied is told as
-  // `committed` false, without a serial: freshen() the key in that group and ask again.
+  // Serial bound to an idempotency key in any group, as this replica knows it. What the global group says is final; a
+  // home group only says that a certificate was stored under the key. An entry that is in the log and not yet
+  // applied is told as `committed` false, without a serial: freshen() the key in that group and ask again.
   struct BoundKey {
     std::string serial;
     std::string request_digest;

@@ -88,11 +88,10 @@ mod ffi {
     extern "Rust" {
         type Core;
         fn make_core(options: &Options, storage: UniquePtr<BridgeStorage>) -> Result<Box<Core>>;
-        fn parse_message(bytes: &[u8], members: &[u64]) -> Result<Msg>;
         fn set_election_timeout(self: &mut Core, ticks: usize);
         fn tick(self: &mut Core) -> bool;
         fn propose(self: &mut Core, data: &[u8]) -> bool;
-        fn step(self: &mut Core, bytes: &[u8], members: &[u64]) -> Result<()>;
+        fn step(self: &mut Core, bytes: &[u8], members: &[u64], from: u64, may_vote: bool) -> Result<Msg>;
         fn has_ready(self: &Core) -> bool;
         fn ready(self: &mut Core) -> Work;
         fn advance_append(self: &mut Core) -> Work;
@@ -263,11 +262,6 @@ fn from_entries(v: Vec<Entry>) -> Vec<ffi::BridgeEntry> {
     v.into_iter().map(from_entry).collect()
 }
 
-fn parse_message(bytes: &[u8], members: &[u64]) -> Result<ffi::Msg, String> {
-    let m = decode_checked(bytes, members)?;
-    Ok(ffi::Msg { from: m.from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, reject: m.reject, bytes: vec![] })
-}
-
 fn empty_work() -> ffi::Work {
     ffi::Work {
         messages: vec![],
@@ -310,8 +304,16 @@ impl Core {
     fn propose(&mut self, data: &[u8]) -> bool {
         self.guarded(false, |c| c.node.raft.state == StateRole::Leader && c.node.propose(vec![], data.to_vec()).is_ok())
     }
-    fn step(&mut self, bytes: &[u8], members: &[u64]) -> Result<(), String> {
+    fn step(&mut self, bytes: &[u8], members: &[u64], from: u64, may_vote: bool) -> Result<ffi::Msg, String> {
         let m = decode_checked(bytes, members)?;
+        if m.from != from || m.to != self.node.raft.id {
+            return Err("a raft message is not from the peer that brought it, or not for this replica".into());
+        }
+        let asks_for_vote = m.msg_type == MessageType::MsgRequestVote as i32 || m.msg_type == MessageType::MsgRequestPreVote as i32;
+        if asks_for_vote && !may_vote {
+            return Err("this replica does not vote until it has caught up".into());
+        }
+        let facts = ffi::Msg { from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, reject: m.reject, bytes: vec![] };
         let log = &self.node.raft.raft_log;
         // The core asserts that a commit index lies inside its log. A leader that remembers more of this replica than the
         // replica itself does (its disk was lost) would trip that. (One of an older term is answered, so that it steps down.)
@@ -322,7 +324,7 @@ impl Core {
         if m.msg_type == MessageType::MsgAppendResponse as i32 && !m.reject && m.index > log.last_index() {
             return Err("an acknowledgement lies beyond the end of the log".into());
         }
-        self.guarded(Err("the consensus core has stopped".into()), |c| c.node.step(m).map_err(|e| e.to_string()))
+        self.guarded(Err("the consensus core has stopped".into()), |c| c.node.step(m).map_err(|e| e.to_string())).map(|()| facts)
     }
     fn has_ready(&self) -> bool {
         !self.broken && self.ready.is_none() && self.node.has_ready()

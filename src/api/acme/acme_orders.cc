@@ -217,9 +217,10 @@ Acme::Answer Acme::finalize(Request& request, const std::string& id) {
   if (csr->key.spki_der() == parse_jwk(request.account.jwk())->key.spki_der())
     co_return std::unexpected(AcmeError{400, "badCSR", "the certificate's key must not be the account's"});
   const GroupId home = *store::home_of_acme_id(id, options_.regions);
+  // A repeated finalize is told by the order, which names its certificate.
   ca::IssueRequest wanted{
       std::move(*csr), order->profile(), {}, RegionId{static_cast<std::uint8_t>(home.value)}, request.account.id(), id,
-      "acme:" + id,    sha256(*der)};
+      sha256(*der)};
   wanted.names = wanted.csr.names;
   const auto issued = co_await ca_.issue(request.on(), std::move(wanted));
   if (!issued) {

@@ -47,12 +47,11 @@ void Rest::mount(Router& router) {
 }
 
 Rest::Caller Rest::authenticate(const net::HttpRequest& request) const {
-  const std::string operators = "evercert://" + options_.cluster + "/operator/";
-  const std::string edges = "evercert://" + options_.cluster + "/edge/";
-  std::string identity = request.client_identity;
+  std::string_view identity = request.client_identity;
   // An edge has verified its client's certificate and says whose it was; only an edge is believed.
-  if (identity.starts_with(edges)) identity = request.headers.get("Evercert-Client-Identity");
-  if (identity.starts_with(operators)) return {identity.substr(operators.size()), Role::kOperator};
+  if (identity.starts_with(edge_identities_)) identity = request.headers.find("Evercert-Client-Identity").value_or("");
+  if (identity.starts_with(operator_identities_))
+    return {std::string(identity.substr(operator_identities_.size())), Role::kOperator};
   const auto header = request.headers.find("Authorization");
   if (!header || !header->starts_with("Bearer ")) return {};
   // The look-up is by hash: what an attacker could time is the hash of a guess.
@@ -88,16 +87,15 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   std::string key = request.headers.get("Idempotency-Key");
   if (key.size() > 255)
     co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
-  // Keys of clients are their own; an edge makes one for its own repetitions.
-  if (!key.empty()) {
-    key = "client:" + caller.name + ":" + key;
-  } else if (const auto id = request.headers.find("Evercert-Request-Id");
-             id && request.client_identity.starts_with("evercert://" + options_.cluster + "/edge/")) {
-    key = "edge:" + std::string(*id);
-  }
-  ca::IssueRequest wanted{std::move(*csr), *profile, {}, ca_.options().region, "", "", std::move(key), ""};
+  ca::IssueRequest wanted{std::move(*csr), *profile, {}, ca_.options().region, {}, {}, sha256(*profile + "\n" + *pem)};
   wanted.names = wanted.csr.names;
-  wanted.request_digest = sha256(*profile + "\n" + *pem);
+  // Keys of clients are their own; an edge makes an id for its own repetitions.
+  if (!key.empty()) {
+    wanted.request_key = caller.name + ":" + key;
+  } else if (request.client_identity.starts_with(edge_identities_)) {
+    wanted.request_id = from_hex(request.headers.find("Evercert-Request-Id").value_or("")).value_or("");
+    wanted.attempt = request.headers.find("Evercert-Attempt").value_or("") == "1" ? 1 : 2;
+  }
   const auto issued = co_await ca_.issue(*request.executor, std::move(wanted));
   if (!issued) co_return net::problem(issued.error());
   const std::string serial = to_hex(issued->serial);

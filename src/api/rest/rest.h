@@ -22,7 +22,11 @@ struct RestOptions {
 class Rest {
  public:
   Rest(RestOptions options, ca::CertificateAuthority& ca, store::Store& store)
-      : options_(std::move(options)), ca_(ca), store_(store) {}
+      : options_(std::move(options)),
+        edge_identities_("evercert://" + options_.cluster + "/edge/"),
+        operator_identities_("evercert://" + options_.cluster + "/operator/"),
+        ca_(ca),
+        store_(store) {}
   void mount(Router& router);
 
  private:
@@ -38,6 +42,7 @@ class Rest {
   std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, Role least, Caller* caller) const;
 
   RestOptions options_;
+  std::string edge_identities_, operator_identities_;
   ca::CertificateAuthority& ca_;
   store::Store& store_;
 };

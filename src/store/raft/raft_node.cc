@@ -103,10 +103,9 @@ class RaftNodeImpl : public RaftNode {
     if (core_->propose(bytes_of(data))) return {};
     return fail(Code::kUnavailable, "the proposal was not taken");
   }
-  Status step(std::string_view message) override {
+  Result<RaftMessage> step(std::string_view message, NodeId from, bool may_vote) override {
     try {
-      core_->step(bytes_of(message), {members_.data(), members_.size()});
-      return {};
+      return from_bridge(core_->step(bytes_of(message), {members_.data(), members_.size()}, from.value, may_vote));
     } catch (const rust::Error& error) {
       return fail(Code::kInvalid, error.what());
     }
@@ -180,15 +179,6 @@ Result<std::unique_ptr<RaftNode>> RaftNode::create(const RaftOptions& options, R
     return std::make_unique<RaftNodeImpl>(std::move(core), options.voters);
   } catch (const rust::Error& error) {
     return fail(Code::kInvalid, std::string("the consensus core refuses its options: ") + error.what());
-  }
-}
-
-Result<RaftMessage> RaftNode::parse(std::string_view message, const std::vector<NodeId>& members) {
-  const auto known = ids(members);
-  try {
-    return from_bridge(bridge::parse_message(bytes_of(message), {known.data(), known.size()}));
-  } catch (const rust::Error& error) {
-    return fail(Code::kInvalid, error.what());
   }
 }
 

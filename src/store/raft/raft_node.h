@@ -130,8 +130,6 @@ class RaftNode {
  public:
   // `storage` outlives the node. kInvalid: impossible options.
   static Result<std::unique_ptr<RaftNode>> create(const RaftOptions& options, RaftStorage& storage);
-  // Reads and checks a peer's message without handing it to a core. kInvalid. `bytes` of the result is empty.
-  static Result<RaftMessage> parse(std::string_view message, const std::vector<NodeId>& members);
 
   virtual ~RaftNode() = default;
   // To be called before each tick: the core would draw from a generator that no seed reaches.
@@ -139,8 +137,9 @@ class RaftNode {
   virtual void tick() = 0;
   // kUnavailable: not the leader, leadership is being handed over, or too much is under way.
   virtual Status propose(std::string_view data) = 0;
-  // kInvalid: damaged, forged or impossible; dropped.
-  virtual Status step(std::string_view message) = 0;
+  // Reads, checks and takes a message whose transport says that it comes from `from`. What it was, without its bytes.
+  // kInvalid: damaged, forged or impossible, or it asks for a vote and `may_vote` is false; dropped.
+  virtual Result<RaftMessage> step(std::string_view message, NodeId from, bool may_vote) = 0;
   virtual bool has_ready() const = 0;
   virtual Ready ready() = 0;
   // After entries and hard state of the last ready() are durable.

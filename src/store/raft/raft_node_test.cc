@@ -56,7 +56,7 @@ class Trio {
         const RaftMessage m = std::move(wire.front());
         wire.pop_front();
         if (m.to == cut || m.from == cut) continue;
-        EXPECT_TRUE(nodes[m.to.value - 1]->step(m.bytes));
+        EXPECT_TRUE(nodes[m.to.value - 1]->step(m.bytes, m.from, true));
       }
     }
   }
@@ -149,20 +149,23 @@ TEST(RaftNode, DamagedForgedAndImpossibleMessagesAreRefusedAndChangeNothing) {
   while (trio.nodes[0]->has_ready()) trio.work(0);
   ASSERT_FALSE(trio.wire.empty());
   const std::string good = trio.wire.front().bytes;
-  EXPECT_TRUE(RaftNode::parse(good, kMembers).has_value());
-  EXPECT_FALSE(RaftNode::parse(good, {NodeId{7}, NodeId{8}}).has_value()) << "strangers";
-  EXPECT_FALSE(RaftNode::parse("", kMembers).has_value()) << "no term, no sender";
+  RaftNode& second = *trio.nodes[trio.wire.front().to.value - 1];
+  RaftNode& third = *trio.nodes[trio.wire.front().to.value == 2 ? 2 : 1];
+  EXPECT_FALSE(second.step(good, kMembers[2], true).has_value()) << "brought by somebody else than it says";
+  EXPECT_FALSE(third.step(good, kMembers[0], true).has_value()) << "for another replica";
+  EXPECT_FALSE(second.step(good, kMembers[0], false).has_value()) << "a vote is asked for, and the gate is closed";
+  EXPECT_FALSE(second.step("", kMembers[0], true).has_value()) << "no term, no sender";
   std::size_t refused = 0;
   for (std::size_t i = 0; i < good.size(); ++i) {
     for (int v = 0; v < 256; ++v) {
       std::string bad = good;
       bad[i] = static_cast<char>(v);
-      refused += trio.nodes[1]->step(bad).has_value() ? 0 : 1;
+      refused += second.step(bad, kMembers[0], true).has_value() ? 0 : 1;
     }
-    EXPECT_FALSE(trio.nodes[1]->step(good.substr(0, i)).has_value() && i < 2);
+    EXPECT_FALSE(second.step(good.substr(0, i), kMembers[0], true).has_value() && i < 2);
   }
   EXPECT_GT(refused, 0u);
-  EXPECT_NE(trio.nodes[1]->status().role, RaftRole::kLeader);
+  EXPECT_NE(second.status().role, RaftRole::kLeader);
 }
 
 }  // namespace
