@@ -80,7 +80,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   options.http_port = edge.http_port;
   options.tls = {base + ".pem", base + ".key", paths.root_certificate()};
   for (const auto& node : region->nodes)
-    options.nodes.push_back({{node.address, node.api_port, true, node.address}, region->id});
+    options.nodes.push_back({{node.address, node.link_port, true, node.address}, region->id});
   for (const auto& other : config.regions) {
     if (other.id == region->id) continue;
     for (const auto& e : other.edges)

@@ -192,7 +192,7 @@ class Ceremony {
              ", https_port: 8443, http_port: 8080}\n    nodes:\n";
       for (int zone = 1; zone <= options_.zones; ++zone) {
         out += "      - {zone: " + std::to_string(zone) + ", address: " + node_address(r, zone) +
-               ", api_port: 9443, status_port: 9080, peer_port: 9444}\n";
+               ", link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444}\n";
       }
       if (options_.hsm)
         out += "    hsm: {module: " + options_.hsm_module + ", token: " + token_label(options_.regions[r]) + "}\n";

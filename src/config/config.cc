@@ -31,15 +31,16 @@ Status claim(const YamlReader& in, const YAML::Node& node, std::set<std::string>
 Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, RegionId region,
                              std::set<std::string>& taken) {
   NodeConfig out;
-  EC_TRY(in.only(node, "nodes", {"zone", "address", "api_port", "status_port", "peer_port"}));
-  EC_TRY(in.required(node, "nodes", {"zone", "address", "api_port", "status_port", "peer_port"}));
+  EC_TRY(in.only(node, "nodes", {"zone", "address", "link_port", "api_port", "status_port", "peer_port"}));
+  EC_TRY(in.required(node, "nodes", {"zone", "address", "link_port", "api_port", "status_port", "peer_port"}));
   EC_TRY(in.integer(node, "zone", 1, 9, out.zone));
   EC_TRY(in.text(node, "address", out.address));
   EC_TRY(check_address(in, node["address"], out.address));
+  EC_TRY(in.integer(node, "link_port", 1, 65535, out.link_port));
   EC_TRY(in.integer(node, "api_port", 1, 65535, out.api_port));
   EC_TRY(in.integer(node, "status_port", 1, 65535, out.status_port));
   EC_TRY(in.integer(node, "peer_port", 1, 65535, out.peer_port));
-  for (const auto port : {out.api_port, out.status_port, out.peer_port})
+  for (const auto port : {out.link_port, out.api_port, out.status_port, out.peer_port})
     EC_TRY(claim(in, node, taken, out.address, port));
   out.id = node_id(region, static_cast<std::uint8_t>(out.zone));
   return out;

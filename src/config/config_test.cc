@@ -11,7 +11,7 @@ cluster: {name: test, id: 000102030405060708090a0b0c0d0e0f}
 regions:
   - name: us-east-1
     edges: [{address: 127.1.0.1, https_port: 8443, http_port: 8080}]
-    nodes: [{zone: 1, address: 127.1.0.11, api_port: 9443, status_port: 9080, peer_port: 9444}]
+    nodes: [{zone: 1, address: 127.1.0.11, link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444}]
 )";
 
 std::string error_of(const std::string& text) {

@@ -21,6 +21,7 @@
 #include "ca/ocsp_responder.h"
 #include "config/paths.h"
 #include "net/http_server.h"
+#include "net/link_server.h"
 #include "net/peer_transport.h"
 #include "node/signers.h"
 #include "pki/pem.h"
@@ -54,6 +55,7 @@ class NodeProcessImpl : public NodeProcess {
 
   ~NodeProcessImpl() override {
     if (server_) server_->drain(0ms);
+    link_.reset();
     server_.reset();
     crl_.reset();
     background_.reset();
@@ -86,7 +88,10 @@ class NodeProcessImpl : public NodeProcess {
     return open_server();
   }
 
-  void drain(Duration patience) override { server_->drain(patience); }
+  void drain(Duration patience) override {
+    link_->drain(patience);
+    server_->drain(patience);
+  }
 
   std::optional<Error> fatal() const override {
     std::lock_guard lock(fatal_mutex_);
@@ -272,7 +277,20 @@ class NodeProcessImpl : public NodeProcess {
     options.listeners.push_back({self_->address, self_->status_port, false, {}, net::ClientCertificates::kNone});
     EC_ASSIGN(server_,
               net::HttpServer::start(options, [this](net::HttpRequest request) { return handle(std::move(request)); }));
+    net::LinkServerOptions link;
+    link.address = self_->address;
+    link.port = self_->link_port;
+    link.tls = tls();
+    link.admitted = "evercert://" + config_.name + "/edge/";
+    EC_ASSIGN(link_, net::LinkServer::start(
+                         link, [this](net::HttpRequest request) { return handle(std::move(request)); },
+                         [this](net::HttpRequest question) { return answer_edge(std::move(question)); }));
     return {};
+  }
+
+  // What an edge asks for itself.
+  Task<net::HttpResponse> answer_edge(net::HttpRequest question) {
+    co_return net::problem(404, "Not Found", "no edge asks for '" + question.target + "'");
   }
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
@@ -314,6 +332,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Admin> admin_;
   api::Router router_;
   std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<net::LinkServer> link_;
   mutable std::mutex fatal_mutex_;
   std::optional<Error> fatal_;
 };

@@ -5,9 +5,12 @@
 #include <atomic>
 #include <mutex>
 
-#include "base/encoding.h"
-#include "base/log.h"
 #include "base/os/system.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "net/link_client.h"
+#include "traffic/edge/backends.h"
+#include "traffic/edge/forwarding.h"
 #include "traffic/policy/retry.h"
 
 namespace evercert::traffic {
@@ -16,9 +19,7 @@ namespace {
 using net::HttpRequest;
 using net::HttpResponse;
 
-constexpr std::string_view kHop = "Evercert-Hop";
-constexpr std::string_view kClientIdentity = "Evercert-Client-Identity";
-constexpr std::string_view kRequestId = "Evercert-Request-Id";
+constexpr Duration kTooLate = 50ms;  // with less time left nothing more is begun
 
 class EdgeImpl : public Edge {
  public:
@@ -26,19 +27,27 @@ class EdgeImpl : public Edge {
       : options_(std::move(options)),
         clock_(clock),
         random_(random),
-        checker_(os::ThreadExecutor::start("edge-checks")) {
-    for (auto& node : options_.nodes) backends_.push_back(std::make_unique<Backend>(node, false, options_.thresholds));
-    for (auto& edge : options_.other_edges)
-      backends_.push_back(std::make_unique<Backend>(edge, true, options_.thresholds));
-  }
+        edge_prefix_("evercert://" + options_.cluster + "/edge/"),
+        checker_(os::ThreadExecutor::start("edge-checks")) {}
 
   ~EdgeImpl() override {
     server_.reset();
     checker_.reset();
+    link_.reset();
     client_.reset();
   }
 
   Status open() {
+    net::LinkClientOptions link;
+    link.local_address = options_.address;
+    link.tls = options_.tls;
+    link.expected = "evercert://" + options_.cluster + "/node/";
+    for (const auto& node : options_.nodes) {
+      EC_TRY(backends_.add(node, false, options_.thresholds));
+      link.targets.push_back({node.target.address, node.target.port});
+    }
+    for (const auto& edge : options_.other_edges) EC_TRY(backends_.add(edge, true, options_.thresholds));
+    EC_ASSIGN(link_, net::LinkClient::create(std::move(link)));
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
     net::HttpServerOptions server;
     server.threads = options_.threads;
@@ -58,37 +67,6 @@ class EdgeImpl : public Edge {
   }
 
  private:
-  struct Backend {
-    Backend(EdgeEndpoint e, bool r, HealthThresholds t) : endpoint(std::move(e)), remote(r), health(t) {}
-    EdgeEndpoint endpoint;
-    bool remote;
-    std::atomic<int> in_flight{0};
-    std::atomic<std::uint64_t> requests{0}, failures{0};
-    std::mutex mutex;
-    EndpointHealth health;
-
-    bool healthy() {
-      std::lock_guard lock(mutex);
-      return health.healthy();
-    }
-  };
-
-  // Own nodes first, the least busy of them; then other regions; the unhealthy last of all, since a check may be wrong.
-  std::vector<Backend*> candidates(bool may_leave_region) {
-    std::vector<std::pair<int, Backend*>> ranked;
-    const std::uint64_t turn = turn_++;
-    for (std::size_t i = 0; i < backends_.size(); ++i) {
-      Backend* backend = backends_[(i + turn) % backends_.size()].get();
-      if (backend->remote && !may_leave_region) continue;
-      const int rank = (backend->healthy() ? 0 : 2'000'000) + (backend->remote ? 1'000'000 : 0) + backend->in_flight;
-      ranked.emplace_back(rank, backend);
-    }
-    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::vector<Backend*> out;
-    for (const auto& [rank, backend] : ranked) out.push_back(backend);
-    return out;
-  }
-
   std::optional<HttpResponse> answer_myself(const HttpRequest& request) {
     HttpResponse response;
     response.headers.set("Content-Type", "text/plain");
@@ -97,9 +75,7 @@ class EdgeImpl : public Edge {
       return response;
     }
     if (request.path == "/readyz") {
-      const bool any = !draining_ && std::any_of(backends_.begin(), backends_.end(),
-                                                 [](auto& b) { return !b->remote && b->healthy(); });
-      if (!any)
+      if (draining_ || !backends_.any_node_healthy())
         return net::problem(503, "Service Unavailable",
                             draining_ ? "this edge is draining" : "no node of this region is healthy");
       response.body = "ready\n";
@@ -107,168 +83,120 @@ class EdgeImpl : public Edge {
     }
     if (request.path == "/metrics") {
       response.headers.set("Content-Type", "text/plain; version=0.0.4");
-      response.body = metrics();
+      response.body = backends_.metrics();
       return response;
     }
     return std::nullopt;
   }
 
-  std::string metrics() {
-    std::string out =
-        "# TYPE evercert_edge_backend_healthy gauge\n# TYPE evercert_edge_backend_requests_total counter\n"
-        "# TYPE evercert_edge_backend_failures_total counter\n";
-    for (const auto& backend : backends_) {
-      const std::string label = "{backend=\"" + backend->endpoint.target.address + ":" +
-                                std::to_string(backend->endpoint.target.port) + "\",kind=\"" +
-                                (backend->remote ? "edge" : "node") + "\"} ";
-      out += "evercert_edge_backend_healthy" + label + (backend->healthy() ? "1" : "0") + "\n";
-      out += "evercert_edge_backend_requests_total" + label + std::to_string(backend->requests) + "\n";
-      out += "evercert_edge_backend_failures_total" + label + std::to_string(backend->failures) + "\n";
-    }
-    return out;
-  }
-
-  net::Headers forwarded_headers(const HttpRequest& request, bool from_edge) {
-    net::Headers headers;
-    static constexpr std::string_view kOwn[] = {
-        "Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Upgrade", "TE", "Expect"};
-    static constexpr std::string_view kTrusted[] = {
-        kHop, kClientIdentity, kRequestId, "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"};
-    const auto among = [](std::string_view name, const auto& list) {
-      return std::any_of(std::begin(list), std::end(list), [&](std::string_view known) {
-        return name.size() == known.size() &&
-               std::equal(name.begin(), name.end(), known.begin(), [](char a, char b) { return (a | 32) == (b | 32); });
-      });
-    };
-    for (const auto& [name, value] : request.headers.all()) {
-      if (among(name, kOwn) || (!from_edge && among(name, kTrusted))) continue;
-      headers.add(name, value);
-    }
-    if (!from_edge) {
-      headers.set("X-Forwarded-For", request.peer_address);
-      headers.set("X-Forwarded-Host", request.headers.get("Host"));
-      headers.set("X-Forwarded-Proto", request.tls ? "https" : "http");
-      if (!request.client_identity.empty()) headers.set(kClientIdentity, request.client_identity);
-      // A key of our own makes our own repetition exact, when the client gave none.
-      if (request.method == "POST" && request.path.starts_with("/v1/certificates") &&
-          !request.headers.find("Idempotency-Key")) {
-        headers.set(kRequestId, options_.region_name + "-" + to_hex(random_.bytes(16)));
-      }
-    }
-    return headers;
-  }
-
   Task<HttpResponse> handle(HttpRequest request) {
     if (auto own = answer_myself(request)) co_return std::move(*own);
-    const bool from_edge = request.client_identity.starts_with("evercert://" + options_.cluster + "/edge/");
+    co_return co_await pass_on(std::move(request));
+  }
+
+  // To one endpoint after the other until one has answered.
+  Task<HttpResponse> pass_on(HttpRequest request) {
+    const bool from_edge = request.client_identity.starts_with(edge_prefix_);
     const bool may_leave = !(from_edge && request.headers.find(kHop));
     const Instant deadline = clock_.now() + options_.request_timeout;
-    net::HttpCall call;
-    call.method = request.method;
-    call.path = request.target;
-    call.headers = forwarded_headers(request, from_edge);
+    net::LinkCall call;
+    call.headers = forwarded_headers(request, from_edge, random_);
+    call.method = std::move(request.method);
+    call.target = std::move(request.target);
     call.body = std::move(request.body);
-    const bool has_key = call.headers.find("Idempotency-Key") || call.headers.find(kRequestId);
+    const bool has_id = call.headers.find(kRequestId).has_value();
+    const bool has_key = has_id || call.headers.find("Idempotency-Key");
+    int attempt = has_id ? earlier_attempts(call.headers) : 0;
     {
       std::lock_guard lock(budget_mutex_);
       budget_.request();
     }
     Error last{Code::kUnavailable, "no node of any region could be reached"};
     std::optional<HttpResponse> refused;
-    bool first = true;
-    for (Backend* backend : candidates(may_leave)) {
+    Backends::Tried tried;
+    for (bool first = true;; first = false) {
       const Duration left = deadline - clock_.now();
-      if (left <= 50ms) break;
-      if (!std::exchange(first, false)) {
+      if (left <= kTooLate) break;
+      Backend* backend = backends_.next(tried, may_leave);
+      if (backend == nullptr) break;
+      if (!first) {
         std::lock_guard lock(budget_mutex_);
         if (!budget_.take(clock_.now())) break;
       }
-      call.target = backend->endpoint.target;
-      call.timeout = left;
-      call.headers.remove(kHop);
-      if (backend->remote) {
-        call.headers.set(kHop, options_.region_name);
-        call.emulated_round_trip =
-            net::sample_round_trip(options_.delays, options_.region, backend->endpoint.region, random_);
-      } else {
-        call.emulated_round_trip = Duration{0};
-      }
+      if (has_id) call.headers.set(kAttempt, std::to_string(++attempt));
       ++backend->in_flight;
       ++backend->requests;
-      auto result = co_await client_->fetch(*request.executor, call);
+      auto result = backend->remote ? co_await ask_edge(*request.executor, *backend, call, left)
+                                    : co_await link_->call(*request.executor, backend->link, call, left);
       --backend->in_flight;
       if (result && result->status != 503) {
-        HttpResponse response = std::move(*result);
-        response.headers.remove("Connection");
-        response.headers.remove("Content-Length");
-        response.headers.remove("Transfer-Encoding");
-        if (!response.headers.find("Evercert-Region")) response.headers.set("Evercert-Region", options_.region_name);
-        co_return response;
+        if (!result->headers.find("Evercert-Region")) result->headers.add("Evercert-Region", options_.region_name);
+        co_return std::move(*result);
       }
       ++backend->failures;
       if (result) {  // 503: nothing was done there; another may do it
         refused = std::move(*result);
         continue;
       }
-      {
-        std::lock_guard lock(backend->mutex);
-        backend->health.request_failed();
-      }
       last = result.error();
-      if (!may_retry(last.code, call.method, call.path, has_key)) break;
+      if (last.code != Code::kInvalid) backend->request_failed();
+      if (!may_retry(last.code, call.method, request.path, has_key)) break;
     }
-    if (refused && last.code == Code::kUnavailable) {
-      refused->headers.remove("Connection");
-      refused->headers.remove("Content-Length");
-      co_return std::move(*refused);
-    }
+    if (refused && last.code == Code::kUnavailable) co_return std::move(*refused);
     co_return net::problem(last);
   }
 
+  Task<Result<HttpResponse>> ask_edge(Executor& on, Backend& backend, const net::LinkCall& call, Duration left) {
+    net::HttpCall out;
+    out.target = backend.endpoint.target;
+    out.method = call.method;
+    out.path = call.target;
+    out.headers = call.headers;
+    out.headers.set(kHop, options_.region_name);
+    out.body = call.body;
+    out.timeout = left;
+    out.emulated_round_trip =
+        net::sample_round_trip(options_.delays, options_.region, backend.endpoint.region, random_);
+    auto result = co_await client_->fetch(on, std::move(out));
+    if (result) {
+      for (const char* of_connection : {"Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive"})
+        result->headers.remove(of_connection);
+    }
+    co_return result;
+  }
+
   void check_all() {
-    for (auto& backend : backends_) spawn(check(*backend));
+    for (auto& backend : backends_.all()) spawn(check(*backend));
     checker_->post_after(options_.check_interval, [this] { check_all(); });
   }
 
+  // The way that requests go: over the link to a node, by HTTP to another region's edge.
   Task<void> check(Backend& backend) {
-    net::HttpCall call;
-    call.target = backend.endpoint.target;
-    call.path = "/readyz";
-    call.timeout = options_.check_timeout;
-    call.connect_timeout = options_.check_timeout;
-    if (backend.remote)
-      call.emulated_round_trip =
-          net::sample_round_trip(options_.delays, options_.region, backend.endpoint.region, random_);
-    const auto result = co_await client_->fetch(*checker_, call);
-    std::lock_guard lock(backend.mutex);
-    const bool before = backend.health.healthy();
-    if (result && result->status == 200) {
-      backend.health.check_passed();
-    } else {
-      backend.health.check_failed();
-    }
-    if (before != backend.health.healthy()) {
-      log_info("edge: " + backend.endpoint.target.address + (before ? " is out" : " is back"));
-    }
+    net::LinkCall ready;
+    ready.target = "/readyz";
+    const auto result = backend.remote ? co_await ask_edge(*checker_, backend, ready, options_.check_timeout)
+                                       : co_await link_->call(*checker_, backend.link, ready, options_.check_timeout);
+    backend.checked(result && result->status == 200);
   }
 
   // What is out is looked at again soon, not in a whole interval.
   void recheck_unhealthy() {
-    for (auto& backend : backends_) {
+    for (auto& backend : backends_.all()) {
       if (!backend->healthy()) spawn(check(*backend));
     }
     checker_->post_after(std::min<Duration>(options_.check_interval, 500ms), [this] { recheck_unhealthy(); });
   }
 
-  EdgeOptions options_;
+  const EdgeOptions options_;
   MonotonicClock& clock_;
   Random& random_;
-  std::vector<std::unique_ptr<Backend>> backends_;
-  std::atomic<std::uint64_t> turn_{0};
+  const std::string edge_prefix_;
+  Backends backends_;
   std::atomic<bool> draining_{false};
   std::mutex budget_mutex_;
   RetryBudget budget_;
   std::unique_ptr<net::HttpClient> client_;
+  std::unique_ptr<net::LinkClient> link_;
   std::unique_ptr<os::ThreadExecutor> checker_;
   std::unique_ptr<net::HttpServer> server_;
 };

@@ -8,15 +8,14 @@
 
 #include "base/env.h"
 #include "net/http_client.h"
-#include "net/http_server.h"
 #include "net/link_delay.h"
 #include "traffic/policy/endpoint_health.h"
 
 namespace evercert::traffic {
 
 struct EdgeEndpoint {
-  net::HttpTarget target;
-  RegionId region;  // of another region's edge; the own region for nodes
+  net::HttpTarget target;  // of a node: where it listens for links
+  RegionId region;         // of another region's edge; the own region for nodes
 };
 
 struct EdgeOptions {

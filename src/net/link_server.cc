@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/link_server.h"
+
+#include <atomic>
+
+#include "base/log.h"
+#include "net/link_channel.h"
+
+namespace evercert::net {
+namespace {
+
+using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
+
+// What all connections of a server share.
+struct Shared {
+  LinkServerOptions options;
+  HttpHandler requests, questions;
+  std::shared_ptr<asio::ssl::context> tls;
+  std::atomic<bool> draining{false};
+  std::atomic<std::size_t> connections{0}, busy{0};
+};
+
+class ServerChannel : public LinkChannel {
+ public:
+  ServerChannel(LinkSocket socket, AsioThread& thread, std::shared_ptr<Shared> shared)
+      : LinkChannel(std::move(socket), shared->tls->native_handle(), kMaxRequestFrameBytes),
+        shared_(std::move(shared)),
+        thread_(thread),
+        timer_(thread.context) {
+    ++shared_->connections;
+  }
+  ~ServerChannel() override { --shared_->connections; }
+
+  void begin() {
+    boost::system::error_code ignored;
+    peer_address_ = socket().remote_endpoint(ignored).address().to_string();
+    timer_.expires_after(shared_->options.handshake_timeout);
+    timer_.async_wait([self = self()](boost::system::error_code error) {
+      if (!error && !self->ready_) self->close("no handshake in time");
+    });
+    start(Side::kServer);
+  }
+
+ private:
+  std::shared_ptr<ServerChannel> self() { return std::static_pointer_cast<ServerChannel>(shared_from_this()); }
+
+  bool ready() override {
+    ready_ = true;
+    timer_.cancel();
+    identity_ = peer_identity(ssl());
+    if (identity_.starts_with(shared_->options.admitted)) return true;
+    log_error("link: '" + identity_ + "' at " + peer_address_ + " is no edge of this cluster: not let in");
+    return false;
+  }
+
+  void frame(v1::LinkFrame& frame) override {
+    for (auto& request : *frame.mutable_requests()) {
+      serve(request);
+      if (!open()) return;
+    }
+    if (frame.ping() != 0) {
+      writer().pong(frame.ping());
+      wrote();
+    }
+    if (waiting_bytes() > shared_->options.max_waiting_bytes) pause_reading(true);
+  }
+
+  void leaving() override { pause_reading(false); }
+
+  void closed(const std::string& why) override {
+    timer_.cancel();
+    if (!identity_.empty()) log_info("link: " + identity_ + " is gone: " + why);
+  }
+
+  void serve(v1::LinkRequest& in) {
+    const std::uint64_t id = in.id();
+    if (shared_->draining || in_flight_ >= shared_->options.max_in_flight) {
+      return answer(id,
+                    problem({Code::kUnavailable, shared_->draining ? "this node is draining" : "too much at once"}));
+    }
+    const bool question = in.method().empty();
+    HttpRequest request = take_request(in);
+    request.peer_address = peer_address_;
+    request.tls = true;
+    request.client_identity = identity_;
+    request.executor = &thread_.executor;
+    ++in_flight_;
+    ++shared_->busy;
+    auto& handler = question ? shared_->questions : shared_->requests;
+    spawn(handler(std::move(request)), [self = self(), id](HttpResponse response) {
+      --self->in_flight_;
+      --self->shared_->busy;
+      self->answer(id, response);
+    });
+  }
+
+  void answer(std::uint64_t id, const HttpResponse& response) {
+    if (!open()) return;
+    if (!writer().answer(id, response))
+      writer().answer(id, problem(500, reason_phrase(500), "the answer is too large for the link"));
+    wrote();
+  }
+
+  std::shared_ptr<Shared> shared_;
+  AsioThread& thread_;
+  asio::steady_timer timer_;
+  std::string peer_address_, identity_;
+  std::size_t in_flight_ = 0;
+  bool ready_ = false;
+};
+
+class LinkServerImpl : public LinkServer {
+ public:
+  explicit LinkServerImpl(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  ~LinkServerImpl() override {
+    shared_->draining = true;
+    threads_.clear();  // stops the loops; connections are destroyed with their contexts
+  }
+
+  Status open() {
+    const auto& options = shared_->options;
+    port_ = options.port;
+    for (int t = 0; t < options.threads; ++t) {
+      threads_.push_back(std::make_unique<AsioThread>("link"));
+      EC_ASSIGN(auto acceptor, bind(threads_.back()->context));
+      accept(*threads_.back(), std::move(acceptor));
+    }
+    return {};
+  }
+
+  std::uint16_t port() const override { return port_; }
+
+  void drain(Duration patience) override {
+    shared_->draining = true;
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (shared_->busy > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
+  }
+
+ private:
+  Result<std::shared_ptr<Acceptor>> bind(asio::io_context& context) {
+    const auto& options = shared_->options;
+    boost::system::error_code error;
+    const auto ip = asio::ip::make_address(options.address, error);
+    if (error) return fail(Code::kInvalid, "'" + options.address + "' is not an address to listen on");
+    auto acceptor = std::make_shared<Acceptor>(context);
+    const tcp::endpoint endpoint(ip, port_);
+    acceptor->open(endpoint.protocol(), error);
+    if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
+    using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+    if (!error) acceptor->set_option(ReusePort(true), error);
+    if (!error) acceptor->bind(endpoint, error);
+    if (!error) acceptor->listen(128, error);
+    if (error)
+      return fail(Code::kIo,
+                  "cannot listen on " + options.address + ":" + std::to_string(port_) + ": " + error.message());
+    port_ = acceptor->local_endpoint().port();
+    return acceptor;
+  }
+
+  void accept(AsioThread& thread, std::shared_ptr<Acceptor> acceptor) {
+    Acceptor& listening = *acceptor;
+    listening.async_accept(
+        [this, &thread, acceptor = std::move(acceptor)](boost::system::error_code error, LinkSocket socket) mutable {
+          if (error == asio::error::operation_aborted) return;
+          if (!error && shared_->connections < shared_->options.max_connections)
+            std::make_shared<ServerChannel>(std::move(socket), thread, shared_)->begin();
+          if (!error) return accept(thread, std::move(acceptor));
+          // Out of descriptors, most likely: wait for some to be closed.
+          thread.executor.post_after(
+              20ms, [this, &thread, acceptor = std::move(acceptor)]() mutable { accept(thread, std::move(acceptor)); });
+        });
+  }
+
+  std::shared_ptr<Shared> shared_;
+  std::uint16_t port_ = 0;
+  std::vector<std::unique_ptr<AsioThread>> threads_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LinkServer>> LinkServer::start(LinkServerOptions options, HttpHandler requests,
+                                                      HttpHandler questions) {
+  auto shared = std::make_shared<Shared>();
+  EC_ASSIGN(shared->tls, server_tls(options.tls, ClientCertificates::kRequired));
+  set_link_options(shared->tls->native_handle());
+  shared->options = std::move(options);
+  shared->requests = std::move(requests);
+  shared->questions = std::move(questions);
+  auto server = std::make_unique<LinkServerImpl>(std::move(shared));
+  EC_TRY(server->open());
+  return server;
+}
+
+}  // namespace evercert::net

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links over real sockets on loopback, with TLS and identities made for the test.
+#include <gtest/gtest.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+
+#include "base/os/system.h"
+#include "net/asio_runtime.h"
+#include "net/http_client.h"
+#include "net/link_client.h"
+#include "net/link_server.h"
+
+namespace evercert::net {
+namespace {
+
+// A CA and the identities that it has given out, as PEM files in a folder of its own.
+class Identities {
+ public:
+  Identities() {
+    char path[] = "/tmp/evercert-link-XXXXXX";
+    dir_ = mkdtemp(path);
+    ca_key_ = EVP_EC_gen("P-256");
+    ca_ = make(ca_key_, "");
+    write(dir_ + "/ca.pem", ca_, nullptr);
+  }
+  ~Identities() {
+    X509_free(ca_);
+    EVP_PKEY_free(ca_key_);
+    std::filesystem::remove_all(dir_);
+  }
+
+  TlsFiles of(const std::string& uri) {
+    const std::string base = dir_ + "/" + std::to_string(++made_);
+    EVP_PKEY* key = EVP_EC_gen("P-256");
+    X509* certificate = make(key, "URI:" + uri + ",IP:127.0.0.1");
+    write(base + ".pem", certificate, nullptr);
+    write(base + ".key", nullptr, key);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return {base + ".pem", base + ".key", dir_ + "/ca.pem"};
+  }
+
+ private:
+  X509* make(EVP_PKEY* key, const std::string& san) {
+    X509* out = X509_new();
+    X509_set_version(out, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(out), ++made_);
+    X509_gmtime_adj(X509_getm_notBefore(out), -60);
+    X509_gmtime_adj(X509_getm_notAfter(out), 3600);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(out), "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(san.empty() ? "ca" : "leaf"), -1, -1, 0);
+    X509_set_issuer_name(out, X509_get_subject_name(ca_ == nullptr ? out : ca_));
+    X509_set_pubkey(out, key);
+    X509_EXTENSION* extension = san.empty()
+                                    ? X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, "critical,CA:TRUE")
+                                    : X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, san.c_str());
+    X509_add_ext(out, extension, -1);
+    X509_EXTENSION_free(extension);
+    X509_sign(out, ca_key_, EVP_sha256());
+    return out;
+  }
+  static void write(const std::string& path, X509* certificate, EVP_PKEY* key) {
+    FILE* file = fopen(path.c_str(), "w");
+    if (certificate != nullptr) PEM_write_X509(file, certificate);
+    if (key != nullptr) PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
+    fclose(file);
+  }
+
+  std::string dir_;
+  EVP_PKEY* ca_key_ = nullptr;
+  X509* ca_ = nullptr;
+  int made_ = 0;
+};
+
+// Forwards bytes of one connection at a time; can stop doing so, or break.
+class Relay {
+ public:
+  explicit Relay(std::uint16_t to) : to_(to), acceptor_(io_.context, {asio::ip::make_address("127.0.0.1"), 0}) {
+    accept();
+  }
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  void go_silent() { silent_ = true; }
+  void swallow_requests() { swallow_ = true; }
+  void break_connections() {
+    std::promise<void> done;
+    asio::post(io_.context, [&] {
+      for (auto& socket : sockets_) socket->close();
+      sockets_.clear();
+      done.set_value();
+    });
+    done.get_future().get();
+  }
+
+ private:
+  using Socket = std::shared_ptr<tcp::socket>;
+  void accept() {
+    acceptor_.async_accept([this](boost::system::error_code error, tcp::socket socket) {
+      if (error) return;
+      auto a = std::make_shared<tcp::socket>(std::move(socket)), b = std::make_shared<tcp::socket>(io_.context);
+      boost::system::error_code refused;
+      b->connect({asio::ip::make_address("127.0.0.1"), to_}, refused);
+      if (!refused) {
+        sockets_.insert(sockets_.end(), {a, b});
+        copy(a, b, true);
+        copy(b, a, false);
+      }
+      accept();
+    });
+  }
+  void copy(Socket from, Socket to, bool requests) {
+    auto buffer = std::make_shared<std::string>(65536, '\0');
+    from->async_read_some(asio::buffer(*buffer), [=, this](boost::system::error_code error, std::size_t n) {
+      boost::system::error_code ignored;
+      if (error) {
+        to->close(ignored);
+        return;
+      }
+      if (!silent_ && !(swallow_ && requests)) asio::write(*to, asio::buffer(*buffer, n), ignored);
+      copy(from, to, requests);
+    });
+  }
+
+  std::uint16_t to_;
+  std::atomic<bool> silent_{false}, swallow_{false};
+  std::vector<Socket> sockets_;
+  AsioThread io_{"relay"};
+  tcp::acceptor acceptor_;
+};
+
+class Link : public ::testing::Test {
+ protected:
+  static constexpr const char* kEdge = "evercert://test/edge/r/1";
+  static constexpr const char* kNode = "evercert://test/node/257";
+
+  Link() { serve(kNode); }
+  ~Link() override {
+    caller_.reset();  // first the threads that call, as an edge does
+    server_.reset();
+  }
+
+  void serve(const std::string& identity) {
+    LinkServerOptions options;
+    options.address = "127.0.0.1";
+    options.tls = identities_.of(identity);
+    options.admitted = "evercert://test/edge/";
+    options.port = port_;
+    auto started = LinkServer::start(
+        options, [this](HttpRequest request) { return answer(std::move(request)); },
+        [](HttpRequest request) -> Task<HttpResponse> {
+          HttpResponse response;
+          response.body = "asked for " + request.target;
+          co_return response;
+        });
+    ASSERT_TRUE(started.has_value()) << started.error().message;
+    server_ = std::move(*started);
+    port_ = server_->port();
+  }
+
+  Task<HttpResponse> answer(HttpRequest request) {
+    ++served_;
+    if (request.path == "/slow") {
+      auto later = [&](auto resolve) {
+        request.executor->post_after(std::chrono::milliseconds(std::stoi(request.query)),
+                                     [resolve = std::move(resolve)]() mutable { resolve(0); });
+      };
+      auto waiting = suspend_on<int>(*request.executor, std::move(later));
+      co_await waiting;
+    }
+    HttpResponse response;
+    response.status = request.path == "/missing" ? 404 : 200;
+    response.headers.set("X-From", request.client_identity);
+    response.body = request.path == "/large" ? std::string(3 << 20, 'l') : request.target + request.body;
+    co_return response;
+  }
+
+  LinkClientOptions client_options(std::uint16_t port) {
+    LinkClientOptions options;
+    options.tls = identities_.of(kEdge);
+    options.expected = "evercert://test/node/";
+    options.targets = {{"127.0.0.1", port}};
+    options.ping_after = 100ms;
+    options.silence = 400ms;
+    return options;
+  }
+  void connect(LinkClientOptions options) {
+    auto made = LinkClient::create(std::move(options));
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    clients_.push_back(std::move(*made));
+    client_ = clients_.back().get();
+  }
+
+  std::future<Result<HttpResponse>> begin(std::string target, std::string body = "", Duration timeout = 5s) {
+    auto promise = std::make_shared<std::promise<Result<HttpResponse>>>();
+    asio::post(caller_->context, [=, this] {
+      auto call = std::make_shared<LinkCall>();
+      call->target = target;
+      call->body = body;
+      spawn(client_->call(caller_->executor, 0, *call, timeout),
+            [promise, call](Result<HttpResponse> result) { promise->set_value(std::move(result)); });
+    });
+    return promise->get_future();
+  }
+  Result<HttpResponse> ask(std::string target, std::string body = "", Duration timeout = 5s) {
+    return begin(std::move(target), std::move(body), timeout).get();
+  }
+
+  Identities identities_;
+  std::uint16_t port_ = 0;
+  std::atomic<int> served_{0};
+  std::unique_ptr<LinkServer> server_;
+  std::vector<std::unique_ptr<LinkClient>> clients_;  // channels on the caller's thread refer to them
+  LinkClient* client_ = nullptr;
+  std::unique_ptr<AsioThread> caller_ = std::make_unique<AsioThread>("caller");
+};
+
+TEST_F(Link, RequestsAreAnsweredAndBothEndsKnowWhoTheOtherIs) {
+  connect(client_options(port_));
+  const auto answer = ask("/hello?x", "body");
+  ASSERT_TRUE(answer.has_value()) << answer.error().message;
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, "/hello?xbody");
+  EXPECT_EQ(answer->headers.get("X-From"), kEdge);
+  EXPECT_EQ(ask("/missing")->status, 404);
+  EXPECT_EQ(ask("/large")->body.size(), 3u << 20);
+}
+
+TEST_F(Link, ACallFromAnyOtherThreadIsAnsweredThere) {
+  connect(client_options(port_));
+  auto executor = os::ThreadExecutor::start("other");
+  std::promise<Result<HttpResponse>> answered;
+  LinkCall call;
+  call.target = "/elsewhere";
+  spawn(client_->call(*executor, 0, call, 2s), [&](Result<HttpResponse> r) { answered.set_value(std::move(r)); });
+  EXPECT_EQ(answered.get_future().get()->body, "/elsewhere");
+}
+
+TEST_F(Link, AQuestionOfTheEdgeItselfGoesToItsOwnHandler) {
+  connect(client_options(port_));
+  std::promise<Result<HttpResponse>> answered;
+  LinkCall call;
+  call.method.clear();
+  call.target = "news";
+  asio::post(caller_->context, [&] {
+    spawn(client_->call(caller_->executor, 0, call, 2s),
+          [&](Result<HttpResponse> r) { answered.set_value(std::move(r)); });
+  });
+  EXPECT_EQ(answered.get_future().get()->body, "asked for news");
+}
+
+TEST_F(Link, ThousandsInFlightAreEachAnsweredWithTheirOwn) {
+  connect(client_options(port_));
+  std::vector<std::future<Result<HttpResponse>>> answers;
+  for (int i = 0; i < 5000; ++i) answers.push_back(begin("/n/" + std::to_string(i), std::string(i % 700, 'b')));
+  for (int i = 0; i < 5000; ++i) {
+    const auto answer = answers[static_cast<std::size_t>(i)].get();
+    ASSERT_TRUE(answer.has_value()) << i << ": " << answer.error().message;
+    ASSERT_EQ(answer->body, "/n/" + std::to_string(i) + std::string(i % 700, 'b'));
+  }
+}
+
+TEST_F(Link, ASlowAnswerHoldsUpNoOther) {
+  connect(client_options(port_));
+  auto slow = begin("/slow?700");
+  EXPECT_EQ(ask("/quick")->body, "/quick");
+  EXPECT_EQ(slow.wait_for(1ms), std::future_status::timeout);
+  // The peer is alive although nothing is heard but the answers to pings for longer than `silence`.
+  EXPECT_EQ(slow.get()->body, "/slow?700");
+}
+
+TEST_F(Link, APeerThatIsKilledMidRequestLeavesTheOutcomeUnknown) {
+  Relay relay(port_);
+  connect(client_options(relay.port()));
+  ASSERT_TRUE(ask("/first").has_value());
+  auto waiting = begin("/slow?3000");
+  while (served_ < 2) std::this_thread::sleep_for(1ms);
+  relay.break_connections();
+  const auto answer = waiting.get();
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnknownOutcome);
+  // The very next call is on a new connection.
+  EXPECT_EQ(ask("/again")->body, "/again");
+}
+
+TEST_F(Link, WithoutAConnectionNothingWasDone) {
+  auto options = client_options(port_);
+  server_.reset();
+  connect(options);
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = ask("/");
+    ASSERT_FALSE(answer.has_value());
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  }
+  serve(kNode);
+  const auto end = std::chrono::steady_clock::now() + 3s;
+  while (!ask("/back").has_value() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(ask("/back")->body, "/back");
+}
+
+TEST_F(Link, APeerThatGoesSilentIsGivenUpSoon) {
+  Relay relay(port_);
+  connect(client_options(relay.port()));
+  ASSERT_TRUE(ask("/first").has_value());
+  relay.go_silent();
+  const auto begun = std::chrono::steady_clock::now();
+  const auto answer = ask("/swallowed");
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnknownOutcome);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 1500ms);
+}
+
+TEST_F(Link, ADeadlineThatPassesLeavesTheOutcomeUnknownAndTheConnectionAlive) {
+  connect(client_options(port_));
+  ASSERT_TRUE(ask("/first").has_value());
+  const auto answer = ask("/slow?1000", "", 150ms);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnknownOutcome);
+  EXPECT_EQ(ask("/next")->body, "/next");
+}
+
+TEST_F(Link, WhatIsBeyondTheLimitsIsRefusedAndNothingIsDone) {
+  auto options = client_options(port_);
+  options.max_in_flight = 3;
+  connect(options);
+  ASSERT_TRUE(ask("/first").has_value());
+  std::vector<std::future<Result<HttpResponse>>> answers;
+  for (int i = 0; i < 5; ++i) answers.push_back(begin("/slow?200"));
+  int refused = 0;
+  for (auto& answer : answers) {
+    const auto got = answer.get();
+    if (got) continue;
+    EXPECT_EQ(got.error().code, Code::kUnavailable);
+    ++refused;
+  }
+  EXPECT_EQ(refused, 2);
+  EXPECT_EQ(served_, 4);
+  EXPECT_EQ(ask("/", std::string(5 << 20, 'x')).error().code, Code::kInvalid);
+}
+
+TEST_F(Link, AStrangersCertificateIsNotLetIn) {
+  auto options = client_options(port_);
+  options.tls = identities_.of("evercert://test/operator/admin");
+  connect(options);
+  EXPECT_FALSE(ask("/").has_value());
+  Identities others;
+  options.tls = others.of(kEdge);
+  connect(options);
+  EXPECT_FALSE(ask("/").has_value());
+  EXPECT_EQ(served_, 0);
+}
+
+TEST_F(Link, AServerThatIsNoNodeIsNotTalkedTo) {
+  server_.reset();
+  serve("evercert://test/edge/r/2");
+  connect(client_options(port_));
+  const auto answer = ask("/secret");
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_EQ(served_, 0);
+}
+
+TEST_F(Link, BytesThatAreNoFrameEndTheConnectionAndNothingElse) {
+  connect(client_options(port_));
+  // Plain HTTP over the same TLS identity: its first four bytes are a length beyond every limit.
+  auto client = HttpClient::create({"", identities_.of(kEdge), 4, 5s}).value();
+  HttpCall call;
+  call.target = {"127.0.0.1", port_, true, "127.0.0.1"};
+  std::promise<Result<HttpResponse>> answered;
+  asio::post(caller_->context, [&] {
+    spawn(client->fetch(caller_->executor, call), [&](Result<HttpResponse> r) { answered.set_value(std::move(r)); });
+  });
+  EXPECT_FALSE(answered.get_future().get().has_value());
+  EXPECT_EQ(ask("/fine")->body, "/fine");
+  caller_.reset();
+}
+
+TEST_F(Link, ADrainingNodeRefusesWhatIsNewAndAnswersWhatIsUnderWay) {
+  connect(client_options(port_));
+  auto slow = begin("/slow?300");
+  while (served_ < 1) std::this_thread::sleep_for(1ms);
+  auto draining = std::async(std::launch::async, [&] { server_->drain(3s); });
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(ask("/new")->status, 503);
+  EXPECT_EQ(slow.get()->status, 200);
+  draining.get();
+}
+
+}  // namespace
+}  // namespace evercert::net

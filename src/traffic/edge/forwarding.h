@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an edge changes in the headers of a request that it passes on. Pure.
+#pragma once
+
+#include <string_view>
+
+#include "base/env.h"
+#include "net/http.h"
+
+namespace evercert::traffic {
+
+// Headers between edges and nodes; from anybody else they are dropped.
+inline constexpr std::string_view kEvercertPrefix = "Evercert-";
+inline constexpr std::string_view kHop = "Evercert-Hop";  // the region whose edge passed a request on
+inline constexpr std::string_view kClientIdentity = "Evercert-Client-Identity";
+// Given to an issuance whose client gave no Idempotency-Key: it makes our own repetitions exact.
+inline constexpr std::string_view kRequestId = "Evercert-Request-Id";  // 30 hexadecimal digits, lower case
+// With a request id: 1 for the first endpoint of all that gets the request, growing. Only what carries 1 is surely new.
+inline constexpr std::string_view kAttempt = "Evercert-Attempt";
+
+// The headers to pass on: without those of one connection, and from anybody but an edge without those that we trust.
+net::Headers forwarded_headers(const net::HttpRequest& request, bool from_edge, Random& random);
+// How many endpoints were tried for this request before, as another edge says.
+int earlier_attempts(const net::Headers& headers);
+
+}  // namespace evercert::traffic
