@@ -126,8 +126,7 @@ class EdgeImpl : public Edge {
       if (has_id) call.headers.set(kAttempt, std::to_string(++attempt));
       ++backend->in_flight;
       ++backend->requests;
-      auto result = backend->remote ? co_await ask_edge(*request.executor, *backend, call, left)
-                                    : co_await link_->call(*request.executor, backend->link, call, left);
+      auto result = co_await ask(*request.executor, *backend, call, left);
       --backend->in_flight;
       if (result && result->status != 503) {
         if (!result->headers.find("Evercert-Region")) result->headers.add("Evercert-Region", options_.region_name);
@@ -144,6 +143,11 @@ class EdgeImpl : public Edge {
     }
     if (refused && last.code == Code::kUnavailable) co_return std::move(*refused);
     co_return net::problem(last);
+  }
+
+  // Nodes over the link, other regions' edges by HTTP.
+  Task<Result<HttpResponse>> ask(Executor& on, Backend& backend, const net::LinkCall& call, Duration left) {
+    return backend.remote ? ask_edge(on, backend, call, left) : link_->call(on, backend.link, call, left);
   }
 
   Task<Result<HttpResponse>> ask_edge(Executor& on, Backend& backend, const net::LinkCall& call, Duration left) {
@@ -170,12 +174,11 @@ class EdgeImpl : public Edge {
     checker_->post_after(options_.check_interval, [this] { check_all(); });
   }
 
-  // The way that requests go: over the link to a node, by HTTP to another region's edge.
+  // The same way that requests go.
   Task<void> check(Backend& backend) {
     net::LinkCall ready;
     ready.target = "/readyz";
-    const auto result = backend.remote ? co_await ask_edge(*checker_, backend, ready, options_.check_timeout)
-                                       : co_await link_->call(*checker_, backend.link, ready, options_.check_timeout);
+    const auto result = co_await ask(*checker_, backend, ready, options_.check_timeout);
     backend.checked(result && result->status == 200);
   }
 
