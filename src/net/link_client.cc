@@ -159,7 +159,7 @@ class ClientChannel : public LinkChannel {
   const LinkClientOptions& options_;
   const LinkTarget& target_;
   Slot& slot_;
-  asio::steady_timer timer_;
+  Timer timer_;
   Clock::time_point begun_, waiting_since_;
   std::unordered_map<std::uint64_t, Waiter*> waiting_;
   std::uint64_t last_id_ = 0, sent_ = 0, pings_ = 0;

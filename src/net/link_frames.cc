@@ -27,7 +27,7 @@ void add_headers(const Headers& headers, Message& out) {
 
 Headers take_headers(google::protobuf::RepeatedPtrField<std::string>& in) {
   Headers headers;
-  for (int i = 0; i + 1 < in.size(); i += 2) headers.add(std::move(in[i]), std::move(in[i + 1]));
+  for (int i = 0; i + 1 < in.size(); i += 2) headers.add(in[i], in[i + 1]);
   return headers;
 }
 

@@ -103,7 +103,7 @@ class ServerChannel : public LinkChannel {
 
   std::shared_ptr<Shared> shared_;
   AsioThread& thread_;
-  asio::steady_timer timer_;
+  Timer timer_;
   std::string peer_address_, identity_;
   std::size_t in_flight_ = 0;
   bool ready_ = false;
