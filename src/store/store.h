@@ -31,7 +31,7 @@ struct GroupStatus {
   LogIndex commit, applied, last;
   bool leased = false;  // this region may answer fresh reads itself
   std::uint64_t promised_regions = 0;
-  // Replication lag: from the proposal of an entry to its being durable in this node's log, over the last 10 s.
+  // Replication lag: from the proposal of an entry to its being durable in this node's log, over the last 5 s.
   std::int64_t lag_p50_ms = 0, lag_p99_ms = 0;
 };
 

@@ -5,7 +5,7 @@
 use prost::Message as _;
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
-use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole, StorageError};
+use raft::{Config, ProgressState, RawNode, ReadOnlyOption, Ready, StateRole, StorageError};
 
 #[cxx::bridge(namespace = "evercert::store::bridge")]
 mod ffi {
@@ -173,6 +173,9 @@ pub struct Core {
     ready: Option<Ready>,
     /// The core has found its own state impossible. It must not be used any more; the replica must stop.
     broken: bool,
+    /// The term in which this replica leads and has sent ahead, and the index of that term's first entry.
+    ahead_term: u64,
+    ahead_index: u64,
 }
 
 fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> Result<Box<Core>, raft::Error> {
@@ -194,7 +197,7 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|what| eprintln!("evercert: the consensus core asserts: {what}"))));
     let logger = slog::Logger::root(slog::Discard, slog::o!());
-    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false }))
+    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0 }))
 }
 
 /// What may come from the network at all. Everything else is the core's own talk with itself.
@@ -299,7 +302,11 @@ impl Core {
         self.guarded((), |c| c.node.raft.set_randomized_election_timeout(ticks))
     }
     fn tick(&mut self) -> bool {
-        self.guarded(false, |c| c.node.tick())
+        self.guarded(false, |c| {
+            let worth = c.node.tick();
+            c.send_ahead();
+            worth
+        })
     }
     fn propose(&mut self, data: &[u8]) -> bool {
         self.guarded(false, |c| c.node.raft.state == StateRole::Leader && c.node.propose(vec![], data.to_vec()).is_ok())
@@ -324,7 +331,57 @@ impl Core {
         if m.msg_type == MessageType::MsgAppendResponse as i32 && !m.reject && m.index > log.last_index() {
             return Err("an acknowledgement lies beyond the end of the log".into());
         }
-        self.guarded(Err("the consensus core has stopped".into()), |c| c.node.step(m).map_err(|e| e.to_string())).map(|()| facts)
+        self.guarded(Err("the consensus core has stopped".into()), |c| {
+            c.look_back(&m);
+            let stepped = c.node.step(m).map_err(|e| e.to_string());
+            c.send_ahead();
+            stepped
+        })
+        .map(|()| facts)
+    }
+    /// A new leader of the core sends one append to each follower and waits for the answer: for a whole round trip,
+    /// whatever clients propose would lie here. Followers nearly always have what the new leader knows to be committed,
+    /// so everything after that is sent at once, and what follows is sent as it comes. Nothing is counted as matched
+    /// before it is acknowledged; a follower that does lack something earlier says so (look_back).
+    fn send_ahead(&mut self) {
+        const MOST: u64 = 1000; // a longer tail may well be a tail that nobody has: ask first
+        let raft = &mut self.node.raft;
+        if raft.state != StateRole::Leader || raft.term == self.ahead_term {
+            return;
+        }
+        let (first, committed) = (raft.raft_log.last_index(), raft.raft_log.committed);
+        (self.ahead_term, self.ahead_index) = (raft.term, first);
+        let from = if first - committed > MOST { first } else { committed + 1 };
+        raft.msgs.retain(|m| m.msg_type != MessageType::MsgAppend as i32);
+        let own = raft.id;
+        let others: Vec<u64> = raft.prs().iter().map(|(id, _)| *id).filter(|id| *id != own).collect();
+        for id in others {
+            let Some(progress) = raft.mut_prs().get_mut(id) else { continue };
+            progress.become_replicate();
+            progress.next_idx = from;
+            let mut reached = 0;
+            while let Some(next) = raft.prs().get(id).map(|p| p.next_idx).filter(|next| *next <= first && *next > reached) {
+                reached = next;
+                raft.send_append(id);
+            }
+        }
+    }
+    /// The core takes a follower that it replicates to for one that has acknowledged something, and would go back to that
+    /// when entries are missing: to the beginning of the log, if there was no acknowledgement yet. Back to a probe from
+    /// where the follower says that it stands instead.
+    fn look_back(&mut self, m: &Message) {
+        let raft = &mut self.node.raft;
+        if raft.state == StateRole::Leader && m.term == raft.term && m.msg_type == MessageType::MsgAppendResponse as i32 && m.reject {
+            let next = m.index.saturating_add(1).min(raft.raft_log.last_index() + 1);
+            self.probe_again(m.from, next);
+        }
+    }
+    fn probe_again(&mut self, id: u64, next: u64) {
+        let Some(progress) = self.node.raft.mut_prs().get_mut(id) else { return };
+        if progress.state == ProgressState::Replicate && progress.matched == 0 {
+            progress.become_probe();
+            progress.next_idx = next;
+        }
     }
     fn has_ready(&self) -> bool {
         !self.broken && self.ready.is_none() && self.node.has_ready()
@@ -372,7 +429,11 @@ impl Core {
         self.guarded((), |c| c.node.advance_apply_to(index))
     }
     fn campaign(&mut self) -> bool {
-        self.guarded(false, |c| c.node.campaign().is_ok())
+        self.guarded(false, |c| {
+            let begun = c.node.campaign().is_ok();
+            c.send_ahead();
+            begun
+        })
     }
     fn transfer_leader(&mut self, to: u64) {
         self.guarded((), |c| c.node.transfer_leader(to))
@@ -381,7 +442,12 @@ impl Core {
         self.guarded((), |c| c.node.read_index(context.to_vec()))
     }
     fn report_unreachable(&mut self, id: u64) {
-        self.guarded((), |c| c.node.report_unreachable(id))
+        self.guarded((), |c| {
+            if c.node.raft.state == StateRole::Leader {
+                c.probe_again(id, c.ahead_index);
+            }
+            c.node.report_unreachable(id)
+        })
     }
     fn report_snapshot(&mut self, id: u64, ok: bool) {
         let status = if ok { raft::SnapshotStatus::Finish } else { raft::SnapshotStatus::Failure };
