@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/os/system.h"
 #include "commands.h"
+#include "commit.h"
 #include "sim/campaign.h"
 
 namespace evercert::apps {
@@ -17,6 +18,18 @@ struct Options {
   std::optional<std::uint64_t> seed;
   std::string scenario, json, bug;
 };
+
+// How often rare branches were taken: one that never was is one that no run has tested.
+void print_branches(const sim::CampaignReport& campaign) {
+  std::printf("rare branches:\n");
+  for (const auto& [name, count] : campaign.branches) {
+    if (count > 0) {
+      std::printf("  %10llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
+    } else {
+      std::printf("  %10s  %s\n", "not taken", name.c_str());
+    }
+  }
+}
 
 int run(const Options& options) {
   sim::Scenario scenario;
@@ -30,19 +43,24 @@ int run(const Options& options) {
   for (const auto bug : store::kAllBugs) {
     if (store::to_string(bug) == options.bug) scenario.bug = bug;
   }
+  if (!options.bug.empty() && scenario.bug == store::Bug::kNone)
+    return report(Error{Code::kInvalid, "there is no bug '" + options.bug + "' to be planted"});
   set_log_level(LogLevel::kOff);
   const std::uint64_t first = options.seed.value_or(1);
   const std::uint64_t count = options.seed ? 1 : options.seeds;
-  std::printf("evercert %s, scenario %s, seeds %llu to %llu\n", EVERCERT_VERSION, scenario.name.c_str(),
-              static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + count - 1));
+  std::printf("evercert %s, commit %s, scenario %s, seeds %llu to %llu\n", EVERCERT_VERSION, EVERCERT_COMMIT,
+              scenario.name.c_str(), static_cast<unsigned long long>(first),
+              static_cast<unsigned long long>(first + count - 1));
+  const std::string same_again = (options.scenario.empty() ? "" : " --scenario " + options.scenario) +
+                                 (options.bug.empty() ? "" : " --bug " + options.bug);
   const Instant begun = os::monotonic_clock().now();
   std::uint64_t done = 0;
   const auto report_run = sim::run_campaign(first, count, scenario, [&](const sim::RunReport& run) {
     ++done;
     if (run.violation) {
-      std::printf("\nseed %llu: VIOLATION: %s\n  replay: evercert sim --seed %llu\n",
+      std::printf("\nseed %llu: VIOLATION: %s\n  replay: evercert sim --seed %llu%s\n",
                   static_cast<unsigned long long>(run.seed), run.violation->c_str(),
-                  static_cast<unsigned long long>(run.seed));
+                  static_cast<unsigned long long>(run.seed), same_again.c_str());
     } else if (done % 25 == 0 || done == count) {
       std::printf("\r%llu of %llu seeds", static_cast<unsigned long long>(done),
                   static_cast<unsigned long long>(count));
@@ -59,7 +77,9 @@ int run(const Options& options) {
       static_cast<unsigned long long>(report_run.fresh_reads), static_cast<unsigned long long>(report_run.stale_reads));
   for (const auto& [name, n] : report_run.faults)
     std::printf(" %s %llu,", name.c_str(), static_cast<unsigned long long>(n));
-  std::printf("\n%zu violations\n", report_run.violations.size());
+  std::printf("\n");
+  print_branches(report_run);
+  std::printf("%zu violations\n", report_run.violations.size());
   if (!options.json.empty()) {
     nlohmann::json out{{"seeds", report_run.seeds},
                        {"violations", report_run.violations.size()},
@@ -69,6 +89,9 @@ int run(const Options& options) {
                        {"revoked", report_run.revoked},
                        {"fresh_reads", report_run.fresh_reads},
                        {"faults", report_run.faults},
+                       {"branches", report_run.branches},
+                       {"scenario", scenario.name},
+                       {"commit", EVERCERT_COMMIT},
                        {"failing_seeds", nlohmann::json::array()}};
     for (const auto& run : report_run.violations)
       out["failing_seeds"].push_back({{"seed", run.seed}, {"violation", *run.violation}});

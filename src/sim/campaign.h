@@ -9,28 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
-#include "sim/faults.h"
-#include "sim/workload.h"
-#include "sim/world.h"
+#include "sim/scenario.h"
 
 namespace evercert::sim {
-
-// What a scenario file fixes; the rest is drawn from the seed.
-struct Scenario {
-  std::string name = "swarm";
-  Duration duration = 20s;  // with faults
-  Duration quiet = 25s;     // after healing, until everything must have come together
-  std::optional<std::uint8_t> zones;
-  std::optional<bool> wan;
-  std::optional<double> loss, late, drift;
-  bool faults = true;
-  std::map<std::string, double> fault_weights;  // by the names of FaultOptions
-  store::Bug bug = store::Bug::kNone;
-};
-
-// YAML, see tests/scenarios/. kInvalid with file, line and fix.
-Result<Scenario> load_scenario(const std::string& path, const std::string& text);
 
 struct RunReport {
   std::uint64_t seed = 0;
@@ -47,6 +28,7 @@ struct CampaignReport {
   double simulated_seconds = 0;
   std::uint64_t issued = 0, revoked = 0, fresh_reads = 0, stale_reads = 0;
   std::map<std::string, std::uint64_t> faults;
+  std::map<std::string, std::uint64_t> branches;  // how often each rare branch (base/probe.h) was taken, 0 included
 };
 // `progress` after every seed; false ends the campaign.
 CampaignReport run_campaign(std::uint64_t first_seed, std::uint64_t seeds, const Scenario& scenario,

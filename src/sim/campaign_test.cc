@@ -30,10 +30,12 @@ TEST_F(CampaignTest, NothingAcknowledgedIsLostAndNoFreshReadIsOldInAnySeed) {
   EXPECT_GT(report.issued, seeds * 10);
   EXPECT_GT(report.revoked, seeds * 5);
   EXPECT_GT(report.fresh_reads, seeds * 20);
-  for (const char* fault :
-       {"region cut off", "link cut one way", "region killed", "node killed", "power lost in a write", "disk lost"}) {
+  for (const char* fault : {"region cut off", "link cut one way", "region killed", "node killed",
+                            "power lost in a write", "disk lost", "disk slow"}) {
     EXPECT_GT(report.faults.count(fault) ? report.faults.at(fault) : 0, 0u) << fault;
   }
+  if (seeds < 100) return;
+  for (const auto& [branch, taken] : report.branches) EXPECT_GT(taken, 0u) << "not reached in any seed: " << branch;
 }
 
 TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {

@@ -13,7 +13,7 @@ std::string name(NodeId node) {
 
 }  // namespace
 
-Checkers::Checkers(World& world) : world_(world) {
+Checkers::Checkers(World& world, CheckerOptions options) : world_(world), options_(options) {
   world_.on_worked = [this](NodeId node) { check_leaders(node); };
   world_.on_applied = [this](NodeId node, GroupId group, LogIndex index, Term term, const std::string& data) {
     check_applied(node, group, index, term, data);
@@ -28,11 +28,28 @@ void Checkers::violation(std::string what) {
   world_.stop();
 }
 
+void Checkers::check_write_gap() {
+  const Instant now = world_.now();
+  if (options_.write_gap && last_write_ && now - *last_write_ > *options_.write_gap) {
+    violation("no write was acknowledged for " + std::to_string((now - *last_write_).count() / 1000) + " ms");
+  }
+  last_write_ = now;
+}
+
+void Checkers::end_of_writes() {
+  check_write_gap();
+  options_.write_gap.reset();
+}
+
 void Checkers::issued(const std::string& serial) {
+  check_write_gap();
   if (!acknowledged_.try_emplace(serial, false).second) violation("serial " + to_hex(serial) + " was issued twice");
 }
 
-void Checkers::revoked(const std::string& serial) { acknowledged_[serial] = true; }
+void Checkers::revoked(const std::string& serial) {
+  check_write_gap();
+  acknowledged_[serial] = true;
+}
 
 Checkers::Expectation Checkers::expectation(const std::string& serial) const {
   const auto found = acknowledged_.find(serial);
@@ -41,6 +58,7 @@ Checkers::Expectation Checkers::expectation(const std::string& serial) const {
 }
 
 void Checkers::read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked) {
+  if (!options_.freshness) return;
   if (expected.exists && !exists) {
     violation("fresh read: " + name(where) + " does not know " + to_hex(serial) + ", whose issuance was acknowledged");
   }
@@ -51,6 +69,7 @@ void Checkers::read(NodeId where, const std::string& serial, Expectation expecte
 }
 
 void Checkers::check_leaders(NodeId node) {
+  if (!options_.leaders) return;
   store::Engine* engine = world_.engine(node);
   for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
     const GroupId group{g};
@@ -65,12 +84,18 @@ void Checkers::check_leaders(NodeId node) {
 }
 
 void Checkers::check_applied(NodeId node, GroupId group, LogIndex index, Term term, const std::string& data) {
+  if (!options_.logs) return;
   const std::size_t hash = std::hash<std::string>{}(data);
   const auto [known, first] = applied_.try_emplace({group, index}, std::pair{term, hash});
   if (!first && known->second != std::pair{term, hash}) {
     violation("parted logs: " + name(node) + " applied another entry at index " + std::to_string(index.value) +
               " of group " + std::to_string(group.value));
   }
+}
+
+void Checkers::check_end() {
+  if (options_.durability && !found_) check_durable();
+  if (options_.convergence && !found_) check_convergence();
 }
 
 void Checkers::check_durable() {

@@ -13,13 +13,24 @@
 
 namespace evercert::sim {
 
+struct CheckerOptions {
+  bool leaders = true;      // one leader per term of a group
+  bool logs = true;         // no two replicas apply different entries at an index
+  bool freshness = true;    // a fresh read sees every write acknowledged before it began
+  bool durability = true;   // at the end every replica has everything acknowledged
+  bool convergence = true;  // at the end all replicas are equal
+  // Writes are acknowledged at least so often, somewhere, from the first one on until the workload ends.
+  std::optional<Duration> write_gap;
+};
+
 class Checkers {
  public:
-  explicit Checkers(World& world);
+  Checkers(World& world, CheckerOptions options);
 
   // --- what clients were told
   void issued(const std::string& serial);
   void revoked(const std::string& serial);
+  void end_of_writes();
   // What a fresh read that began now must see at the least.
   struct Expectation {
     bool exists = false;
@@ -28,19 +39,23 @@ class Checkers {
   Expectation expectation(const std::string& serial) const;
   void read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked);
 
-  // --- at the end, when all nodes are up and the network is whole
-  void check_durable();
-  void check_convergence();
+  // At the end, when all nodes are up and the network is whole.
+  void check_end();
 
   void violation(std::string what);
   const std::optional<std::string>& found() const { return found_; }
 
  private:
+  void check_write_gap();
+  void check_durable();
+  void check_convergence();
   void check_leaders(NodeId node);
   void check_applied(NodeId node, GroupId group, LogIndex index, Term term, const std::string& data);
 
   World& world_;
+  CheckerOptions options_;
   std::optional<std::string> found_;
+  std::optional<Instant> last_write_;
   std::map<std::string, bool> acknowledged_;  // serial: revocation acknowledged too
   std::map<std::pair<GroupId, Term>, NodeId> leaders_;
   std::map<std::pair<GroupId, LogIndex>, std::pair<Term, std::size_t>> applied_;  // hash of the data

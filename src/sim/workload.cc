@@ -8,7 +8,9 @@ namespace evercert::sim {
 Workload::Workload(World& world, Checkers& checkers, SeededRandom& random, WorkloadOptions options)
     : world_(world), checkers_(checkers), random_(random), options_(options) {}
 
-void Workload::start() { step(); }
+void Workload::start() {
+  for (std::uint32_t i = 0; i < options_.clients; ++i) step();
+}
 
 void Workload::step() {
   if (!running_) return;
@@ -21,10 +23,9 @@ void Workload::step() {
 }
 
 void Workload::issue(NodeId through) {
-  // Mostly the home group, as clients do; sometimes another region's, as an order begun elsewhere.
-  const RegionId home = random_.chance(0.8)
-                            ? region_of(through)
-                            : RegionId{static_cast<std::uint8_t>(1 + random_.below(world_.layout().regions))};
+  const RegionId home = random_.chance(options_.abroad)
+                            ? RegionId{static_cast<std::uint8_t>(1 + random_.below(world_.layout().regions))}
+                            : region_of(through);
   std::string serial(1, static_cast<char>(home.value));
   std::string number = std::to_string(++last_serial_);
   serial += std::string(15 - number.size(), '0') + number;
@@ -62,7 +63,8 @@ void Workload::revoke(NodeId through) {
 
 void Workload::read(NodeId through) {
   if (known_.empty()) return;
-  const std::string serial = known_[known_.size() - 1 - random_.below(std::min<std::size_t>(known_.size(), 6))];
+  const std::string serial =
+      known_[known_.size() - 1 - random_.below(std::min<std::size_t>(known_.size(), options_.recent))];
   const auto group = store::home_of_serial(serial, world_.layout().regions);
   const auto expected = checkers_.expectation(serial);
   const std::string record = store::certificate_record(serial);

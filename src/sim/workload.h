@@ -11,9 +11,12 @@
 namespace evercert::sim {
 
 struct WorkloadOptions {
+  std::uint32_t clients = 1;  // each does one thing after another, and waits for no answer
   Duration pause_min = 5ms, pause_max = 60ms;
   double writes = 0.4;
   double revocations = 0.4;  // of writes, once there is something to revoke
+  double abroad = 0.2;       // of issuances, in another region's group, as for an order begun elsewhere
+  std::uint32_t recent = 6;  // reads choose among so many of the latest certificates
 };
 
 class Workload {

@@ -32,6 +32,8 @@ struct World::Node : store::PeerSink, WallClock {
   std::unique_ptr<store::Engine> engine;
   std::uint64_t life = 0;
   bool turn_scheduled = false;
+  Duration slow_by{0};
+  Instant busy_until;
 };
 
 World::World(WorldOptions options, SeededRandom& random) : options_(options), random_(random) {
@@ -41,12 +43,17 @@ World::World(WorldOptions options, SeededRandom& random) : options_(options), ra
   }
   for (int a = 1; a <= options_.regions; ++a) {
     for (int b = a; b <= options_.regions; ++b) {
-      const Duration one_way = a == b ? 250us : options_.wan ? random.between(10ms, 75ms) : random.between(30us, 500us);
+      Duration one_way = a == b ? 250us : options_.wan ? random.between(10ms, 75ms) : random.between(30us, 500us);
+      const auto fixed =
+          options_.round_trips.find({RegionId(static_cast<std::uint8_t>(a)), RegionId(static_cast<std::uint8_t>(b))});
+      if (fixed != options_.round_trips.end()) one_way = fixed->second / 2;
       region_delay_[{a, b}] = region_delay_[{b, a}] = one_way;
     }
   }
   for (const NodeId node : layout_.nodes) {
-    const double speed = 1.0 + (random.uniform() * 2 - 1) * options_.drift;
+    const double drawn = 1.0 + (random.uniform() * 2 - 1) * options_.drift;
+    const auto fixed = options_.clock_speeds.find(region_of(node));
+    const double speed = fixed == options_.clock_speeds.end() ? drawn : fixed->second;
     nodes_[node] = std::make_unique<Node>(*this, node, speed);
   }
   now_ = Instant{1'000'000};
@@ -85,6 +92,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   options.bug = options_.bug;
   options.compact_after = 30;
   options.keep = 20;
+  options.snapshot_chunk_bytes = 1500;
   if (options_.wan) {
     options.tick = 50ms;
     options.election_ticks = 24;
@@ -128,29 +136,39 @@ void World::start(NodeId id) {
 
 void World::schedule_tick(NodeId id, std::uint64_t life) {
   const Duration period = engine_options(id).tick;
-  at(Duration{static_cast<std::int64_t>(static_cast<double>(period.count()) / nodes_.at(id)->speed)}, [this, id, life] {
-    Node& node = *nodes_.at(id);
-    if (!node.engine || node.life != life) return;
-    node.engine->tick(local_now(id));
-    turn(id);
-    schedule_tick(id, life);
-  });
+  at(Duration{static_cast<std::int64_t>(static_cast<double>(period.count()) / nodes_.at(id)->speed)},
+     [this, id, life] { tick(id, life); });
+}
+
+void World::tick(NodeId id, std::uint64_t life) {
+  Node& node = *nodes_.at(id);
+  if (!node.engine || node.life != life) return;
+  if (const Duration busy = busy_for(id); busy > 0us) return at(busy, [this, id, life] { tick(id, life); });
+  node.engine->tick(local_now(id));
+  turn(id);
+  schedule_tick(id, life);
 }
 
 void World::wake(NodeId id) {
   Node& node = *nodes_.at(id);
   if (!node.engine || std::exchange(node.turn_scheduled, true)) return;
   // A disk takes a moment; meanwhile more arrives and shares the turn.
-  at(random_.between(20us, 600us), [this, id, life = node.life] {
+  at(busy_for(id) + random_.between(20us, 600us), [this, id, life = node.life] {
     if (nodes_.at(id)->life == life) turn(id);
   });
 }
+
+Duration World::busy_for(NodeId id) const { return std::max<Duration>(0us, nodes_.at(id)->busy_until - now_); }
+
+void World::slow_disk(NodeId id, Duration by) { nodes_.at(id)->slow_by = by; }
 
 void World::turn(NodeId id) {
   Node& node = *nodes_.at(id);
   if (!node.engine) return;
   node.turn_scheduled = false;
+  const std::uint64_t syncs = node.disk.syncs();
   const Status worked = node.engine->flush(local_now(id));
+  if (node.disk.syncs() != syncs) node.busy_until = now_ + node.slow_by;
   if (!worked) {
     if (!node.disk.powered_off() && on_refused) on_refused(id, worked.error());
     return crash(id);
@@ -163,6 +181,7 @@ void World::crash(NodeId id) {
   if (!node.engine) return;
   ++node.life;
   // Destroyed without a farewell; what its clients waited for is never answered.
+  node.busy_until = now_;
   node.engine.reset();
   node.board.reset();
   node.log.reset();
@@ -193,12 +212,18 @@ Duration World::delay(NodeId from, NodeId to) {
 
 void World::transmit(NodeId from, NodeId to, const store::v1::Batch& batch) {
   if (cuts_.contains({from, to}) || random_.chance(options_.loss)) return;
-  at(delay(from, to), [this, from, to, copy = batch] {
-    Node& node = *nodes_.at(to);
-    if (!node.engine) return;
-    node.engine->receive(from, copy, local_now(to));
-    wake(to);
-  });
+  // What a turn says leaves before or after its sync; a slow disk is taken to hold up all of it.
+  at(nodes_.at(from)->slow_by + delay(from, to), [this, from, to, copy = batch] { arrive(from, to, copy); });
+}
+
+void World::arrive(NodeId from, NodeId to, const store::v1::Batch& batch) {
+  Node& node = *nodes_.at(to);
+  if (!node.engine) return;
+  if (const Duration busy = busy_for(to); busy > 0us) {
+    return at(busy, [this, from, to, copy = batch] { arrive(from, to, copy); });
+  }
+  node.engine->receive(from, batch, local_now(to));
+  wake(to);
 }
 
 }  // namespace evercert::sim

@@ -26,7 +26,9 @@ struct WorldOptions {
   double loss = 0.01;   // of batches
   double late = 0.02;   // of batches arrive up to late_by later
   Duration late_by = 3s;
-  double jitter = 0.3;  // of the link's delay
+  double jitter = 0.3;                                            // of the link's delay
+  std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first; others are drawn
+  std::map<RegionId, double> clock_speeds;                        // others are drawn within `drift`
   store::Bug bug = store::Bug::kNone;
 
   static WorldOptions draw(SeededRandom& random);
@@ -59,9 +61,12 @@ class World {
   void crash_in_operation(NodeId node, std::uint64_t operations);
   // The disk is lost too. The node starts empty.
   void wipe(NodeId node);
+  // From now on each sync takes so much longer; the node does nothing else meanwhile.
+  void slow_disk(NodeId node, Duration by);
 
   // --- links (directed)
   void cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
+  void mend(NodeId from, NodeId to) { cuts_.erase({from, to}); }
   void heal() { cuts_.clear(); }
 
   // --- observers
@@ -76,10 +81,13 @@ class World {
 
  private:
   struct Node;
-  struct Link;
   void schedule_tick(NodeId node, std::uint64_t life);
+  void tick(NodeId node, std::uint64_t life);
   void turn(NodeId node);
   void transmit(NodeId from, NodeId to, const store::v1::Batch& batch);
+  void arrive(NodeId from, NodeId to, const store::v1::Batch& batch);
+  // How long the node's disk still keeps it from doing anything.
+  Duration busy_for(NodeId node) const;
   Duration delay(NodeId from, NodeId to);
   store::EngineOptions engine_options(NodeId node) const;
 

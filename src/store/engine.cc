@@ -26,7 +26,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       start_id_(start_id),
       submissions_(options_.submit_silence, options_.submit_pause, random.next()),
       recovery_(options_.layout, options_.self, !log.meta(std::string(kMemberKey)).has_value()),
-      snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next())),
+      snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv)),
       last_read_(random.next()) {}
 

@@ -50,6 +50,7 @@ struct EngineOptions {
   Duration read_retry = 350ms;           // a read index without an answer is asked again
   std::uint64_t compact_after = 40'000;  // entries in a group's log beyond `keep` before it is cut
   std::uint64_t keep = 20'000;           // entries kept for followers that lag
+  std::size_t snapshot_chunk_bytes = 256 * 1024;
   Bug bug = Bug::kNone;
 };
 

@@ -2,6 +2,7 @@
 // One turn of the store: what the groups have ready is sent, written, synced, acknowledged, applied, answered.
 #include "base/check.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "store/engine.h"
 #include "store/keys.h"
 #include "store/snapshots.h"
@@ -34,6 +35,8 @@ Status Engine::flush(Instant now) {
       any = true;
       take_ready(*group, now);
     }
+    // What could not be written must not be acknowledged below.
+    if (!fatal_) return fatal_;
     deliver();
     if (!any) break;
     if (options_.bug == Bug::kAckBeforeSync) {
@@ -50,6 +53,7 @@ Status Engine::flush(Instant now) {
     if (group->raft().broken()) return fail(Code::kInternal, "the consensus core found its state impossible");
     group->settle(now);
   }
+  snapshot_receiver_->core_has_decided();
   publish_leases();
   advance_reads(now);
   deliver();
@@ -72,7 +76,7 @@ void Engine::take_ready(Group& group, Instant now) {
   }
   if (!ready.entries.empty()) {
     must_sync_ = true;
-    group.appended(ready.entries, wall_.now(), now);
+    group.appended(ready.entries, now);
     log_.append(group.id(), std::move(ready.entries));
   }
   for (const ReadState& state : ready.read_states) {
@@ -89,6 +93,7 @@ void Engine::take_ready(Group& group, Instant now) {
 void Engine::after_sync(Group& group, Instant now) {
   const std::size_t g = group.id().value;
   if (in_ready_.erase(group.id().value) == 0) return;
+  group.synced(wall_.now(), now);
   route(group, std::exchange(after_sync_[g], {}), now);
   LightReady light = group.raft().advance_append();
   if (group.status().applied < group.applied_index())
@@ -105,6 +110,7 @@ void Engine::after_sync(Group& group, Instant now) {
 void Engine::route(Group& group, std::vector<RaftMessage> messages, Instant now) {
   for (RaftMessage& message : messages) {
     if (message.type == MessageType::kSnapshot) {
+      EC_PROBE("a snapshot is sent");
       for (auto& chunk : snapshot_sender_->begin(group.id(), message.to, std::move(message.bytes), now)) {
         *to(message.to)->mutable_snapshot_chunk() = std::move(chunk);
       }
@@ -177,6 +183,7 @@ void Engine::compact(Group& group) {
 }
 
 Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant now) {
+  EC_PROBE("a snapshot is put in place");
   log_info("store: group " + std::to_string(group.id().value) + " takes over a snapshot at index " +
            std::to_string(meta.index.value));
   EC_TRY(snapshot_receiver_->mark(group.id(), {meta.term, meta.index}));

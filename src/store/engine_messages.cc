@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What other nodes say, and the outbox for what is said to them.
 #include "base/check.h"
+#include "base/probe.h"
 #include "store/engine.h"
 #include "store/snapshots.h"
 
@@ -28,7 +29,10 @@ Group* Engine::known_group(std::uint32_t id) { return id < groups_.size() ? grou
 void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
   if (batch.cluster_id() != options_.cluster_id || !options_.layout.contains(from) || from == options_.self) return;
   std::uint64_t& known_start = peer_start_ids_[from];
-  if (batch.start_id() < known_start) return;  // said in an earlier life
+  if (batch.start_id() < known_start) {  // said in an earlier life
+    EC_PROBE("a batch of a peer's earlier life is dropped");
+    return;
+  }
   if (batch.start_id() > known_start) {
     known_start = batch.start_id();
     // It may have lost its log: what it told of its end holds no more.
@@ -56,7 +60,8 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
       }
       return;
     case v1::Message::kReadAsk:
-      if (Group* group = known_group(message.read_ask().group())) {
+      // Behind a closed gate the end of the log says nothing: the region's quorum may count on entries that are gone.
+      if (Group* group = known_group(message.read_ask().group()); group != nullptr && group->gate_open()) {
         v1::ReadTold* told = to(from)->mutable_read_told();
         told->set_read(message.read_ask().read());
         told->set_group(message.read_ask().group());
@@ -80,6 +85,9 @@ void Engine::on_raft(NodeId from, const v1::GroupRaft& message, Instant now) {
   if (group == nullptr) return;
   const auto stepped = group->step(from, message.message());
   if (!stepped) return;  // forged, damaged or stale: not ours to answer
+  if (stepped->type == MessageType::kAppendResponse && stepped->reject) {
+    EC_PROBE("a follower lacks what an append follows");
+  }
   if (stepped->type == MessageType::kAppendResponse && !stepped->reject) {
     group->acknowledged(from, stepped->term, stepped->index, message.promised_regions());
   }

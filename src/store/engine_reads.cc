@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads that must be fresh. With a lease: the end of the region's log is taken *after* the lease was seen valid, then
 // entries up to there that touch the record must be applied. Without: a read index from the group's leader.
+#include "base/probe.h"
 #include "store/engine.h"
 
 namespace evercert::store {
@@ -53,6 +54,7 @@ bool Engine::advance(Read& read, Instant now) {
   }
   if (read.stage == Stage::kNeighbours && read.retry <= now) {
     read.retry = now + options_.read_retry;
+    EC_PROBE("a leased read asks its neighbours");
     for (const NodeId node : options_.layout.nodes) {
       if (node == options_.self || region_of(node) != region_of(options_.self)) continue;
       v1::ReadAsk* ask = to(node)->mutable_read_ask();

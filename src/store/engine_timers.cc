@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens because time has passed.
+#include "base/probe.h"
 #include "store/engine.h"
 #include "store/snapshots.h"
 
@@ -8,7 +9,8 @@ namespace evercert::store {
 void Engine::tick(Instant now) {
   for (auto& group : groups_) {
     group->tick(now);
-    if (group->try_open_gate()) {
+    if (group->try_open_gate(now)) {
+      EC_PROBE("a gate opens: the log has reached its floor");
       log_.remove_meta("floor/" + std::to_string(group->id().value));
       // A new cluster need not wait for time-outs: the home replica asks at once. The core's pre-vote keeps this from
       // disturbing a leader that others can hear.
@@ -23,6 +25,7 @@ void Engine::tick(Instant now) {
     }
   }
   for (const auto& [group, node] : snapshot_sender_->expired(now)) {
+    EC_PROBE("a snapshot's receiver falls silent");
     groups_[group.value]->raft().report_snapshot(node, false);
   }
   if (next_lease_round_ <= now) {
@@ -116,6 +119,7 @@ void Engine::send_leaders_home(Instant now) {
     for (const FollowerStatus& follower : group->raft().followers()) {
       if (region_of(follower.node) != home || !follower.recent_active) continue;
       if (follower.matched < group->status().commit) continue;
+      EC_PROBE("a leader is sent home");
       group->raft().transfer_leader(follower.node);
       home_ready_since_.erase(group->id());
       break;

@@ -2,6 +2,7 @@
 #include "store/group.h"
 
 #include "base/check.h"
+#include "base/probe.h"
 #include "store/keys.h"
 
 namespace evercert::store {
@@ -93,6 +94,7 @@ void Group::tick(Instant) {
 
 Result<RaftMessage> Group::step(NodeId from, std::string_view raft_message) {
   auto stepped = raft_->step(raft_message, from, gate_open_);
+  if (!stepped && !gate_open_) EC_PROBE("a vote or a leader's belief is refused behind a closed gate");
   refresh_role();
   return stepped;
 }
@@ -133,6 +135,7 @@ void Group::settle(Instant now) {
   if (proposals_.empty()) return;
   if (role_ != RaftRole::kLeader) {
     // What was applied may be told as unknown too: whether every live region has it, only the new leader can say.
+    EC_PROBE("leadership is lost with proposals waiting");
     auto lost = std::move(proposals_);
     proposals_.clear();
     for (Proposal& proposal : lost) proposal.answer(fail(Code::kUnknownOutcome, "leadership was lost"));
@@ -164,7 +167,7 @@ void Group::conclude(Proposal proposal) {
   }
 }
 
-void Group::appended(const std::vector<LogEntry>& entries, WallTime wall, Instant now) {
+void Group::appended(const std::vector<LogEntry>& entries, Instant now) {
   if (entries.empty()) return;
   tail_.truncated_from(entries.front().index);
   while (!parsed_.empty() && parsed_.back().index >= entries.front().index) parsed_.pop_back();
@@ -173,7 +176,7 @@ void Group::appended(const std::vector<LogEntry>& entries, WallTime wall, Instan
     auto command = std::make_unique<v1::Command>();
     if (!command->ParseFromString(entry.data)) continue;  // refused when it is to be applied
     tail_.appended(entry.index, touched_records(*command));
-    if (command->proposed_at_ms() != 0) lag_.sample(wall.ms - command->proposed_at_ms(), now);
+    if (command->proposed_at_ms() != 0) unsynced_stamps_.push_back(command->proposed_at_ms());
     remember(entry, std::move(command));
   }
   const Position last{entries.back().term, entries.back().index};
@@ -200,6 +203,11 @@ std::unique_ptr<v1::Command> Group::take_parsed(const LogEntry& entry) {
   auto command = std::make_unique<v1::Command>();
   if (!command->ParseFromString(entry.data)) return nullptr;
   return command;
+}
+
+void Group::synced(WallTime wall, Instant now) {
+  for (const std::int64_t proposed_at_ms : unsynced_stamps_) lag_.sample(wall.ms - proposed_at_ms, now);
+  unsynced_stamps_.clear();
 }
 
 void Group::snapshot_installed(LogIndex index, Instant now) {
@@ -234,8 +242,9 @@ Status Group::adopt_term(Term term, Instant now) {
   return {};
 }
 
-bool Group::try_open_gate() {
+bool Group::try_open_gate(Instant now) {
   if (gate_open_ || last_position() < floor_) return false;
+  promises_.recovered(last_position(), now);
   gate_open_ = true;
   return true;
 }

@@ -57,7 +57,9 @@ class Group : private RaftStorage {
   bool has_ready() const { return raft_->has_ready(); }
   RaftNode& raft() { return *raft_; }
   // New entries were handed to the log.
-  void appended(const std::vector<LogEntry>& entries, WallTime wall, Instant now);
+  void appended(const std::vector<LogEntry>& entries, Instant now);
+  // They are durable: replication lag is measured here.
+  void synced(WallTime wall, Instant now);
   // The command of an entry that is to be applied now; null when it does not parse. What appended() parsed is given
   // out.
   std::unique_ptr<v1::Command> take_parsed(const LogEntry& entry);
@@ -84,7 +86,7 @@ class Group : private RaftStorage {
   }
   bool gate_open() const { return gate_open_; }
   // Opens the gate when the own log has reached the floor; true when it opened just now.
-  bool try_open_gate();
+  bool try_open_gate(Instant now);
 
   // --- status
   GroupId id() const { return options_.id; }
@@ -140,6 +142,7 @@ class Group : private RaftStorage {
   LeaseHolder lease_;
   AckBook acks_;
   LagMeter lag_;
+  std::vector<std::int64_t> unsynced_stamps_;  // proposed_at_ms of entries handed to the log since the last sync
   std::deque<Proposal> proposals_;
   std::deque<Parsed> parsed_;  // of the newest entries that are not applied yet, in order
   LogIndex applied_;

@@ -2,6 +2,7 @@
 #include "store/lease.h"
 
 #include "base/check.h"
+#include "base/probe.h"
 
 namespace evercert::store {
 
@@ -25,6 +26,11 @@ void PromiseBook::log_at(Position last, Instant now) {
   while (history_.size() > 2 && history_[1].at <= now - timing_.near_lag) history_.pop_front();
 }
 
+void PromiseBook::recovered(Position last, Instant now) {
+  log_at(last, now);
+  for (Promise& promise : given_) promise.floor = last;
+}
+
 Position PromiseBook::position_before(Instant at) const {
   Position found = history_.front().last;
   for (const Sample& sample : history_) {
@@ -36,9 +42,15 @@ Position PromiseBook::position_before(Instant at) const {
 
 std::optional<Position> PromiseBook::request(RegionId region, Position shown, Instant now) {
   EC_CHECK(region.value > 0 && region.value < given_.size(), "the transport admits members only");
-  if (shown < position_before(now - timing_.near_lag) && bug_ != Bug::kGrantWithoutLogCheck) return std::nullopt;
+  if (shown < position_before(now - timing_.near_lag) && bug_ != Bug::kGrantWithoutLogCheck) {
+    EC_PROBE("a region that lags is promised nothing");
+    return std::nullopt;
+  }
   Promise& promise = given_[region.value];
-  if (promise.until <= now) promise.floor = last_;
+  if (promise.until <= now) {
+    EC_PROBE("a lapsed promise is given anew, with a new floor");
+    promise.floor = last_;
+  }
   promise.until = std::max(promise.until, now + timing_.ttl);
   if (bug_ == Bug::kGrantWithoutLogCheck) return Position{};
   return promise.floor;
@@ -64,6 +76,7 @@ void LeaseHolder::granted(NodeId giver, Position floor, Instant sent, Instant re
   const auto counted = Duration{static_cast<std::int64_t>(
       static_cast<double>(timing_.ttl.count()) * (bug_ == Bug::kCountFromReceipt ? 1.0 : 1.0 - timing_.drift_bound))};
   Held& held = held_[giver];
+  if (held.until > Instant{0} && held.until <= received) EC_PROBE("a lapsed lease is regained");
   if (start + counted > held.until) held = {start + counted, floor};
 }
 

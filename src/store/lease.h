@@ -46,6 +46,9 @@ class PromiseBook {
 
   // To be called whenever the end of the own log has moved.
   void log_at(Position last, Instant now);
+  // The log was lost and reaches again as far as whatever a forgotten life acknowledged. Those acknowledgements may
+  // have named nobody, so no promise of this life may count below this end.
+  void recovered(Position last, Instant now);
   // `region` shows that a quorum of its replicas has reached `shown`. The floor of the promise, or nothing when the
   // region lags too much.
   std::optional<Position> request(RegionId region, Position shown, Instant now);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/recovery.h"
 
+#include "base/probe.h"
+
 namespace evercert::store {
 
 Recovery::Recovery(const Layout& layout, NodeId self, bool recovering)
@@ -14,6 +16,7 @@ std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, boo
   for (const auto& [node, answer] : answers_) remembering += answer.recovering ? 0 : 1;
   const std::size_t enough = layout_->nodes.size() - layout_->majority() + 1;
   if (remembering < enough && answers_.size() + 1 < layout_->nodes.size()) return std::nullopt;
+  EC_PROBE("a node without a log has heard enough to go on");
   asking_ = false;
   std::vector<GroupFacts> result(layout_->groups());
   for (const auto& [node, answer] : answers_) {

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/encoding.h"
+#include "base/probe.h"
 #include "store/keys.h"
 
 namespace evercert::store {
@@ -99,7 +100,7 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
   const std::string end = after_prefix(group_prefix(group));
   const Status scanned =
       transfer.view->scan(transfer.next_key, end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
-        if (bytes >= kSnapshotChunkBytes) {
+        if (bytes >= chunk_bytes_) {
           transfer.next_key = std::string(key);
           more = true;
           return false;
@@ -175,6 +176,10 @@ Status SnapshotReceiver::drop_staged(GroupId group) {
 Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1::SnapshotChunk& chunk) {
   const GroupId group{chunk.group()};
   Received received;
+  if (handed_over_.contains(group)) {
+    EC_PROBE("a snapshot's chunk comes while another waits for the core");
+    return received;
+  }
   v1::SnapshotAck ack;
   ack.set_group(chunk.group());
   ack.set_snapshot(chunk.snapshot());
@@ -197,6 +202,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
     batch.put(staging_prefix(group) + item.key().substr(std::min<std::size_t>(2, item.key().size())), item.value());
   }
   if (!sound) {
+    EC_PROBE("a snapshot's chunk does not follow the last");
     transfers_.erase({group, from});
     ack.set_ok(false);
     received.ack = std::move(ack);
@@ -208,6 +214,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
   received.ack = std::move(ack);
   if (chunk.last()) {
     received.raft_message = chunk.raft_message();
+    handed_over_.insert(group);
     transfers_.erase({group, from});
   }
   return received;
@@ -256,7 +263,11 @@ Status SnapshotReceiver::resume(GroupId group, LogIndex log_snapshot) {
   EC_ASSIGN(const auto marker, kv_.get(marker_key(group)));
   if (!marker) return drop_staged(group);
   EC_ASSIGN(const auto position, decode_position(*marker));
-  if (position.index <= log_snapshot) return swap_in(group);
+  if (position.index <= log_snapshot) {
+    EC_PROBE("a restart finishes putting a snapshot in place");
+    return swap_in(group);
+  }
+  EC_PROBE("a restart drops a snapshot that the log does not know");
   return drop_staged(group);
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "store/kv/kv.h"
@@ -22,8 +23,8 @@ inline constexpr std::uint32_t kSnapshotWindow = 4;  // chunks under way without
 class SnapshotSender {
  public:
   // `first_id`: a random number, so that chunks of two lives of this node are never mixed.
-  SnapshotSender(Kv& kv, Duration patience, std::uint64_t first_id)
-      : kv_(kv), patience_(patience), last_id_(first_id) {}
+  SnapshotSender(Kv& kv, Duration patience, std::uint64_t first_id, std::size_t chunk_bytes = kSnapshotChunkBytes)
+      : kv_(kv), patience_(patience), last_id_(first_id), chunk_bytes_(chunk_bytes) {}
 
   // The core wants to send its state to `to`; `applied` is what the state holds now. kUnavailable while another
   // transfer of this group to it is under way.
@@ -57,6 +58,7 @@ class SnapshotSender {
   Kv& kv_;
   Duration patience_;
   std::uint64_t last_id_;
+  std::size_t chunk_bytes_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
 };
 
@@ -68,7 +70,11 @@ class SnapshotReceiver {
     std::optional<v1::SnapshotAck> ack;
     std::string raft_message;  // not empty: everything is staged, hand this to the core
   };
+  // After a message was handed over, further chunks of its group are dropped until core_has_decided(): what the core
+  // accepts must be what is staged.
   Result<Received> chunk(NodeId from, const v1::SnapshotChunk& chunk);
+  // The core has seen every message that was handed over, and what it accepted is in place.
+  void core_has_decided() { handed_over_.clear(); }
 
   // The core has accepted the snapshot: the staged state is made durable and marked, before the log forgets the old.
   Status mark(GroupId group, Position position);
@@ -88,6 +94,7 @@ class SnapshotReceiver {
 
   Kv& kv_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
+  std::set<GroupId> handed_over_;
 };
 
 // Where the state says how far it has come; outside of every group's range.

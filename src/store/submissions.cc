@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/submissions.h"
 
+#include "base/probe.h"
+
 namespace evercert::store {
 namespace {
 
@@ -22,7 +24,10 @@ std::vector<Submissions::Attempt> Submissions::due(Instant now) {
   std::vector<Attempt> attempts;
   for (auto& [id, waiting] : waiting_) {
     if (waiting.next > now || waiting.deadline <= now) continue;
-    if (waiting.in_flight) waiting.may_have_happened = true;
+    if (waiting.in_flight) {
+      EC_PROBE("a command is sent again after silence");
+      waiting.may_have_happened = true;
+    }
     waiting.in_flight = true;
     waiting.next = now + silence_;
     attempts.push_back({request_id(id, ++waiting.attempt), waiting.group, waiting.command, waiting.deadline});
@@ -56,6 +61,7 @@ void Submissions::expire(Instant now) {
     const auto here = it++;
     if (here->second.deadline > now) continue;
     const bool unknown = here->second.in_flight || here->second.may_have_happened;
+    if (unknown) EC_PROBE("a client is told that the outcome is unknown");
     finish(here, unknown ? fail(Code::kUnknownOutcome, "no answer in time: the command may still be carried out")
                          : fail(Code::kUnavailable, "no leader took the command in time: nothing was done"));
   }

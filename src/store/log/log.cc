@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "store/log/format.h"
 
 namespace evercert::store {
@@ -64,6 +65,7 @@ class LogImpl : public Log {
     if (entries.empty()) return;
     const LogIndex first = entries.front().index;
     EC_CHECK(first.value <= log.last().value + 1 && first > log.beginning.index, "entries continue the log");
+    if (log.last() >= first) EC_PROBE("another leader's entries replace a tail");
     truncate_from(log, first);
     for (LogEntry& entry : entries) {
       log.slots.push_back({entry.term, 0, static_cast<std::uint32_t>(format::entry_size(entry)), 0});
@@ -339,6 +341,7 @@ class LogImpl : public Log {
 
   // The file is never appended to again: the next write begins a new segment.
   Status cut(const std::string& path, const std::string& bytes, std::size_t at) {
+    EC_PROBE("a torn tail is cut off");
     log_warning("log: " + path + ": cutting off a torn tail of " + std::to_string(bytes.size() - at) + " bytes");
     if (at == 0) {
       segments_.erase(static_cast<std::uint32_t>(current_));

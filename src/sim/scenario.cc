@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario.h"
+
+#include "config/yaml_reader.h"
+
+namespace evercert::sim {
+namespace {
+
+using config::YamlReader;
+
+constexpr double kLongest = 600;  // seconds
+constexpr std::uint8_t kMostRegions = 5, kMostZones = 3;
+
+class Reader {
+ public:
+  Reader(const std::string& path, Scenario& scenario) : yaml_(path), scenario_(scenario) {}
+
+  Status read(const YAML::Node& root) {
+    EC_TRY(yaml_.only(root, "scenario",
+                      {"name", "seconds", "quiet_seconds", "layout", "network", "clocks", "workload", "faults", "swarm",
+                       "checkers", "write_gap_seconds"}));
+    EC_TRY(yaml_.required(root, "scenario", {"name"}));
+    EC_TRY(yaml_.text(root, "name", scenario_.name));
+    EC_TRY(seconds(root, "seconds", scenario_.duration));
+    EC_TRY(seconds(root, "quiet_seconds", scenario_.quiet));
+    EC_TRY(seconds(root, "write_gap_seconds", scenario_.checkers.write_gap));
+    if (root["layout"]) EC_TRY(layout(root["layout"]));
+    if (root["network"]) EC_TRY(network(root["network"]));
+    if (root["clocks"]) EC_TRY(clocks(root["clocks"]));
+    if (root["workload"]) EC_TRY(workload(root["workload"]));
+    if (root["faults"]) EC_TRY(faults(root["faults"]));
+    scenario_.swarm = false;
+    if (root["swarm"]) EC_TRY(swarm(root["swarm"]));
+    if (root["checkers"]) EC_TRY(checkers(root["checkers"]));
+    return {};
+  }
+
+ private:
+  static Duration from_seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e6)}; }
+
+  Status seconds(const YAML::Node& map, const char* key, Duration& out) const {
+    double value = static_cast<double>(out.count()) / 1e6;
+    EC_TRY(yaml_.number(map, key, 0, kLongest, value));
+    out = from_seconds(value);
+    return {};
+  }
+  Status seconds(const YAML::Node& map, const char* key, std::optional<Duration>& out) const {
+    if (!map[key]) return {};
+    Duration value{0};
+    EC_TRY(seconds(map, key, value));
+    out = value;
+    return {};
+  }
+  Status share(const YAML::Node& map, const char* key, std::optional<double>& out) const {
+    if (!map[key]) return {};
+    double value = 0;
+    EC_TRY(yaml_.number(map, key, 0, 1, value));
+    out = value;
+    return {};
+  }
+  Status count(const YAML::Node& map, const char* key, std::optional<std::uint32_t>& out) const {
+    if (!map[key]) return {};
+    std::uint32_t value = 1;
+    EC_TRY(yaml_.integer(map, key, 1, 10'000, value));
+    out = value;
+    return {};
+  }
+
+  Result<RegionId> region(const YAML::Node& name) const {
+    std::string all;
+    for (std::size_t r = 0; r < scenario_.regions.size(); ++r) {
+      if (name.IsScalar() && name.Scalar() == scenario_.regions[r]) return RegionId{static_cast<std::uint8_t>(r + 1)};
+      all += (all.empty() ? "" : ", ") + scenario_.regions[r];
+    }
+    return yaml_.wrong(name, "there is no region '" + (name.IsScalar() ? name.Scalar() : "") + "': there are " + all);
+  }
+
+  Status layout(const YAML::Node& node) {
+    EC_TRY(yaml_.only(node, "layout", {"regions", "zones"}));
+    if (const YAML::Node regions = node["regions"]) {
+      EC_TRY(yaml_.is_list(regions, "regions"));
+      if (regions.size() < 1 || regions.size() > kMostRegions)
+        return yaml_.wrong(regions, "'regions' must name one to five");
+      scenario_.regions.clear();
+      for (const YAML::Node& name : regions) {
+        if (!name.IsScalar()) return yaml_.wrong(name, "a region is a name");
+        scenario_.regions.push_back(name.Scalar());
+      }
+    }
+    if (node["zones"]) {
+      std::uint8_t zones = 1;
+      EC_TRY(yaml_.integer(node, "zones", 1, kMostZones, zones));
+      if (zones == 2) return yaml_.wrong(node["zones"], "'zones' must be 1 or 3: two have no majority without both");
+      scenario_.zones = zones;
+    }
+    return {};
+  }
+
+  Status network(const YAML::Node& node) {
+    EC_TRY(yaml_.only(node, "network", {"wan", "loss", "late", "late_by_seconds", "jitter", "round_trips"}));
+    if (node["wan"]) {
+      bool wan = true;
+      EC_TRY(yaml_.flag(node, "wan", wan));
+      scenario_.wan = wan;
+    }
+    EC_TRY(share(node, "loss", scenario_.loss));
+    EC_TRY(share(node, "late", scenario_.late));
+    EC_TRY(share(node, "jitter", scenario_.jitter));
+    EC_TRY(seconds(node, "late_by_seconds", scenario_.late_by));
+    if (!node["round_trips"]) return {};
+    EC_TRY(yaml_.is_list(node["round_trips"], "round_trips"));
+    for (const YAML::Node& link : node["round_trips"]) {
+      EC_TRY(yaml_.only(link, "round_trips", {"between", "and", "ms"}));
+      EC_TRY(yaml_.required(link, "round_trips", {"between", "and", "ms"}));
+      EC_ASSIGN(const RegionId a, region(link["between"]));
+      EC_ASSIGN(const RegionId b, region(link["and"]));
+      double ms = 0;
+      EC_TRY(yaml_.number(link, "ms", 0, 1000, ms));
+      scenario_.round_trips[{std::min(a, b), std::max(a, b)}] = from_seconds(ms / 1000);
+    }
+    return {};
+  }
+
+  Status clocks(const YAML::Node& node) {
+    EC_TRY(yaml_.only(node, "clocks", {"drift", "speeds"}));
+    EC_TRY(share(node, "drift", scenario_.drift));
+    if (!node["speeds"]) return {};
+    EC_TRY(yaml_.is_map(node["speeds"], "speeds"));
+    for (const auto& entry : node["speeds"]) {
+      EC_ASSIGN(const RegionId id, region(entry.first));
+      double speed = 1;
+      EC_TRY(yaml_.number(node["speeds"], entry.first.Scalar().c_str(), 0.9, 1.1, speed));
+      scenario_.clock_speeds[id] = speed;
+    }
+    return {};
+  }
+
+  Status workload(const YAML::Node& node) {
+    EC_TRY(yaml_.only(node, "workload", {"clients", "pause_seconds", "mix", "recent"}));
+    EC_TRY(count(node, "clients", scenario_.clients));
+    EC_TRY(count(node, "recent", scenario_.recent));
+    if (const YAML::Node pause = node["pause_seconds"]) {
+      EC_TRY(yaml_.only(pause, "pause_seconds", {"min", "max"}));
+      EC_TRY(yaml_.required(pause, "pause_seconds", {"min", "max"}));
+      EC_TRY(seconds(pause, "min", scenario_.pause_min));
+      EC_TRY(seconds(pause, "max", scenario_.pause_max));
+      if (*scenario_.pause_max < 1ms || *scenario_.pause_max < *scenario_.pause_min)
+        return yaml_.wrong(pause["max"], "'max' must be at least 0.001 and not below 'min'");
+    }
+    if (const YAML::Node mix = node["mix"]) {
+      EC_TRY(yaml_.only(mix, "mix", {"writes", "revocations", "abroad"}));
+      EC_TRY(share(mix, "writes", scenario_.writes));
+      EC_TRY(share(mix, "revocations", scenario_.revocations));
+      EC_TRY(share(mix, "abroad", scenario_.abroad));
+    }
+    return {};
+  }
+
+  // "us-east-1", or "us-east-1/2" for the node in its second zone.
+  Status target(const YAML::Node& text, PlannedFault& fault) const {
+    const std::string name = text.IsScalar() ? text.Scalar() : "";
+    const auto slash = name.find('/');
+    if (slash == std::string::npos) {
+      EC_ASSIGN(fault.region, region(text));
+      return {};
+    }
+    YAML::Node region_name(name.substr(0, slash));
+    const auto known = region(region_name);
+    const std::string zone = name.substr(slash + 1);
+    const bool sound =
+        zone.size() == 1 && zone[0] >= '1' && zone[0] <= static_cast<char>('0' + scenario_.zones.value_or(1));
+    if (!known || !sound)
+      return yaml_.wrong(text, "'" + name + "' names no node: region/zone, with a zone of 'layout'");
+    fault.region = *known;
+    fault.zone = static_cast<std::uint8_t>(zone[0] - '0');
+    return {};
+  }
+
+  Status faults(const YAML::Node& node) {
+    EC_TRY(yaml_.is_list(node, "faults"));
+    for (const YAML::Node& entry : node) {
+      EC_TRY(yaml_.only(
+          entry, "faults",
+          {"at", "for", "every", "until", "kill", "wipe", "tear", "isolate", "cut", "to", "slow_disk", "by_ms"}));
+      PlannedFault fault;
+      EC_TRY(yaml_.required(entry, "faults", {"at"}));
+      EC_TRY(seconds(entry, "at", fault.at));
+      EC_TRY(seconds(entry, "for", fault.lasting));
+      EC_TRY(seconds(entry, "every", fault.every));
+      if (fault.every && *fault.every < 1ms) return yaml_.wrong(entry["every"], "'every' must be at least 0.001");
+      if (fault.every) EC_TRY(yaml_.required(entry, "faults", {"until"}));
+      EC_TRY(seconds(entry, "until", fault.until));
+      EC_TRY(kind(entry, fault));
+      scenario_.plan.push_back(fault);
+    }
+    return {};
+  }
+
+  Status kind(const YAML::Node& entry, PlannedFault& fault) const {
+    using Kind = PlannedFault::Kind;
+    const std::pair<const char*, Kind> kinds[] = {{"kill", Kind::kKill}, {"wipe", Kind::kWipe},
+                                                  {"tear", Kind::kTear}, {"isolate", Kind::kIsolate},
+                                                  {"cut", Kind::kCut},   {"slow_disk", Kind::kSlowDisk}};
+    int found = 0;
+    for (const auto& [key, value] : kinds) {
+      if (!entry[key]) continue;
+      ++found;
+      fault.kind = value;
+      EC_TRY(target(entry[key], fault));
+    }
+    if (found != 1) return yaml_.wrong(entry, "a fault is one of kill, wipe, tear, isolate, cut, slow_disk");
+    const bool regions_only = fault.kind == Kind::kIsolate || fault.kind == Kind::kCut;
+    if (fault.zone && regions_only) return yaml_.wrong(entry, "links are cut between regions: name no zone");
+    if (fault.kind == Kind::kWipe && !fault.zone)
+      return yaml_.wrong(entry["wipe"], "one node loses its disk: name its zone, as in 'us-east-1/1'");
+    if (fault.kind == Kind::kCut) {
+      EC_TRY(yaml_.required(entry, "faults", {"to"}));
+      EC_ASSIGN(fault.to, region(entry["to"]));
+    }
+    if (fault.kind == Kind::kSlowDisk) {
+      EC_TRY(yaml_.required(entry, "faults", {"by_ms"}));
+      double ms = 0;
+      EC_TRY(yaml_.number(entry, "by_ms", 0, 10'000, ms));
+      fault.by = from_seconds(ms / 1000);
+    }
+    return {};
+  }
+
+  Status swarm(const YAML::Node& node) {
+    scenario_.swarm = true;
+    if (node.IsScalar()) {
+      bool on = true;
+      if (!YAML::convert<bool>::decode(node, on))
+        return yaml_.wrong(node, "'swarm' must be true, false or a map of weights");
+      scenario_.swarm = on;
+      return {};
+    }
+    EC_TRY(yaml_.only(
+        node, "swarm",
+        {"region_alone", "one_way", "heal", "region_dies", "node_dies", "torn_write", "disk_lost", "disk_slow"}));
+    for (const auto& entry : node) {
+      const std::string name = entry.first.Scalar();
+      EC_TRY(yaml_.number(node, name.c_str(), 0, 100, scenario_.swarm_weights[name]));
+    }
+    return {};
+  }
+
+  Status checkers(const YAML::Node& node) {
+    EC_TRY(yaml_.is_list(node, "checkers"));
+    auto& all = scenario_.checkers;
+    const std::pair<const char*, bool*> names[] = {{"leaders", &all.leaders},
+                                                   {"logs", &all.logs},
+                                                   {"freshness", &all.freshness},
+                                                   {"durability", &all.durability},
+                                                   {"convergence", &all.convergence}};
+    for (const auto& [name, on] : names) *on = false;
+    for (const YAML::Node& wanted : node) {
+      bool known = false;
+      for (const auto& [name, on] : names) {
+        if (wanted.IsScalar() && wanted.Scalar() == name) *on = known = true;
+      }
+      if (!known)
+        return yaml_.wrong(wanted, "unknown checker: known are leaders, logs, freshness, durability, convergence");
+    }
+    return {};
+  }
+
+  YamlReader yaml_;
+  Scenario& scenario_;
+};
+
+template <class T>
+void fix(T& drawn, const std::optional<T>& fixed) {
+  if (fixed) drawn = *fixed;
+}
+
+}  // namespace
+
+Result<Scenario> load_scenario(const std::string& path, const std::string& text) {
+  Scenario scenario;
+  try {
+    EC_TRY(Reader(path, scenario).read(YAML::Load(text)));
+  } catch (const YAML::Exception& error) {
+    return fail(Code::kInvalid, path + ":" + std::to_string(error.mark.line + 1) + ":" +
+                                    std::to_string(error.mark.column + 1) + ": " + error.msg);
+  }
+  return scenario;
+}
+
+RunOptions draw(const Scenario& scenario, SeededRandom& random) {
+  // Everything is drawn, whatever the scenario fixes: one more fixed parameter leaves the others of a seed alone.
+  RunOptions run;
+  run.world = WorldOptions::draw(random);
+  run.swarm = SwarmOptions::draw(random);
+  run.workload.pause_max = random.between(10ms, 120ms);
+  run.workload.revocations = random.uniform();
+
+  run.world.regions = static_cast<std::uint8_t>(scenario.regions.size());
+  fix(run.world.zones, scenario.zones);
+  fix(run.world.wan, scenario.wan);
+  fix(run.world.loss, scenario.loss);
+  fix(run.world.late, scenario.late);
+  fix(run.world.late_by, scenario.late_by);
+  fix(run.world.jitter, scenario.jitter);
+  fix(run.world.drift, scenario.drift);
+  run.world.round_trips = scenario.round_trips;
+  run.world.clock_speeds = scenario.clock_speeds;
+  run.world.bug = scenario.bug;
+  for (const auto& [name, weight] : scenario.swarm_weights) run.swarm.*swarm_names().at(name) = weight;
+  fix(run.workload.clients, scenario.clients);
+  fix(run.workload.pause_min, scenario.pause_min);
+  fix(run.workload.pause_max, scenario.pause_max);
+  fix(run.workload.writes, scenario.writes);
+  fix(run.workload.revocations, scenario.revocations);
+  fix(run.workload.abroad, scenario.abroad);
+  fix(run.workload.recent, scenario.recent);
+  return run;
+}
+
+}  // namespace evercert::sim

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run is made of: the cluster, what clients do, what goes wrong, what is checked. A scenario file (YAML, see
+// tests/scenarios/) fixes some of it; everything that it leaves open is drawn from the seed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "sim/checkers.h"
+#include "sim/plan.h"
+#include "sim/swarm.h"
+#include "sim/workload.h"
+#include "sim/world.h"
+
+namespace evercert::sim {
+
+struct Scenario {
+  std::string name = "swarm";
+  Duration duration = 20s;  // with faults
+  Duration quiet = 25s;     // after healing, until everything must have come together
+  std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
+
+  std::optional<std::uint8_t> zones;
+  std::optional<bool> wan;
+  std::optional<double> loss, late, jitter, drift;
+  std::optional<Duration> late_by;
+  std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first
+  std::map<RegionId, double> clock_speeds;                        // 1.01: one percent fast
+
+  std::optional<std::uint32_t> clients;
+  std::optional<Duration> pause_min, pause_max;
+  std::optional<double> writes, revocations, abroad;
+  std::optional<std::uint32_t> recent;
+
+  std::vector<PlannedFault> plan;
+  bool swarm = true;                            // faults drawn from the seed
+  std::map<std::string, double> swarm_weights;  // by swarm_names()
+  CheckerOptions checkers;
+  store::Bug bug = store::Bug::kNone;
+};
+
+// kInvalid with file, line, column and what would be right.
+Result<Scenario> load_scenario(const std::string& path, const std::string& text);
+
+// The parameters of one run: `random` decides what the scenario leaves open.
+struct RunOptions {
+  WorldOptions world;
+  WorkloadOptions workload;
+  SwarmOptions swarm;
+};
+RunOptions draw(const Scenario& scenario, SeededRandom& random);
+
+}  // namespace evercert::sim

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/catalog.h"
+
+#include <gtest/gtest.h>
+
+#include <charconv>
+
+#include "store/keys.h"
+
+namespace evercert::store {
+namespace {
+
+constexpr GroupId kHome{1};
+const std::string kSerial = std::string("\x01") + "serial-number-a";
+const std::string kOther = std::string("\x01") + "serial-number-b";
+
+v1::Command issue(const std::string& serial, const std::string& key = "", const std::string& order = "") {
+  v1::Command command;
+  auto* certificate = command.mutable_issue()->mutable_certificate();
+  certificate->set_serial(serial);
+  certificate->set_der("certificate " + serial);
+  certificate->set_issuer_region(1);
+  certificate->set_not_after(2'000'000'000);
+  certificate->set_request_key(key);
+  certificate->set_request_digest("digest");
+  command.mutable_issue()->set_order_id(order);
+  return command;
+}
+
+v1::Command revoke(const std::string& serial, const std::string& request) {
+  v1::Command command;
+  command.mutable_revoke()->set_serial(serial);
+  command.mutable_revoke()->set_reason(1);
+  command.mutable_revoke()->set_request_id(request);
+  return command;
+}
+
+v1::Command create_order(std::vector<std::string> authorizations = {"az1"}, const std::string& status = "pending") {
+  v1::Command command;
+  auto* order = command.mutable_create_order()->mutable_order();
+  order->set_id("ao");
+  order->set_status(status);
+  for (const auto& id : authorizations) {
+    order->add_authorization_ids(id);
+    auto* authorization = command.mutable_create_order()->add_authorizations();
+    authorization->set_id(id);
+    authorization->set_order_id("ao");
+    authorization->set_status("pending");
+  }
+  return command;
+}
+
+v1::Command authorization(const std::string& id, const std::string& status, std::uint64_t expected = 1) {
+  v1::Command command;
+  auto* next = command.mutable_update_authorization();
+  next->mutable_authorization()->set_id(id);
+  next->mutable_authorization()->set_order_id("ao");
+  next->mutable_authorization()->set_status(status);
+  next->set_expected_version(expected);
+  return command;
+}
+
+v1::Command account(const std::string& status, std::uint64_t expected) {
+  v1::Command command;
+  command.mutable_put_account()->mutable_account()->set_id("aa");
+  command.mutable_put_account()->mutable_account()->set_status(status);
+  command.mutable_put_account()->set_expected_version(expected);
+  return command;
+}
+
+v1::Command order(const std::string& status, std::uint64_t expected) {
+  v1::Command command;
+  command.mutable_update_order()->mutable_order()->set_id("ao");
+  command.mutable_update_order()->mutable_order()->set_status(status);
+  command.mutable_update_order()->set_expected_version(expected);
+  return command;
+}
+
+v1::Command crl(std::uint64_t number, const std::string& der) {
+  v1::Command command;
+  command.mutable_put_crl()->mutable_crl()->set_issuer_region(1);
+  command.mutable_put_crl()->mutable_crl()->set_number(number);
+  command.mutable_put_crl()->mutable_crl()->set_der(der);
+  return command;
+}
+
+v1::Command claim(const std::string& serial, const std::string& digest, const std::string& instead_of = "") {
+  v1::Command command;
+  auto* bound = command.mutable_claim_request_key();
+  bound->set_request_key("key");
+  bound->set_serial(serial);
+  bound->set_request_digest(digest);
+  bound->set_instead_of(instead_of);
+  return command;
+}
+
+v1::Command void_serial(const std::string& serial) {
+  v1::Command command;
+  command.mutable_void_serial()->set_serial(serial);
+  return command;
+}
+
+class CatalogTest : public testing::Test {
+ protected:
+  Result<v1::Outcome> apply(const v1::Command& command, GroupId group = kHome) {
+    Transaction transaction([this](std::string_view key) -> Result<std::optional<std::string>> {
+      const auto found = state.find(std::string(key));
+      if (found == state.end()) return std::optional<std::string>{};
+      return std::optional<std::string>{found->second};
+    });
+    changed.reset();
+    auto outcome = apply_command({3}, group, command, transaction, &changed);
+    for (const auto& [key, value] : transaction.changes()) {
+      if (value) {
+        state[key] = *value;
+      } else {
+        state.erase(key);
+      }
+    }
+    return outcome;
+  }
+  v1::Outcome done(const v1::Command& command) {
+    const auto outcome = apply(command);
+    EXPECT_TRUE(outcome.has_value());
+    EXPECT_EQ(outcome->code(), 0u) << outcome->message();
+    return *outcome;
+  }
+  // Done, done again without a change, and the same told.
+  void done_twice(const v1::Command& command) {
+    const v1::Outcome first = done(command);
+    const auto before = state;
+    const v1::Outcome second = done(command);
+    EXPECT_EQ(second.serial(), first.serial());
+    EXPECT_EQ(second.number(), first.number());
+    EXPECT_EQ(state, before);
+    EXPECT_FALSE(changed.has_value());
+  }
+  void refused(const v1::Command& command, Code code, const std::string& message, GroupId group = kHome) {
+    const auto before = state;
+    const auto outcome = apply(command, group);
+    ASSERT_TRUE(outcome.has_value());
+    EXPECT_EQ(outcome->code(), 1 + static_cast<std::uint32_t>(code));
+    EXPECT_EQ(outcome->message(), message);
+    EXPECT_EQ(state, before) << "a refusal leaves the state as it was";
+    EXPECT_FALSE(changed.has_value());
+  }
+  template <class Record>
+  Record stored(const std::string& record) {
+    Record parsed;
+    const auto found = state.find(state_key(kHome, record));
+    EXPECT_NE(found, state.end()) << record;
+    EXPECT_TRUE(found != state.end() && parsed.ParseFromString(found->second));
+    return parsed;
+  }
+  std::map<std::string, std::string> state;
+  std::optional<v1::Certificate> changed;
+};
+
+// -------------------------------------------------------------------------------------- a repetition answers the same
+
+TEST_F(CatalogTest, EveryCommandAppliedTwiceAnswersTheSameAndChangesNothing) {
+  done_twice(issue(kSerial, "key"));
+  done_twice(revoke(kSerial, "request"));
+  done_twice(void_serial(kOther));
+  done_twice(account("valid", 0));
+  done_twice(account("deactivated", 1));
+  done_twice(create_order());
+  done_twice(authorization("az1", "valid"));
+  done_twice(order("processing", 2));
+  done_twice(crl(4, "crl"));
+  state.clear();
+  done_twice(claim(kSerial, "digest"));
+  done_twice(claim(kOther, "digest", kSerial));
+}
+
+TEST_F(CatalogTest, AnIssuanceThatFinishesAnOrderAnswersTheSameTwice) {
+  done(create_order({}, "ready"));
+  done_twice(issue(kSerial, "", "ao"));
+  EXPECT_EQ(stored<v1::Order>(order_record("ao")).status(), "valid");
+  EXPECT_EQ(stored<v1::Order>(order_record("ao")).certificate_serial(), kSerial);
+}
+
+TEST_F(CatalogTest, CrlNumbersOnlyGrowAlsoWhenTheAllocationIsRepeated) {
+  v1::Command allocate;
+  allocate.mutable_allocate_crl_number()->set_issuer_region(1);
+  for (std::uint64_t n = 1; n <= 3; ++n) EXPECT_EQ(done(allocate).number(), n);
+  allocate.mutable_allocate_crl_number()->set_issuer_region(2);
+  EXPECT_EQ(done(allocate).number(), 1u) << "each issuer counts for itself";
+}
+
+// --------------------------------------------------------------------------------------------------------- issuing
+
+TEST_F(CatalogTest, AnIssuedCertificateIsStoredCountedAndTold) {
+  done(issue(kSerial));
+  done(issue(kOther));
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(changed->serial(), kOther);
+  EXPECT_EQ(stored<v1::Certificate>(certificate_record(kSerial)).der(), "certificate " + kSerial);
+  EXPECT_EQ(state.at(state_key(kHome, certificate_count_record())), "2");
+}
+
+TEST_F(CatalogTest, ASerialNumberIsStoredInItsHomeGroupAlone) {
+  const std::string message = "this group is not the home of the serial number";
+  refused(issue(kSerial), Code::kInvalid, message, GroupId{2});
+  refused(issue(kSerial), Code::kInvalid, message, kGlobalGroup);
+  refused(issue("\x09short"), Code::kInvalid, message);
+  refused(issue(std::string("\x04") + "serial-number-a"), Code::kInvalid, message);
+}
+
+TEST_F(CatalogTest, ASerialNumberIsUsedOnce) {
+  done(issue(kSerial));
+  v1::Command again = issue(kSerial);
+  again.mutable_issue()->mutable_certificate()->set_der("other bytes");
+  refused(again, Code::kConflict, "the serial number is in use");
+  refused(void_serial(kSerial), Code::kConflict, "the serial number is in use");
+}
+
+TEST_F(CatalogTest, AVoidedSerialNumberIsNeverStored) {
+  done(void_serial(kSerial));
+  refused(issue(kSerial), Code::kConflict, "the serial number was voided");
+}
+
+TEST_F(CatalogTest, AnIdempotencyKeyLeadsToTheCertificateThatItIsBoundTo) {
+  done(issue(kSerial, "key"));
+  const auto repeated = done(issue(kOther, "key"));
+  EXPECT_TRUE(repeated.repeated_request());
+  EXPECT_EQ(repeated.serial(), kSerial);
+  EXPECT_FALSE(state.contains(state_key(kHome, certificate_record(kOther))));
+}
+
+TEST_F(CatalogTest, AnIdempotencyKeyIsForOneRequest) {
+  done(issue(kSerial, "key"));
+  v1::Command other = issue(kOther, "key");
+  other.mutable_issue()->mutable_certificate()->set_request_digest("another");
+  refused(other, Code::kConflict, "the idempotency key was used for another request");
+  refused(claim(kOther, "another"), Code::kConflict, "the idempotency key was used for another request");
+}
+
+TEST_F(CatalogTest, AnOrderIsFinishedOnceWhateverIsSigned) {
+  done(create_order({}, "ready"));
+  done(issue(kSerial, "", "ao"));
+  const auto repeated = done(issue(kOther, "", "ao"));
+  EXPECT_TRUE(repeated.repeated_request());
+  EXPECT_EQ(repeated.serial(), kSerial);
+  EXPECT_FALSE(state.contains(state_key(kHome, certificate_record(kOther))));
+}
+
+TEST_F(CatalogTest, OnlyAnOrderThatIsReadyOrProcessingIsFinished) {
+  refused(issue(kSerial, "", "ao"), Code::kNotFound, "the order does not exist");
+  done(create_order());
+  refused(issue(kSerial, "key", "ao"), Code::kConflict, "the order is pending, not ready");
+  done(order("processing", 1));
+  done(issue(kSerial, "key", "ao"));
+}
+
+// -------------------------------------------------------------------------------------------------------- revoking
+
+TEST_F(CatalogTest, ARevocationIsStoredIndexedForTheCrlAndTold) {
+  done(issue(kSerial));
+  done(revoke(kSerial, "request"));
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_TRUE(changed->revoked());
+  EXPECT_TRUE(stored<v1::Certificate>(certificate_record(kSerial)).revoked());
+  EXPECT_EQ(state.at(state_key(kHome, revoked_index_record(RegionId{1}, kSerial))), "2000000000");
+}
+
+TEST_F(CatalogTest, ARevocationOnlyMovesForward) {
+  refused(revoke(kSerial, "request"), Code::kNotFound, "no certificate has this serial number");
+  done(issue(kSerial));
+  done(revoke(kSerial, "request"));
+  refused(revoke(kSerial, "another"), Code::kConflict, "the certificate is already revoked");
+  refused(revoke(kSerial, ""), Code::kConflict, "the certificate is already revoked");
+  done(issue(kSerial));
+  EXPECT_TRUE(stored<v1::Certificate>(certificate_record(kSerial)).revoked())
+      << "a repeated issuance brings no life back";
+}
+
+// ------------------------------------------------------------------------------------------------------------- ACME
+
+TEST_F(CatalogTest, AnAccountIsChangedByWhoKnowsItsVersion) {
+  refused(account("valid", 3), Code::kConflict, "the account does not exist");
+  EXPECT_EQ(done(account("valid", 0)).number(), 1u);
+  refused(account("revoked", 0), Code::kConflict, "the account was changed meanwhile");
+  EXPECT_EQ(done(account("deactivated", 1)).number(), 2u);
+  refused(account("valid", 1), Code::kConflict, "the account was changed meanwhile");
+}
+
+TEST_F(CatalogTest, AnOrderIsChangedByWhoKnowsItsVersion) {
+  refused(order("processing", 1), Code::kNotFound, "the order does not exist");
+  done(create_order());
+  done(order("processing", 1));
+  refused(order("invalid", 1), Code::kConflict, "the order was changed meanwhile");
+}
+
+TEST_F(CatalogTest, AnAuthorizationIsChangedByWhoKnowsItsVersion) {
+  refused(authorization("az1", "valid"), Code::kNotFound, "the authorization does not exist");
+  done(create_order());
+  done(authorization("az1", "valid"));
+  refused(authorization("az1", "invalid"), Code::kConflict, "the authorization was changed meanwhile");
+}
+
+TEST_F(CatalogTest, AnOrderIsReadyWhenEveryAuthorizationIsValid) {
+  done(create_order({"az1", "az2"}));
+  done(authorization("az1", "valid"));
+  EXPECT_EQ(stored<v1::Order>(order_record("ao")).status(), "pending");
+  done(authorization("az2", "valid"));
+  EXPECT_EQ(stored<v1::Order>(order_record("ao")).status(), "ready");
+  EXPECT_EQ(stored<v1::Order>(order_record("ao")).version(), 2u);
+}
+
+TEST_F(CatalogTest, AnOrderIsInvalidAsSoonAsOneAuthorizationCannotBecomeValid) {
+  for (const char* status : {"invalid", "deactivated", "expired", "revoked"}) {
+    state.clear();
+    done(create_order({"az1", "az2"}));
+    done(authorization("az2", status));
+    EXPECT_EQ(stored<v1::Order>(order_record("ao")).status(), "invalid") << status;
+  }
+}
+
+TEST_F(CatalogTest, AFinishedOrderIsNotTouchedByItsAuthorizations) {
+  done(create_order({"az1"}));
+  done(authorization("az1", "valid"));
+  done(issue(kSerial, "", "ao"));
+  done(authorization("az1", "deactivated", 2));
+  EXPECT_EQ(stored<v1::Order>(order_record("ao")).status(), "valid");
+}
+
+// ------------------------------------------------------------------------------------------------------ CRLs and keys
+
+TEST_F(CatalogTest, ACrlIsReplacedByOneWithAHigherNumberAlone) {
+  done(crl(4, "four"));
+  refused(crl(3, "three"), Code::kConflict, "CRL number 4 is already published");
+  refused(crl(4, "another four"), Code::kConflict, "CRL number 4 is already published");
+  EXPECT_EQ(done(crl(5, "five")).number(), 5u);
+}
+
+TEST_F(CatalogTest, AKeyIsReboundOnlyFromTheVoidedSerialThatItIsBoundTo) {
+  done(claim(kSerial, "digest"));
+  EXPECT_EQ(done(claim(kOther, "digest", "some other serial")).serial(), kSerial);
+  EXPECT_EQ(done(claim(kOther, "digest", kSerial)).serial(), kOther);
+  EXPECT_EQ(done(claim(kSerial, "digest")).serial(), kOther);
+}
+
+// ------------------------------------------------------------------------------------------------ when nothing may
+// pass
+
+TEST_F(CatalogTest, ACommandOfANewerVersionStopsTheReplicaInsteadOfPartingItsState) {
+  const auto outcome = apply(v1::Command{});
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_EQ(outcome.error().code, Code::kUnsupported);
+}
+
+TEST_F(CatalogTest, StoredBytesThatDoNotParseStopTheReplica) {
+  done(issue(kSerial));
+  state[state_key(kHome, certificate_record(kSerial))] = "\xff\xff";
+  const auto outcome = apply(revoke(kSerial, "request"));
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_EQ(outcome.error().code, Code::kCorrupt);
+}
+
+TEST(Transaction, LaterCommandsSeeWhatEarlierOnesDid) {
+  int reads = 0;
+  Transaction transaction([&](std::string_view) -> Result<std::optional<std::string>> {
+    ++reads;
+    return std::optional<std::string>{"stored"};
+  });
+  EXPECT_EQ(transaction.get("a").value(), "stored");
+  transaction.put("a", "new");
+  EXPECT_EQ(transaction.get("a").value(), "new");
+  transaction.remove("a");
+  EXPECT_EQ(transaction.get("a").value(), std::nullopt);
+  EXPECT_EQ(reads, 1);
+  EXPECT_EQ(transaction.changes().size(), 1u);
+}
+
+}  // namespace
+}  // namespace evercert::store

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/recovery.h"
+
+#include <gtest/gtest.h>
+
+namespace evercert::store {
+namespace {
+
+Layout layout_of(std::uint8_t zones) {
+  Layout layout;
+  layout.regions = 3;
+  for (std::uint8_t r = 1; r <= 3; ++r) {
+    for (std::uint8_t z = 1; z <= zones; ++z) layout.nodes.push_back(node_id(RegionId{r}, z));
+  }
+  return layout;
+}
+const NodeId kSelf = node_id(RegionId{1}, 1);
+
+// The same of every group.
+std::vector<Recovery::GroupFacts> facts(std::uint64_t term, std::uint64_t last_term, std::uint64_t last_index) {
+  return std::vector<Recovery::GroupFacts>(4, {Term{term}, {Term{last_term}, LogIndex{last_index}}});
+}
+
+TEST(Recovery, WhoRemembersAsksNobody) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, false);
+  EXPECT_FALSE(recovery.asking());
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, facts(1, 1, 1)));
+}
+
+TEST(Recovery, ANodeThatIsAloneHasNobodyToAsk) {
+  Layout layout;
+  layout.regions = 1;
+  layout.nodes = {kSelf};
+  EXPECT_FALSE(Recovery(layout, kSelf, true).asking());
+}
+
+TEST(Recovery, TwoOfThreeMustTellBecauseEitherAloneMayHaveBeenInNoQuorumWithThisNode) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, facts(5, 4, 100)));
+  EXPECT_TRUE(recovery.asking());
+  const auto result = recovery.told(layout.nodes[2], false, facts(6, 3, 200));
+  ASSERT_TRUE(result);
+  EXPECT_FALSE(recovery.asking());
+  for (const auto& group : *result) {
+    EXPECT_EQ(group.term, Term{6}) << "the highest term heard counts as voted in";
+    EXPECT_EQ(group.last, (Position{Term{4}, LogIndex{100}})) << "the most up-to-date log, not the longest";
+  }
+}
+
+TEST(Recovery, OfNineFiveOthersAreEnough) {
+  const Layout layout = layout_of(3);
+  Recovery recovery(layout, kSelf, true);
+  for (std::size_t i = 1; i <= 4; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], false, facts(1, 1, i)));
+  const auto result = recovery.told(layout.nodes[5], false, facts(1, 1, 3));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->front().last.index, LogIndex{4});
+}
+
+TEST(Recovery, TheSameNodeTwiceIsOneAnswerAndItsLatestCounts) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, facts(1, 1, 1)));
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, facts(2, 2, 2)));
+  const auto result = recovery.told(layout.nodes[2], false, facts(1, 1, 1));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->front().term, Term{2});
+}
+
+TEST(Recovery, NodesWithoutAMemoryDoNotCountAmongEnough) {
+  const Layout layout = layout_of(3);
+  Recovery recovery(layout, kSelf, true);
+  for (std::size_t i = 1; i <= 4; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], false, facts(1, 1, 1)));
+  for (std::size_t i = 5; i <= 7; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], true, facts(0, 0, 0)));
+  EXPECT_TRUE(recovery.asking());
+}
+
+TEST(Recovery, ANewClusterStartsWhenAllHaveAnsweredThoughNobodyRemembers) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], true, facts(0, 0, 0)));
+  const auto result = recovery.told(layout.nodes[2], true, facts(0, 0, 0));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->front().term, Term{0});
+  EXPECT_EQ(result->front().last, Position{});
+}
+
+TEST(Recovery, AnAnswerAboutAnotherNumberOfGroupsIsOfAnotherCluster) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, {}));
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(1, 1, 1)));
+  EXPECT_TRUE(recovery.asking());
+}
+
+TEST(Recovery, TheResultIsGivenOnce) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  recovery.told(layout.nodes[1], false, facts(1, 1, 1));
+  EXPECT_TRUE(recovery.told(layout.nodes[2], false, facts(1, 1, 1)));
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(9, 9, 9)));
+}
+
+}  // namespace
+}  // namespace evercert::store
