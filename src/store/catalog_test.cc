@@ -109,7 +109,8 @@ class CatalogTest : public testing::Test {
       return std::optional<std::string>{found->second};
     });
     changed.reset();
-    auto outcome = apply_command({3}, group, command, transaction, &changed);
+    v1::Command copy = command;  // what it holds may be moved out of it
+    auto outcome = apply_command({3}, group, copy, transaction, &changed);
     for (const auto& [key, value] : transaction.changes()) {
       if (value) {
         state[key] = *value;
@@ -211,29 +212,25 @@ TEST_F(CatalogTest, ASerialNumberIsUsedOnce) {
   done(issue(kSerial));
   v1::Command again = issue(kSerial);
   again.mutable_issue()->mutable_certificate()->set_der("other bytes");
+  again.mutable_issue()->mutable_certificate()->set_request_digest("another");
+  refused(again, Code::kConflict, "the serial number is in use");
+  again.mutable_issue()->mutable_certificate()->clear_request_digest();
   refused(again, Code::kConflict, "the serial number is in use");
   refused(void_serial(kSerial), Code::kConflict, "the serial number is in use");
+}
+
+TEST_F(CatalogTest, TheSameRequestSignedAgainIsAnsweredWithTheFirstCertificate) {
+  done(issue(kSerial));
+  v1::Command again = issue(kSerial);
+  again.mutable_issue()->mutable_certificate()->set_der("signed once more");
+  EXPECT_TRUE(done(again).repeated_request());
+  EXPECT_EQ(stored<v1::Certificate>(certificate_record(kSerial)).der(), "certificate " + kSerial);
 }
 
 TEST_F(CatalogTest, AVoidedSerialNumberIsNeverStored) {
   done(void_serial(kSerial));
   refused(issue(kSerial), Code::kConflict, "the serial number was voided");
-}
-
-TEST_F(CatalogTest, AnIdempotencyKeyLeadsToTheCertificateThatItIsBoundTo) {
-  done(issue(kSerial, "key"));
-  const auto repeated = done(issue(kOther, "key"));
-  EXPECT_TRUE(repeated.repeated_request());
-  EXPECT_EQ(repeated.serial(), kSerial);
-  EXPECT_FALSE(state.contains(state_key(kHome, certificate_record(kOther))));
-}
-
-TEST_F(CatalogTest, AnIdempotencyKeyIsForOneRequest) {
-  done(issue(kSerial, "key"));
-  v1::Command other = issue(kOther, "key");
-  other.mutable_issue()->mutable_certificate()->set_request_digest("another");
-  refused(other, Code::kConflict, "the idempotency key was used for another request");
-  refused(claim(kOther, "another"), Code::kConflict, "the idempotency key was used for another request");
+  refused(revoke(kSerial, "request"), Code::kNotFound, "no certificate has this serial number");
 }
 
 TEST_F(CatalogTest, AnOrderIsFinishedOnceWhateverIsSigned) {
@@ -332,6 +329,18 @@ TEST_F(CatalogTest, ACrlIsReplacedByOneWithAHigherNumberAlone) {
   refused(crl(3, "three"), Code::kConflict, "CRL number 4 is already published");
   refused(crl(4, "another four"), Code::kConflict, "CRL number 4 is already published");
   EXPECT_EQ(done(crl(5, "five")).number(), 5u);
+}
+
+TEST_F(CatalogTest, TheFirstClaimOfAKeyWinsAndAnswersEverybodyWhoAsksForTheSame) {
+  EXPECT_EQ(done(claim(kSerial, "digest")).serial(), kSerial);
+  const auto second = done(claim(kOther, "digest"));
+  EXPECT_TRUE(second.repeated_request());
+  EXPECT_EQ(second.serial(), kSerial);
+}
+
+TEST_F(CatalogTest, AKeyIsForOneRequest) {
+  done(claim(kSerial, "digest"));
+  refused(claim(kOther, "another"), Code::kConflict, "the idempotency key was used for another request");
 }
 
 TEST_F(CatalogTest, AKeyIsReboundOnlyFromTheVoidedSerialThatItIsBoundTo) {
