@@ -265,7 +265,8 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(const auto nonce_key, read_text_file(paths.nonce_key(region_->name)));
     nonces_ = std::make_unique<api::Nonces>(nonce_key, os::monotonic_clock(), os::wall_clock(), os::secure_random());
     EC_ASSIGN(validator_,
-              api::make_validator({self_->address, config_.resolver, config_.caa_identity, config_.http01_port}));
+              api::make_validator({self_->address, config_.resolver, config_.caa_identity, config_.http01_port},
+                                  os::monotonic_clock()));
     acme_ = std::make_unique<api::Acme>(api::AcmeOptions{region_->id, config_.regions.size()}, *ca_, *store_, *nonces_,
                                         *validator_, os::wall_clock(), os::secure_random());
     acme_->mount(router_);

@@ -43,6 +43,7 @@ class Applier {
   Result<v1::Outcome> allocate_crl_number(const v1::AllocateCrlNumber& command);
   Result<v1::Outcome> put_crl(const v1::PutCrl& command);
   Result<v1::Outcome> claim(const v1::ClaimRequestKey& command);
+  Result<v1::Outcome> claim_account_key(const v1::ClaimAccountKey& command);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -177,6 +178,11 @@ Result<v1::Outcome> Applier::put_account(const v1::PutAccount& command) {
   if ((existing ? existing->version() : 0) != command.expected_version()) {
     return refused(Code::kConflict, existing ? "the account was changed meanwhile" : "the account does not exist");
   }
+  if (!existing) {
+    // The key may have become another account's by a change of keys.
+    EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(account_key_record(next.thumbprint())));
+    if (bound) return refused(Code::kConflict, "the key belongs to another account");
+  }
   store(record, next);
   return numbered(next.version());
 }
@@ -188,6 +194,7 @@ Result<v1::Outcome> Applier::create_order(const v1::CreateOrder& command) {
   v1::Order order = command.order();
   order.set_version(1);
   store(record, order);
+  state_.put(state_key(group_, order_index_record(order.account_id(), order.id())), "");
   for (v1::Authorization authorization : command.authorizations()) {
     authorization.set_version(1);
     store(authorization_record(authorization.id()), authorization);
@@ -207,8 +214,9 @@ Result<v1::Outcome> Applier::update_authorization(const v1::UpdateAuthorization&
   }
   store(record, next);
   EC_ASSIGN(auto order, load<v1::Order>(order_record(next.order_id())));
-  if (order && order->status() == "pending") {
-    // RFC 8555 section 7.1.6: ready when every authorization is valid, invalid as soon as one cannot become so.
+  if (order && (order->status() == "pending" || order->status() == "ready")) {
+    // RFC 8555 section 7.1.6: ready when every authorization is valid, invalid as soon as one cannot become so or is no
+    // longer.
     bool all_valid = true;
     bool hopeless = false;
     for (const auto& id : order->authorization_ids()) {
@@ -217,8 +225,12 @@ Result<v1::Outcome> Applier::update_authorization(const v1::UpdateAuthorization&
       all_valid = all_valid && status == "valid";
       hopeless = hopeless || (status != "valid" && status != "pending");
     }
+    if (hopeless) state_.remove(state_key(group_, order_index_record(order->account_id(), order->id())));
     if (all_valid || hopeless) {
       order->set_status(all_valid ? "ready" : "invalid");
+      for (const auto& challenge : next.challenges()) {
+        if (hopeless && order->problem().empty()) order->set_problem(challenge.problem());
+      }
       order->set_version(order->version() + 1);
       store(order_record(next.order_id()), *order);
     }
@@ -281,6 +293,19 @@ Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
   return outcome;
 }
 
+Result<v1::Outcome> Applier::claim_account_key(const v1::ClaimAccountKey& command) {
+  if (home_group(home_of_thumbprint(command.thumbprint(), options_.regions)) != group_)
+    return refused(Code::kInvalid, "this group is not the home of the key");
+  const std::string first = account_id_of_thumbprint(command.thumbprint(), options_.regions);
+  EC_ASSIGN(const auto account, load<v1::Account>(account_record(first)));
+  EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(account_key_record(command.thumbprint())));
+  v1::Outcome outcome;
+  outcome.set_repeated_request(account || bound);
+  outcome.set_account_id(account ? first : bound ? bound->account_id() : command.account_id());
+  if (!account && !bound) store(account_key_record(command.thumbprint()), command);
+  return outcome;
+}
+
 }  // namespace
 
 Result<std::optional<std::string>> Transaction::get(const std::string& key) const {
@@ -303,6 +328,7 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kAllocateCrlNumber: return applier.allocate_crl_number(command.allocate_crl_number());
     case v1::Command::kPutCrl: return applier.put_crl(command.put_crl());
     case v1::Command::kClaimRequestKey: return applier.claim(command.claim_request_key());
+    case v1::Command::kClaimAccountKey: return applier.claim_account_key(command.claim_account_key());
     case v1::Command::KIND_NOT_SET: break;
   }
   // Skipping it would let this replica's state part from its peers'.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/keys.h"
 
+#include "base/encoding.h"
+
 namespace evercert::store {
 
 std::string certificate_record(std::string_view serial) { return "c/" + std::string(serial); }
@@ -9,6 +11,11 @@ std::string order_record(std::string_view id) { return "o/" + std::string(id); }
 std::string authorization_record(std::string_view id) { return "z/" + std::string(id); }
 std::string crl_record(RegionId issuer) { return std::string("l/") + static_cast<char>(issuer.value); }
 std::string request_key_record(std::string_view key) { return "k/" + std::string(key); }
+std::string account_key_record(std::string_view thumbprint) { return "y/" + std::string(thumbprint); }
+std::string order_index_record(std::string_view account_id) { return "u/" + std::string(account_id) + "/"; }
+std::string order_index_record(std::string_view account_id, std::string_view order_id) {
+  return order_index_record(account_id).append(order_id);
+}
 
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions) {
   if (serial.size() != 16) return fail(Code::kInvalid, "a serial number of this CA has 16 bytes");
@@ -33,6 +40,10 @@ RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t regions) {
   return RegionId{static_cast<std::uint8_t>(v % regions + 1)};
 }
 
+std::string account_id_of_thumbprint(std::string_view thumbprint, std::size_t regions) {
+  return acme_prefix(home_of_thumbprint(thumbprint, regions)) + to_hex(thumbprint).substr(0, 40);
+}
+
 std::string group_prefix(GroupId group) {
   return {static_cast<char>(group.value >> 8), static_cast<char>(group.value & 0xff)};
 }
@@ -54,18 +65,20 @@ std::vector<std::string> touched_records(const v1::Command& command) {
     case v1::Command::kVoidSerial: return {certificate_record(command.void_serial().serial())};
     case v1::Command::kPutAccount: return {account_record(command.put_account().account().id())};
     case v1::Command::kCreateOrder: {
-      std::vector<std::string> records{order_record(command.create_order().order().id())};
+      const auto& order = command.create_order().order();
+      std::vector<std::string> records{order_record(order.id()), order_index_record(order.account_id())};
       for (const auto& a : command.create_order().authorizations()) records.push_back(authorization_record(a.id()));
       return records;
     }
     case v1::Command::kUpdateAuthorization: {
       const auto& a = command.update_authorization().authorization();
-      return {authorization_record(a.id()), order_record(a.order_id())};
+      return {authorization_record(a.id()), order_record(a.order_id()), order_index_record(a.account_id())};
     }
     case v1::Command::kUpdateOrder: return {order_record(command.update_order().order().id())};
     case v1::Command::kPutCrl:
       return {crl_record(RegionId{static_cast<std::uint8_t>(command.put_crl().crl().issuer_region())})};
     case v1::Command::kClaimRequestKey: return {request_key_record(command.claim_request_key().request_key())};
+    case v1::Command::kClaimAccountKey: return {account_key_record(command.claim_account_key().thumbprint())};
     case v1::Command::kAllocateCrlNumber:
     case v1::Command::KIND_NOT_SET: return {};
   }

@@ -22,6 +22,10 @@ std::string order_record(std::string_view id);
 std::string authorization_record(std::string_view id);
 std::string crl_record(RegionId issuer);
 std::string request_key_record(std::string_view key);
+std::string account_key_record(std::string_view thumbprint);
+// The index of an account's orders, as a whole (for freshen()) and one entry of it. Invalid orders leave it.
+std::string order_index_record(std::string_view account_id);
+std::string order_index_record(std::string_view account_id, std::string_view order_id);
 
 // Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);
@@ -30,6 +34,8 @@ Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions);
 char acme_prefix(RegionId region);
 // Accounts live where the hash of their key's thumbprint says, so that one key is one account in every region.
 RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t regions);
+// The account whose first key this is, should there be one.
+std::string account_id_of_thumbprint(std::string_view thumbprint, std::size_t regions);
 
 // Full keys in the state.
 std::string group_prefix(GroupId group);  // 2 bytes, big-endian

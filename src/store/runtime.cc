@@ -111,6 +111,11 @@ class RuntimeImpl : public Runtime, private PeerSink {
     EC_ASSIGN(const auto group, home_of_acme_id(id, options_.engine.layout.regions));
     return load<v1::Account>(group, account_record(id));
   }
+  Result<std::optional<std::string>> account_of_key(std::string_view thumbprint) override {
+    const GroupId group = home_group(home_of_thumbprint(thumbprint, options_.engine.layout.regions));
+    EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(group, account_key_record(thumbprint)));
+    return bound ? std::optional(bound->account_id()) : std::nullopt;
+  }
   Result<std::optional<v1::Order>> order(std::string_view id) override {
     EC_ASSIGN(const auto group, home_of_acme_id(id, options_.engine.layout.regions));
     return load<v1::Order>(group, order_record(id));
@@ -134,6 +139,21 @@ class RuntimeImpl : public Runtime, private PeerSink {
       if (pending) return BoundKey{{}, {}, group, false};
     }
     return std::optional<BoundKey>{};
+  }
+
+  Result<std::vector<std::string>> order_ids(std::string_view account_id, std::string_view after,
+                                             std::size_t limit) override {
+    // The first letter of an id is its group, so groups in order are ids in order.
+    std::vector<std::string> found;
+    for (std::uint32_t g = 1; g < options_.engine.layout.groups() && found.size() < limit; ++g) {
+      const std::string prefix = state_key(GroupId{g}, order_index_record(account_id));
+      const std::string from = after.empty() ? prefix : prefix + std::string(after) + '\0';
+      EC_TRY(kv_->scan(from, prefix + '\x7f', limit - found.size(), [&](std::string_view key, std::string_view) {
+        found.emplace_back(key.substr(prefix.size()));
+        return true;
+      }));
+    }
+    return found;
   }
 
   Result<std::vector<v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) override {

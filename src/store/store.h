@@ -54,7 +54,12 @@ class Store {
   // Local reads, without any claim to freshness: call freshen() first. nullopt: no such record. kCorrupt, kIo.
   virtual Result<std::optional<v1::Certificate>> certificate(std::string_view serial) = 0;
   virtual Result<std::optional<v1::Account>> account(std::string_view id) = 0;
+  // The account that an account key was bound to by a change of keys (ClaimAccountKey).
+  virtual Result<std::optional<std::string>> account_of_key(std::string_view thumbprint) = 0;
   virtual Result<std::optional<v1::Order>> order(std::string_view id) = 0;
+  // Up to `limit` ids of the account's orders that are not invalid, after `after` (empty: from the first), in order.
+  virtual Result<std::vector<std::string>> order_ids(std::string_view account_id, std::string_view after,
+                                                     std::size_t limit) = 0;
   virtual Result<std::optional<v1::Authorization>> authorization(std::string_view id) = 0;
   virtual Result<std::optional<v1::Crl>> crl(RegionId issuer) = 0;
   // Serial bound to an idempotency key in any group, as this replica knows it. What the global group says is final; a

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accounts, and what every request has in common. Orders are in acme_orders.cc.
+// What every request has in common: routes, JWS, nonces, the account that signed.
 #include "api/acme/acme.h"
 
 #include <nlohmann/json.hpp>
 
 #include "api/acme/documents.h"
-#include "base/encoding.h"
 #include "store/keys.h"
 
 namespace evercert::api {
 
 using nlohmann::json;
 
-void Acme::post(Router& router, std::string pattern, Handler handler) {
-  router.add("POST", std::move(pattern), [this, handler](net::HttpRequest request, std::vector<std::string> parts) {
+void Acme::post(Router& router, const std::string& pattern, Handler handler) {
+  router.add("POST", pattern, [this, handler](net::HttpRequest request, std::vector<std::string> parts) {
     return handle(std::move(request), std::move(parts), handler);
+  });
+  // RFC 8555 section 6.3: resources are read by POST-as-GET.
+  router.add("GET", pattern, [this](net::HttpRequest request, auto) -> Task<net::HttpResponse> {
+    auto response = problem_response({405, "malformed", "read this by POST-as-GET: a JWS with an empty payload"});
+    response.headers.set("Allow", "POST");
+    co_return finish(std::move(response), base_of(request));
   });
 }
 
@@ -31,6 +36,7 @@ void Acme::mount(Router& router) {
   router.add("HEAD", "/acme/new-nonce", nonce);
   post(router, "/acme/new-account", &Acme::new_account);
   post(router, "/acme/acct/{id}", &Acme::account);
+  post(router, "/acme/acct/{id}/orders", &Acme::orders);
   post(router, "/acme/key-change", &Acme::key_change);
   post(router, "/acme/new-order", &Acme::new_order);
   post(router, "/acme/order/{id}", &Acme::order);
@@ -67,7 +73,7 @@ net::HttpResponse Acme::directory(const net::HttpRequest& request) {
 }
 
 Task<net::HttpResponse> Acme::handle(net::HttpRequest http, std::vector<std::string> parts, Handler handler) {
-  Request request{std::move(http), {}, {}, {}};
+  Request request{std::move(http), {}, {}, {}, {}};
   request.base = base_of(request.http);
   const std::string part = parts.empty() ? "" : parts.front();
   const Refusal refused = co_await open(request);
@@ -78,7 +84,8 @@ Task<net::HttpResponse> Acme::handle(net::HttpRequest http, std::vector<std::str
 
 // RFC 8555 section 6: content type, JWS, nonce, URL, key, signature.
 Task<Acme::Refusal> Acme::open(Request& request) {
-  if (request.http.headers.get("Content-Type").substr(0, 21) != "application/jose+json") {
+  const auto type = request.http.headers.find("Content-Type").value_or("");
+  if (type.substr(0, type.find_first_of("; ")) != "application/jose+json") {
     co_return Refusal(AcmeError{415, "malformed", "send application/jose+json"});
   }
   auto jws = parse_jws(request.http.body);
@@ -89,29 +96,40 @@ Task<Acme::Refusal> Acme::open(Request& request) {
   const bool key_alone = request.http.path == "/acme/new-account" || request.http.path == "/acme/revoke-cert";
   if (request.jws.jwk) {
     if (!key_alone) co_return Refusal(AcmeError{400, "malformed", "sign with the account's 'kid'"});
-    if (!request.jws.jwk->verify_jws(request.jws.algorithm, request.jws.signing_input, request.jws.signature)) {
-      co_return Refusal(AcmeError{403, "unauthorized", "the signature of the JWS is wrong"});
-    }
+    request.key = request.jws.jwk;
   } else {
     // Any host of ours: the account is named by the end of the URL alone.
     const auto slash = request.jws.kid.rfind("/acme/acct/");
     const std::string id = slash == std::string::npos ? "" : request.jws.kid.substr(slash + 11);
     auto account = co_await read_account(request.on(), id);
     if (!account) co_return Refusal(account.error());
-    const auto key = parse_jwk(account->jwk());
-    if (!key) co_return Refusal(AcmeError{500, "serverInternal", "the account's key cannot be read"});
-    if (!key->key.verify_jws(request.jws.algorithm, request.jws.signing_input, request.jws.signature)) {
-      co_return Refusal(AcmeError{403, "unauthorized", "the signature of the JWS is wrong"});
-    }
-    if (account->status() != "valid")
-      co_return Refusal(AcmeError{403, "unauthorized", "the account is " + account->status()});
+    auto key = keys_.key_of(*account);
+    if (!key) co_return Refusal(key.error());
+    request.key = std::move(*key);
     request.account = std::move(*account);
   }
+  if (!request.key->verify_jws(request.jws.algorithm, request.jws.signing_input, request.jws.signature)) {
+    co_return Refusal(AcmeError{403, "unauthorized", "the signature of the JWS is wrong"});
+  }
+  if (!request.jws.jwk && request.account.status() != "valid")
+    co_return Refusal(AcmeError{403, "unauthorized", "the account is " + request.account.status()});
   // Last, so that a stranger cannot use up nonces of others.
   if (!nonces_.use(request.jws.nonce))
     co_return Refusal(
         AcmeError{400, "badNonce", "the nonce is unknown, used or too old: try again with the fresh one"});
   co_return Refusal{};
+}
+
+AcmeResult<std::optional<json>> Acme::payload_of(const Request& request) {
+  if (request.jws.payload.empty()) return std::optional<json>{};
+  json payload = json::parse(request.jws.payload, nullptr, false);
+  if (!payload.is_object()) return std::unexpected(AcmeError{400, "malformed", "the payload must be an object"});
+  return std::optional(std::move(payload));
+}
+
+Acme::Refusal Acme::only_reads(const Request& request) {
+  if (request.jws.payload.empty()) return {};
+  return AcmeError{400, "malformed", "this is read by POST-as-GET: the payload must be empty"};
 }
 
 Task<Acme::Refusal> Acme::fresh(Executor& on, GroupId group, std::string record) {
@@ -120,6 +138,11 @@ Task<Acme::Refusal> Acme::fresh(Executor& on, GroupId group, std::string record)
   if (freshness == store::Freshness::kFresh) co_return Refusal{};
   co_return Refusal(
       AcmeError{503, "serverInternal", "this region is cut off from the others: try again, or elsewhere"});
+}
+
+// Of an id that was read: it names a region.
+GroupId Acme::home_of(const std::string& known_id) const {
+  return store::home_of_acme_id(known_id, options_.regions).value_or(kGlobalGroup);
 }
 
 Task<AcmeResult<store::v1::Account>> Acme::read_account(Executor& on, std::string id) {
@@ -132,96 +155,6 @@ Task<AcmeResult<store::v1::Account>> Acme::read_account(Executor& on, std::strin
   if (!account) co_return std::unexpected(acme_error(account.error()));
   if (!*account) co_return std::unexpected(unknown);
   co_return std::move(**account);
-}
-
-namespace {
-
-AcmeResult<std::vector<std::string>> read_contacts(const json& payload) {
-  std::vector<std::string> contacts;
-  if (!payload.contains("contact")) return contacts;
-  if (!payload["contact"].is_array() || payload["contact"].size() > 10)
-    return std::unexpected(AcmeError{400, "malformed", "'contact' must be a list of at most 10"});
-  for (const auto& contact : payload["contact"]) {
-    const std::string text = contact.is_string() ? contact.get<std::string>() : "";
-    if (!text.starts_with("mailto:"))
-      return std::unexpected(AcmeError{400, "unsupportedContact", "contacts are mailto: addresses"});
-    if (!pki::check_name({pki::NameKind::kEmail, text.substr(7)}))
-      return std::unexpected(AcmeError{400, "invalidContact", "'" + text.substr(0, 100) + "' is not an address"});
-    contacts.push_back(text);
-  }
-  return contacts;
-}
-
-}  // namespace
-
-Acme::Answer Acme::new_account(Request& request, const std::string&) {
-  if (!request.jws.jwk)
-    co_return std::unexpected(AcmeError{400, "malformed", "a new account is signed with its 'jwk'"});
-  const json payload = json::parse(request.jws.payload, nullptr, false);
-  if (!payload.is_object()) co_return std::unexpected(AcmeError{400, "malformed", "the payload must be an object"});
-  // Named by its key, so that the same key in two regions at once is one account.
-  const RegionId home = store::home_of_thumbprint(request.jws.thumbprint, options_.regions);
-  const std::string id = std::string(1, store::acme_prefix(home)) + to_hex(request.jws.thumbprint).substr(0, 40);
-  const std::string location = request.base + "/acct/" + id;
-  auto existing = co_await read_account(request.on(), id);
-  if (!existing && existing.error().type != "accountDoesNotExist") co_return std::unexpected(existing.error());
-  if (existing) {
-    if (existing->status() != "valid")
-      co_return std::unexpected(AcmeError{403, "unauthorized", "the account is " + existing->status()});
-    auto response = net::json_response(200, account_document(*existing));
-    response.headers.set("Location", location);
-    co_return response;
-  }
-  if (flag(payload, "onlyReturnExisting")) co_return std::unexpected(existing.error());
-  const auto contacts = read_contacts(payload);
-  if (!contacts) co_return std::unexpected(contacts.error());
-  store::v1::Command command;
-  auto* account = command.mutable_put_account()->mutable_account();
-  account->set_id(id);
-  account->set_thumbprint(request.jws.thumbprint);
-  account->set_jwk(request.jws.jwk_text);
-  for (const auto& contact : *contacts) account->add_contacts(contact);
-  account->set_terms_agreed(flag(payload, "termsOfServiceAgreed"));
-  account->set_status("valid");
-  account->set_created_at_ms(wall_.now().ms);
-  const std::string document = account_document(*account);
-  const auto stored = co_await store_.submit(request.on(), home_group(home), std::move(command), options_.timeout);
-  // Made at the same time through another region: it is there now.
-  if (!stored && stored.error().code != Code::kConflict) co_return std::unexpected(acme_error(stored.error()));
-  auto response = net::json_response(stored ? 201 : 200, document);
-  response.headers.set("Location", location);
-  co_return response;
-}
-
-Acme::Answer Acme::account(Request& request, const std::string& id) {
-  if (id != request.account.id()) co_return std::unexpected(AcmeError{403, "unauthorized", "this is not your account"});
-  if (!request.jws.payload.empty()) {
-    const json payload = json::parse(request.jws.payload, nullptr, false);
-    if (!payload.is_object()) co_return std::unexpected(AcmeError{400, "malformed", "the payload must be an object"});
-    const auto contacts = read_contacts(payload);
-    if (!contacts) co_return std::unexpected(contacts.error());
-    store::v1::Command command;
-    command.mutable_put_account()->set_expected_version(request.account.version());
-    auto* account = command.mutable_put_account()->mutable_account();
-    *account = request.account;
-    if (payload.contains("contact")) {
-      account->clear_contacts();
-      for (const auto& contact : *contacts) account->add_contacts(contact);
-    }
-    if (text_member(payload, "status") == "deactivated") account->set_status("deactivated");
-    request.account = *account;
-    const auto stored = co_await store_.submit(request.on(), *store::home_of_acme_id(id, options_.regions),
-                                               std::move(command), options_.timeout);
-    if (!stored) co_return std::unexpected(acme_error(stored.error()));
-  }
-  co_return net::json_response(200, account_document(request.account));
-}
-
-// The account's name is made from its first key, so a change of keys cannot keep the rule that one key is one account
-// in every region without a second record; it is refused in the terms of RFC 8555.
-Acme::Answer Acme::key_change(Request&, const std::string&) {
-  co_return std::unexpected(
-      AcmeError{403, "unauthorized", "this CA does not change account keys: make an account with the new key"});
 }
 
 }  // namespace evercert::api

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// ACME (RFC 8555) in every region. Accounts live where the hash of their key says, orders where they were born; any
-// region takes any request and sends what it changes to the record's home.
+// ACME (RFC 8555) in every region. Accounts live where the hash of their first key says, orders where they were born;
+// any region takes any request and sends what it changes to the record's home.
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "api/acme/account_keys.h"
 #include "api/acme/nonces.h"
 #include "api/acme/validator.h"
 #include "api/rest/router.h"
@@ -20,6 +22,7 @@ struct AcmeOptions {
   std::size_t regions = 0;
   std::string profile = "server";
   Duration timeout = 8s;
+  std::size_t orders_per_page = 100;
 };
 
 class Acme {
@@ -40,35 +43,47 @@ class Acme {
     net::HttpRequest http;
     std::string base;  // https://host/acme, as the client knows us
     Jws jws;
-    store::v1::Account account;  // empty id: signed by a key without one
+    store::v1::Account account;         // empty id: signed by a key without one
+    std::optional<pki::PublicKey> key;  // of the account
     Executor& on() const { return *http.executor; }
   };
   using Refusal = std::optional<AcmeError>;
   using Answer = Task<AcmeResult<net::HttpResponse>>;
   using Handler = Answer (Acme::*)(Request&, const std::string& part);
 
-  void post(Router& router, std::string pattern, Handler handler);
+  void post(Router& router, const std::string& pattern, Handler handler);
   Task<net::HttpResponse> handle(net::HttpRequest request, std::vector<std::string> parts, Handler handler);
   Task<Refusal> open(Request& request);
   static std::string base_of(const net::HttpRequest& request);
   net::HttpResponse directory(const net::HttpRequest& request);
   net::HttpResponse finish(net::HttpResponse response, const std::string& base);
+  // The payload as an object; nullopt for the empty payload of POST-as-GET.
+  static AcmeResult<std::optional<nlohmann::json>> payload_of(const Request& request);
+  static Refusal only_reads(const Request& request);
 
+  // accounts.cc
   Answer new_account(Request& request, const std::string& part);
   Answer account(Request& request, const std::string& id);
+  Answer orders(Request& request, const std::string& id);
   Answer key_change(Request& request, const std::string& part);
+  Task<AcmeResult<std::optional<store::v1::Account>>> account_with_key(Executor& on, std::string thumbprint);
+  // orders.cc
   Answer new_order(Request& request, const std::string& part);
   Answer order(Request& request, const std::string& id);
+  Answer finalize(Request& request, const std::string& id);
+  Task<AcmeResult<store::v1::Order>> read_order(Request& request, std::string id);
+  // authorizations.cc
   Answer authorization(Request& request, const std::string& id);
   Answer challenge(Request& request, const std::string& id_and_type);
-  Answer finalize(Request& request, const std::string& id);
+  Task<AcmeResult<store::v1::Authorization>> read_authorization(Request& request, std::string id);
+  Task<AcmeResult<store::v1::Authorization>> store_authorization(Request& request, store::v1::Authorization next);
+  // certificates.cc
   Answer certificate(Request& request, const std::string& serial);
   Answer revoke(Request& request, const std::string& part);
 
   Task<AcmeResult<store::v1::Account>> read_account(Executor& on, std::string id);
-  Task<AcmeResult<store::v1::Order>> read_order(Request& request, std::string id);
-  Task<AcmeResult<store::v1::Authorization>> read_authorization(Request& request, std::string id);
   Task<Refusal> fresh(Executor& on, GroupId group, std::string record);
+  GroupId home_of(const std::string& known_id) const;
 
   AcmeOptions options_;
   ca::CertificateAuthority& ca_;
@@ -77,6 +92,7 @@ class Acme {
   Validator& validator_;
   WallClock& wall_;
   Random& random_;
+  AccountKeys keys_;
 };
 
 }  // namespace evercert::api

@@ -11,6 +11,8 @@ namespace {
 
 using nlohmann::json;
 
+const std::string kErrorPrefix = "urn:ietf:params:acme:error:";
+
 std::string rfc3339(std::int64_t ms) {
   const std::time_t t = ms / 1000;
   std::tm parts{};
@@ -42,8 +44,9 @@ bool flag(const json& object, const char* name) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
-std::string account_document(const store::v1::Account& account) {
+std::string account_document(const store::v1::Account& account, const std::string& base) {
   return json{{"status", account.status()},
+              {"orders", base + "/acct/" + account.id() + "/orders"},
               {"contact", std::vector<std::string>(account.contacts().begin(), account.contacts().end())},
               {"termsOfServiceAgreed", account.terms_agreed()}}
       .dump();
@@ -58,6 +61,7 @@ std::string order_document(const store::v1::Order& order, const std::string& bas
   for (const auto& id : order.identifiers()) out["identifiers"].push_back({{"type", id.type()}, {"value", id.value()}});
   for (const auto& id : order.authorization_ids()) out["authorizations"].push_back(base + "/authz/" + id);
   if (order.status() == "valid") out["certificate"] = base + "/cert/" + to_hex(order.certificate_serial());
+  if (!order.problem().empty()) out["error"] = json::parse(order.problem(), nullptr, false);
   return out.dump();
 }
 
@@ -78,8 +82,13 @@ std::string challenge_document(const store::v1::Authorization& authorization, co
 }
 
 std::string problem_document(const AcmeError& error) {
-  const json out{
-      {"type", "urn:ietf:params:acme:error:" + error.type}, {"detail", error.detail}, {"status", error.status}};
+  json out{{"type", kErrorPrefix + error.type}, {"detail", error.detail}, {"status", error.status}};
+  if (error.type == "badSignatureAlgorithm") out["algorithms"] = jws_algorithms();
+  for (const auto& part : error.parts) {
+    out["subproblems"].push_back({{"type", kErrorPrefix + part.type},
+                                  {"detail", part.detail},
+                                  {"identifier", {{"type", part.identifier_type}, {"value", part.identifier_value}}}});
+  }
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -87,7 +96,8 @@ net::HttpResponse problem_response(const AcmeError& error) {
   net::HttpResponse response;
   response.status = error.status;
   response.headers.set("Content-Type", "application/problem+json");
-  if (error.status == 503) response.headers.set("Retry-After", "1");
+  if (error.status == 503 || error.status == 504) response.headers.set("Retry-After", "1");
+  if (!error.location.empty()) response.headers.set("Location", error.location);
   response.body = problem_document(error);
   return response;
 }

@@ -15,13 +15,13 @@ namespace evercert::api {
 std::string text_member(const nlohmann::json& object, const char* name);
 bool flag(const nlohmann::json& object, const char* name);
 
-// Without "orders": the list of an account's orders is not kept, and a link to nothing helps nobody.
-std::string account_document(const store::v1::Account& account);
+std::string account_document(const store::v1::Account& account, const std::string& base);
 std::string order_document(const store::v1::Order& order, const std::string& base);
 std::string authorization_document(const store::v1::Authorization& authorization, const std::string& base);
 std::string challenge_document(const store::v1::Authorization& authorization, const store::v1::Challenge& challenge,
                                const std::string& base);
 std::string problem_document(const AcmeError& error);
+// With Retry-After when trying again may help.
 net::HttpResponse problem_response(const AcmeError& error);
 // An error of ours as a problem: kUnavailable and kUnknownOutcome are serverInternal with 503 and 504.
 AcmeError acme_error(const Error& error);

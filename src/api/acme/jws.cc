@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/acme/jws.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "api/acme/documents.h"
@@ -45,7 +46,24 @@ AcmeResult<Jwk> read_jwk(const json& jwk) {
   return std::unexpected(AcmeError{400, "badPublicKey", "use an EC (P-256, P-384), RSA or Ed25519 key"});
 }
 
+const std::map<std::string, pki::SignatureAlgorithm>& algorithms() {
+  static const std::map<std::string, pki::SignatureAlgorithm> known{{"ES256", pki::SignatureAlgorithm::kEs256},
+                                                                    {"ES384", pki::SignatureAlgorithm::kEs384},
+                                                                    {"EdDSA", pki::SignatureAlgorithm::kEdDsa},
+                                                                    {"RS256", pki::SignatureAlgorithm::kRs256}};
+  return known;
+}
+
 }  // namespace
+
+const std::vector<std::string>& jws_algorithms() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out;
+    for (const auto& [name, algorithm] : algorithms()) out.push_back(name);
+    return out;
+  }();
+  return names;
+}
 
 AcmeResult<Jwk> parse_jwk(const std::string& source) {
   const json jwk = json::parse(source, nullptr, false);
@@ -72,12 +90,10 @@ AcmeResult<Jws> parse_jws(const std::string& body) {
   if (!header.is_object()) return malformed("the protected header is no JSON object");
   if (header.contains("crit") || header.contains("b64")) return malformed("header extensions are not understood");
   Jws jws;
-  const std::string algorithm = text_member(header, "alg");
-  if (algorithm == "ES256") jws.algorithm = pki::SignatureAlgorithm::kEs256;
-  else if (algorithm == "ES384") jws.algorithm = pki::SignatureAlgorithm::kEs384;
-  else if (algorithm == "RS256") jws.algorithm = pki::SignatureAlgorithm::kRs256;
-  else if (algorithm == "EdDSA") jws.algorithm = pki::SignatureAlgorithm::kEdDsa;
-  else return std::unexpected(AcmeError{400, "badSignatureAlgorithm", "use ES256, ES384, RS256 or EdDSA"});
+  const auto algorithm = algorithms().find(text_member(header, "alg"));
+  if (algorithm == algorithms().end())
+    return std::unexpected(AcmeError{400, "badSignatureAlgorithm", "use ES256, ES384, RS256 or EdDSA"});
+  jws.algorithm = algorithm->second;
   jws.nonce = text_member(header, "nonce");
   jws.url = text_member(header, "url");
   jws.kid = text_member(header, "kid");

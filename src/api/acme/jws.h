@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "pki/public_key.h"
@@ -14,6 +15,12 @@ namespace evercert::api {
 struct AcmeError {
   int status = 400;
   std::string type, detail;
+  // Section 6.7.1: which of several identifiers, and why.
+  struct Part {
+    std::string type, detail, identifier_type, identifier_value;
+  };
+  std::vector<Part> parts = {};
+  std::string location = {};  // section 7.3.5: of the account that has the key already
 };
 template <class T>
 using AcmeResult = std::expected<T, AcmeError>;
@@ -27,6 +34,9 @@ struct Jws {
   std::optional<pki::PublicKey> jwk;  // or this
   std::string jwk_text, thumbprint;   // canonical JWK (RFC 7638) and its SHA-256
 };
+
+// RFC 7518 names, as problems list them (RFC 8555 section 6.2).
+const std::vector<std::string>& jws_algorithms();
 
 // malformed, badSignatureAlgorithm, badPublicKey. The signature is not checked yet: the key may have to be looked up.
 AcmeResult<Jws> parse_jws(const std::string& body);

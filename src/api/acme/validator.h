@@ -1,27 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// Proof of control over a name: http-01 and dns-01 (RFC 8555 section 8), and CAA (RFC 8659).
+// Proof of control over an identifier: http-01 and dns-01 (RFC 8555 section 8; addresses: RFC 8738), and CAA (RFC
+// 8659).
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "api/acme/jws.h"
+#include "base/env.h"
 #include "net/dns.h"
 #include "net/http_client.h"
 
 namespace evercert::api {
 
+struct ValidationRequest {
+  std::string identifier_type, identifier;  // "dns" or "ip"; without the wildcard label
+  bool wildcard = false;
+  std::string type;  // of the challenge
+  std::string token, key_authorization;
+};
+
 class Validator {
  public:
   virtual ~Validator() = default;
   // nullopt: proved. Otherwise the problem: connection, dns, incorrectResponse, unauthorized, caa.
-  virtual Task<std::optional<AcmeError>> validate(Executor& on, std::string name, bool wildcard, std::string type,
-                                                  std::string token, std::string key_authorization) = 0;
+  virtual Task<std::optional<AcmeError>> validate(Executor& on, ValidationRequest request) = 0;
 };
 
 struct ValidatorOptions {
   std::string local_address, resolver, caa_identity;
   std::uint16_t http01_port = 80;
 };
-Result<std::unique_ptr<Validator>> make_validator(ValidatorOptions options);
+Result<std::unique_ptr<Validator>> make_validator(ValidatorOptions options, MonotonicClock& clock);
+// Over a given resolver and client.
+std::unique_ptr<Validator> make_validator(ValidatorOptions options, std::unique_ptr<net::DnsResolver> dns,
+                                          std::unique_ptr<net::HttpClient> client, MonotonicClock& clock);
 
 }  // namespace evercert::api

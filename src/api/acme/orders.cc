@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Orders (RFC 8555 section 7.4).
+#include <nlohmann/json.hpp>
+
+#include "api/acme/acme.h"
+#include "api/acme/documents.h"
+#include "api/acme/identifiers.h"
+#include "base/encoding.h"
+#include "store/keys.h"
+
+namespace evercert::api {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kOrderLifeMs = 7ll * 86400 * 1000;
+
+net::HttpResponse located(int status, const store::v1::Order& order, const std::string& base) {
+  auto response = net::json_response(status, order_document(order, base));
+  response.headers.set("Location", base + "/order/" + order.id());
+  return response;
+}
+
+// RFC 8555 section 7.1.3: a wildcard is proved in DNS alone; RFC 8738 section 7: an address is not.
+bool offered(const char* type, const store::v1::Authorization& authorization) {
+  return std::string_view(type) == "http-01" ? !authorization.wildcard() : authorization.identifier().type() != "ip";
+}
+
+}  // namespace
+
+// The order with all its authorizations and challenges is one entry of its home group.
+Acme::Answer Acme::new_order(Request& request, const std::string&) {
+  const auto payload = payload_of(request);
+  if (!payload) co_return std::unexpected(payload.error());
+  const json asked = payload->value_or(json::object());
+  const auto identifiers = read_identifiers(asked);
+  if (!identifiers) co_return std::unexpected(identifiers.error());
+  if (asked.contains("notBefore") || asked.contains("notAfter"))
+    co_return std::unexpected(AcmeError{400, "malformed", "leave out notBefore and notAfter: the CA sets the dates"});
+  const auto make_id = [&] { return std::string(1, store::acme_prefix(options_.region)) + to_hex(random_.bytes(12)); };
+  const std::int64_t now_ms = wall_.now().ms;
+  store::v1::Command command;
+  auto* order = command.mutable_create_order()->mutable_order();
+  order->set_id(make_id());
+  order->set_account_id(request.account.id());
+  order->set_status("pending");
+  order->set_created_at_ms(now_ms);
+  order->set_expires_at_ms(now_ms + kOrderLifeMs);
+  order->set_profile(options_.profile);
+  for (const auto& identifier : *identifiers) {
+    *order->add_identifiers() = identifier;
+    auto* authorization = command.mutable_create_order()->add_authorizations();
+    authorization->set_id(make_id());
+    authorization->set_account_id(request.account.id());
+    authorization->set_order_id(order->id());
+    authorization->set_wildcard(identifier.value().starts_with("*."));
+    authorization->mutable_identifier()->set_type(identifier.type());
+    authorization->mutable_identifier()->set_value(identifier.value().substr(authorization->wildcard() ? 2 : 0));
+    authorization->set_status("pending");
+    authorization->set_expires_at_ms(order->expires_at_ms());
+    for (const char* type : {"http-01", "dns-01"}) {
+      if (!offered(type, *authorization)) continue;
+      auto* challenge = authorization->add_challenges();
+      challenge->set_type(type);
+      challenge->set_status("pending");
+      challenge->set_token(to_base64url(random_.bytes(24)));
+    }
+    order->add_authorization_ids(authorization->id());
+  }
+  auto response = located(201, *order, request.base);
+  const auto stored =
+      co_await store_.submit(request.on(), home_group(options_.region), std::move(command), options_.timeout);
+  if (!stored) co_return std::unexpected(acme_error(stored.error()));
+  co_return response;
+}
+
+Task<AcmeResult<store::v1::Order>> Acme::read_order(Request& request, std::string id) {
+  const AcmeError unknown{404, "malformed", "there is no such order"};
+  const auto group = store::home_of_acme_id(id, options_.regions);
+  if (!group) co_return std::unexpected(unknown);
+  const Refusal stale = co_await fresh(request.on(), *group, store::order_record(id));
+  if (stale) co_return std::unexpected(*stale);
+  auto order = store_.order(id);
+  if (!order) co_return std::unexpected(acme_error(order.error()));
+  if (!*order) co_return std::unexpected(unknown);
+  if ((*order)->account_id() != request.account.id())
+    co_return std::unexpected(AcmeError{403, "unauthorized", "this is not your order"});
+  if ((*order)->expires_at_ms() <= wall_.now().ms && (*order)->status() != "valid") (*order)->set_status("invalid");
+  co_return std::move(**order);
+}
+
+Acme::Answer Acme::order(Request& request, const std::string& id) {
+  if (const Refusal refused = only_reads(request)) co_return std::unexpected(*refused);
+  const auto order = co_await read_order(request, id);
+  if (!order) co_return std::unexpected(order.error());
+  co_return located(200, *order, request.base);
+}
+
+// The group stores certificate and order in one entry and finishes an order once: whoever comes second, through
+// whatever region, is answered with the first one's certificate.
+Acme::Answer Acme::finalize(Request& request, const std::string& id) {
+  auto order = co_await read_order(request, id);
+  if (!order) co_return std::unexpected(order.error());
+  if (order->status() == "valid") co_return located(200, *order, request.base);
+  if (order->status() != "ready")
+    co_return std::unexpected(AcmeError{403, "orderNotReady", "the order is " + order->status()});
+  const auto payload = payload_of(request);
+  if (!payload) co_return std::unexpected(payload.error());
+  const auto der = from_base64url(text_member(payload->value_or(json::object()), "csr"));
+  if (!der || der->empty()) co_return std::unexpected(AcmeError{400, "badCSR", "'csr' must be a base64url text"});
+  auto csr = pki::parse_csr(*der);
+  if (!csr) {
+    const bool key = csr.error().code == Code::kUnsupported;
+    co_return std::unexpected(AcmeError{400, key ? "badPublicKey" : "badCSR", csr.error().message});
+  }
+  if (!same_names(*order, csr->names))
+    co_return std::unexpected(AcmeError{400, "badCSR", "the CSR's names are not the order's"});
+  if (csr->key.spki_der() == request.key->spki_der())
+    co_return std::unexpected(AcmeError{400, "badCSR", "the certificate's key must not be the account's"});
+  // A repeated finalize is told by the order, which names its certificate.
+  ca::IssueRequest wanted{std::move(*csr),
+                          order->profile(),
+                          {},
+                          RegionId{static_cast<std::uint8_t>(home_of(id).value)},
+                          request.account.id(),
+                          id,
+                          sha256(*der)};
+  wanted.names = wanted.csr.names;
+  const auto issued = co_await ca_.issue(request.on(), std::move(wanted));
+  if (!issued) {
+    AcmeError error = acme_error(issued.error());
+    if (issued.error().code == Code::kInvalid) error.type = "badCSR";
+    co_return std::unexpected(error);
+  }
+  order->set_status("valid");
+  order->set_certificate_serial(issued->serial);
+  co_return located(200, *order, request.base);
+}
+
+}  // namespace evercert::api

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/acme/validator.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/encoding.h"
+#include "testkit/fakes.h"
+
+namespace evercert::api {
+namespace {
+
+class FakeDns : public net::DnsResolver {
+ public:
+  Task<Result<std::vector<std::string>>> lookup(Executor&, std::string name, net::DnsType type) override {
+    ++asked[name];
+    if (broken.contains(name)) co_return fail(Code::kUnavailable, "SERVFAIL for " + name);
+    const auto found = records.find({name, type});
+    co_return found == records.end() ? std::vector<std::string>{} : found->second;
+  }
+  std::map<std::pair<std::string, net::DnsType>, std::vector<std::string>> records;
+  std::map<std::string, int> asked;
+  std::set<std::string> broken;
+};
+
+class FakeHttp : public net::HttpClient {
+ public:
+  Task<Result<net::HttpResponse>> fetch(Executor&, net::HttpCall call) override {
+    calls.push_back(call);
+    co_return answer;
+  }
+  std::vector<net::HttpCall> calls;
+  Result<net::HttpResponse> answer = fail(Code::kUnavailable, "connection refused");
+};
+
+class ValidatorTest : public testing::Test {
+ protected:
+  void make(std::string identity = "", std::uint16_t port = 80) {
+    auto own_dns = std::make_unique<FakeDns>();
+    auto own_http = std::make_unique<FakeHttp>();
+    dns = own_dns.get();
+    http = own_http.get();
+    dns->records[{"host.a.test", net::DnsType::kA}] = {"192.0.2.1", "192.0.2.2"};
+    serve(200, "token.print\n");
+    ValidatorOptions options;
+    options.caa_identity = std::move(identity);
+    options.http01_port = port;
+    validator = make_validator(options, std::move(own_dns), std::move(own_http), clock);
+  }
+  void serve(int status, std::string body) {
+    net::HttpResponse response;
+    response.status = status;
+    response.body = std::move(body);
+    http->answer = response;
+  }
+  void caa(const std::string& name, std::vector<std::string> records) {
+    dns->records[{name, net::DnsType::kCaa}] = std::move(records);
+  }
+  // "": proved.
+  std::string http01(const std::string& name = "host.a.test", const std::string& kind = "dns") {
+    return type(validate({kind, name, false, "http-01", "token", "token.print"}));
+  }
+  std::string dns01(const std::string& name, bool wildcard) {
+    return type(validate({"dns", name, wildcard, "dns-01", "token", "token.print"}));
+  }
+  std::optional<AcmeError> validate(ValidationRequest request) {
+    return testkit::finish(executor, validator->validate(executor, std::move(request)));
+  }
+  static std::string type(const std::optional<AcmeError>& error) { return error ? error->type : ""; }
+
+  testkit::ManualExecutor executor;
+  testkit::FakeMonotonicClock clock;
+  FakeDns* dns = nullptr;
+  FakeHttp* http = nullptr;
+  std::unique_ptr<Validator> validator;
+};
+
+TEST_F(ValidatorTest, AHostThatServesTheKeyAuthorizationIsProved) {
+  make("", 5002);
+  EXPECT_EQ(http01(), "");
+  ASSERT_EQ(http->calls.size(), 1u);
+  EXPECT_EQ(http->calls[0].target.address, "192.0.2.1");
+  EXPECT_EQ(http->calls[0].target.port, 5002);
+  EXPECT_EQ(http->calls[0].path, "/.well-known/acme-challenge/token");
+  EXPECT_EQ(http->calls[0].headers.get("Host"), "host.a.test:5002");
+}
+
+TEST_F(ValidatorTest, WhatGoesWrongIsNamed) {
+  make();
+  serve(200, "token.other");
+  EXPECT_EQ(http01(), "incorrectResponse");
+  serve(404, "token.print");
+  EXPECT_EQ(http01(), "unauthorized");
+  http->answer = fail(Code::kUnavailable, "connection refused");
+  EXPECT_EQ(http01(), "connection");
+  EXPECT_EQ(http01("nowhere.a.test"), "dns") << "no address";
+}
+
+TEST_F(ValidatorTest, AnAddressIsAskedItself) {
+  make();
+  EXPECT_EQ(http01("198.51.100.7", "ip"), "");
+  EXPECT_EQ(http->calls[0].target.address, "198.51.100.7");
+  EXPECT_EQ(http->calls[0].headers.get("Host"), "198.51.100.7");
+  EXPECT_EQ(http01("2001:db8::1", "ip"), "");
+  EXPECT_EQ(http->calls[1].headers.get("Host"), "[2001:db8::1]");
+  EXPECT_TRUE(dns->asked.empty()) << "nothing to look up";
+}
+
+TEST_F(ValidatorTest, ATxtRecordWithTheDigestProves) {
+  make();
+  EXPECT_EQ(dns01("a.test", true), "incorrectResponse");
+  dns->records[{"_acme-challenge.a.test", net::DnsType::kTxt}] = {"other", to_base64url(sha256("token.print"))};
+  EXPECT_EQ(dns01("a.test", true), "");
+  dns->broken.insert("_acme-challenge.a.test");
+  EXPECT_EQ(dns01("a.test", true), "dns");
+}
+
+TEST_F(ValidatorTest, TheClosestCaaRecordsDecide) {
+  make("ca.example");
+  caa("a.test", {"issue other.example"});
+  EXPECT_EQ(http01(), "caa");
+  caa("host.a.test", {"issue ca.example; account=1"});
+  EXPECT_EQ(http01(), "");
+  caa("host.a.test", {"iodef mailto:x@a.test"});
+  EXPECT_EQ(http01(), "") << "nothing in it is about issuing";
+  caa("host.a.test", {"issue ;"});
+  EXPECT_EQ(http01(), "caa");
+}
+
+TEST_F(ValidatorTest, WildcardsHaveTheirOwnRecords) {
+  make("ca.example");
+  dns->records[{"_acme-challenge.a.test", net::DnsType::kTxt}] = {to_base64url(sha256("token.print"))};
+  caa("a.test", {"issue ca.example", "issuewild ;"});
+  EXPECT_EQ(dns01("a.test", true), "caa");
+  EXPECT_EQ(dns01("a.test", false), "");
+  caa("a.test", {"issue ;", "issuewild ca.example"});
+  EXPECT_EQ(dns01("a.test", true), "") << "issuewild decides alone where there is one";
+  EXPECT_EQ(dns01("a.test", false), "caa");
+  caa("a.test", {"issue ;"});
+  EXPECT_EQ(dns01("a.test", true), "caa") << "issue is for wildcards too where there is none";
+}
+
+TEST_F(ValidatorTest, WithoutAnIdentityEveryRelevantRecordForbids) {
+  make();
+  EXPECT_EQ(http01(), "");
+  caa("host.a.test", {"issue ca.example"});
+  EXPECT_EQ(http01(), "caa");
+}
+
+TEST_F(ValidatorTest, NoAnswerAboutCaaIsNoPermission) {
+  make();
+  dns->broken.insert("a.test");
+  EXPECT_EQ(http01(), "caa");
+  dns->broken.clear();
+  EXPECT_EQ(http01(), "") << "a failure is not remembered";
+}
+
+TEST_F(ValidatorTest, RecordsOfParentsAreKeptForAMinute) {
+  make();
+  EXPECT_EQ(http01(), "");
+  caa("a.test", {"issue ;"});
+  EXPECT_EQ(http01(), "");
+  EXPECT_EQ(dns->asked["host.a.test"], 4) << "the name itself is asked about each time, for CAA and address";
+  EXPECT_EQ(dns->asked["a.test"], 1);
+  clock.advance(61s);
+  EXPECT_EQ(http01(), "caa");
+}
+
+}  // namespace
+}  // namespace evercert::api

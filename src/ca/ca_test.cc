@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Issuance and revocation over the real state machine, with everything that may go wrong in between.
+#include "ca/ca.h"
+
+#include <gtest/gtest.h>
+
+#include "base/encoding.h"
+#include "pki/pem.h"
+#include "testkit/test_ca.h"
+
+namespace evercert::ca {
+namespace {
+
+using testkit::MemoryStore;
+
+class CaTest : public testing::Test {
+ protected:
+  IssueRequest request(const std::string& key = "", const std::string& name = "a.test") {
+    IssueRequest wanted{testkit::TestCa::csr({name}), "server", {}, here.id, "", "", key, sha256(name)};
+    wanted.names = wanted.csr.names;
+    return wanted;
+  }
+  Result<Issued> issue(IssueRequest wanted, std::size_t region = 1) {
+    return testkit::finish(cluster.executor, cluster.region(region).ca->issue(cluster.executor, std::move(wanted)));
+  }
+  Result<store::v1::Certificate> revoke(const std::string& serial, const std::string& request_id = "",
+                                        std::size_t region = 1) {
+    return testkit::finish(cluster.executor,
+                           cluster.region(region).ca->revoke(cluster.executor, serial, 1, "someone", request_id));
+  }
+  std::size_t settle() {
+    const auto settled = testkit::finish(cluster.executor, here.ca->settle_intents(cluster.executor));
+    cluster.executor.run();
+    return settled;
+  }
+  bool can_be_stored(const std::string& serial) {
+    store::v1::Command command;
+    command.mutable_issue()->mutable_certificate()->set_serial(serial);
+    command.mutable_issue()->mutable_certificate()->set_der("x");
+    return testkit::finish(cluster.executor,
+                           cluster.store.submit(cluster.executor, home_group(here.id), std::move(command), 1s))
+        .has_value();
+  }
+  std::vector<std::string> open() { return here.intents->open_serials(); }
+
+  testkit::TestCa cluster{3};
+  testkit::TestRegion& here = cluster.region(1);
+};
+
+TEST_F(CaTest, WhatIsAnsweredIsStored) {
+  const auto issued = issue(request());
+  ASSERT_TRUE(issued.has_value()) << issued.error().message;
+  const auto stored = cluster.store.certificate(issued->serial).value();
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(here.ca->chain_of(*stored), issued->chain_pem);
+  EXPECT_EQ(issued->issuer_region, "region-1");
+  EXPECT_FALSE(issued->repeated);
+  const auto chain = pki::from_pem("CERTIFICATE", issued->chain_pem).value();
+  EXPECT_TRUE(pki::verify_chain(chain.at(0), {chain.at(1)}, cluster.root_der, testkit::kTestNow));
+  EXPECT_TRUE(open().empty());
+}
+
+TEST_F(CaTest, WhatBreaksARuleLeavesNothingBehind) {
+  auto wanted = request();
+  wanted.profile = "root";
+  EXPECT_EQ(issue(std::move(wanted)).error().code, Code::kInvalid);
+  wanted = request();
+  wanted.names.clear();
+  EXPECT_EQ(issue(std::move(wanted)).error().code, Code::kInvalid);
+  wanted = request();
+  wanted.names = {{pki::NameKind::kEmail, "a@b.test"}};
+  EXPECT_EQ(issue(std::move(wanted)).error().code, Code::kInvalid) << "a kind of name that the profile does not allow";
+  EXPECT_TRUE(open().empty());
+  EXPECT_TRUE(cluster.store.applied.empty());
+  EXPECT_EQ(here.disk.contents("/node/intents"), "");
+}
+
+TEST_F(CaTest, NothingIsSignedByAClockThatIsNotTrusted) {
+  cluster.store.trusted_clock = false;
+  EXPECT_EQ(issue(request()).error().code, Code::kUnavailable);
+  EXPECT_TRUE(cluster.store.applied.empty());
+}
+
+TEST_F(CaTest, NothingIsSignedWithoutAnIntentOnTheDisk) {
+  here.disk.fail_next_sync();
+  EXPECT_EQ(issue(request()).error().code, Code::kUnavailable);
+  EXPECT_TRUE(cluster.store.applied.empty());
+  EXPECT_EQ(issue(request()).error().code, Code::kUnavailable) << "the file is not trusted any more";
+  ASSERT_TRUE(cluster.restart(here).has_value());
+  EXPECT_TRUE(issue(request()).has_value());
+}
+
+TEST_F(CaTest, ARefusedIssuanceIsOverAtOnce) {
+  cluster.store.next(MemoryStore::Fate::kRefused);
+  EXPECT_EQ(issue(request()).error().code, Code::kUnavailable);
+  EXPECT_TRUE(open().empty());
+  EXPECT_EQ(cluster.store.certificate_count(), 0u);
+}
+
+TEST_F(CaTest, AnUnknownOutcomeIsSettledOnceItsProposerHasGivenUp) {
+  cluster.store.next(MemoryStore::Fate::kLost);
+  EXPECT_EQ(issue(request("lost")).error().code, Code::kUnknownOutcome);
+  cluster.store.next(MemoryStore::Fate::kAnswerLost);
+  EXPECT_EQ(issue(request("stored")).error().code, Code::kUnknownOutcome);
+  ASSERT_EQ(open().size(), 2u);
+  EXPECT_EQ(settle(), 0u) << "it may still be on its way";
+  const auto serials = open();
+  cluster.wall.advance(60);
+  EXPECT_EQ(settle(), 2u);
+  EXPECT_TRUE(open().empty());
+  for (const auto& serial : serials) {
+    const bool stored = cluster.store.certificate(serial).value().has_value();
+    EXPECT_TRUE(stored || !can_be_stored(serial)) << "finished or voided";
+  }
+  EXPECT_EQ(cluster.store.certificate_count(), 1u);
+}
+
+// The machine goes off at each step of an issuance. Afterwards each intent is finished or voided, and what a client was
+// told is there.
+TEST_F(CaTest, AfterACrashAtAnyStepEveryIntentIsFinishedOrVoided) {
+  int finished = 0, voided = 0;
+  for (std::uint64_t operations = 0; operations < 12; ++operations) {
+    for (const bool stored : {false, true}) {
+      for (const std::size_t kept : {0u, 20u, 1000u}) {
+        const auto before = cluster.store.certificate_count();
+        here.disk.power_off_after(operations);
+        if (!stored) cluster.store.next(MemoryStore::Fate::kLost);
+        const auto task = testkit::try_finish(cluster.executor, here.ca->issue(cluster.executor, request()));
+        const bool answered = task && task->has_value();
+        cluster.executor.forget();
+        cluster.store.forget_fates();  // nothing may have been proposed
+        const bool happened = cluster.store.certificate_count() > before;
+        EXPECT_TRUE(!answered || happened);
+        here.disk.crash_keeping(kept);
+        ASSERT_TRUE(cluster.restart(here).has_value());
+        const auto left = here.intents->left_behind();
+        settle();
+        EXPECT_TRUE(here.intents->open_serials().empty());
+        for (const auto& serial : left) {
+          const bool there = cluster.store.certificate(serial).value().has_value();
+          (there ? finished : voided) += 1;
+          EXPECT_TRUE(there || !can_be_stored(serial)) << "a voided serial number";
+        }
+      }
+    }
+  }
+  EXPECT_GT(finished, 0);
+  EXPECT_GT(voided, 0);
+}
+
+TEST_F(CaTest, TheIntentIsDurableBeforeTheCertificateIsProposed) {
+  bool seen = false;
+  cluster.store.before = [&](GroupId, const store::v1::Command& command) {
+    if (!command.has_issue()) return;
+    seen =
+        here.disk.contents("/node/intents").find(to_hex(command.issue().certificate().serial())) != std::string::npos;
+    here.disk.crash_keeping(0);
+    seen = seen && here.disk.contents("/node/intents").find(to_hex(command.issue().certificate().serial())) !=
+                       std::string::npos;
+  };
+  EXPECT_TRUE(issue(request()).has_value());
+  EXPECT_TRUE(seen);
+}
+
+TEST_F(CaTest, OneKeyIsOneCertificateInAnyRegion) {
+  const auto wanted = request("key");
+  const auto first = issue(wanted, 1);
+  ASSERT_TRUE(first.has_value());
+  for (const std::size_t region : {1u, 2u, 3u}) {
+    const auto again = issue(wanted, region);
+    ASSERT_TRUE(again.has_value()) << again.error().message;
+    EXPECT_EQ(again->serial, first->serial);
+    EXPECT_EQ(again->chain_pem, first->chain_pem);
+    EXPECT_EQ(again->issuer_region, "region-1");
+    EXPECT_TRUE(again->repeated);
+  }
+  EXPECT_EQ(cluster.store.certificate_count(), 1u);
+  EXPECT_EQ(issue(request("key", "b.test"), 2).error().code, Code::kConflict) << "the key for something else";
+  EXPECT_NE(issue(request("", "a.test"))->serial, first->serial) << "without a key each request is its own";
+}
+
+TEST_F(CaTest, ALostAnswerIsHadByTheSameKey) {
+  cluster.store.next(MemoryStore::Fate::kAnswerLost);
+  EXPECT_EQ(issue(request("key")).error().code, Code::kUnknownOutcome);
+  const auto again = issue(request("key"), 2);
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(cluster.store.certificate_count(), 1u);
+}
+
+TEST_F(CaTest, ARevocationIsOneEventWhoeverRepeatsIt) {
+  const auto serial = issue(request())->serial;
+  const auto revoked = revoke(serial, "request-1", 2);
+  ASSERT_TRUE(revoked.has_value()) << revoked.error().message;
+  EXPECT_TRUE(revoked->revoked());
+  EXPECT_EQ(revoked->revoked_by(), "someone");
+  cluster.wall.advance(100);
+  const auto again = revoke(serial, "request-1", 3);
+  ASSERT_TRUE(again.has_value()) << "the repetition of the same request";
+  EXPECT_EQ(cluster.store.certificate(serial).value()->revoked_at_ms(), testkit::kTestNow * 1000);
+  EXPECT_EQ(revoke(serial, "request-2").error().code, Code::kConflict);
+  EXPECT_EQ(revoke(serial).error().code, Code::kConflict);
+  EXPECT_EQ(revoke(std::string(1, '\x01') + std::string(15, 'x')).error().code, Code::kNotFound);
+  EXPECT_EQ(revoke("no serial number").error().code, Code::kNotFound);
+}
+
+TEST_F(CaTest, ARegionThatCannotBeSureSaysSo) {
+  const auto serial = issue(request())->serial;
+  cluster.store.fresh = false;
+  const auto found = testkit::finish(cluster.executor, here.ca->find(cluster.executor, serial));
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(found->certificate.has_value());
+  EXPECT_TRUE(found->stale);
+}
+
+}  // namespace
+}  // namespace evercert::ca

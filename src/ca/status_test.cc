@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// OCSP answers and CRLs: they follow what happens to certificates.
+#include <gtest/gtest.h>
+
+#include "ca/crl_publisher.h"
+#include "ca/ocsp_responder.h"
+#include "testkit/test_ca.h"
+
+namespace evercert::ca {
+namespace {
+
+using testkit::MemoryStore;
+
+class StatusTest : public testing::Test {
+ protected:
+  StatusTest() {
+    std::vector<OcspIssuer> issuers;
+    for (std::size_t r = 1; r <= 2; ++r) {
+      auto [certificate, signer] = cluster.responder(cluster.region(r));
+      issuers.push_back({cluster.region(r).id, cluster.region(r).certificate_der, certificate, signer});
+    }
+    OcspOptions options;
+    options.regions = 2;
+    responder = OcspResponder::create(options, std::move(issuers), cluster.store, cluster.wall).value();
+  }
+  std::string issue(std::size_t region = 1) {
+    IssueRequest wanted{testkit::TestCa::csr({"a.test"}), "server", {}, cluster.region(region).id, "", "", "", ""};
+    wanted.names = wanted.csr.names;
+    return testkit::finish(cluster.executor, cluster.region(region).ca->issue(cluster.executor, std::move(wanted)))
+        .value()
+        .serial;
+  }
+  void revoke(const std::string& serial) {
+    ASSERT_TRUE(
+        testkit::finish(cluster.executor, cluster.region(2).ca->revoke(cluster.executor, serial, 1, "someone", "")));
+  }
+  OcspReply reply(const std::string& request) {
+    return testkit::finish(cluster.executor, responder->answer(cluster.executor, request));
+  }
+  OcspReply ask(const std::string& serial, std::size_t issuer = 1) {
+    return reply(pki::make_ocsp_request(cluster.region(issuer).certificate_der, serial).value());
+  }
+  pki::CertStatus status(const OcspReply& answer, const std::string& serial, std::size_t issuer = 1) {
+    return pki::read_ocsp_response(*answer.der, cluster.region(issuer).certificate_der, serial).value().status;
+  }
+
+  testkit::TestCa cluster{2};
+  std::unique_ptr<OcspResponder> responder;
+};
+
+TEST_F(StatusTest, AnAnswerIsKeptUntilTheCertificateChanges) {
+  const auto serial = issue(), other = issue();
+  const auto first = ask(serial), first_other = ask(other);
+  EXPECT_EQ(status(first, serial), pki::CertStatus::kGood);
+  EXPECT_EQ(ask(serial).der, first.der) << "the same bytes";
+  revoke(serial);
+  EXPECT_EQ(status(ask(serial), serial), pki::CertStatus::kRevoked);
+  EXPECT_EQ(ask(other).der, first_other.der) << "answers about others stay";
+}
+
+TEST_F(StatusTest, AnAnswerIsMadeAnewBeforeItIsOld) {
+  const auto serial = issue();
+  const auto first = ask(serial);
+  cluster.wall.advance(1700);
+  EXPECT_EQ(ask(serial).der, first.der);
+  cluster.wall.advance(200);  // past half of its life
+  const auto second = ask(serial);
+  EXPECT_NE(second.der, first.der);
+  EXPECT_GT(second.next_update, first.next_update);
+}
+
+TEST_F(StatusTest, NothingIsSaidToBeGoodThatIsNotKnown) {
+  const std::string never = std::string(1, '\x01') + std::string(15, 'x');
+  EXPECT_EQ(status(ask(never), never), pki::CertStatus::kUnknown);
+  const auto serial = issue(1);
+  EXPECT_EQ(status(ask(serial, 2), serial, 2), pki::CertStatus::kUnknown) << "of another issuer";
+  cluster.store.next(MemoryStore::Fate::kDone);
+  const auto late = issue(2);
+  EXPECT_EQ(status(ask(late, 2), late, 2), pki::CertStatus::kGood);
+}
+
+TEST_F(StatusTest, ARegionThatIsCutOffSaysNothingLasting) {
+  const auto serial = issue(), never = std::string(1, '\x01') + std::string(15, 'x');
+  cluster.store.fresh = false;
+  const auto stale = ask(serial);
+  EXPECT_TRUE(stale.stale);
+  EXPECT_LE(stale.next_update, testkit::kTestNow + 300);
+  EXPECT_EQ(*ask(never).der, pki::ocsp_error_response(pki::OcspError::kTryLater)) << "another region may know it";
+  cluster.store.fresh = true;
+  EXPECT_NE(ask(serial).der, stale.der) << "it was not kept";
+}
+
+TEST_F(StatusTest, QuestionsThatCannotBeAnsweredAreRefused) {
+  EXPECT_EQ(*reply("garbage").der, pki::ocsp_error_response(pki::OcspError::kMalformedRequest));
+  const auto foreign = pki::make_ocsp_request(cluster.root_der, issue()).value();
+  EXPECT_EQ(*reply(foreign).der, pki::ocsp_error_response(pki::OcspError::kUnauthorized));
+}
+
+class CrlTest : public StatusTest {
+ protected:
+  CrlTest() {
+    store::GroupStatus own;
+    own.group = home_group(RegionId{1});
+    own.leads_here = true;
+    cluster.store.status = {own};
+    CrlOptions options;
+    options.region = RegionId{1};
+    options.self = node_id(RegionId{1}, 1);
+    publisher = std::make_unique<CrlPublisher>(options, cluster.region(1).certificate_der, cluster.region(1).signer,
+                                               cluster.store, cluster.wall, cluster.executor);
+  }
+  std::optional<pki::CrlFacts> published() {
+    const auto stored = cluster.store.crl(RegionId{1}).value();
+    if (!stored) return std::nullopt;
+    const auto facts = pki::read_crl(stored->der(), cluster.region(1).certificate_der);
+    EXPECT_TRUE(facts.has_value());
+    EXPECT_EQ(facts->number, stored->number());
+    return *facts;
+  }
+  std::uint64_t number() { return published()->number; }
+  Result<std::uint64_t> publish() { return testkit::finish(cluster.executor, publisher->publish()); }
+
+  std::unique_ptr<CrlPublisher> publisher;
+};
+
+TEST_F(CrlTest, ANewCaPublishesAtOnceAndAfterEachRevocation) {
+  publisher->start();
+  cluster.executor.advance(1s);
+  ASSERT_TRUE(published().has_value());
+  EXPECT_TRUE(published()->entries.empty());
+  const auto first = number();
+  const auto serial = issue(1), foreign = issue(2);
+  cluster.executor.advance(10s);
+  EXPECT_EQ(number(), first) << "nothing happened that a list tells";
+  revoke(foreign);
+  cluster.executor.advance(10s);
+  EXPECT_EQ(number(), first) << "another issuer's list tells that";
+  revoke(serial);
+  cluster.executor.advance(2s);
+  ASSERT_EQ(published()->entries.size(), 1u);
+  EXPECT_EQ(published()->entries[0].serial, serial);
+  EXPECT_EQ(published()->entries[0].reason, 1);
+  EXPECT_GT(number(), first);
+  cluster.wall.advance(3600);
+  const auto second = number();
+  cluster.executor.advance(2s);
+  EXPECT_GT(number(), second) << "the interval is over";
+}
+
+TEST_F(CrlTest, NumbersOnlyGrowWhateverFails) {
+  std::uint64_t last = 0;
+  const auto serial = issue(1);
+  revoke(serial);
+  using Fate = MemoryStore::Fate;
+  for (const Fate allocation : {Fate::kDone, Fate::kRefused, Fate::kLost, Fate::kAnswerLost}) {
+    for (const Fate put : {Fate::kDone, Fate::kRefused, Fate::kLost, Fate::kAnswerLost}) {
+      cluster.store.next(allocation);
+      if (allocation == Fate::kDone) cluster.store.next(put);
+      const auto done = publish();
+      EXPECT_EQ(done.has_value(), allocation == Fate::kDone && put == Fate::kDone);
+      if (published()) {
+        EXPECT_GE(number(), last);
+        last = number();
+      }
+      ASSERT_TRUE(publish().has_value());
+      EXPECT_GT(number(), last);
+      last = number();
+    }
+  }
+}
+
+TEST_F(CrlTest, AnOlderListDoesNotReplaceANewerOne) {
+  std::uint64_t newer = 0;
+  cluster.store.before = [&](GroupId, const store::v1::Command& command) {
+    if (!command.has_put_crl()) return;
+    cluster.store.before = nullptr;
+    newer = publish().value();
+  };
+  EXPECT_EQ(publish().error().code, Code::kConflict);
+  EXPECT_EQ(number(), newer);
+}
+
+TEST_F(CrlTest, AFailureIsMadeUpForAndOthersAreLeftAlone) {
+  publisher->start();
+  cluster.store.next(MemoryStore::Fate::kRefused);
+  cluster.executor.advance(3s);
+  EXPECT_TRUE(published().has_value()) << "tried again";
+  const auto before = number();
+  cluster.store.status[0].leads_here = false;
+  cluster.store.status[0].leader = node_id(RegionId{1}, 2);
+  cluster.wall.advance(7200);
+  cluster.executor.advance(5s);
+  EXPECT_EQ(number(), before) << "another zone leads";
+  cluster.store.status[0].leader = node_id(RegionId{2}, 1);
+  cluster.executor.advance(5s);
+  EXPECT_GT(number(), before) << "no zone of the region leads: its first one publishes";
+  const auto second = number();
+  cluster.store.trusted_clock = false;
+  cluster.wall.advance(7200);
+  cluster.executor.advance(5s);
+  EXPECT_EQ(number(), second) << "its dates would be wrong";
+}
+
+}  // namespace
+}  // namespace evercert::ca

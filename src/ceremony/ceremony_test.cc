@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ceremony/ceremony.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include "base/os/system.h"
+#include "config/config.h"
+#include "config/paths.h"
+#include "keys/pkcs11.h"
+#include "keys/software_signer.h"
+#include "pki/certificate.h"
+#include "pki/pem.h"
+
+namespace evercert::ceremony {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CeremonyTest : public testing::Test {
+ protected:
+  CeremonyTest() {
+    std::string pattern = (fs::temp_directory_path() / "evercert-ceremony-XXXXXX").string();
+    options.dir = std::string(mkdtemp(pattern.data())) + "/cluster";
+    options.name = "test";
+    options.regions = {"north", "south"};
+    options.zones = 2;
+    options.hsm = false;
+  }
+  ~CeremonyTest() override { fs::remove_all(fs::path(options.dir).parent_path()); }
+
+  Status make() {
+    return run(options, [this](const std::string& line) { steps.push_back(line); });
+  }
+  std::map<std::string, std::string> files() const {
+    std::map<std::string, std::string> all;
+    for (const auto& entry : fs::recursive_directory_iterator(options.dir)) {
+      if (entry.is_regular_file())
+        all[fs::relative(entry.path(), options.dir)] = read_file(os::disk(), entry.path()).value();
+    }
+    return all;
+  }
+  std::string der(const std::string& path) const {
+    return pki::from_pem("CERTIFICATE", read_file(os::disk(), path).value()).value().front();
+  }
+
+  CeremonyOptions options;
+  std::vector<std::string> steps;
+};
+
+TEST_F(CeremonyTest, WhatItWritesIsAConfigurationThatPassesItsCheck) {
+  options.wan = true;
+  options.resolver = "127.0.0.1:5353";
+  const auto made = make();
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  EXPECT_FALSE(steps.empty());
+  const auto config = config::load_cluster(options.dir + "/cluster.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  EXPECT_EQ(config->name, "test");
+  ASSERT_EQ(config->regions.size(), 2u);
+  EXPECT_EQ(config->regions[1].name, "south");
+  EXPECT_EQ(config->regions[1].nodes.size(), 2u);
+  EXPECT_EQ(config->resolver, "127.0.0.1:5353");
+  const auto document = config::load(options.dir + "/cluster.yaml");
+  ASSERT_TRUE(document.has_value());
+  EXPECT_NE(config::describe(*document).find("north"), std::string::npos);
+}
+
+TEST_F(CeremonyTest, ThreeRegionsWithAnEmulatedNetworkPassTooAndSoDoesOne) {
+  for (const auto& regions : {std::vector<std::string>{"a", "b", "c"}, std::vector<std::string>{"alone"}}) {
+    options.regions = regions;
+    options.wan = true;
+    options.loopback_timing = regions.size() == 1;
+    ASSERT_TRUE(make().has_value());
+    const auto config = config::load_cluster(options.dir + "/cluster.yaml");
+    ASSERT_TRUE(config.has_value()) << config.error().message;
+    EXPECT_EQ(config->links.size(), regions.size() == 3 ? 3u : 0u);
+    fs::remove_all(options.dir);
+  }
+}
+
+TEST_F(CeremonyTest, NothingIsEverOverwritten) {
+  ASSERT_TRUE(make().has_value());
+  const auto before = files();
+  options.name = "another";
+  EXPECT_EQ(make().error().code, Code::kConflict);
+  EXPECT_EQ(files(), before);
+  fs::remove(options.dir + "/cluster.yaml");
+  EXPECT_EQ(make().error().code, Code::kConflict) << "keys are there, and somebody may need them";
+}
+
+TEST_F(CeremonyTest, WhatCannotBeMadeIsRefusedBeforeAnythingIsWritten) {
+  const auto refused = [&](std::vector<std::string> regions, int zones) {
+    options.regions = std::move(regions);
+    options.zones = zones;
+    const auto made = make();
+    return !made && made.error().code == Code::kInvalid && !fs::exists(options.dir);
+  };
+  EXPECT_TRUE(refused({}, 1));
+  EXPECT_TRUE(refused(std::vector<std::string>(26, "r"), 1));
+  EXPECT_TRUE(refused({"r"}, 0));
+  EXPECT_TRUE(refused({"r"}, 10));
+}
+
+TEST_F(CeremonyTest, SecretsAreForTheirOwnerAlone) {
+  ASSERT_TRUE(make().has_value());
+  int secrets = 0;
+  for (const auto& [name, text] : files()) {
+    const bool secret = text.find("PRIVATE KEY") != std::string::npos || name == "operator/token" ||
+                        name.ends_with("nonce.key") || name.ends_with("/pin");
+    if (!secret) continue;
+    ++secrets;
+    const auto mode = fs::status(options.dir + "/" + name).permissions();
+    EXPECT_EQ(mode & (fs::perms::group_all | fs::perms::others_all), fs::perms::none) << name;
+  }
+  // root; per region: issuing key, two responders, nonces, two nodes, one edge; operator's key and token.
+  EXPECT_EQ(secrets, 1 + 2 * (1 + 2 + 1 + 2 + 1) + 2);
+}
+
+TEST_F(CeremonyTest, ARegionsFolderHoldsItsOwnSecretsAlone) {
+  ASSERT_TRUE(make().has_value());
+  const config::Paths paths(options.dir);
+  const auto all = files();
+  for (const auto& [name, text] : all) {
+    if (text.find("PRIVATE KEY") == std::string::npos) continue;
+    int copies = 0;
+    for (const auto& [other, other_text] : all) copies += other_text == text;
+    EXPECT_EQ(copies, 1) << name << " is somewhere else too";
+  }
+  EXPECT_EQ(all.at("regions/north/nonce.key"), all.at("regions/south/nonce.key")) << "each takes the others' nonces";
+}
+
+TEST_F(CeremonyTest, CertificatesChainToTheRootAndFitTheirKeys) {
+  ASSERT_TRUE(make().has_value());
+  const config::Paths paths(options.dir);
+  const std::int64_t now = os::wall_clock().now().seconds();
+  const std::string root = der(paths.root_certificate());
+  const auto fits = [&](const std::string& base) {
+    const auto signer = keys::software_signer(read_file(os::disk(), base + ".key").value()).value();
+    return pki::read_certificate(der(base + ".pem"))->spki_der == signer->spki_der();
+  };
+  for (const std::string region : {"north", "south"}) {
+    const std::string issuer = der(paths.issuer(region));
+    EXPECT_TRUE(pki::verify_chain(issuer, {}, root, now)) << region;
+    for (const auto& base : {paths.node(region, 1), paths.node(region, 2), paths.edge(region, 1)}) {
+      EXPECT_TRUE(pki::verify_chain(der(base + ".pem"), {issuer}, root, now)) << base;
+      EXPECT_TRUE(fits(base)) << base;
+    }
+    for (const std::string other : {"north", "south"}) {
+      const std::string responder = der(paths.responder(region, other));
+      EXPECT_TRUE(pki::verify_chain(responder, {der(paths.issuer(other))}, root, now)) << region << " for " << other;
+    }
+  }
+  EXPECT_TRUE(pki::verify_chain(der(paths.operator_certificate()), {der(paths.issuer("north"))}, root, now));
+}
+
+}  // namespace
+}  // namespace evercert::ceremony

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// A store in memory for tests of what stands on it. Commands go through the real state machine (store/catalog.h), and
+// all readers see them at once: a cluster of any number of regions, as it is while nothing fails. What may go wrong
+// with a command is planted.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "store/kv/mem_kv.h"
+#include "store/store.h"
+
+namespace evercert::testkit {
+
+class MemoryStore : public store::Store {
+ public:
+  explicit MemoryStore(std::size_t regions) : regions_(regions) {}
+
+  // What becomes of a command and what its proposer is told.
+  enum class Fate {
+    kDone,
+    kRefused,     // not proposed: kUnavailable
+    kLost,        // not done, and kUnknownOutcome
+    kAnswerLost,  // done, and kUnknownOutcome
+  };
+  void next(Fate fate) { fates_.push_back(fate); }  // of the commands to come, in order; then kDone again
+  void forget_fates() { fates_.clear(); }
+  // Called with each command before it is applied: what others do in between.
+  std::function<void(GroupId, const store::v1::Command&)> before;
+  // Commands that were applied, in order.
+  std::vector<store::v1::Command> applied;
+  bool fresh = true, trusted_clock = true;
+  std::vector<store::GroupStatus> status;
+
+  Task<Result<store::v1::Outcome>> submit(Executor& on, GroupId group, store::v1::Command command,
+                                          Duration timeout) override;
+  Task<store::Freshness> freshen(Executor& on, GroupId group, std::string record, Duration timeout) override;
+  bool fresh_now(GroupId, std::string_view) override { return fresh; }
+  Result<std::optional<store::v1::Certificate>> certificate(std::string_view serial) override;
+  Result<std::optional<store::v1::Account>> account(std::string_view id) override;
+  Result<std::optional<std::string>> account_of_key(std::string_view thumbprint) override;
+  Result<std::vector<std::string>> order_ids(std::string_view account_id, std::string_view after,
+                                             std::size_t limit) override;
+  Result<std::optional<store::v1::Order>> order(std::string_view id) override;
+  Result<std::optional<store::v1::Authorization>> authorization(std::string_view id) override;
+  Result<std::optional<store::v1::Crl>> crl(RegionId issuer) override;
+  Result<std::optional<BoundKey>> request_key(std::string_view key) override;
+  Result<std::vector<store::v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) override;
+  Status revoked_certificates(RegionId issuer, std::int64_t now_seconds,
+                              const std::function<void(const store::v1::Certificate&)>& each) override;
+  void on_certificate_changed(std::function<void(const store::v1::Certificate&)> callback) override {
+    callbacks_.push_back(std::move(callback));
+  }
+  std::vector<store::GroupStatus> group_status() override { return status; }
+  std::uint64_t certificate_count() override;
+  bool clock_trusted() override { return trusted_clock; }
+  Epoch epoch() override { return Epoch{1}; }
+
+ private:
+  Result<store::v1::Outcome> apply(GroupId group, const store::v1::Command& command);
+  template <class Record>
+  Result<std::optional<Record>> load(GroupId group, const std::string& record) const;
+
+  std::size_t regions_;
+  store::MemKv kv_;
+  std::deque<Fate> fates_;
+  std::vector<std::function<void(const store::v1::Certificate&)>> callbacks_;
+};
+
+}  // namespace evercert::testkit
