@@ -16,7 +16,7 @@ using testkit::MemoryStore;
 class CaTest : public testing::Test {
  protected:
   IssueRequest request(const std::string& key = "", const std::string& name = "a.test") {
-    IssueRequest wanted{testkit::TestCa::csr({name}), "server", {}, here.id, "", "", key, sha256(name)};
+    IssueRequest wanted{testkit::TestCa::csr({name}), "server", {}, here.id, "", "", sha256(name), key};
     wanted.names = wanted.csr.names;
     return wanted;
   }
@@ -99,9 +99,9 @@ TEST_F(CaTest, ARefusedIssuanceIsOverAtOnce) {
 
 TEST_F(CaTest, AnUnknownOutcomeIsSettledOnceItsProposerHasGivenUp) {
   cluster.store.next(MemoryStore::Fate::kLost);
-  EXPECT_EQ(issue(request("lost")).error().code, Code::kUnknownOutcome);
+  EXPECT_EQ(issue(request()).error().code, Code::kUnknownOutcome);
   cluster.store.next(MemoryStore::Fate::kAnswerLost);
-  EXPECT_EQ(issue(request("stored")).error().code, Code::kUnknownOutcome);
+  EXPECT_EQ(issue(request()).error().code, Code::kUnknownOutcome);
   ASSERT_EQ(open().size(), 2u);
   EXPECT_EQ(settle(), 0u) << "it may still be on its way";
   const auto serials = open();
@@ -127,7 +127,6 @@ TEST_F(CaTest, AfterACrashAtAnyStepEveryIntentIsFinishedOrVoided) {
         if (!stored) cluster.store.next(MemoryStore::Fate::kLost);
         const auto task = testkit::try_finish(cluster.executor, here.ca->issue(cluster.executor, request()));
         const bool answered = task && task->has_value();
-        cluster.executor.forget();
         cluster.store.forget_fates();  // nothing may have been proposed
         const bool happened = cluster.store.certificate_count() > before;
         EXPECT_TRUE(!answered || happened);
@@ -180,11 +179,61 @@ TEST_F(CaTest, OneKeyIsOneCertificateInAnyRegion) {
 }
 
 TEST_F(CaTest, ALostAnswerIsHadByTheSameKey) {
-  cluster.store.next(MemoryStore::Fate::kAnswerLost);
+  cluster.store.next(MemoryStore::Fate::kAnswerLost, store::v1::Command::kIssue);
   EXPECT_EQ(issue(request("key")).error().code, Code::kUnknownOutcome);
   const auto again = issue(request("key"), 2);
   ASSERT_TRUE(again.has_value()) << again.error().message;
   EXPECT_EQ(cluster.store.certificate_count(), 1u);
+}
+
+TEST_F(CaTest, OneKeyInTwoRegionsAtOnceIsOneCertificate) {
+  const auto wanted = request("key");
+  std::optional<Result<Issued>> second;
+  cluster.store.before = [&](GroupId, const store::v1::Command& command) {
+    if (!command.has_claim_request_key()) return;
+    cluster.store.before = nullptr;
+    second = issue(wanted, 2);
+  };
+  const auto first = issue(wanted, 1);
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  ASSERT_TRUE(second && second->has_value());
+  EXPECT_EQ(first->serial, (*second)->serial);
+  const auto all = cluster.store.list_certificates("", 10).value();
+  ASSERT_EQ(all.size(), 2u);
+  for (const auto& certificate : all)
+    EXPECT_EQ(certificate.revoked(), certificate.serial() != first->serial) << "what nobody was given is revoked";
+}
+
+TEST_F(CaTest, AKeyWhoseRequestCameToNothingIsBoundAnew) {
+  using Fate = MemoryStore::Fate;
+  for (const Fate fate : {Fate::kRefused, Fate::kLost}) {
+    const auto wanted = request("key-" + std::to_string(static_cast<int>(fate)));
+    cluster.store.next(fate, store::v1::Command::kIssue);
+    EXPECT_FALSE(issue(wanted, 1).has_value());
+    const auto again = issue(wanted, 2);
+    ASSERT_TRUE(again.has_value()) << again.error().message;
+    EXPECT_EQ(issue(wanted, 3)->serial, again->serial);
+  }
+  EXPECT_EQ(cluster.store.certificate_count(), 2u);
+  cluster.store.next(Fate::kRefused, store::v1::Command::kClaimRequestKey);
+  EXPECT_FALSE(issue(request("unclaimed"), 1).has_value());
+  EXPECT_EQ(issue(request("unclaimed"), 2)->serial, issue(request("unclaimed"), 3)->serial);
+}
+
+TEST_F(CaTest, AnEdgeThatTriesAgainFindsItsFirstAttempt) {
+  auto wanted = request();
+  wanted.request_id = std::string(15, 'e');
+  const auto first = issue(wanted, 1);
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  wanted.attempt = 2;
+  wanted.home = cluster.region(2).id;
+  const auto second = issue(wanted, 2);
+  ASSERT_TRUE(second.has_value()) << second.error().message;
+  EXPECT_EQ(second->serial, first->serial);
+  EXPECT_TRUE(second->repeated);
+  EXPECT_EQ(cluster.store.certificate_count(), 1u);
+  wanted.request_digest = sha256("other");
+  EXPECT_EQ(issue(wanted, 2).error().code, Code::kConflict);
 }
 
 TEST_F(CaTest, ARevocationIsOneEventWhoeverRepeatsIt) {

@@ -24,7 +24,7 @@ class StatusTest : public testing::Test {
     responder = OcspResponder::create(options, std::move(issuers), cluster.store, cluster.wall).value();
   }
   std::string issue(std::size_t region = 1) {
-    IssueRequest wanted{testkit::TestCa::csr({"a.test"}), "server", {}, cluster.region(region).id, "", "", "", ""};
+    IssueRequest wanted{testkit::TestCa::csr({"a.test"}), "server", {}, cluster.region(region).id, "", "", ""};
     wanted.names = wanted.csr.names;
     return testkit::finish(cluster.executor, cluster.region(region).ca->issue(cluster.executor, std::move(wanted)))
         .value()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "testkit/memory_store.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "store/catalog.h"
 #include "store/keys.h"
@@ -9,9 +11,10 @@ namespace evercert::testkit {
 
 using namespace store;
 
-Result<v1::Outcome> MemoryStore::apply(GroupId group, const v1::Command& command) {
+Result<v1::Outcome> MemoryStore::apply(GroupId group, v1::Command command) {
   Transaction state([this](std::string_view key) { return kv_.get(std::string(key)); });
   std::optional<v1::Certificate> changed;
+  applied.push_back(command);
   EC_ASSIGN(auto outcome, apply_command({regions_}, group, command, state, &changed));
   WriteBatch batch;
   for (const auto& [key, value] : state.changes()) {
@@ -22,20 +25,24 @@ Result<v1::Outcome> MemoryStore::apply(GroupId group, const v1::Command& command
     }
   }
   EC_TRY(kv_.write(batch));
-  applied.push_back(command);
   if (changed) {
     for (const auto& callback : callbacks_) callback(*changed);
   }
   return outcome;
 }
 
+MemoryStore::Fate MemoryStore::fate_of(const v1::Command& command) {
+  const auto planted = std::find_if(fates_.begin(), fates_.end(),
+                                    [&](const auto& one) { return !one.first || *one.first == command.kind_case(); });
+  if (planted == fates_.end()) return Fate::kDone;
+  const Fate fate = planted->second;
+  fates_.erase(planted);
+  return fate;
+}
+
 Task<Result<v1::Outcome>> MemoryStore::submit(Executor&, GroupId group, v1::Command command, Duration) {
   if (const auto others = before) others(group, command);  // a copy: it may take itself away
-  Fate fate = Fate::kDone;
-  if (!fates_.empty()) {
-    fate = fates_.front();
-    fates_.pop_front();
-  }
+  const Fate fate = fate_of(command);
   if (fate == Fate::kRefused) co_return fail(Code::kUnavailable, "the group has no leader");
   if (fate == Fate::kLost) co_return fail(Code::kUnknownOutcome, "no answer came");
   auto outcome = apply(group, command);
@@ -60,7 +67,9 @@ Result<std::optional<Record>> MemoryStore::load(GroupId group, const std::string
 
 Result<std::optional<v1::Certificate>> MemoryStore::certificate(std::string_view serial) {
   EC_ASSIGN(const auto group, home_of_serial(serial, regions_));
-  return load<v1::Certificate>(group, certificate_record(serial));
+  EC_ASSIGN(auto found, load<v1::Certificate>(group, certificate_record(serial)));
+  if (found && is_void(*found)) found.reset();
+  return found;
 }
 Result<std::optional<v1::Account>> MemoryStore::account(std::string_view id) {
   EC_ASSIGN(const auto group, home_of_acme_id(id, regions_));
@@ -111,7 +120,8 @@ Result<std::vector<v1::Certificate>> MemoryStore::list_certificates(std::string_
                     [&](std::string_view, std::string_view value) {
                       v1::Certificate certificate;
                       EC_CHECK(certificate.ParseFromString(std::string(value)), "a stored certificate does not parse");
-                      if (std::string_view(certificate.serial()) > after) found.push_back(std::move(certificate));
+                      if (!is_void(certificate) && std::string_view(certificate.serial()) > after)
+                        found.push_back(std::move(certificate));
                       return found.size() < limit;
                     }));
     if (found.size() >= limit) break;

@@ -26,7 +26,8 @@ class MemoryStore : public store::Store {
     kLost,        // not done, and kUnknownOutcome
     kAnswerLost,  // done, and kUnknownOutcome
   };
-  void next(Fate fate) { fates_.push_back(fate); }  // of the commands to come, in order; then kDone again
+  // Of the commands to come (of this kind), in order; then kDone again.
+  void next(Fate fate, std::optional<store::v1::Command::KindCase> kind = {}) { fates_.emplace_back(kind, fate); }
   void forget_fates() { fates_.clear(); }
   // Called with each command before it is applied: what others do in between.
   std::function<void(GroupId, const store::v1::Command&)> before;
@@ -60,13 +61,14 @@ class MemoryStore : public store::Store {
   Epoch epoch() override { return Epoch{1}; }
 
  private:
-  Result<store::v1::Outcome> apply(GroupId group, const store::v1::Command& command);
+  Fate fate_of(const store::v1::Command& command);
+  Result<store::v1::Outcome> apply(GroupId group, store::v1::Command command);
   template <class Record>
   Result<std::optional<Record>> load(GroupId group, const std::string& record) const;
 
   std::size_t regions_;
   store::MemKv kv_;
-  std::deque<Fate> fates_;
+  std::deque<std::pair<std::optional<store::v1::Command::KindCase>, Fate>> fates_;
   std::vector<std::function<void(const store::v1::Certificate&)>> callbacks_;
 };
 

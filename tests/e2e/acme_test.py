@@ -132,6 +132,43 @@ for n, region in enumerate(regions):
     check(got.public_key() == leaf.public_key() or got.public_key().public_numbers() == leaf.public_key().public_numbers(),
           f"its certificate is downloaded from {region['name']}")
 
+# --- the account: its orders, its contacts, another key, its end
+def listed(via, region):
+    page = via._post_as_get(moved(account.uri, region) + "/orders")
+    return {url.rsplit("/", 1)[-1] for url in page.json()["orders"]}
+
+
+for n, region in enumerate(regions):
+    check(order.uri.rsplit("/", 1)[-1] in listed(clients[n], region), f"{region['name']} lists the order among the account's")
+changed = clients[-1]._post(moved(account.uri, regions[-1]), messages.UpdateRegistration.from_data(email="new@example.test")).json()
+check(changed["contact"] == ["mailto:new@example.test"], "its contact is changed")
+next_key = josepy.JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
+inner_payload = json.dumps({"account": account.uri, "oldKey": account_key.public_key().to_partial_json()}).encode()
+inner = jws.JWS.sign(inner_payload, key=next_key, alg=josepy.ES256, nonce=None, url=clients[0].directory["keyChange"], kid=None)
+
+
+class KeyChange(josepy.JSONDeSerializable):
+    def to_partial_json(self):
+        return json.loads(inner.json_dumps())
+
+    @classmethod
+    def from_json(cls, jobj):
+        raise NotImplementedError
+
+
+answer = clients[0]._post(clients[0].directory["keyChange"], KeyChange())
+check(answer.headers["Location"].endswith(account.uri.rsplit("/", 1)[-1]), f"{regions[0]['name']} changes its key, not its URL")
+try:
+    clients[-1]._post_as_get(moved(order.uri, regions[-1]))
+    check(False, "the old key is still good")
+except messages.Error as error:
+    check(error.typ.endswith(":unauthorized"), f"the old key is refused in {regions[-1]['name']}")
+account_key = next_key
+clients = [client_of(region, account_key, account) for region in regions]
+second, last = clients[1 % len(clients)], clients[-1]
+for n, region in enumerate(regions):
+    check(order.uri.rsplit("/", 1)[-1] in listed(clients[n], region), f"the new key is good in {region['name']}")
+
 # --- clients that misbehave
 def refused(what, kind, action):
     try:
@@ -195,5 +232,7 @@ check(status == 400 and document["type"].endswith(":badNonce") and headers["Repl
 status, document, _ = signed(regions[0], "/acme/new-account", {"contact": "me", "onlyReturnExisting": "yes", "status": 5},
                              base64.urlsafe_b64decode(headers["Replay-Nonce"] + "=="))
 check(status == 200, "members of other types in an existing account's request change nothing")
+clients[-1]._post(moved(account.uri, regions[-1]), messages.UpdateRegistration.from_json({"status": "deactivated"}))
+refused("an account that was deactivated", "unauthorized", lambda: clients[0]._post_as_get(moved(order.uri, regions[0])))
 server.shutdown()
 subprocess.run(["rm", "-rf", work])

@@ -215,11 +215,16 @@ TEST_F(RestTest, OneKeyIsOneCertificateForOneCaller) {
   const Reply theirs = issue(testkit::TestCa::csr_pem({"b.test"}), other);
   EXPECT_EQ(theirs.status, 201) << "another caller's key is another key";
   Call through_edge{"issues", {}, "evercert://test/edge/region-1/1", 1};
-  through_edge.headers.set("Evercert-Request-Id", "r-1");
+  const std::string id = std::string(30, 'e');
+  through_edge.headers.set("Evercert-Request-Id", id);
+  through_edge.headers.set("Evercert-Attempt", "1");
   const Reply repeated = issue(csr, through_edge);
-  EXPECT_EQ(issue(csr, through_edge).body["serial"], repeated.body["serial"]) << "an edge repeats its own requests";
+  through_edge.headers.set("Evercert-Attempt", "2");
+  through_edge.region = 2;
+  EXPECT_EQ(issue(csr, through_edge).body, repeated.body) << "an edge repeats its own requests";
   Call forged{"issues", {}, "", 1};
-  forged.headers.set("Evercert-Request-Id", "r-1");
+  forged.headers.set("Evercert-Request-Id", id);
+  forged.headers.set("Evercert-Attempt", "2");
   EXPECT_NE(issue(csr, forged).body["serial"], repeated.body["serial"]) << "only an edge may";
 }
 
@@ -243,11 +248,12 @@ TEST_F(RestTest, AListHasEveryCertificateOnce) {
 }
 
 TEST_F(RestTest, WhatTheStoreSaysIsWhatTheClientCanDo) {
-  cluster.store.next(MemoryStore::Fate::kRefused);
-  const Reply refused = issue(csr, keyed("k"));
+  const auto issuing = store::v1::Command::kIssue;
+  cluster.store.next(MemoryStore::Fate::kRefused, issuing);
+  const Reply refused = issue(csr);
   expect_problem(refused, 503, "nothing was done");
   EXPECT_EQ(refused.headers.get("Retry-After"), "1");
-  cluster.store.next(MemoryStore::Fate::kAnswerLost);
+  cluster.store.next(MemoryStore::Fate::kAnswerLost, issuing);
   expect_problem(issue(csr, keyed("k")), 504, "the outcome is not known");
   EXPECT_EQ(issue(csr, keyed("k", 2)).status, 201);
   EXPECT_EQ(cluster.store.certificate_count(), 1u);
