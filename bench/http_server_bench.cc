@@ -75,10 +75,23 @@ Status prepare(const Material& material, std::size_t bytes) {
   return {};
 }
 
-Result<double> measure(const std::string& what, const std::string& url, int seconds, const std::string& dir) {
+double cpu_seconds(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  double ticks = 0;
+  for (int field = 1; in >> word; ++field) {
+    if (field == 14 || field == 15) ticks += std::stod(word);  // user, system
+  }
+  return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+Result<double> measure(const std::string& what, const std::string& url, int seconds, const std::string& dir,
+                       const demo::Process& server) {
+  const double before = cpu_seconds(server.pid());
   EC_ASSIGN(const Rate rate, run_wrk({url, kConnections, seconds, "", "", 200}, dir));
-  std::printf("%-34s %9.0f/s  p50 %.3f ms  p99 %.3f ms  failed %llu\n", what.c_str(), rate.per_second, rate.p50_ms,
-              rate.p99_ms, static_cast<unsigned long long>(rate.failed));
+  std::printf("%-34s %9.0f/s  p50 %.3f ms  p99 %.3f ms  server %.2f us  failed %llu\n", what.c_str(), rate.per_second,
+              rate.p50_ms, rate.p99_ms, (cpu_seconds(server.pid()) - before) / static_cast<double>(rate.requests) * 1e6,
+              static_cast<unsigned long long>(rate.failed));
   std::fflush(stdout);
   return rate.per_second;
 }
@@ -99,15 +112,15 @@ Status run(const std::string& self, std::size_t bytes, int seconds) {
   if (const std::string program = find_program("nginx"); !program.empty()) {
     EC_ASSIGN(const auto nginx,
               start({program, "-c", material.dir + "/nginx.conf", "-e", material.dir + "/error.log"}, kNginxPlainPort));
-    EC_ASSIGN(nginx_plain, measure("nginx, plain", url(false, kNginxPlainPort, "/body"), seconds, material.dir));
-    EC_ASSIGN(nginx_tls, measure("nginx, TLS", url(true, kNginxTlsPort, "/body"), seconds, material.dir));
+    EC_ASSIGN(nginx_plain, measure("nginx, plain", url(false, kNginxPlainPort, "/body"), seconds, material.dir, nginx));
+    EC_ASSIGN(nginx_tls, measure("nginx, TLS", url(true, kNginxTlsPort, "/body"), seconds, material.dir, nginx));
   }
   EC_ASSIGN(const auto server, start({self, "serve", material.dir}, kPlainPort));
   for (const bool tls : {false, true}) {
     const double nginx = tls ? nginx_tls : nginx_plain;
     for (const char* path : {"/body", "/prepared", "/later"}) {
       EC_ASSIGN(const double rate, measure("evercert, " + std::string(tls ? "TLS, " : "plain, ") + path,
-                                           url(tls, tls ? kTlsPort : kPlainPort, path), seconds, material.dir));
+                                           url(tls, tls ? kTlsPort : kPlainPort, path), seconds, material.dir, server));
       if (nginx > 0) std::printf("%-34s %9.2f\n", "  to nginx", rate / nginx);
     }
   }

@@ -55,26 +55,6 @@ class AsioThread {
   std::thread thread_;
 };
 
-// Waits for a Task that resumes on this coroutine's own io_context. A task that ends at once costs no suspension.
-template <class T>
-asio::awaitable<T> await_task(Task<T> task) {
-  struct Slot {
-    std::optional<T> value;
-    std::move_only_function<void()> resume;
-  };
-  auto slot = std::make_shared<Slot>();
-  spawn(std::move(task), [slot](T value) {
-    slot->value.emplace(std::move(value));
-    if (slot->resume) slot->resume();
-  });
-  if (!slot->value) {
-    auto initiate = [slot](auto handler) { slot->resume = [h = std::move(handler)]() mutable { std::move(h)(); }; };
-    auto resumed = asio::async_initiate<const asio::use_awaitable_t<>&, void()>(initiate, asio::use_awaitable);
-    co_await std::move(resumed);
-  }
-  co_return std::move(*slot->value);
-}
-
 Result<std::shared_ptr<asio::ssl::context>> server_tls(const TlsFiles& files, ClientCertificates clients);
 Result<std::shared_ptr<asio::ssl::context>> client_tls(const TlsFiles& files);
 // The evercert:// URI among a peer certificate's names, or empty.

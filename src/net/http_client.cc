@@ -17,18 +17,23 @@ namespace {
 
 namespace beast = boost::beast;
 namespace http = beast::http;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+// Named types all the way down: with asio's any_io_executor each operation of each layer would allocate and go through
+// tables of functions.
+template <class T>
+using Awaitable = asio::awaitable<T, IoExecutor>;
+constexpr asio::as_tuple_t<asio::use_awaitable_t<IoExecutor>> kTuple;
 
-using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+using TcpStream = beast::basic_stream<tcp, IoExecutor>;
+using TlsStream = beast::ssl_stream<TcpStream>;
 
 struct Connection {
-  std::unique_ptr<beast::tcp_stream> plain;
+  std::unique_ptr<TcpStream> plain;
   std::unique_ptr<TlsStream> tls;
   beast::flat_buffer buffer;
   std::chrono::steady_clock::time_point idle_since;
   bool used = false;
 
-  beast::tcp_stream& lowest() { return tls ? beast::get_lowest_layer(*tls) : *plain; }
+  TcpStream& lowest() { return tls ? beast::get_lowest_layer(*tls) : *plain; }
 };
 
 using PoolKey = std::tuple<asio::io_context*, std::string, std::uint16_t, bool>;
@@ -55,9 +60,9 @@ class ClientImpl : public HttpClient {
 
  private:
   template <class Resolve>
-  asio::awaitable<void> run(asio::io_context& context, HttpCall call, Resolve resolve) {
+  Awaitable<void> run(asio::io_context& context, HttpCall call, Resolve resolve) {
     if (call.emulated_round_trip > 0us) {
-      asio::steady_timer wait(context, std::chrono::microseconds(call.emulated_round_trip));
+      Timer wait(context, std::chrono::microseconds(call.emulated_round_trip));
       co_await wait.async_wait(kTuple);
     }
     const PoolKey key{&context, call.target.address, call.target.port, call.target.tls};
@@ -87,7 +92,7 @@ class ClientImpl : public HttpClient {
     }
   }
 
-  asio::awaitable<Result<std::unique_ptr<Connection>>> connect(asio::io_context& context, const HttpCall& call) {
+  Awaitable<Result<std::unique_ptr<Connection>>> connect(asio::io_context& context, const HttpCall& call) {
     const std::string where = call.target.address + ":" + std::to_string(call.target.port);
     boost::system::error_code error;
     const auto address = asio::ip::make_address(call.target.address, error);
@@ -96,9 +101,9 @@ class ClientImpl : public HttpClient {
     if (call.target.tls) {
       connection->tls = std::make_unique<TlsStream>(context, *tls_);
     } else {
-      connection->plain = std::make_unique<beast::tcp_stream>(context);
+      connection->plain = std::make_unique<TcpStream>(context);
     }
-    beast::tcp_stream& stream = connection->lowest();
+    TcpStream& stream = connection->lowest();
     stream.socket().open(address.is_v6() ? tcp::v6() : tcp::v4(), error);
     if (!error && !options_.local_address.empty()) {
       stream.socket().bind({asio::ip::make_address(options_.local_address, error), 0}, error);
@@ -120,16 +125,16 @@ class ClientImpl : public HttpClient {
     co_return connection;
   }
 
-  asio::awaitable<Result<std::pair<HttpResponse, bool>>> exchange(Connection& connection, const HttpCall& call) {
+  Awaitable<Result<std::pair<HttpResponse, bool>>> exchange(Connection& connection, const HttpCall& call) {
     if (connection.tls) co_return co_await exchange_on(*connection.tls, connection, call);
     co_return co_await exchange_on(*connection.plain, connection, call);
   }
 
   // The response and whether the connection may be kept.
   template <class Stream>
-  asio::awaitable<Result<std::pair<HttpResponse, bool>>> exchange_on(Stream& stream, Connection& connection,
-                                                                     const HttpCall& call) {
-    http::request<http::string_body> out;
+  Awaitable<Result<std::pair<HttpResponse, bool>>> exchange_on(Stream& stream, Connection& connection,
+                                                               const HttpCall& call) {
+    http::request<http::span_body<const char>> out;
     out.version(11);
     out.method_string(call.method);
     out.target(call.path);
@@ -139,7 +144,7 @@ class ClientImpl : public HttpClient {
                                      ? call.target.address + ":" + std::to_string(call.target.port)
                                      : call.target.server_name);
     }
-    out.body() = call.body;
+    out.body() = {call.body.data(), call.body.size()};
     if (!call.body.empty() || call.method == "POST") out.content_length(call.body.size());
     connection.lowest().expires_after(call.timeout);
     connection.used = true;
@@ -158,7 +163,7 @@ class ClientImpl : public HttpClient {
     auto in = parser.release();
     HttpResponse response;
     response.status = static_cast<int>(in.result_int());
-    for (const auto& field : in) response.headers.add(std::string(field.name_string()), std::string(field.value()));
+    for (const auto& field : in) response.headers.add(field.name_string(), field.value());
     response.body = std::move(in.body());
     co_return std::pair(std::move(response), keep);
   }

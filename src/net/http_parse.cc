@@ -79,8 +79,11 @@ std::size_t RequestParser::feed(std::string_view bytes) {
   if (bytes.empty() || done() || failed()) return 0;
   const std::size_t used = message_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error_);
   if (error_ == http::error::need_more) error_ = {};
-  // The library sets no limit to the line of a chunk's size and to what follows the last one.
-  if (!failed() && header_done() && !done() && bytes.size() - used > limits_.header) error_ = http::error::header_limit;
+  if (failed() || done()) return used;
+  // The library waits for the end of a header without counting what it has taken in before, and sets no limit to the
+  // line of a chunk's size and to what follows the last one.
+  const std::size_t waiting = bytes.size() - used;
+  if (waiting > (header_done() ? limits_.header : message_->header_left + 2)) error_ = http::error::header_limit;
   return used;
 }
 

@@ -67,6 +67,17 @@ TEST(RequestParser, TheLimitOfTheHeaderHoldsForAllOfItTogether) {
   }
 }
 
+TEST(RequestParser, AHeaderWithoutEndIsRefusedAsSoonAsItIsTooLarge) {
+  for (const std::size_t piece : {1, 50, 300, 390, 1000}) {
+    RequestParser parser({.body = 10, .header = 400});
+    std::string endless = "GET / HTTP/1.1\r\n";
+    while (endless.size() < 430) endless += "X-Field: 0123456789\r\n";
+    feed_in_pieces(parser, endless, piece);
+    ASSERT_TRUE(parser.failed()) << piece;
+    EXPECT_EQ(parser.refusal().status, 431);
+  }
+}
+
 TEST(RequestParser, ABodyAtItsLimitIsTakenAndOneBeyondIsNot) {
   RequestParser parser({.body = 5, .header = 1000});
   EXPECT_TRUE(feed_in_pieces(parser, kPost, 3));
