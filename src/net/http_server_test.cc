@@ -304,7 +304,8 @@ TEST_P(HttpServerTest, AHandlerThatEndsOnAnotherThreadIsAnswered) {
   struct Elsewhere {
     bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> handle) {
-      thread = std::thread([handle] { handle.resume(); });
+      std::thread& started = thread;  // this object goes as soon as the coroutine goes on
+      started = std::thread([handle] { handle.resume(); });
     }
     void await_resume() const {}
     std::thread& thread;
