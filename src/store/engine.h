@@ -96,9 +96,9 @@ class Engine {
     ReadDone done;
     enum class Stage { kBegin, kNeighbours, kReadIndex, kOwnLog, kApply } stage = Stage::kBegin;
     Instant retry;
-    LogIndex need_log;      // kOwnLog: until the own log reaches this
+    Position need_log;      // kOwnLog: until the own log reaches this, in Raft's vote order
     LogIndex need_applied;  // kApply: until this is applied
-    std::map<NodeId, LogIndex> told;
+    std::map<NodeId, Position> told;
   };
 
   Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,

@@ -65,7 +65,8 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
         v1::ReadTold* told = to(from)->mutable_read_told();
         told->set_read(message.read_ask().read());
         told->set_group(message.read_ask().group());
-        told->set_last_index(group->last_position().index.value);
+        told->mutable_last()->set_term(group->last_position().term.value);
+        told->mutable_last()->set_index(group->last_position().index.value);
       }
       return;
     case v1::Message::kReadTold: return on_read_told(from, message.read_told());

@@ -46,7 +46,7 @@ bool Engine::advance(Read& read, Instant now) {
     if (leased) {
       read.told.clear();
       read.retry = now;
-      read.need_log = group.last_position().index;
+      read.need_log = group.last_position();
       read.stage = zones > 1 && options_.bug != Bug::kReadOwnLogOnly ? Stage::kNeighbours : Stage::kOwnLog;
     } else {
       read.stage = Stage::kReadIndex;
@@ -74,7 +74,8 @@ bool Engine::advance(Read& read, Instant now) {
     // Asked again when no answer comes: no leader may be known yet, or it may not have committed in its term.
     group.raft().read_index(context);
   }
-  if (read.stage == Stage::kOwnLog && group.last_position().index >= read.need_log) {
+  // By term first: a tail that an earlier leader left here may be longer than a log that holds what was acknowledged.
+  if (read.stage == Stage::kOwnLog && group.last_position() >= read.need_log) {
     read.need_applied = options_.bug == Bug::kReadPending ? LogIndex{0} : board_.tail(read.group).pending(read.record);
     read.stage = Stage::kApply;
   }
@@ -96,7 +97,7 @@ void Engine::on_read_told(NodeId from, const v1::ReadTold& told) {
       found->second.stage != Read::Stage::kNeighbours || region_of(from) != region_of(options_.self)) {
     return;
   }
-  found->second.told[from] = LogIndex{told.last_index()};
+  found->second.told[from] = {Term{told.last().term()}, LogIndex{told.last().index()}};
 }
 
 }  // namespace evercert::store

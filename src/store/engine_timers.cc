@@ -24,6 +24,7 @@ void Engine::tick(Instant now) {
       if (node != options_.self) to(node)->mutable_recovery_ask()->set_incarnation(start_id_);
     }
   }
+  for (auto& [node, chunk] : snapshot_sender_->repeated(now)) *to(node)->mutable_snapshot_chunk() = std::move(chunk);
   for (const auto& [group, node] : snapshot_sender_->expired(now)) {
     EC_PROBE("a snapshot's receiver falls silent");
     groups_[group.value]->raft().report_snapshot(node, false);

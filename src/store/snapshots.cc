@@ -84,7 +84,7 @@ std::vector<v1::SnapshotChunk> SnapshotSender::begin(GroupId group, NodeId to, s
   Transfer& transfer = found->second;
   transfer.started = true;
   transfer.raft_message = std::move(raft_message);
-  transfer.heard = now;
+  transfer.heard = transfer.sent = now;
   return fill_window(group, transfer);
 }
 
@@ -123,8 +123,8 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
 
 std::vector<v1::SnapshotChunk> SnapshotSender::fill_window(GroupId group, Transfer& transfer) {
   std::vector<v1::SnapshotChunk> chunks;
-  while (!transfer.read_all && transfer.next_sequence < transfer.acknowledged + kSnapshotWindow) {
-    chunks.push_back(next_chunk(group, transfer));
+  while (!transfer.read_all && transfer.window.size() < kSnapshotWindow) {
+    chunks.push_back(transfer.window.emplace_back(next_chunk(group, transfer)));
   }
   return chunks;
 }
@@ -135,20 +135,33 @@ SnapshotSender::Progress SnapshotSender::acknowledged(NodeId from, const v1::Sna
   const auto found = transfers_.find({group, from});
   if (found == transfers_.end() || found->second.id != ack.snapshot() || !found->second.started) return progress;
   Transfer& transfer = found->second;
-  transfer.heard = now;
   if (!ack.ok()) {
     transfers_.erase(found);
     progress.finished = false;
     return progress;
   }
-  transfer.acknowledged = std::max(transfer.acknowledged, ack.sequence() + 1);
-  if (transfer.read_all && transfer.acknowledged == transfer.next_sequence) {
+  while (!transfer.window.empty() && transfer.window.front().sequence() <= ack.sequence()) {
+    transfer.window.pop_front();
+    transfer.heard = transfer.sent = now;
+  }
+  if (transfer.read_all && transfer.window.empty()) {
     transfers_.erase(found);
     progress.finished = true;
     return progress;
   }
   progress.chunks = fill_window(group, transfer);
   return progress;
+}
+
+std::vector<std::pair<NodeId, v1::SnapshotChunk>> SnapshotSender::repeated(Instant now) {
+  std::vector<std::pair<NodeId, v1::SnapshotChunk>> chunks;
+  for (auto& [key, transfer] : transfers_) {
+    if (!transfer.started || transfer.window.empty() || transfer.sent + patience_ / 5 > now) continue;
+    EC_PROBE("a snapshot's chunks are sent again");
+    transfer.sent = now;
+    for (const auto& chunk : transfer.window) chunks.emplace_back(key.second, chunk);
+  }
+  return chunks;
 }
 
 std::vector<std::pair<GroupId, NodeId>> SnapshotSender::expired(Instant now) {
@@ -184,38 +197,47 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
   ack.set_group(chunk.group());
   ack.set_snapshot(chunk.snapshot());
   ack.set_sequence(chunk.sequence());
-  auto& transfer = transfers_[{group, from}];
+  Transfer& transfer = transfers_[{group, from}];
   if (chunk.sequence() == 0 && chunk.snapshot() != transfer.id) {
     EC_TRY(drop_staged(group));
+    // What another sender had staged is gone.
     std::erase_if(transfers_,
                   [&](const auto& entry) { return entry.first.first == group && entry.first.second != from; });
-    transfers_[{group, from}] = {chunk.snapshot(), 0, {Term{chunk.term()}, LogIndex{chunk.index()}}};
+    transfer = {chunk.snapshot(), 0, false};
   }
-  Transfer& current = transfers_[{group, from}];
-  if (current.id == chunk.snapshot() && chunk.sequence() < current.next_sequence) return received;  // heard already
+  const bool known = transfer.id == chunk.snapshot();
+  if (known && chunk.sequence() < transfer.next_sequence) {  // heard already; the acknowledgement may be lost
+    ack.set_sequence(transfer.next_sequence - 1);
+    ack.set_ok(true);
+    received.ack = std::move(ack);
+    return received;
+  }
+  if (known && chunk.sequence() > transfer.next_sequence) {
+    EC_PROBE("a snapshot's chunk does not follow the last");
+    return received;  // what lies between is sent again
+  }
   const std::string prefix = group_prefix(group);
-  bool sound =
-      current.id == chunk.snapshot() && chunk.sequence() == current.next_sequence && checksum(chunk) == chunk.crc32c();
+  bool sound = known && !transfer.complete && checksum(chunk) == chunk.crc32c();
   WriteBatch batch;
   for (const auto& item : chunk.items()) {
     sound = sound && item.key().starts_with(prefix);
     batch.put(staging_prefix(group) + item.key().substr(std::min<std::size_t>(2, item.key().size())), item.value());
   }
   if (!sound) {
-    EC_PROBE("a snapshot's chunk does not follow the last");
+    EC_PROBE("a snapshot's chunk is refused");
     transfers_.erase({group, from});
     ack.set_ok(false);
     received.ack = std::move(ack);
     return received;
   }
   EC_TRY(kv_.write(batch));
-  ++current.next_sequence;
+  ++transfer.next_sequence;
   ack.set_ok(true);
   received.ack = std::move(ack);
   if (chunk.last()) {
     received.raft_message = chunk.raft_message();
     handed_over_.insert(group);
-    transfers_.erase({group, from});
+    transfer.complete = true;
   }
   return received;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Moving a group's whole state to a replica whose log is too far behind. The sender reads a consistent view of its
-// state and streams it in chunks, a window at a time. The receiver collects them beside its own state and puts them in
-// place only when all are there and the consensus core has accepted the snapshot. See docs/formats/snapshot.md.
+// state and streams it in chunks, a window at a time, and repeats a window that is not acknowledged. The receiver
+// collects them in order beside its own state and puts them in place only when all are there and the consensus core has
+// accepted the snapshot. See docs/formats/snapshot.md.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +38,8 @@ class SnapshotSender {
     std::optional<bool> finished;  // for the core's report_snapshot
   };
   Progress acknowledged(NodeId from, const v1::SnapshotAck& ack, Instant now);
+  // Windows of which nothing was acknowledged for a fifth of the patience, to be sent again.
+  std::vector<std::pair<NodeId, v1::SnapshotChunk>> repeated(Instant now);
   // Transfers without an answer for too long, to be reported as failed.
   std::vector<std::pair<GroupId, NodeId>> expired(Instant now);
 
@@ -46,11 +50,12 @@ class SnapshotSender {
     std::unique_ptr<KvSnapshot> view;
     std::string next_key;
     std::uint32_t next_sequence = 0;
-    std::uint32_t acknowledged = 0;  // chunks
+    std::deque<v1::SnapshotChunk> window;  // sent and not acknowledged
     bool read_all = false;
     bool started = false;
     std::string raft_message;
-    Instant heard;
+    Instant heard;  // the last acknowledgement that told something new
+    Instant sent;   // the window, last
   };
   std::vector<v1::SnapshotChunk> fill_window(GroupId group, Transfer& transfer);
   v1::SnapshotChunk next_chunk(GroupId group, Transfer& transfer);
@@ -88,7 +93,7 @@ class SnapshotReceiver {
   struct Transfer {
     std::uint64_t id = 0;
     std::uint32_t next_sequence = 0;
-    Position position;
+    bool complete = false;
   };
   Status drop_staged(GroupId group);
 
