@@ -16,6 +16,8 @@ struct HttpTarget {
   std::uint16_t port = 0;
   bool tls = false;
   std::string server_name;  // expected in the certificate, and SNI
+  // Whoever answers will do, whatever certificate it shows: for answers that prove themselves.
+  bool any_certificate = false;
 };
 
 struct HttpClientOptions {

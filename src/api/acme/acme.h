@@ -80,6 +80,7 @@ class Acme {
   // certificates.cc
   Answer certificate(Request& request, const std::string& serial);
   Answer revoke(Request& request, const std::string& part);
+  Task<AcmeResult<bool>> proved_all(Request& request, std::vector<pki::Name> names);
 
   Task<AcmeResult<store::v1::Account>> read_account(Executor& on, std::string id);
   Task<Refusal> fresh(Executor& on, GroupId group, std::string record);

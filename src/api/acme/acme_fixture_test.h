@@ -180,7 +180,8 @@ class AcmeFixture : public testing::Test {
   }
   Order ready_order(const ClientKey& key, const std::string& kid, const std::vector<std::string>& names) {
     Order order = new_order(key, kid, names);
-    for (const auto& url : order.document["authorizations"]) EXPECT_EQ(prove(key, kid, url).body["status"], "valid");
+    for (const auto& url : order.document["authorizations"])
+      EXPECT_EQ(prove(key, kid, url, 1, "dns-01").body["status"], "valid");
     return order;
   }
   Reply finalize(const ClientKey& key, const std::string& kid, const Order& order, const std::string& csr,

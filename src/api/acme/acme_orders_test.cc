@@ -298,6 +298,27 @@ TEST_F(AcmeRevocation, TheKeyOfACertificateRevokesIt) {
   EXPECT_EQ(revoke(leaf, "", payload).status, 200);
 }
 
+TEST_F(AcmeRevocation, AnAccountThatHasProvedAllNamesRevokes) {
+  const ClientKey other;
+  const std::string other_kid = new_account(other, 3);
+  const Order order = ready_order(key, kid, {"a.test", "*.b.test"});
+  const Reply done = finalize(key, kid, order, leaf.csr({"a.test", "*.b.test"}));
+  const auto der = pki::from_pem("CERTIFICATE", look(done.body["certificate"]).text).value().front();
+  const json payload{{"certificate", to_base64url(der)}};
+  ready_order(other, other_kid, {"a.test", "b.test"});
+  EXPECT_EQ(revoke(other, other_kid, payload).type(), "unauthorized") << "one of two names";
+  const Order wild = new_order(other, other_kid, {"*.b.test"}, 2);
+  EXPECT_EQ(revoke(other, other_kid, payload).type(), "unauthorized") << "asked for, not proved";
+  EXPECT_EQ(prove(other, other_kid, wild.document["authorizations"][0], 1, "dns-01").body["status"], "valid");
+  cluster.wall.advance(8 * 86400);
+  EXPECT_EQ(revoke(other, other_kid, payload).type(), "unauthorized") << "too long ago";
+  const Order again = new_order(other, other_kid, {"*.b.test", "a.test"}, 2);
+  for (const auto& url : again.document["authorizations"]) {
+    prove(other, other_kid, url, 1, "dns-01");
+  }
+  EXPECT_EQ(revoke(other, other_kid, payload).status, 200);
+}
+
 TEST_F(AcmeRevocation, OnlyCertificatesOfThisCaAndKnownReasonsAreTaken) {
   const std::string der = certificate(key, kid, leaf, "a.test");
   for (const json& reason : {json(7), json(6), json(-1), json(99), json("1"), json(1.5), json(nullptr)})

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates: their download (RFC 8555 section 7.4.2) and their revocation (section 7.6).
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/acme/acme.h"
 #include "api/acme/documents.h"
 #include "base/encoding.h"
 #include "pki/certificate.h"
 #include "pki/crl.h"
+#include "store/keys.h"
 
 namespace evercert::api {
 
 using nlohmann::json;
 
 namespace {
+
+constexpr std::size_t kOrdersLookedAt = 1000;  // of an account that revokes what is not its own
 
 const AcmeError kCutOff{503, "serverInternal", "this region cannot tell now: try again, or elsewhere"};
 
@@ -33,7 +37,31 @@ Acme::Answer Acme::certificate(Request& request, const std::string& hex) {
   co_return response;
 }
 
-// By the account that it was issued to, or by the certificate's own key.
+// Whether the account has proved control over all of `names` in orders that have not expired.
+Task<AcmeResult<bool>> Acme::proved_all(Request& request, std::vector<pki::Name> names) {
+  const std::string& account = request.account.id();
+  for (std::uint32_t g = 1; g <= options_.regions; ++g) {
+    const Refusal stale = co_await fresh(request.on(), GroupId{g}, store::order_index_record(account));
+    if (stale) co_return std::unexpected(*stale);
+  }
+  const auto ids = store_.order_ids(account, "", kOrdersLookedAt);
+  if (!ids) co_return std::unexpected(acme_error(ids.error()));
+  std::set<pki::Name> missing(names.begin(), names.end());
+  for (auto id = ids->begin(); id != ids->end() && !missing.empty(); ++id) {
+    const auto order = store_.order(*id);
+    if (!order || !*order || (*order)->expires_at_ms() <= wall_.now().ms) continue;
+    for (const auto& authorization_id : (*order)->authorization_ids()) {
+      const auto read = store_.authorization(authorization_id);
+      if (!read || !*read || (*read)->status() != "valid") continue;
+      const auto& identifier = (*read)->identifier();
+      missing.erase({identifier.type() == "ip" ? pki::NameKind::kIp : pki::NameKind::kDns,
+                     ((*read)->wildcard() ? "*." : "") + identifier.value()});
+    }
+  }
+  co_return missing.empty() && !names.empty();
+}
+
+// By the account that it was issued to, by one that has proved all its names, or by the certificate's own key.
 Acme::Answer Acme::revoke(Request& request, const std::string&) {
   const auto payload = payload_of(request);
   if (!payload) co_return std::unexpected(payload.error());
@@ -51,11 +79,17 @@ Acme::Answer Acme::revoke(Request& request, const std::string&) {
   if (!found->certificate && found->stale) co_return std::unexpected(kCutOff);
   if (!found->certificate || found->certificate->der() != *der)
     co_return std::unexpected(AcmeError{404, "malformed", "this CA did not issue that certificate"});
-  const bool by_owner = !request.account.id().empty() && found->certificate->account_id() == request.account.id();
+  bool by_owner = !request.account.id().empty() && found->certificate->account_id() == request.account.id();
+  if (!request.account.id().empty() && !by_owner) {
+    const auto proved = co_await proved_all(request, facts->names);
+    if (!proved) co_return std::unexpected(proved.error());
+    by_owner = *proved;
+  }
   const bool by_key = request.jws.jwk && request.jws.jwk->spki_der() == facts->spki_der;
   if (!by_owner && !by_key)
     co_return std::unexpected(
-        AcmeError{403, "unauthorized", "neither the certificate's account nor its key signed this"});
+        AcmeError{403, "unauthorized",
+                  "neither the certificate's account, nor one that has proved its names, nor its key signed this"});
   const std::string actor = by_owner ? "account " + request.account.id() : std::string("certificate key");
   const auto revoked = co_await ca_.revoke(request.on(), facts->serial, reason.get<int>(), actor, {});
   if (!revoked) {

@@ -2,6 +2,7 @@
 #include "api/acme/validator.h"
 
 #include "api/acme/caa.h"
+#include "api/acme/http01.h"
 #include "base/encoding.h"
 
 namespace evercert::api {
@@ -14,40 +15,17 @@ class ValidatorImpl : public Validator {
       : options_(std::move(options)),
         client_(std::move(client)),
         dns_(std::move(dns)),
-        caa_(*dns_, options_.caa_identity, clock) {}
+        caa_(*dns_, options_.caa_identity, clock),
+        http01_(*dns_, *client_, options_.http01_port) {}
 
   Task<std::optional<AcmeError>> validate(Executor& on, ValidationRequest request) override {
-    if (request.identifier_type == "ip") co_return co_await http01(on, request, request.identifier);
+    if (request.identifier_type == "ip") co_return co_await http01_.check(on, request);
     if (auto refused = co_await caa_.refuse(on, request.identifier, request.wildcard)) co_return refused;
     if (request.type == "dns-01") co_return co_await dns01(on, request);
-    const auto addresses = co_await dns_->lookup(on, request.identifier, net::DnsType::kA);
-    if (!addresses) co_return AcmeError{400, "dns", addresses.error().message};
-    if (addresses->empty()) co_return AcmeError{400, "dns", request.identifier + " has no address"};
-    co_return co_await http01(on, request, addresses->front());
+    co_return co_await http01_.check(on, request);
   }
 
  private:
-  Task<std::optional<AcmeError>> http01(Executor& on, const ValidationRequest& request, std::string address) {
-    const bool v6 = request.identifier_type == "ip" && address.find(':') != std::string::npos;
-    const std::string name = v6 ? "[" + request.identifier + "]" : request.identifier;
-    net::HttpCall call;
-    call.target = {std::move(address), options_.http01_port, false, ""};
-    call.path = "/.well-known/acme-challenge/" + request.token;
-    call.headers.set("Host", options_.http01_port == 80 ? name : name + ":" + std::to_string(options_.http01_port));
-    call.timeout = 3s;
-    call.max_response_bytes = 16 * 1024;
-    const auto response = co_await client_->fetch(on, call);
-    if (!response) co_return AcmeError{400, "connection", "http://" + name + ": " + response.error().message};
-    if (response->status != 200)
-      co_return AcmeError{403, "unauthorized",
-                          name + " answers the challenge with status " + std::to_string(response->status)};
-    std::string body = response->body;
-    while (!body.empty() && (body.back() == '\n' || body.back() == '\r' || body.back() == ' ')) body.pop_back();
-    if (body != request.key_authorization)
-      co_return AcmeError{403, "incorrectResponse", name + " serves another key authorization"};
-    co_return std::nullopt;
-  }
-
   Task<std::optional<AcmeError>> dns01(Executor& on, const ValidationRequest& request) {
     const std::string at = "_acme-challenge." + request.identifier;
     const auto records = co_await dns_->lookup(on, at, net::DnsType::kTxt);
@@ -63,6 +41,7 @@ class ValidatorImpl : public Validator {
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<net::DnsResolver> dns_;
   CaaCheck caa_;
+  Http01 http01_;
 };
 
 }  // namespace

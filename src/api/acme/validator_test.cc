@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
+#include <set>
 
 #include "base/encoding.h"
 #include "testkit/fakes.h"
@@ -28,9 +30,15 @@ class FakeHttp : public net::HttpClient {
  public:
   Task<Result<net::HttpResponse>> fetch(Executor&, net::HttpCall call) override {
     calls.push_back(call);
-    co_return answer;
+    if (redirects.empty()) co_return answer;
+    net::HttpResponse response;
+    response.status = redirects.front().first;
+    response.headers.set("Location", redirects.front().second);
+    redirects.pop_front();
+    co_return response;
   }
   std::vector<net::HttpCall> calls;
+  std::deque<std::pair<int, std::string>> redirects;  // status and place, before the answer
   Result<net::HttpResponse> answer = fail(Code::kUnavailable, "connection refused");
 };
 
@@ -95,6 +103,38 @@ TEST_F(ValidatorTest, WhatGoesWrongIsNamed) {
   http->answer = fail(Code::kUnavailable, "connection refused");
   EXPECT_EQ(http01(), "connection");
   EXPECT_EQ(http01("nowhere.a.test"), "dns") << "no address";
+}
+
+TEST_F(ValidatorTest, RedirectsAreFollowedToHostsWithNames) {
+  make();
+  dns->records[{"www.b.test", net::DnsType::kA}] = {"192.0.2.9"};
+  http->redirects = {{301, "https://host.a.test/x"}, {302, "/y?z=1#part"}, {307, "http://www.b.test:80/w?q=2"}};
+  EXPECT_EQ(http01(), "");
+  ASSERT_EQ(http->calls.size(), 4u);
+  EXPECT_TRUE(http->calls[1].target.tls && http->calls[1].target.any_certificate);
+  EXPECT_EQ(http->calls[1].target.port, 443);
+  EXPECT_EQ(http->calls[1].target.server_name, "host.a.test");
+  EXPECT_EQ(http->calls[1].path, "/x");
+  EXPECT_EQ(http->calls[2].path, "/y?z=1");
+  EXPECT_TRUE(http->calls[2].target.tls) << "relative to where it was said";
+  EXPECT_EQ(http->calls[3].target.address, "192.0.2.9");
+  EXPECT_EQ(http->calls[3].headers.get("Host"), "www.b.test");
+  EXPECT_EQ(http->calls[3].path, "/w?q=2");
+}
+
+TEST_F(ValidatorTest, RedirectsThatLeadElsewhereAreNotFollowed) {
+  for (const std::string place :
+       {"", "http://127.0.0.1/", "http://[::1]/", "http://host.a.test:22/", "ftp://host.a.test/", "//host.b.test/",
+        "http://me@host.b.test/", "http://localhost/", "http:///x", "http://under_score.test/", "gopher://x"}) {
+    make();
+    http->redirects = {{302, place}};
+    EXPECT_EQ(http01(), "unauthorized") << place;
+    EXPECT_EQ(http->calls.size(), 1u) << place;
+  }
+  make();
+  for (int n = 0; n < 20; ++n) http->redirects.emplace_back(302, "/again");
+  EXPECT_EQ(http01(), "unauthorized");
+  EXPECT_EQ(http->calls.size(), 6u) << "not for ever";
 }
 
 TEST_F(ValidatorTest, AnAddressIsAskedItself) {
