@@ -48,13 +48,13 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   void received(NodeId from, std::string batch) override {
-    enqueue([this, from, batch = std::move(batch)](Instant now) {
+    enqueue(options_.peers, [this, from, batch = std::move(batch)](Instant now) {
       v1::Batch parsed;
       if (parsed.ParseFromString(batch)) engine_->receive(from, parsed, now);
     });
   }
   void unreachable(NodeId node) override {
-    enqueue([this, node](Instant) { engine_->unreachable(node); });
+    enqueue(options_.peers, [this, node](Instant) { engine_->unreachable(node); });
   }
 
   void stop() override {
@@ -69,7 +69,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
     const Instant deadline = clock_.now() + timeout;
     auto start = [this, group, deadline, bytes = command.SerializeAsString()](auto resolve) mutable {
       auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-      const bool taken = enqueue([this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
+      const bool taken = enqueue(options_.clients, [this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
         engine_->submit(group, std::move(bytes), deadline,
                         [shared](Result<v1::Outcome> outcome) { (*shared)(std::move(outcome)); });
       });
@@ -87,7 +87,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
     if (board_.fresh_now(group, record, now)) co_return Freshness::kFresh;
     auto start = [&](auto resolve) {
       auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-      const bool taken = enqueue([this, group, record, deadline = now + timeout, shared](Instant at) {
+      const bool taken = enqueue(options_.peers, [this, group, record, deadline = now + timeout, shared](Instant at) {
         engine_->freshen(
             group, record, deadline, [shared](Freshness freshness) { (*shared)(freshness); }, at);
       });
@@ -234,17 +234,19 @@ class RuntimeImpl : public Runtime, private PeerSink {
     return std::optional<Record>{std::move(parsed)};
   }
 
-  bool enqueue(Event event) {
+  bool enqueue(const RuntimeOptions::Rest& rest, Event event) {
     std::lock_guard lock(inbox_mutex_);
     if (stopped_) return false;
     inbox_.push_back(std::move(event));
-    if (std::exchange(turn_scheduled_, true)) return true;
+    const Instant due = last_turn_ended_ + std::min(rest.per_turn * last_turn_, rest.longest);
+    if (due >= next_turn_) return true;  // a turn is coming that will do
+    next_turn_ = due;
     auto next = [this, alive = std::weak_ptr<int>(alive_)] {
       if (alive.lock()) turn();
     };
-    const Duration rest = rest_until_ - clock_.now();
-    if (rest > Duration{0}) {
-      executor_.post_after(rest, std::move(next));
+    const Duration wait = due - clock_.now();
+    if (wait > Duration{0}) {
+      executor_.post_after(wait, std::move(next));
     } else {
       executor_.post(std::move(next));
     }
@@ -255,8 +257,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
     std::vector<Event> events;
     {
       std::lock_guard lock(inbox_mutex_);
-      turn_scheduled_ = false;
-      if (stopped_) return;
+      if (stopped_ || inbox_.empty()) return;  // empty: a turn that was due earlier has taken everything
+      next_turn_ = kNoTurn;
       in_turn_ = true;
       events.swap(inbox_);
     }
@@ -271,8 +273,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
       std::lock_guard lock(inbox_mutex_);
       in_turn_ = false;
       if (!flushed) stopped_ = true;
-      const Instant ended = clock_.now();
-      rest_until_ = ended + std::min(options_.rest_per_turn * (ended - now), options_.longest_rest);
+      last_turn_ended_ = clock_.now();
+      last_turn_ = last_turn_ended_ - now;
     }
     turn_ended_.notify_all();
     if (!flushed) on_fatal_(flushed.error());
@@ -281,7 +283,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   void schedule_tick() {
     executor_.post_after(options_.engine.tick, [this, alive = std::weak_ptr<int>(alive_)] {
       if (!alive.lock()) return;
-      if (enqueue([this](Instant now) { engine_->tick(now); })) schedule_tick();
+      if (enqueue(options_.peers, [this](Instant now) { engine_->tick(now); })) schedule_tick();
     });
   }
 
@@ -311,8 +313,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
   std::mutex inbox_mutex_;
   std::condition_variable turn_ended_;
   std::vector<Event> inbox_;
-  bool turn_scheduled_ = false;
-  Instant rest_until_;
+  static constexpr Instant kNoTurn{INT64_MAX};
+  Instant next_turn_ = kNoTurn;  // is scheduled for then
+  Instant last_turn_ended_;
+  Duration last_turn_{0};
   bool in_turn_ = false;
   bool stopped_ = false;
 
