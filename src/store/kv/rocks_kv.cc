@@ -99,6 +99,9 @@ Result<std::unique_ptr<Kv>> open_rocks_kv(const std::string& dir, RocksOptions o
   raw.memtable_prefix_bloom_size_ratio = 0.05;
   raw.memtable_whole_key_filtering = true;
   raw.max_background_jobs = 1;
+  // The log is synced on the same disk all the time: tables go out in small steps, and not all at once before their sync.
+  raw.bytes_per_sync = 256 << 10;
+  raw.level0_file_num_compaction_trigger = 8;
   raw.max_open_files = 64;
   raw.keep_log_file_num = 2;
   raw.max_log_file_size = 1 << 20;

@@ -11,7 +11,7 @@ namespace evercert::store {
 
 struct RocksOptions {
   std::size_t block_cache_bytes = 12 << 20;
-  std::size_t write_buffer_bytes = 8 << 20;  // two of them
+  std::size_t write_buffer_bytes = 16 << 20;  // two of them
 };
 
 // kCorrupt: checksums do not fit; kIo: locked by another process, no space, ...
