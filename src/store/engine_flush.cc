@@ -38,7 +38,12 @@ Status Engine::flush(Instant now) {
     // What could not be written must not be acknowledged below.
     if (!fatal_) return fatal_;
     deliver();
-    if (!any) break;
+    if (!any) {
+      if (more_coming && more_coming()) break;
+      for (auto& group : groups_) any = group->tell_commit() || any;
+      if (!any) break;
+      continue;
+    }
     if (options_.bug == Bug::kAckBeforeSync) {
       for (auto& group : groups_) after_sync(*group, now);
       deliver();

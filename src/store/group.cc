@@ -75,7 +75,10 @@ void Group::refresh_role() {
   if (now.term != role_term_ || now.role != RaftRole::kLeader) {
     if (role_ == RaftRole::kLeader || now.term != role_term_) acks_.clear();
   }
-  if (now.term != role_term_) last_ack_.reset();
+  if (now.term != role_term_) {
+    last_ack_.reset();
+    told_commit_ = LogIndex{0};
+  }
   role_ = now.role;
   role_term_ = now.term;
   if (now.leader != leader_) {
@@ -120,6 +123,16 @@ void Group::propose(std::string command, WallTime wall, Answer answer) {
   const RaftStatus now = raft_->status();
   if (options_.bug == Bug::kAckOnAppend) return answer(v1::Outcome{});
   proposals_.push_back({now.last, now.term, false, std::nullopt, std::move(answer)});
+  told_commit_ = now.commit;  // the append carries it
+}
+
+bool Group::tell_commit() {
+  if (role_ != RaftRole::kLeader) return false;
+  const LogIndex commit = raft_->status().commit;
+  if (commit <= told_commit_) return false;
+  told_commit_ = commit;
+  raft_->tell_commit();
+  return true;
 }
 
 void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome) {

@@ -55,6 +55,8 @@ class Group : private RaftStorage {
 
   // --- the consensus core's work, in this order: ready, (durable), advanced, applied
   bool has_ready() const { return raft_->has_ready(); }
+  // A leader whose followers do not know yet what is committed tells them. True when there was something to tell.
+  bool tell_commit();
   RaftNode& raft() { return *raft_; }
   // New entries were handed to the log.
   void appended(const std::vector<LogEntry>& entries, Instant now);
@@ -148,6 +150,7 @@ class Group : private RaftStorage {
   LogIndex applied_;
   std::optional<Acknowledged> last_ack_;
 
+  LogIndex told_commit_;  // by this leader to its followers
   RaftRole role_ = RaftRole::kFollower;
   Term role_term_;
   NodeId leader_;

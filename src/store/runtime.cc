@@ -42,6 +42,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
       std::lock_guard lock(callbacks_mutex_);
       for (auto& callback : callbacks_) callback(certificate);
     };
+    engine_->more_coming = [this] {
+      std::lock_guard lock(inbox_mutex_);
+      return !inbox_.empty();
+    };
     update_status(clock_.now());
     schedule_tick();
     return {};

@@ -96,6 +96,7 @@ mod ffi {
         fn ready(self: &mut Core) -> Work;
         fn advance_append(self: &mut Core) -> Work;
         fn advance_applied(self: &mut Core, index: u64);
+        fn tell_commit(self: &mut Core);
         fn campaign(self: &mut Core) -> bool;
         fn transfer_leader(self: &mut Core, to: u64);
         fn read_index(self: &mut Core, context: &[u8]);
@@ -191,6 +192,10 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
         read_only_option: ReadOnlyOption::Safe,
         max_uncommitted_size: 64 << 20,
         max_committed_size_per_ready: 4 << 20,
+        // What is proposed in one turn leaves in one append and comes back in one acknowledgement.
+        batch_append: true,
+        // tell_commit() does it, when nothing else will carry the news.
+        skip_bcast_commit: true,
         ..Default::default()
     };
     config.validate()?;
@@ -427,6 +432,14 @@ impl Core {
     }
     fn advance_applied(&mut self, index: u64) {
         self.guarded((), |c| c.node.advance_apply_to(index))
+    }
+    /// An append to every follower with the commit index of now, empty where nothing is to be sent.
+    fn tell_commit(&mut self) {
+        self.guarded((), |c| {
+            if c.node.raft.state == StateRole::Leader {
+                c.node.raft.bcast_append();
+            }
+        })
     }
     fn campaign(&mut self) -> bool {
         self.guarded(false, |c| {

@@ -132,6 +132,7 @@ class RaftNodeImpl : public RaftNode {
     return out;
   }
   void advance_applied(LogIndex index) override { core_->advance_applied(index.value); }
+  void tell_commit() override { core_->tell_commit(); }
   Status campaign() override {
     if (core_->campaign()) return {};
     return fail(Code::kUnavailable, "the campaign was not begun");

@@ -145,6 +145,8 @@ class RaftNode {
   // After entries and hard state of the last ready() are durable.
   virtual LightReady advance_append() = 0;
   virtual void advance_applied(LogIndex index) = 0;
+  // A leader tells its followers what is committed. Proposals do so by themselves; without either they learn it late.
+  virtual void tell_commit() = 0;
   virtual Status campaign() = 0;
   virtual void transfer_leader(NodeId to) = 0;
   // The answer comes as a ReadState with this context, or never.
