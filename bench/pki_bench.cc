@@ -18,9 +18,9 @@ struct Authority {
   std::shared_ptr<pki::Signer> signer = keys::software_signer(*keys::generate_key_pem(pki::KeyKind::kP256)).value();
   std::int64_t now = os::wall_clock().now().seconds();
   pki::Profile profile{"server", pki::Usage::kServer, 90 * 86400, {pki::NameKind::kDns}};
-  std::string csr_pem = keys::make_csr_pem(*keys::generate_key_pem(pki::KeyKind::kP256),
-                                           {{pki::NameKind::kDns, "host1.load.test"}})
-                            .value();
+  std::string csr_pem =
+      keys::make_csr_pem(*keys::generate_key_pem(pki::KeyKind::kP256), {{pki::NameKind::kDns, "host1.load.test"}})
+          .value();
   pki::Csr csr = pki::parse_csr_pem(csr_pem).value();
   std::unique_ptr<pki::CertificateFactory> factory;
 
@@ -31,9 +31,9 @@ struct Authority {
                                       std::string("http://127.2.0.1:8080/") + what,
                                       std::string("http://127.3.0.1:8080/") + what};
     };
-    factory = pki::CertificateFactory::create({root, url("ocsp"), url("ca/us-east-1.crt"), url("crl/us-east-1.crl")},
-                                              signer)
-                  .value();
+    factory =
+        pki::CertificateFactory::create({root, url("ocsp"), url("ca/us-east-1.crt"), url("crl/us-east-1.crl")}, signer)
+            .value();
   }
   static std::string serial() { return pki::make_serial(RegionId{1}, os::secure_random()); }
   auto prepare() const {

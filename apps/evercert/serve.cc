@@ -39,6 +39,7 @@ bool wait_for_stop(Broken broken) {
 int run_node(const node::NodeOptions& options) {
   const sigset_t set = stop_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  os::run_in_batches();
   auto started = node::NodeProcess::start(options);
   if (!started) return report(started.error());
   log_info("node: serving region=" + options.region + " zone=" + std::to_string(options.zone));
@@ -103,6 +104,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
 int run_edge(const EdgeArguments& arguments) {
   const sigset_t set = stop_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  os::run_in_batches();
   auto options = edge_options(arguments);
   if (!options) return report(options.error());
   auto edge = traffic::Edge::start(std::move(*options), os::monotonic_clock(), os::secure_random());

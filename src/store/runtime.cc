@@ -73,10 +73,11 @@ class RuntimeImpl : public Runtime, private PeerSink {
     const Instant deadline = clock_.now() + timeout;
     auto start = [this, group, deadline, bytes = command.SerializeAsString()](auto resolve) mutable {
       auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-      const bool taken = enqueue(options_.clients, [this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
-        engine_->submit(group, std::move(bytes), deadline,
-                        [shared](Result<v1::Outcome> outcome) { (*shared)(std::move(outcome)); });
-      });
+      const bool taken =
+          enqueue(options_.clients, [this, group, deadline, bytes = std::move(bytes), shared](Instant) mutable {
+            engine_->submit(group, std::move(bytes), deadline,
+                            [shared](Result<v1::Outcome> outcome) { (*shared)(std::move(outcome)); });
+          });
       if (!taken) (*shared)(fail(Code::kUnavailable, "the node is stopping"));
     };
     auto answered = suspend_on<Result<v1::Outcome>>(on, std::move(start));

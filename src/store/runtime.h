@@ -16,10 +16,11 @@ namespace evercert::store {
 struct RuntimeOptions {
   EngineOptions engine;
   std::string data_dir;  // log/ and state/ are made below it
-  // A turn costs an fsync and a message to each peer whatever it holds, so turns must not follow each other too closely:
-  // after each one the store rests in proportion to its length, and what comes in meanwhile shares the next turn. What
-  // peers say is urgent, since somebody's answer waits for it; clients' commands wait a little longer, most often for
-  // the next word of a peer. An idle store acts at once; on a busy or slow machine turns grow and become fewer.
+  // A turn costs an fsync and a message to each peer whatever it holds, so turns must not follow each other too
+  // closely: after each one the store rests in proportion to its length, and what comes in meanwhile shares the next
+  // turn. What peers say is urgent, since somebody's answer waits for it; clients' commands wait a little longer, most
+  // often for the next word of a peer. An idle store acts at once; on a busy or slow machine turns grow and become
+  // fewer.
   struct Rest {
     int per_turn;
     Duration longest;

@@ -3,9 +3,12 @@
 
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
+#include <cerrno>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -14,6 +17,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace evercert::os {
 namespace {
@@ -165,6 +169,11 @@ class WorkerPoolImpl : public WorkerPool {
 
 }  // namespace
 
+void run_in_batches() {
+  const sched_param none{};
+  if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+    log_warning("the scheduling class cannot be chosen here: " + std::string(std::strerror(errno)));
+}
 MonotonicClock& monotonic_clock() {
   static BootClock clock;
   return clock;

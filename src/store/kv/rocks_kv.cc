@@ -99,7 +99,8 @@ Result<std::unique_ptr<Kv>> open_rocks_kv(const std::string& dir, RocksOptions o
   raw.memtable_prefix_bloom_size_ratio = 0.05;
   raw.memtable_whole_key_filtering = true;
   raw.max_background_jobs = 1;
-  // The log is synced on the same disk all the time: tables go out in small steps, and not all at once before their sync.
+  // The log is synced on the same disk all the time: tables go out in small steps, and not all at once before their
+  // sync.
   raw.bytes_per_sync = 256 << 10;
   raw.level0_file_num_compaction_trigger = 8;
   raw.max_open_files = 64;
