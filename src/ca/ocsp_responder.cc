@@ -9,7 +9,9 @@ namespace evercert::ca {
 namespace {
 
 OcspReply error_reply(pki::OcspError error) {
-  return {std::make_shared<const std::string>(pki::ocsp_error_response(error)), false, 0};
+  OcspReply reply;
+  reply.der = std::make_shared<const std::string>(pki::ocsp_error_response(error));
+  return reply;
 }
 
 }  // namespace
@@ -22,7 +24,8 @@ Result<std::unique_ptr<OcspResponder>> OcspResponder::create(OcspOptions options
     responder->issuers_.push_back({std::move(issuer), std::move(hashes)});
   }
   store.on_certificate_changed(
-      [raw = responder.get()](const store::v1::Certificate& certificate) { raw->changed(certificate.serial()); });
+      [raw = responder.get()](const store::v1::Certificate& certificate) { raw->changed(certificate); });
+  store.on_records_replaced([raw = responder.get()] { raw->everything_changed(); });
   return responder;
 }
 
@@ -47,6 +50,7 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
   bool stale = false;
   std::vector<pki::OcspAnswer> answers;
   std::uint64_t generation = 0;
+  StatusChanges::Position position;
   for (const auto& id : request->ids) {
     if (issuer_of(id) != issuer)
       co_return error_reply(pki::OcspError::kUnauthorized);  // one responder signs one answer
@@ -62,9 +66,9 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
       stale = true;
     }
     if (cacheable) {
-      if (auto kept = cached(id, id.der, now)) {
-        kept->stale = stale;
-        co_return *kept;
+      position = changes_.position();  // before the read: what changes later is beyond it
+      if (auto kept = cached(id, now)) {
+        co_return OcspReply{kept->der, stale, kept->next_update, stale ? nullptr : kept, position};
       }
       Shard& shard = shard_of(id.serial);
       std::lock_guard lock(shard.mutex);
@@ -89,56 +93,92 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
                                      issuer->issuer.responder_certificate_der);
   if (!der) co_return error_reply(pki::OcspError::kTryLater);
   auto shared = std::make_shared<const std::string>(std::move(*der));
+  OcspReply reply{shared, stale, next_update, nullptr, position};
   if (cacheable && !stale && answers.front().status != pki::CertStatus::kUnknown) {
-    keep(request->ids.front(), generation, shared, now, next_update);
+    const GroupId group = *store::home_of_serial(request->ids.front().serial, options_.regions);
+    reply.kept = keep(request->ids.front(), group, generation, shared, now, next_update);
   }
-  co_return OcspReply{shared, stale, next_update};
+  co_return reply;
 }
 
-std::optional<OcspReply> OcspResponder::cached(const pki::OcspCertId& id, const std::string& key, std::int64_t now) {
+bool OcspResponder::still_right(const OcspKept& kept) const {
+  return store_.fresh_now(kept.group, kept.record) && !kept.dropped.load() && wall_.now().seconds() < kept.renew_after;
+}
+
+std::shared_ptr<const OcspKept> OcspResponder::cached(const pki::OcspCertId& id, std::int64_t now) {
   Shard& shard = shard_of(id.serial);
   std::lock_guard lock(shard.mutex);
-  const auto found = shard.entries.find(key);
-  if (found == shard.entries.end() || found->second.renew_after <= now) return std::nullopt;
-  return OcspReply{found->second.der, false, found->second.next_update};
+  const auto found = shard.entries.find(id.der);
+  if (found == shard.entries.end() || found->second.kept->renew_after <= now) return nullptr;
+  return found->second.kept;
 }
 
 void OcspResponder::drop(Shard& shard, const std::string& key) {
   const auto found = shard.entries.find(key);
   if (found == shard.entries.end()) return;
-  shard.bytes -= found->second.der->size() + 2 * key.size();
+  found->second.kept->dropped = true;
+  shard.bytes -= found->second.kept->der->size() + 2 * key.size();
   shard.order.erase(found->second.place);
   shard.entries.erase(found);
 }
 
-void OcspResponder::keep(const pki::OcspCertId& id, std::uint64_t generation,
-                         const std::shared_ptr<const std::string>& der, std::int64_t now, std::int64_t next_update) {
+std::shared_ptr<const OcspKept> OcspResponder::keep(const pki::OcspCertId& id, GroupId group, std::uint64_t generation,
+                                                    const std::shared_ptr<const std::string>& der, std::int64_t now,
+                                                    std::int64_t next_update) {
+  auto kept = std::make_shared<OcspKept>();
+  kept->serial = id.serial;
+  kept->id = id.der;
+  kept->group = group;
+  kept->record = store::certificate_record(id.serial);
+  kept->der = der;
+  kept->renew_after = now + (next_update - now) / 2;
+  kept->next_update = next_update;
   Shard& shard = shard_of(id.serial);
   std::lock_guard lock(shard.mutex);
-  if (shard.generation != generation) return;  // something changed since the state was read
+  if (shard.generation != generation) return nullptr;
   drop(shard, id.der);
   shard.order.push_back(id.der);
-  shard.entries[id.der] = {der, now + (next_update - now) / 2, next_update, id.serial, std::prev(shard.order.end())};
+  shard.entries[id.der] = {kept, std::prev(shard.order.end())};
   shard.bytes += der->size() + 2 * id.der.size();
   auto& keys = shard.by_serial[id.serial];
   if (std::find(keys.begin(), keys.end(), id.der) == keys.end()) keys.push_back(id.der);
   while (shard.bytes > options_.cache_bytes / kShards && !shard.order.empty()) {
     const std::string oldest = shard.order.front();
-    const auto keys_of = shard.by_serial.find(shard.entries.at(oldest).serial);
+    const auto keys_of = shard.by_serial.find(shard.entries.at(oldest).kept->serial);
     drop(shard, oldest);
     std::erase(keys_of->second, oldest);
     if (keys_of->second.empty()) shard.by_serial.erase(keys_of);
   }
+  return kept;
 }
 
-void OcspResponder::changed(const std::string& serial) {
-  Shard& shard = shard_of(serial);
-  std::lock_guard lock(shard.mutex);
-  ++shard.generation;
-  const auto found = shard.by_serial.find(serial);
-  if (found == shard.by_serial.end()) return;
-  for (const auto& key : found->second) drop(shard, key);
-  shard.by_serial.erase(found);
+// First what is kept here is dropped, then others are told: who has seen the change in the list can read nothing older.
+void OcspResponder::changed(const store::v1::Certificate& certificate) {
+  const std::string& serial = certificate.serial();
+  {
+    Shard& shard = shard_of(serial);
+    std::lock_guard lock(shard.mutex);
+    ++shard.generation;
+    const auto found = shard.by_serial.find(serial);
+    if (found != shard.by_serial.end()) {
+      for (const auto& key : found->second) drop(shard, key);
+      shard.by_serial.erase(found);
+    }
+  }
+  if (certificate.revoked()) changes_.changed(serial);
+}
+
+void OcspResponder::everything_changed() {
+  for (Shard& shard : shards_) {
+    std::lock_guard lock(shard.mutex);
+    ++shard.generation;
+    for (auto& [key, entry] : shard.entries) entry.kept->dropped = true;
+    shard.entries.clear();
+    shard.order.clear();
+    shard.by_serial.clear();
+    shard.bytes = 0;
+  }
+  changes_.replaced(changes_.position().incarnation + 1);
 }
 
 }  // namespace evercert::ca

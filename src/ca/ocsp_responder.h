@@ -3,6 +3,7 @@
 // certificate changes.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "ca/status_changes.h"
 #include "pki/ocsp.h"
 #include "store/store.h"
 
@@ -28,12 +30,26 @@ struct OcspOptions {
   std::int64_t validity_seconds = 3600;
   std::size_t cache_bytes = 24 << 20;
   Duration read_timeout = 2s;
+  std::uint64_t incarnation = 1;  // of the list of changes: never the same again, see status_changes.h
+};
+
+// An answer to all requests with one CertID. Whoever holds it may give it out as long as the store says that reads of
+// the record are fresh, *then* `dropped` is not set, and `renew_after` has not come.
+struct OcspKept {
+  std::string serial, id;  // id: DER of the CertID
+  GroupId group;
+  std::string record;
+  std::shared_ptr<const std::string> der;
+  std::int64_t renew_after = 0, next_update = 0;  // seconds
+  std::atomic<bool> dropped{false};
 };
 
 struct OcspReply {
   std::shared_ptr<const std::string> der;
   bool stale = false;
-  std::int64_t next_update = 0;  // 0: an error response
+  std::int64_t next_update = 0;          // 0: an error response
+  std::shared_ptr<const OcspKept> kept;  // null: may not be kept
+  StatusChanges::Position position;      // with `kept`: its state was read after this
 };
 
 class OcspResponder {
@@ -41,13 +57,15 @@ class OcspResponder {
   static Result<std::unique_ptr<OcspResponder>> create(OcspOptions options, std::vector<OcspIssuer> issuers,
                                                        store::Store& store, WallClock& wall);
   Task<OcspReply> answer(Executor& on, std::string request_der);
+  // Revocations, in the order in which answers about them were dropped here.
+  const StatusChanges& changes() const { return changes_; }
+  // True, without waiting, when an answer that is kept may be given out now.
+  bool still_right(const OcspKept& kept) const;
 
  private:
   static constexpr std::size_t kShards = 16;
   struct Entry {
-    std::shared_ptr<const std::string> der;
-    std::int64_t renew_after = 0, next_update = 0;
-    std::string serial;
+    std::shared_ptr<OcspKept> kept;
     std::list<std::string>::iterator place;
   };
   // Least recently *made* goes first. `generation` moves when a certificate of the shard changes: an answer that was
@@ -66,18 +84,22 @@ class OcspResponder {
   };
 
   OcspResponder(OcspOptions options, store::Store& store, WallClock& wall)
-      : options_(options), store_(store), wall_(wall) {}
+      : options_(options), store_(store), wall_(wall), changes_(options.incarnation) {}
   const Known* issuer_of(const pki::OcspCertId& id) const;
   Shard& shard_of(const std::string& serial) { return shards_[std::hash<std::string>{}(serial) % kShards]; }
-  std::optional<OcspReply> cached(const pki::OcspCertId& id, const std::string& request_der, std::int64_t now);
-  void keep(const pki::OcspCertId& id, std::uint64_t generation, const std::shared_ptr<const std::string>& der,
-            std::int64_t now, std::int64_t next_update);
-  void changed(const std::string& serial);
+  std::shared_ptr<const OcspKept> cached(const pki::OcspCertId& id, std::int64_t now);
+  // Null when something changed since the state was read.
+  std::shared_ptr<const OcspKept> keep(const pki::OcspCertId& id, GroupId group, std::uint64_t generation,
+                                       const std::shared_ptr<const std::string>& der, std::int64_t now,
+                                       std::int64_t next_update);
+  void changed(const store::v1::Certificate& certificate);
+  void everything_changed();
   static void drop(Shard& shard, const std::string& key);
 
   OcspOptions options_;
   store::Store& store_;
   WallClock& wall_;
+  StatusChanges changes_;
   std::vector<Known> issuers_;
   Shard shards_[kShards];
 };

@@ -22,6 +22,7 @@
 #include "config/paths.h"
 #include "net/http_server.h"
 #include "net/link_server.h"
+#include "net/ocsp_news.h"
 #include "net/peer_transport.h"
 #include "node/signers.h"
 #include "pki/pem.h"
@@ -210,6 +211,7 @@ class NodeProcessImpl : public NodeProcess {
     ca::OcspOptions ocsp;
     ocsp.regions = config_.regions.size();
     ocsp.validity_seconds = config_.ocsp_validity_seconds;
+    ocsp.incarnation = os::secure_random().next() | 1;
     EC_ASSIGN(responder_, ca::OcspResponder::create(ocsp, std::move(issuers), *store_, os::wall_clock()));
     ca::CrlOptions crl;
     crl.region = region_->id;
@@ -259,7 +261,10 @@ class NodeProcessImpl : public NodeProcess {
       rest.tokens[from_hex(token.sha256_hex).value_or("")] = {token.name, role};
     }
     rest_ = std::make_unique<api::Rest>(std::move(rest), *ca_, *store_);
-    ocsp_ = std::make_unique<api::Ocsp>(*responder_, os::wall_clock());
+    api::OcspApiOptions ocsp;
+    ocsp.regions = config_.regions.size();
+    ocsp.region_name = region_->name;
+    ocsp_ = std::make_unique<api::Ocsp>(std::move(ocsp), *responder_, *store_, os::wall_clock());
     rest_->mount(router_);
     const config::Paths paths(config_.dir);
     EC_ASSIGN(const auto nonce_key, read_text_file(paths.nonce_key(region_->name)));
@@ -291,6 +296,7 @@ class NodeProcessImpl : public NodeProcess {
 
   // What an edge asks for itself.
   Task<net::HttpResponse> answer_edge(net::HttpRequest question) {
+    if (question.target == net::kOcspNews) co_return co_await ocsp_->news(std::move(question));
     co_return net::problem(404, "Not Found", "no edge asks for '" + question.target + "'");
   }
 
@@ -305,6 +311,10 @@ class NodeProcessImpl : public NodeProcess {
 
   Task<net::HttpResponse> handle(net::HttpRequest request) {
     const Instant begun = os::monotonic_clock().now();
+    if (auto known = ocsp_->quick(request)) {
+      admin_->count("/ocsp", known->status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
+      co_return std::move(*known);
+    }
     const std::string route = route_of(request);
     auto response = co_await router_.route(std::move(request));
     response.headers.set("Evercert-Region", region_->name);

@@ -79,6 +79,7 @@ class Engine {
   std::function<void(const v1::Certificate&)> on_certificate_changed;
   // True when the next flush is near, so that news which can travel with it may wait. Not set: never.
   std::function<bool()> more_coming;
+  std::function<void()> on_records_replaced;  // by a snapshot
   // One call for every applied entry: (group, index, term, data). The simulator's checkers listen here.
   std::function<void(GroupId, LogIndex, Term, const std::string&)> on_applied;
 

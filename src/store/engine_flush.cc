@@ -195,6 +195,7 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
   log_.set_snapshot(group.id(), meta.index, meta.term);
   EC_TRY(log_.sync());
   EC_TRY(snapshot_receiver_->swap_in(group.id()));
+  if (on_records_replaced) on_records_replaced();
   group.snapshot_installed(meta.index, now);
   return {};
 }

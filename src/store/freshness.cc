@@ -3,18 +3,24 @@
 
 #include <algorithm>
 
+#include "store/keys.h"
+
 namespace evercert::store {
 
 void TailIndex::appended(LogIndex index, std::vector<std::string> records) {
   if (records.empty()) return;
   std::unique_lock lock(mutex_);
-  for (const auto& record : records) by_record_[record].push_back(index);
+  for (const auto& record : records) {
+    by_record_[record].push_back(index);
+    revocations_ += record.starts_with(kRevocationPrefix) ? 1 : 0;
+  }
   entries_.push_back({index, std::move(records)});
 }
 
 void TailIndex::forget(const Entry& entry) {
   for (const auto& record : entry.records) {
     const auto found = by_record_.find(record);
+    revocations_ -= record.starts_with(kRevocationPrefix) ? 1 : 0;
     std::erase(found->second, entry.index);
     if (found->second.empty()) by_record_.erase(found);
   }
@@ -40,6 +46,18 @@ LogIndex TailIndex::pending(std::string_view record) const {
   std::shared_lock lock(mutex_);
   const auto found = by_record_.find(record);
   return found == by_record_.end() ? LogIndex{0} : found->second.back();
+}
+
+std::vector<std::string> TailIndex::pending_revocations() const {
+  std::shared_lock lock(mutex_);
+  std::vector<std::string> serials;
+  if (revocations_ == 0) return serials;
+  for (const auto& entry : entries_) {
+    for (const auto& record : entry.records) {
+      if (record.starts_with(kRevocationPrefix)) serials.push_back(record.substr(kRevocationPrefix.size()));
+    }
+  }
+  return serials;
 }
 
 FreshnessBoard::FreshnessBoard(std::size_t groups, bool local_reads) : local_reads_(local_reads) {

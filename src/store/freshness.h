@@ -29,6 +29,8 @@ class TailIndex {
   void applied_to(LogIndex index);
   // The last entry on `record` that is not applied; LogIndex{0} when there is none. Any thread.
   LogIndex pending(std::string_view record) const;
+  // Serials whose revocation is not applied. Any thread.
+  std::vector<std::string> pending_revocations() const;
 
  private:
   struct Entry {
@@ -43,6 +45,7 @@ class TailIndex {
 
   mutable std::shared_mutex mutex_;
   std::deque<Entry> entries_;
+  std::size_t revocations_ = 0;  // records among them that are revocations
   std::unordered_map<std::string, std::vector<LogIndex>, Hash, std::equal_to<>> by_record_;
 };
 
@@ -53,7 +56,7 @@ class FreshnessBoard {
   // ask its neighbours for the ends of their logs).
   FreshnessBoard(std::size_t groups, bool local_reads);
 
-  TailIndex& tail(GroupId group) { return groups_[group.value]->tail; }
+  TailIndex& tail(GroupId group) const { return groups_[group.value]->tail; }
   void set_leased_until(GroupId group, Instant until) {
     groups_[group.value]->leased_until_us.store(until.us, std::memory_order_release);
   }

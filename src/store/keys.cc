@@ -61,7 +61,9 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       }
       return records;
     }
-    case v1::Command::kRevoke: return {certificate_record(command.revoke().serial())};
+    case v1::Command::kRevoke:
+      return {certificate_record(command.revoke().serial()),
+              std::string(kRevocationPrefix).append(command.revoke().serial())};
     case v1::Command::kVoidSerial: return {certificate_record(command.void_serial().serial())};
     case v1::Command::kPutAccount: return {account_record(command.put_account().account().id())};
     case v1::Command::kCreateOrder: {

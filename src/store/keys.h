@@ -26,6 +26,8 @@ std::string account_key_record(std::string_view thumbprint);
 // The index of an account's orders, as a whole (for freshen()) and one entry of it. Invalid orders leave it.
 std::string order_index_record(std::string_view account_id);
 std::string order_index_record(std::string_view account_id, std::string_view order_id);
+// No record of the state: entries that revoke are found by it among those that are not applied.
+inline constexpr std::string_view kRevocationPrefix = "v/";
 
 // Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);

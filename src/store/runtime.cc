@@ -46,6 +46,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
       std::lock_guard lock(inbox_mutex_);
       return !inbox_.empty();
     };
+    engine_->on_records_replaced = [this] {
+      std::lock_guard lock(callbacks_mutex_);
+      for (auto& callback : replaced_callbacks_) callback();
+    };
     update_status(clock_.now());
     schedule_tick();
     return {};
@@ -104,6 +108,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   bool fresh_now(GroupId group, std::string_view record) override {
     return board_.fresh_now(group, record, clock_.now());
+  }
+
+  std::vector<std::string> pending_revocations(GroupId group) override {
+    return board_.tail(group).pending_revocations();
   }
 
   Result<std::optional<v1::Certificate>> certificate(std::string_view serial) override {
@@ -206,6 +214,11 @@ class RuntimeImpl : public Runtime, private PeerSink {
   void on_certificate_changed(std::function<void(const v1::Certificate&)> callback) override {
     std::lock_guard lock(callbacks_mutex_);
     callbacks_.push_back(std::move(callback));
+  }
+
+  void on_records_replaced(std::function<void()> callback) override {
+    std::lock_guard lock(callbacks_mutex_);
+    replaced_callbacks_.push_back(std::move(callback));
   }
 
   std::vector<GroupStatus> group_status() override {
@@ -327,6 +340,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   std::mutex callbacks_mutex_;
   std::vector<std::function<void(const v1::Certificate&)>> callbacks_;
+  std::vector<std::function<void()>> replaced_callbacks_;
   std::mutex status_mutex_;
   std::vector<GroupStatus> status_;
   Instant next_status_;

@@ -51,6 +51,11 @@ class Store {
   // True when they are fresh right now: the hot path of OCSP. Never blocks.
   virtual bool fresh_now(GroupId group, std::string_view record) = 0;
 
+  // For who keeps answers about certificates: serials in `group` whose revocation is in the log and not applied yet.
+  // After freshen() of any record of the group (an empty one will do) every acknowledged revocation is among them, or
+  // was told by on_certificate_changed() before.
+  virtual std::vector<std::string> pending_revocations(GroupId group) = 0;
+
   // Local reads, without any claim to freshness: call freshen() first. nullopt: no such record. kCorrupt, kIo.
   virtual Result<std::optional<v1::Certificate>> certificate(std::string_view serial) = 0;
   virtual Result<std::optional<v1::Account>> account(std::string_view id) = 0;
@@ -80,6 +85,9 @@ class Store {
 
   // Called on the store's thread after a certificate was stored or revoked (OCSP answers are made on change).
   virtual void on_certificate_changed(std::function<void(const v1::Certificate&)> callback) = 0;
+
+  // Called on the store's thread after a snapshot took the place of a group's records: any may have changed.
+  virtual void on_records_replaced(std::function<void()> callback) = 0;
 
   virtual std::vector<GroupStatus> group_status() = 0;
   virtual std::uint64_t certificate_count() = 0;

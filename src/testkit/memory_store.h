@@ -33,6 +33,7 @@ class MemoryStore : public store::Store {
   std::function<void(GroupId, const store::v1::Command&)> before;
   // Commands that were applied, in order.
   std::vector<store::v1::Command> applied;
+  std::vector<std::string> pending;  // serials, as if their revocation was not applied yet
   bool fresh = true, trusted_clock = true;
   std::vector<store::GroupStatus> status;
 
@@ -55,6 +56,12 @@ class MemoryStore : public store::Store {
   void on_certificate_changed(std::function<void(const store::v1::Certificate&)> callback) override {
     callbacks_.push_back(std::move(callback));
   }
+  std::vector<std::string> pending_revocations(GroupId) override { return pending; }
+  void on_records_replaced(std::function<void()> callback) override { replaced_callbacks_.push_back(std::move(callback)); }
+  // As if a snapshot had come.
+  void replace_records() {
+    for (auto& callback : replaced_callbacks_) callback();
+  }
   std::vector<store::GroupStatus> group_status() override { return status; }
   std::uint64_t certificate_count() override;
   bool clock_trusted() override { return trusted_clock; }
@@ -70,6 +77,7 @@ class MemoryStore : public store::Store {
   store::MemKv kv_;
   std::deque<std::pair<std::optional<store::v1::Command::KindCase>, Fate>> fates_;
   std::vector<std::function<void(const store::v1::Certificate&)>> callbacks_;
+  std::vector<std::function<void()>> replaced_callbacks_;
 };
 
 }  // namespace evercert::testkit

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <shared_mutex>
 
 #include "base/encoding.h"
 
@@ -34,6 +35,27 @@ struct Admin::Metrics {
                                  .Help("1: the wall clock is near its peers'")
                                  .Register(registry)
                                  .Add({});
+
+  struct Series {
+    prometheus::Counter* requests;
+    prometheus::Histogram* latency;
+  };
+  // Looked up by label once: the library's own look-up costs more than an answer from a cache.
+  Series series_of(const std::string& route, int status) {
+    {
+      std::shared_lock lock(mutex);
+      const auto known = by_route.find({route, status});
+      if (known != by_route.end()) return known->second;
+    }
+    const Series made{
+        &requests.Add({{"route", route}, {"status", std::to_string(status)}}),
+        &latency.Add({{"route", route}}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.05, 0.1, 0.15,
+                                                                                 0.2, 0.3, 0.5, 1, 3, 10})};
+    std::unique_lock lock(mutex);
+    return by_route[{route, status}] = made;
+  }
+  std::shared_mutex mutex;
+  std::map<std::pair<std::string, int>, Series> by_route;
 };
 
 Admin::Admin(AdminOptions options, store::Runtime& store, WallClock& wall)
@@ -57,11 +79,9 @@ void Admin::mount(Router& router) {
 }
 
 void Admin::count(const std::string& route, int status, double seconds) {
-  metrics_->requests.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
-  metrics_->latency
-      .Add({{"route", route}},
-           prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 3, 10})
-      .Observe(seconds);
+  const Metrics::Series series = metrics_->series_of(route, status);
+  series.requests->Increment();
+  series.latency->Observe(seconds);
 }
 
 net::HttpResponse Admin::ready() const {

@@ -43,7 +43,7 @@ Status Backends::add(const EdgeEndpoint& endpoint, bool remote, HealthThresholds
   return {};
 }
 
-Backend* Backends::next(Tried& tried, bool may_leave_region) {
+Backend* Backends::next(Tried& tried, bool may_leave_region, const Backend* preferred) {
   const std::size_t turn = turn_.fetch_add(1, std::memory_order_relaxed);
   std::size_t best = kMost;
   int best_rank = 0;
@@ -51,6 +51,10 @@ Backend* Backends::next(Tried& tried, bool may_leave_region) {
     const std::size_t at = (i + turn) % all_.size();
     const Backend& backend = *all_[at];
     if (tried[at] || (backend.remote && !may_leave_region)) continue;
+    if (&backend == preferred && backend.healthy()) {
+      best = at;
+      break;
+    }
     const int rank = (backend.healthy() ? 0 : kUnhealthyRank) + (backend.remote ? kRemoteRank : 0) +
                      backend.in_flight.load(std::memory_order_relaxed);
     if (best != kMost && rank >= best_rank) continue;

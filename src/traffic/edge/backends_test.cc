@@ -29,6 +29,16 @@ TEST_F(BackendsTest, OwnNodesComeFirstAndEachOnce) {
   EXPECT_EQ(order(false), "n2 n1 ");
 }
 
+TEST_F(BackendsTest, ThePreferredIsFirstWhileItIsWell) {
+  at(0).in_flight = 5;
+  Backends::Tried tried;
+  EXPECT_EQ(backends_.next(tried, true, &at(0)), &at(0));
+  EXPECT_EQ(backends_.next(tried, true, &at(0)), &at(1));
+  at(0).request_failed();
+  tried.reset();
+  EXPECT_EQ(backends_.next(tried, true, &at(0)), &at(1));
+}
+
 TEST_F(BackendsTest, EquallyBusyOnesTakeTurns) {
   Backends::Tried one, two;
   const Backend* first = backends_.next(one, false);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
 
 #include "base/os/system.h"
 #include "net/http_client.h"
@@ -11,6 +13,7 @@
 #include "net/link_client.h"
 #include "traffic/edge/backends.h"
 #include "traffic/edge/forwarding.h"
+#include "traffic/edge/ocsp_desk.h"
 #include "traffic/policy/retry.h"
 
 namespace evercert::traffic {
@@ -83,19 +86,55 @@ class EdgeImpl : public Edge {
     }
     if (request.path == "/metrics") {
       response.headers.set("Content-Type", "text/plain; version=0.0.4");
-      response.body = backends_.metrics();
+      response.body = backends_.metrics() + ocsp_metrics();
       return response;
     }
     return std::nullopt;
   }
 
-  Task<HttpResponse> handle(HttpRequest request) {
-    if (auto own = answer_myself(request)) co_return std::move(*own);
-    co_return co_await pass_on(std::move(request));
+  std::string ocsp_metrics() const {
+    return "# TYPE evercert_edge_ocsp_total counter\n# TYPE evercert_edge_ocsp_checks_total counter\n"
+           "evercert_edge_ocsp_total{from=\"copy\"} " +
+           std::to_string(ocsp_counts_.from_copies) + "\nevercert_edge_ocsp_total{from=\"node\"} " +
+           std::to_string(ocsp_counts_.passed_on) + "\nevercert_edge_ocsp_checks_total " +
+           std::to_string(ocsp_counts_.checks) + "\n";
   }
 
-  // To one endpoint after the other until one has answered.
-  Task<HttpResponse> pass_on(HttpRequest request) {
+  Task<HttpResponse> handle(HttpRequest request) {
+    if (OcspDesk::is_ocsp(request)) return answer_ocsp(std::move(request));
+    return answer_other(std::move(request));
+  }
+
+  Task<HttpResponse> answer_other(HttpRequest request) {
+    if (auto own = answer_myself(request)) co_return std::move(*own);
+    co_return co_await pass_on(std::move(request), nullptr);
+  }
+
+  Task<HttpResponse> answer_ocsp(HttpRequest request) {
+    OcspDesk& desk = desk_of(*request.executor);
+    if (auto known = co_await desk.answer(request)) co_return std::move(*known);
+    const std::string key(OcspDesk::key_of(request));
+    auto response = co_await pass_on(std::move(request), desk.node());
+    desk.fetched(key, response);
+    co_return response;
+  }
+
+  // Each thread of the server has its own.
+  OcspDesk& desk_of(Executor& executor) {
+    {
+      std::shared_lock lock(desks_mutex_);
+      const auto found = desks_.find(&executor);
+      if (found != desks_.end()) return *found->second;
+    }
+    std::unique_lock lock(desks_mutex_);
+    auto& made = desks_[&executor];
+    if (made == nullptr)
+      made = std::make_unique<OcspDesk>(executor, *link_, backends_, clock_, options_.region_name, ocsp_counts_);
+    return *made;
+  }
+
+  // To one endpoint after the other until one has answered; first to `preferred` when there is one that is well.
+  Task<HttpResponse> pass_on(HttpRequest request, Backend* preferred) {
     const bool from_edge = request.client_identity.starts_with(edge_prefix_);
     const bool may_leave = !(from_edge && request.headers.find(kHop));
     const Instant deadline = clock_.now() + options_.request_timeout;
@@ -117,7 +156,7 @@ class EdgeImpl : public Edge {
     for (bool first = true;; first = false) {
       const Duration left = deadline - clock_.now();
       if (left <= kTooLate) break;
-      Backend* backend = backends_.next(tried, may_leave);
+      Backend* backend = backends_.next(tried, may_leave, first ? preferred : nullptr);
       if (backend == nullptr) break;
       if (!first) {
         std::lock_guard lock(budget_mutex_);
@@ -195,6 +234,9 @@ class EdgeImpl : public Edge {
   Random& random_;
   const std::string edge_prefix_;
   Backends backends_;
+  OcspCounts ocsp_counts_;
+  std::shared_mutex desks_mutex_;
+  std::unordered_map<Executor*, std::unique_ptr<OcspDesk>> desks_;
   std::atomic<bool> draining_{false};
   std::mutex budget_mutex_;
   RetryBudget budget_;
