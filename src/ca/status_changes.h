@@ -17,14 +17,13 @@ class StatusChanges {
     friend bool operator==(const Position&, const Position&) = default;
   };
   struct News {
-    Position position;                // how far these news go
-    bool everything = false;          // all may have changed since; `serials` is empty
+    Position position;                 // how far these news go
+    bool everything = false;           // all may have changed since; `serials` is empty
     std::vector<std::string> serials;  // in order; the last is change position.number
   };
 
   // `incarnation`: never the same again, not 0. The last `most` changes are remembered.
-  explicit StatusChanges(std::uint64_t incarnation, std::size_t most = 4096)
-      : position_{incarnation, 0}, most_(most) {}
+  explicit StatusChanges(std::uint64_t incarnation, std::size_t most = 4096) : position_{incarnation, 0}, most_(most) {}
 
   // Call when nobody can read the old status any more.
   void changed(std::string serial);

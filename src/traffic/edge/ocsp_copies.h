@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decisions of an edge that answers OCSP from copies, without I/O: time and events in, what to do out.
 //
-// The rule: a request that began after a revocation was acknowledged anywhere is never answered "good". A copy is given out
-// only when a node has said, for a check that left after the request had come, that it still is what the node itself would
-// answer. All requests that come until a check leaves share it; who comes while it is under way waits for the next one. So
-// the cost of freshness does not grow with the load.
+// The rule: a request that began after a revocation was acknowledged anywhere is never answered "good". A copy is given
+// out only when a node has said, for a check that left after the request had come, that it still is what the node
+// itself would answer. All requests that come until a check leaves share it; who comes while it is under way waits for
+// the next one. So the cost of freshness does not grow with the load.
 //
 // Copies belong to one node's list of changes. When another node, or the same in another life, answers a check, all are
 // dropped.
@@ -26,7 +26,15 @@
 namespace evercert::traffic {
 
 // Planted by tests: each breaks the rule, and the simulation must see it.
-enum class OcspBug { kNone, kJoinUnderWay, kIgnorePending, kIgnoreEverything, kKeepLate, kIgnoreGroups, kForgetIncarnation };
+enum class OcspBug {
+  kNone,
+  kJoinUnderWay,
+  kIgnorePending,
+  kIgnoreEverything,
+  kKeepLate,
+  kIgnoreGroups,
+  kForgetIncarnation
+};
 
 struct OcspCopy {
   std::string id, serial;
@@ -55,10 +63,11 @@ struct OcspWaiter {
 // One thread.
 class OcspCopies {
  public:
-  explicit OcspCopies(std::size_t max_bytes = 32 << 20, OcspBug bug = OcspBug::kNone) : max_bytes_(max_bytes), bug_(bug) {}
+  explicit OcspCopies(std::size_t max_bytes = 32 << 20, OcspBug bug = OcspBug::kNone)
+      : max_bytes_(max_bytes), bug_(bug) {}
 
-  // What a check might allow to answer a request with: `key` is how the request looks from outside, `id` what it asks for.
-  // nullptr: nothing is kept, pass it on now.
+  // What a check might allow to answer a request with: `key` is how the request looks from outside, `id` what it asks
+  // for. nullptr: nothing is kept, pass it on now.
   std::shared_ptr<OcspCopy> find(std::string_view key, Instant now) const;
   std::shared_ptr<OcspCopy> find_id(std::string_view key, const std::string& id, Instant now);
 

@@ -74,9 +74,9 @@ net::HttpResponse OcspDesk::respond(OcspCopy& copy, bool get) {
   if (kept.max_age != max_age) {
     net::HttpResponse whole;
     whole.headers.add("Content-Type", "application/ocsp-response");
-    whole.headers.add("Cache-Control", get ? "max-age=" + std::to_string(max_age) +
-                                                 ", public, no-transform, must-revalidate"
-                                           : std::string("no-store"));
+    whole.headers.add("Cache-Control",
+                      get ? "max-age=" + std::to_string(max_age) + ", public, no-transform, must-revalidate"
+                          : std::string("no-store"));
     whole.headers.add("Evercert-Region", region_name_);
     whole.shared_body = copy.der;
     kept.bytes = net::prepare(whole);

@@ -19,8 +19,8 @@ struct OcspCounts {
 class OcspDesk {
  public:
   // All outlive the desk. Used on the thread of `executor` alone.
-  OcspDesk(Executor& executor, net::LinkClient& link, Backends& backends, MonotonicClock& clock, std::string region_name,
-           OcspCounts& counts)
+  OcspDesk(Executor& executor, net::LinkClient& link, Backends& backends, MonotonicClock& clock,
+           std::string region_name, OcspCounts& counts)
       : executor_(executor),
         link_(link),
         backends_(backends),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small world around OcspCopies, drawn from a seed: two nodes with a log's tail, leases that come and go, revocations
-// that are acknowledged before they are applied, answers and checks that take their time. The rule that must hold: who asks
-// after a revocation was acknowledged is never told "good". Planted bugs must be found.
+// that are acknowledged before they are applied, answers and checks that take their time. The rule that must hold: who
+// asks after a revocation was acknowledged is never told "good". Planted bugs must be found.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,8 +24,8 @@ std::string serial_of(int n) { return {static_cast<char>(1 + n % kGroups), stati
 
 struct Node {
   explicit Node(std::uint64_t incarnation) : changes(std::make_unique<ca::StatusChanges>(incarnation, 3)) {}
-  std::set<int> revoked;    // applied
-  std::vector<int> tail;    // in the log, not applied
+  std::set<int> revoked;  // applied
+  std::vector<int> tail;  // in the log, not applied
   bool leased[kGroups + 1] = {};
   std::unique_ptr<ca::StatusChanges> changes;
 
