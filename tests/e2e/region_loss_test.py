@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three real regions, real clients: what clients were told must be true in every region, before, during and after the loss
 of one. Runs `evercert demo --keep` and talks to it as a user would."""
+import base64
+import http.client
 import json
 import os
 import signal
@@ -10,8 +12,10 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from cryptography import x509
@@ -153,6 +157,78 @@ try:
         good = told[one]
         check(": good" in ocsp(region, good[0], f"{dir_}/public/{good[2]}.pem"), f"OCSP of {region['name']} says good of another")
 
+    print("OCSP by GET under load: an acknowledged revocation is seen by the very next request, at every edge")
+    class OcspGet:
+        """Kept connections to the edges, asking about one certificate."""
+        def __init__(self, pem, issuer):
+            leaf = os.path.join(work, f"get-{id(self)}.pem")
+            der = leaf[:-3] + "der"
+            with open(leaf, "w") as file:
+                file.write(pem)
+            subprocess.run(["openssl", "ocsp", "-issuer", issuer, "-cert", leaf, "-no_nonce", "-reqout", der], check=True, capture_output=True)
+            request = open(der, "rb").read()
+            self.id = request[8:]  # inside four sequences of one element each
+            self.path = "/ocsp/" + urllib.parse.quote(base64.b64encode(request).decode(), safe="")
+            self.connections = {}
+
+        def status(self, region):
+            host = region["ocsp_url"].split("/")[2]
+            if host not in self.connections:
+                self.connections[host] = http.client.HTTPConnection(host, timeout=15)
+            connection = self.connections[host]
+            connection.request("GET", self.path)
+            answer = connection.getresponse()
+            body = answer.read()
+            assert answer.status == 200 and answer.getheader("Evercert-Stale") is None, (region["name"], answer.status, dict(answer.getheaders()))
+            assert answer.getheader("Evercert-Ocsp-Stamp") is None, "what edges and nodes say to each other stays there"
+            after = body[body.index(self.id) + len(self.id):]
+            return "good" if after.startswith(b"\x80\x00") else "revoked" if after[0] == 0xA1 else "unknown"
+
+    class Load:
+        """Calls `once` again and again on some threads until it is ended; what fails is kept."""
+        def __init__(self, threads, once):
+            self.stopped, self.failures, self.count = threading.Event(), [], 0
+            self.threads = [threading.Thread(target=self.run, args=(once, n), daemon=True) for n in range(threads)]
+            for thread in self.threads:
+                thread.start()
+
+        def run(self, once, n):
+            state = {}
+            while not self.stopped.is_set():
+                try:
+                    once(n, state)
+                    self.count += 1
+                except Exception as error:
+                    self.failures.append(repr(error))
+
+        def end(self):
+            self.stopped.set()
+            for thread in self.threads:
+                thread.join(20)
+
+    def busy(n, state):
+        if "get" not in state:
+            state["get"] = OcspGet(told[one][0], f"{dir_}/public/{told[one][2]}.pem")
+        assert state["get"].status(regions[n % 3]) == "good"
+    load = Load(6, busy)
+    for round_ in range(6):
+        home, at = regions[round_ % 3], regions[(round_ + round_ // 3) % 3]
+        _, body, _ = issue(home, make_csr(f"doomed{round_}.example.test"))
+        serial, pem = body["serial"], body["certificate"]
+        get = OcspGet(pem, f"{dir_}/public/{body['region']}.pem")
+        for region in regions * 3:
+            assert get.status(region) == "good", region["name"]
+        status, _, _ = call(at, "POST", f"/v1/certificates/{serial}/revoke", reason)
+        assert status == 200, status
+        seen = [get.status(region) for region in regions * 20]
+        assert seen == ["revoked"] * 60, seen
+        told[serial] = (pem, "revoked", body["region"])
+    load.end()
+    check(not load.failures, f"six revocations, seen at once by 60 requests each; {load.count} others were told good {load.failures[:2]}")
+    with urllib.request.urlopen(regions[0]["ocsp_url"].rsplit("/", 1)[0] + "/metrics", timeout=10) as answer:
+        copies = [line for line in answer.read().decode().splitlines() if line.startswith('evercert_edge_ocsp_total{from="copy"}')]
+    check(copies and int(copies[0].split()[-1]) > 100, "most answers came from the edge's own copies")
+
     def crl_has(serial):
         """False as long as the list is older than the revocation."""
         url = regions[1]["crl_url"].replace(regions[1]["name"] + ".crl", told[serial][2] + ".crl")
@@ -252,6 +328,41 @@ try:
         status, body, _ = call(regions[2], "GET", f"/v1/certificates/{serial}")
         assert status == 200 and body["status"] == status_told, (serial, status, body)
     check(True, "it holds every certificate again")
+
+    print("a node is killed behind a live edge under load: nobody notices")
+    lone, here = regions[1]["nodes"][0], regions[1]
+    issued = []
+    def work_on(n, state):
+        if n % 3 == 0:
+            status, body, _ = issue(here, busy_csr)
+            assert status == 201, (status, body)
+            issued.append((body["serial"], body["certificate"], body["region"]))
+        elif n % 3 == 1:
+            status, body, _ = call(here, "GET", f"/v1/certificates/{first_told}")
+            assert status == 200, (status, body)
+        else:
+            if "get" not in state:
+                pem, _, region = told[first_told]
+                state["get"] = OcspGet(pem, f"{dir_}/public/{region}.pem")
+            assert state["get"].status(here) == told[first_told][1]
+    first_told, busy_csr = next(iter(told)), make_csr("busy.example.test")
+    load = Load(9, work_on)
+    time.sleep(2)
+    before = load.count
+    lone["pid"] = [process.pid for process in restarted if process.args == lone["command"]] or [lone["pid"]]
+    os.kill(lone["pid"][0], signal.SIGKILL)
+    time.sleep(5)
+    during = load.count - before
+    restart(lone["command"])
+    wait_for("the node holds its leases again", lambda: leased(lone), 25)
+    time.sleep(2)
+    load.end()
+    check(before > 50 and during > 50, f"the load went on: {before} requests before, {during} while the node was dead, {load.count} in all")
+    check(not load.failures, f"no request failed {load.failures[:3]}")
+    check(len({serial for serial, _, _ in issued}) == len(issued), f"{len(issued)} certificates, no serial twice")
+    for serial, _, _ in issued[-40:]:
+        status, body, _ = call(regions[2], "GET", f"/v1/certificates/{serial}")
+        assert status == 200 and body["status"] == "good", (serial, status, body)
 
     print("the configuration documents of the specification")
     here = os.path.dirname(os.path.abspath(__file__))
