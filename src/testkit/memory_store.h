@@ -57,7 +57,9 @@ class MemoryStore : public store::Store {
     callbacks_.push_back(std::move(callback));
   }
   std::vector<std::string> pending_revocations(GroupId) override { return pending; }
-  void on_records_replaced(std::function<void()> callback) override { replaced_callbacks_.push_back(std::move(callback)); }
+  void on_records_replaced(std::function<void()> callback) override {
+    replaced_callbacks_.push_back(std::move(callback));
+  }
   // As if a snapshot had come.
   void replace_records() {
     for (auto& callback : replaced_callbacks_) callback();
