@@ -7,12 +7,12 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/encoding.h"
 #include "base/os/system.h"
 #include "demo/acme_load.h"
 #include "demo/history.h"
+#include "demo/lag_watch.h"
 #include "demo/load.h"
 #include "demo/local_cluster.h"
 
@@ -22,7 +22,6 @@ namespace {
 using nlohmann::json;
 
 Instant now() { return os::monotonic_clock().now(); }
-constexpr Duration kLagWindow = 5s;  // of the nodes' lag meters
 double ms(Duration d) { return static_cast<double>(d.count()) / 1000; }
 
 class Demo {
@@ -102,6 +101,7 @@ class Demo {
     cluster_->kill_region(index());
     EC_TRY(watch_until(at(0.75)));
     say("\n>>> restarting " + options_.kill + "\n");
+    restarted_ = now();
     EC_TRY(cluster_->start_region(index()));
     EC_TRY(watch_until(at(1.0)));
     acme_->stop();
@@ -135,7 +135,6 @@ class Demo {
   struct View {
     std::string state, leads;
     std::int64_t lag_ms = 0;
-    std::optional<Instant> leased_since;  // every group, every node, without a break
   };
 
   void look_at(std::size_t r) {
@@ -143,7 +142,8 @@ class Demo {
     view.state = cluster_->running(r) ? "up" : "killed";
     view.leads.clear();
     view.lag_ms = 0;
-    bool leased = cluster_->running(r);
+    bool leased = cluster_->running(r);  // every group, every node
+    LagWatch::Counts counts;
     for (std::size_t n = 0; cluster_->running(r) && n < config().regions[r].nodes.size(); ++n) {
       const auto response = cluster_->ask_node(r, n, "/v1/status");
       const auto document = response ? json::parse(response->body, nullptr, false) : json();
@@ -152,27 +152,25 @@ class Demo {
         continue;
       }
       for (const auto& group : document.value("groups", json::array())) {
-        if (group.value("leads_here", false)) view.leads += group.value("group", "") + " ";
+        const std::string name = group.value("group", "");
+        if (group.value("leads_here", false)) view.leads += name + " ";
         leased = leased && group.value("leased", false);
         view.lag_ms = std::max<std::int64_t>(view.lag_ms, group.value("lag_p99_ms", 0));
+        counts[std::to_string(n) + "/" + name] = group.value("lag_counts", store::LagCounts{});
       }
     }
-    if (!leased) view.leased_since.reset();
-    if (leased && !view.leased_since) view.leased_since = now();
     if (!leased && view.state == "up") view.state = "catching up";
-    if (lag_counts(static_cast<int>(r), view)) lags_.push_back(static_cast<double>(view.lag_ms));
+    if (lag_counts(r, leased)) (killed_.us == 0 ? lag_before_ : lag_after_).read(r, std::move(counts));
   }
 
-  // Which windows of the regions' lag meters count: before the kill those of all regions; afterwards, in regions that
-  // stayed up, those that begin at least 3 s after it; in the region that was killed, those that begin after it holds
-  // all leases again. What it receives from then on lies behind the floors of its promises, so it was proposed after
-  // the others began to promise to it, that is after it was back: entries that it had to catch up with are not among
-  // them, and everything else is.
-  bool lag_counts(int r, const View& view) const {
-    if (!view.leased_since) return false;
-    const bool killed = killed_.us != 0;
-    if (r == victim_ && killed) return *view.leased_since > killed_ && now() >= *view.leased_since + kLagWindow;
-    return !killed || now() >= killed_ + 3s + kLagWindow;
+  // Which entries' lag counts: before the kill those of all regions; afterwards, in regions that stayed up, those that
+  // come 3 s after it or later; in the region that was killed, those that come once it has held all leases again. What
+  // it receives from then on lies behind the floors of its promises, so it was proposed after the others began to
+  // promise to it, that is after it was back: entries that it had to catch up with are not among them, all others are.
+  bool lag_counts(std::size_t r, bool leased) const {
+    if (killed_.us == 0) return true;
+    if (r != index()) return now() >= killed_ + 3s;
+    return lag_after_.reads(r) || (leased && cluster_->running(r) && restarted_.us != 0);
   }
 
   void table() {
@@ -278,7 +276,7 @@ class Demo {
                   f.first_write_ms, f.longest_gap_ms, static_cast<unsigned long long>(lost_), wrong.size(),
                   static_cast<unsigned long long>(history_.duplicates()), quantile_ms(f.before, 0.5),
                   quantile_ms(f.before, 0.99), quantile_ms(f.after, 0.99), options_.wan ? "emulated WAN" : "no WAN",
-                  quantile_ms(lags_, 0.99));
+                  static_cast<double>(std::max(lag_before_.p99_ms(), lag_after_.p99_ms())));
     std::printf("%s", text);
     for (std::size_t i = 0; i < std::min<std::size_t>(5, wrong.size()); ++i)
       std::printf("  wrong: %s\n", wrong[i].c_str());
@@ -296,7 +294,9 @@ class Demo {
                    {"issue_p99_ms", quantile_ms(f.before, 0.99)},
                    {"issue_p99_after_ms", quantile_ms(f.after, 0.99)},
                    {"reads_failed", f.reads_failed},
-                   {"replication_lag_p99_ms", quantile_ms(lags_, 0.99)},
+                   {"replication_lag_p99_ms", std::max(lag_before_.p99_ms(), lag_after_.p99_ms())},
+                   {"replication_lag_p99_before_ms", lag_before_.p99_ms()},
+                   {"replication_lag_p99_after_ms", lag_after_.p99_ms()},
                    {"start_ms", cluster_->start_ms()},
                    {"wan", options_.wan},
                    {"zones", options_.zones},
@@ -318,9 +318,9 @@ class Demo {
   History history_;
   std::unique_ptr<Load> load_;
   std::unique_ptr<AcmeLoad> acme_;
-  Instant killed_, ended_, next_table_, next_look_;
+  Instant killed_, restarted_, ended_, next_table_, next_look_;
   std::vector<View> views_;
-  std::vector<double> lags_;
+  LagWatch lag_before_, lag_after_;  // ... the kill
   std::uint64_t lost_ = 0;
 };
 

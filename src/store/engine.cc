@@ -156,6 +156,7 @@ std::vector<GroupStatus> Engine::status(Instant now) const {
     status.promised_regions = group->promised(now);
     status.lag_p50_ms = group->lag().quantile(0.5, now);
     status.lag_p99_ms = group->lag().quantile(0.99, now);
+    status.lag_counts = group->lag().since_start();
     all.push_back(status);
   }
   return all;

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "store/lag_meter.h"
 #include "store/proto/records.pb.h"
 
 namespace evercert::store {
@@ -33,6 +34,7 @@ struct GroupStatus {
   std::uint64_t promised_regions = 0;
   // Replication lag: from the proposal of an entry to its being durable in this node's log, over the last 5 s.
   std::int64_t lag_p50_ms = 0, lag_p99_ms = 0;
+  LagCounts lag_counts;  // the same, of all entries since the start
 };
 
 // All methods may be called from any thread. Coroutines come back on the executor given.

@@ -117,7 +117,8 @@ net::HttpResponse Admin::status() const {
                       {"leased", g.leased},
                       {"promised", promised},
                       {"lag_p50_ms", g.lag_p50_ms},
-                      {"lag_p99_ms", g.lag_p99_ms}});
+                      {"lag_p99_ms", g.lag_p99_ms},
+                      {"lag_counts", g.lag_counts}});
   }
   return net::json_response(200, json{{"node", options_.self.value},
                                       {"region", options_.region_names.at(options_.region.value - 1u)},
