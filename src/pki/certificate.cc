@@ -71,13 +71,33 @@ std::string crl_extension(const std::vector<std::string>& urls) {
   return encoded(NID_crl_distribution_points, false, points.get());
 }
 
+// An extension whose value is an octet string of `size` octets, which come last: prepared once, patched for each key.
+std::string with_octets(std::string prepared, std::string_view octets) {
+  prepared.replace(prepared.size() - octets.size(), octets.size(), octets);
+  return prepared;
+}
+
+// RFC 5280 section 4.1.2.4: no name, or a common name alone.
 std::string name_der(std::string_view common_name) {
-  const NamePtr name(X509_NAME_new());
-  if (!common_name.empty()) {
-    X509_NAME_add_entry_by_NID(name.get(), NID_commonName, MBSTRING_UTF8, bytes(common_name),
-                               static_cast<int>(common_name.size()), -1, 0);
+  static constexpr std::string_view kCommonName = "\x06\x03\x55\x04\x03";  // 2.5.4.3
+  if (common_name.empty()) return der::wrap(der::kSequence, {});
+  const std::string pair = std::string(kCommonName) + der::wrap(der::kUtf8String, common_name);
+  return der::wrap(der::kSequence, der::wrap(der::kSet, der::wrap(der::kSequence, pair)));
+}
+
+// RFC 5280 section 4.2.1.6. The lint reads it back by OpenSSL and compares.
+Result<std::string> alternative_names(const std::vector<Name>& names, bool critical) {
+  static constexpr std::string_view kOid = "\x06\x03\x55\x1d\x11";  // 2.5.29.17
+  static constexpr std::string_view kCritical = "\x01\x01\xff";
+  std::string all;
+  for (const Name& name : names) {
+    EC_ASSIGN(const auto one, general_name_der(name));
+    all += one;
   }
-  return to_der(name.get(), i2d_X509_NAME);
+  std::string extension(kOid);
+  if (critical) extension += kCritical;
+  extension += der::wrap(der::kOctetString, der::wrap(der::kSequence, all));
+  return der::wrap(der::kSequence, extension);
 }
 
 struct Parts {
@@ -171,10 +191,11 @@ Result<LintedTbs> CertificateFactory::prepare(const Profile& profile, const Cert
   parts.not_before = request.not_before;
   parts.not_after = request.not_after;
   parts.extensions = fixed_extensions(profile, request.key->kind());
-  parts.extensions += octet_extension(NID_subject_key_identifier, request.key->key_identifier());
+  static const std::string key_identifier = octet_extension(NID_subject_key_identifier, std::string(20, '\0'));
+  parts.extensions += with_octets(key_identifier, request.key->key_identifier());
   if (!request.names.empty()) {
-    const auto names = to_general_names(request.names);
-    parts.extensions += encoded(NID_subject_alt_name, request.common_name.empty(), names.get());
+    EC_ASSIGN(const auto names, alternative_names(request.names, request.common_name.empty()));
+    parts.extensions += names;
   }
   std::string tbs = tbs_certificate(parts);
   EC_TRY(lint(profile, request, tbs));

@@ -9,7 +9,8 @@
 namespace evercert::pki::der {
 
 inline constexpr std::uint8_t kInteger = 0x02, kBitString = 0x03, kOctetString = 0x04, kEnumerated = 0x0a,
-                              kUtcTime = 0x17, kGeneralizedTime = 0x18, kSequence = 0x30;
+                              kUtf8String = 0x0c, kUtcTime = 0x17, kGeneralizedTime = 0x18, kSequence = 0x30,
+                              kSet = 0x31;
 constexpr std::uint8_t context(int n) { return static_cast<std::uint8_t>(0xa0 | n); }  // constructed
 
 std::string wrap(std::uint8_t tag, std::string_view content);

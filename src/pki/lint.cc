@@ -17,25 +17,22 @@ Status finding(const char* name, std::string what) {
 using KeyUsagePtr = Owned<ASN1_BIT_STRING, ASN1_BIT_STRING_free>;
 using ExtendedUsagePtr = Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free>;
 
-Status lint_extensions(const Profile& profile, const TbsView& tbs) {
+Status lint_extensions(const Profile& profile, const TbsView& tbs, const CertificateFacts& facts) {
   for (int i = 0; i < sk_X509_EXTENSION_num(tbs.extensions); ++i) {
     const ASN1_OBJECT* kind = X509_EXTENSION_get_object(sk_X509_EXTENSION_value(tbs.extensions, i));
     if (X509v3_get_ext_by_OBJ(tbs.extensions, kind, i) >= 0)
       return finding("e_extension_twice", "RFC 5280 section 4.2 allows each extension once");
   }
   const bool ca = profile.usage == Usage::kIssuingCa;
-  const auto constraints = extension<BasicConstraintsPtr>(tbs, NID_basic_constraints);
-  if (!constraints || (constraints->ca != 0) != ca)
+  if (X509v3_get_ext_by_NID(tbs.extensions, NID_basic_constraints, -1) < 0 || facts.is_ca != ca)
     return finding("e_basic_constraints", "CA flag does not fit the profile");
   const auto usage = extension<KeyUsagePtr>(tbs, NID_key_usage);
   if (!usage) return finding("e_key_usage_missing", "there is no key usage");
   constexpr int kKeyCertSign = 5, kCrlSign = 6;  // bits, RFC 5280 section 4.2.1.3
   if (!ca && (ASN1_BIT_STRING_get_bit(usage.get(), kKeyCertSign) || ASN1_BIT_STRING_get_bit(usage.get(), kCrlSign)))
     return finding("e_key_usage_ca_bits", "a leaf may not sign certificates");
-  if (!extension<OctetsPtr>(tbs, NID_subject_key_identifier))
-    return finding("e_ski_missing", "no subject key identifier");
-  const auto authority = extension<AuthorityPtr>(tbs, NID_authority_key_identifier);
-  if (!authority || authority->keyid == nullptr) return finding("e_aki_missing", "no authority key identifier");
+  if (facts.subject_key_id.empty()) return finding("e_ski_missing", "no subject key identifier");
+  if (facts.authority_key_id.empty()) return finding("e_aki_missing", "no authority key identifier");
   if (ca) return {};
   const auto extended = extension<ExtendedUsagePtr>(tbs, NID_ext_key_usage);
   if (!extended) return finding("e_eku_missing", "there is no extended key usage");
@@ -83,7 +80,7 @@ Status lint(const Profile& profile, const CertificateRequest& request, std::stri
     return finding("e_cn_not_in_san", "the common name is not among the names");
   }
   if (facts.spki_der != request.key->spki_der()) return finding("e_spki_differs", "another public key was encoded");
-  return lint_extensions(profile, *view);
+  return lint_extensions(profile, *view, facts);
 }
 
 }  // namespace evercert::pki

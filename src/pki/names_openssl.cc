@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "pki/der.h"
+
 namespace evercert::pki {
 namespace {
 
@@ -51,6 +53,22 @@ Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names) {
     }
   }
   return out;
+}
+
+Result<std::string> general_name_der(const Name& name) {
+  constexpr auto tag = [](int n) { return static_cast<std::uint8_t>(0x80 | n); };  // primitive, implicit
+  switch (name.kind) {
+    case NameKind::kEmail: return der::wrap(tag(GEN_EMAIL), name.value);
+    case NameKind::kDns: return der::wrap(tag(GEN_DNS), name.value);
+    case NameKind::kUri: return der::wrap(tag(GEN_URI), name.value);
+    case NameKind::kIp: {
+      char address[16];
+      if (inet_pton(AF_INET, name.value.c_str(), address) == 1) return der::wrap(tag(GEN_IPADD), {address, 4});
+      if (inet_pton(AF_INET6, name.value.c_str(), address) == 1) return der::wrap(tag(GEN_IPADD), {address, 16});
+      return fail(Code::kInvalid, "'" + name.value + "' is not an IP address");
+    }
+  }
+  return fail(Code::kInternal, "unknown kind of name");
 }
 
 GeneralNamesPtr to_general_names(const std::vector<Name>& names) {

@@ -12,6 +12,8 @@ namespace evercert::pki {
 // kInvalid for kinds other than DNS, IP, URI and e-mail, and for bytes that are no text.
 Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names);
 // The names must have passed check_name().
+// One GeneralName. kInvalid: an IP name that is no address.
+Result<std::string> general_name_der(const Name& name);
 GeneralNamesPtr to_general_names(const std::vector<Name>& names);
 // An address is an IP name, everything else a DNS name in lower case.
 Name name_from_text(std::string_view text);

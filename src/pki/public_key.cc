@@ -165,9 +165,15 @@ Result<PublicKey> PublicKey::from_ed25519(std::string_view x) {
 }
 
 std::string PublicKey::key_identifier() const {
-  const auto spki = parse_spki(spki_);
-  const std::string_view bits = contents(spki->bits);
   std::string out(20, '\0');
+  ViewPtr<SpkiView> spki;
+  std::string_view bits;
+  if (kind_ == KeyKind::kP256 || kind_ == KeyKind::kP384) {
+    bits = std::string_view(spki_).substr(curve(kind_).spki_prefix.size());
+  } else {
+    spki = parse_spki(spki_);
+    bits = contents(spki->bits);
+  }
   EVP_Digest(bits.data(), bits.size(), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(), nullptr);
   return out;
 }
@@ -193,6 +199,18 @@ bool PublicKey::verify_jws(SignatureAlgorithm algorithm, std::string_view data, 
 
 bool PublicKey::verify_item(const X509_algor_st* algorithm, const asn1_string_st* signature,
                             std::string_view der) const {
+  const ASN1_OBJECT* name = nullptr;
+  X509_ALGOR_get0(&name, nullptr, nullptr, algorithm);
+  int hash = NID_undef, key_type = NID_undef;
+  const int own_type = kind_ == KeyKind::kRsa ? NID_rsaEncryption : NID_X9_62_id_ecPublicKey;
+  if (OBJ_find_sigid_algs(OBJ_obj2nid(name), &hash, &key_type) == 1 && hash != NID_undef &&
+      kind_ != KeyKind::kEd25519) {
+    // Most often: one hash, one signature. The general way copies and encodes the item first.
+    const EVP_MD* digest = EVP_get_digestbynid(hash);
+    constexpr long kUnusedBits = 7;
+    return digest != nullptr && key_type == own_type && (signature->flags & kUnusedBits) == 0 &&
+           verify(handle_->key.get(), digest, der, contents(signature));
+  }
   const Owned<ASN1_TYPE, ASN1_TYPE_free> item(ASN1_TYPE_new());
   ASN1_STRING* whole = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
   ASN1_STRING_set(whole, der.data(), static_cast<int>(der.size()));

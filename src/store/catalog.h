@@ -24,7 +24,7 @@ class Transaction {
   Result<std::optional<std::string>> get(const std::string& key) const;
   void put(std::string key, std::string value) { changes_[std::move(key)] = std::move(value); }
   void remove(std::string key) { changes_[std::move(key)] = std::nullopt; }
-  const std::map<std::string, std::optional<std::string>>& changes() const { return changes_; }
+  std::map<std::string, std::optional<std::string>> take_changes() { return std::move(changes_); }
 
  private:
   Read read_;

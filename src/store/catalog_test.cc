@@ -111,7 +111,7 @@ class CatalogTest : public testing::Test {
     changed.reset();
     v1::Command copy = command;  // what it holds may be moved out of it
     auto outcome = apply_command({3}, group, copy, transaction, &changed);
-    for (const auto& [key, value] : transaction.changes()) {
+    for (const auto& [key, value] : transaction.take_changes()) {
       if (value) {
         state[key] = *value;
       } else {
@@ -379,7 +379,7 @@ TEST(Transaction, LaterCommandsSeeWhatEarlierOnesDid) {
   transaction.remove("a");
   EXPECT_EQ(transaction.get("a").value(), std::nullopt);
   EXPECT_EQ(reads, 1);
-  EXPECT_EQ(transaction.changes().size(), 1u);
+  EXPECT_EQ(transaction.take_changes().size(), 1u);
 }
 
 }  // namespace

@@ -156,9 +156,9 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries) {
     if (on_applied) on_applied(group.id(), entry.index, entry.term, entry.data);
   }
   WriteBatch batch;
-  for (const auto& [key, value] : transaction.changes()) {
+  for (auto& [key, value] : transaction.take_changes()) {
     if (value) {
-      batch.put(key, *value);
+      batch.put(key, std::move(*value));
     } else {
       batch.remove(key);
     }

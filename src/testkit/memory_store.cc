@@ -17,7 +17,7 @@ Result<v1::Outcome> MemoryStore::apply(GroupId group, v1::Command command) {
   applied.push_back(command);
   EC_ASSIGN(auto outcome, apply_command({regions_}, group, command, state, &changed));
   WriteBatch batch;
-  for (const auto& [key, value] : state.changes()) {
+  for (const auto& [key, value] : state.take_changes()) {
     if (value) {
       batch.put(key, *value);
     } else {

@@ -29,6 +29,19 @@ json describe(const store::v1::Certificate& certificate) {
           {"not_after", rfc3339(certificate.not_after())}};
 }
 
+std::string pem_as_json(std::string_view pem) {
+  std::string out = "\"";
+  out.reserve(pem.size() + pem.size() / 32);
+  while (!pem.empty()) {
+    const auto end = pem.find('\n');
+    out += pem.substr(0, end);
+    if (end == std::string_view::npos) break;
+    out += "\\n";
+    pem.remove_prefix(end + 1);
+  }
+  return out += '"';
+}
+
 void add_revocation(json& out, const store::v1::Certificate& certificate) {
   out["revoked_at"] = certificate.revoked() ? json(rfc3339(certificate.revoked_at_ms() / 1000)) : json(nullptr);
   out["reason"] =
@@ -99,11 +112,11 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   const auto issued = co_await ca_.issue(*request.executor, std::move(wanted));
   if (!issued) co_return net::problem(issued.error());
   const std::string serial = to_hex(issued->serial);
-  auto response = net::json_response(201, json{{"serial", serial},
-                                               {"certificate", issued->chain_pem},
-                                               {"region", issued->issuer_region},
-                                               {"epoch", issued->epoch.value}}
-                                              .dump());
+  // The chain is most of the answer and, being PEM, needs nothing escaped but its line ends.
+  std::string text = json{{"epoch", issued->epoch.value}, {"region", issued->issuer_region}, {"serial", serial}}.dump();
+  text.back() = ',';
+  text += "\"certificate\":" + pem_as_json(issued->chain_pem) + "}";
+  auto response = net::json_response(201, std::move(text));
   response.headers.set("Location", "/v1/certificates/" + serial);
   co_return response;
 }

@@ -102,8 +102,7 @@ Result<std::unique_ptr<Kv>> open_rocks_kv(const std::string& dir, RocksOptions o
   // The log is synced on the same disk all the time: tables go out in small steps, and not all at once before their
   // sync.
   raw.bytes_per_sync = 256 << 10;
-  raw.level0_file_num_compaction_trigger = 8;
-  raw.max_open_files = 64;
+  raw.max_open_files = -1;  // tables stay open, and a look-up need not search for them
   raw.keep_log_file_num = 2;
   raw.max_log_file_size = 1 << 20;
   raw.stats_dump_period_sec = 0;
