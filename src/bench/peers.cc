@@ -51,7 +51,7 @@ Result<std::optional<Peer>> start_step_ca(const std::string& peers, const std::s
   Peer peer;
   peer.bodies = dir + "/tokens";
   peer.bodies_used_up = true;
-  // Each is taken once: enough for three runs at a thousand a second.
+  // Each is taken once.
   EC_TRY(run_tool({tool, "-step-tokens", peer.bodies, "-key", dir + "/provisioner.key", "-audience", base + "/1.0/sign",
                    "-n", std::to_string(1500 * seconds)},
                   dir + "/tokens.log", 60s));
