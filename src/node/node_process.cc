@@ -56,12 +56,13 @@ class NodeProcessImpl : public NodeProcess {
 
   ~NodeProcessImpl() override {
     if (server_) server_->drain(0ms);
+    // First of all: no more answers to requests whose threads are about to end.
+    if (store_) store_->stop();
     link_.reset();
     server_.reset();
     crl_.reset();
     background_.reset();
     intent_writer_.reset();
-    if (store_) store_->stop();
     transport_.reset();
     store_executor_.reset();
     store_.reset();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
@@ -35,9 +36,14 @@ class EdgeImpl : public Edge {
 
   ~EdgeImpl() override {
     server_.reset();
-    checker_.reset();
+    // No check begins any more; then the threads that bring answers end; then the one that waits for them.
+    stopping_ = true;
+    std::promise<void> begun_none;
+    checker_->post([&] { begun_none.set_value(); });
+    begun_none.get_future().wait();
     link_.reset();
     client_.reset();
+    checker_.reset();
   }
 
   Status open() {
@@ -215,6 +221,7 @@ class EdgeImpl : public Edge {
 
   // The same way that requests go.
   Task<void> check(Backend& backend) {
+    if (stopping_) co_return;
     net::LinkCall ready;
     ready.target = "/readyz";
     const auto result = co_await ask(*checker_, backend, ready, options_.check_timeout);
@@ -237,7 +244,7 @@ class EdgeImpl : public Edge {
   OcspCounts ocsp_counts_;
   std::shared_mutex desks_mutex_;
   std::unordered_map<Executor*, std::unique_ptr<OcspDesk>> desks_;
-  std::atomic<bool> draining_{false};
+  std::atomic<bool> draining_{false}, stopping_{false};
   std::mutex budget_mutex_;
   RetryBudget budget_;
   std::unique_ptr<net::HttpClient> client_;
