@@ -160,7 +160,8 @@ class Started {
       if (state->waiting) state->waiting.resume();
     });
   }
-  bool await_ready() const noexcept { return state_->value.has_value(); }
+  bool done() const noexcept { return state_->value.has_value(); }
+  bool await_ready() const noexcept { return done(); }
   void await_suspend(std::coroutine_handle<> h) noexcept { state_->waiting = h; }
   T await_resume() { return std::move(*state_->value); }
 

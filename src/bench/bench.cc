@@ -244,7 +244,8 @@ class Bench {
                 run_wrk({peer.sign_url, connections, options_.seconds, peer.bodies, "", expected}, dir_));
       line(words + ", " + std::to_string(connections) + " at once", rate);
       out[name + "_" + std::to_string(connections)] = to_json(rate);
-      if (rate.failed > rate.requests / 100) return fail(Code::kUnavailable, words + " fails too often to be compared with");
+      if (rate.failed > rate.requests / 100)
+        return fail(Code::kUnavailable, words + " fails too often to be compared with");
       theirs = std::max(theirs, rate.per_second);
       // A token is taken once: the next run gets the rest.
       if (peer.bodies_used_up) EC_TRY(drop_lines(peer.bodies, rate.requests + 64));

@@ -29,6 +29,8 @@ struct CaOptions {
   std::map<std::uint32_t, Issuer> issuers;  // by region, of all regions
   Duration submit_timeout = 8s;
   Duration read_timeout = 3s;
+  // How long an issuance that is stored waits for its claim when no other use of the key is to be seen.
+  Duration claim_grace = 25ms;
   // How long a repetition waits for the certificate of a request that has claimed its key and is not done.
   Duration claim_patience = 1s;
 };
@@ -92,6 +94,8 @@ class CertificateAuthority {
   Task<Result<Claimed>> certificate_of_claim(Executor& on, std::string serial);
   Task<Result<std::string>> claim(Executor& on, std::string key, std::string serial, std::string digest,
                                   std::string instead_of);
+  Task<Result<bool>> alone_with_key(Executor& on, const Started<Result<std::string>>& claiming, std::string key,
+                                    std::string serial);
   Task<void> discard(Executor& on, std::string serial);
   Task<Result<std::optional<Issued>>> earlier_attempt(Executor& on, const IssueRequest& request);
   Task<Result<Issued>> sign_and_store(Executor& on, IssueRequest& request, std::string serial);

@@ -126,11 +126,14 @@ Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
     store(order_record(command.order_id()), finished);
   }
   if (const std::string& key = certificate.request_key(); !key.empty()) {
-    // Who has the key is decided by the global group (ClaimRequestKey); this says where to look when that is not known.
-    v1::ClaimRequestKey bound;
-    bound.set_serial(certificate.serial());
-    bound.set_request_digest(certificate.request_digest());
-    store(request_key_record(key), bound);
+    // Who has the key is decided by the global group (ClaimRequestKey); this says who was first in this group.
+    EC_ASSIGN(const auto first, load<v1::ClaimRequestKey>(request_key_record(key)));
+    if (!first) {
+      v1::ClaimRequestKey bound;
+      bound.set_serial(certificate.serial());
+      bound.set_request_digest(certificate.request_digest());
+      store(request_key_record(key), bound);
+    }
   }
   store(certificate_record(certificate.serial()), certificate);
   EC_ASSIGN(const auto count, number(certificate_count_record()));

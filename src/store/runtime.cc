@@ -169,6 +169,18 @@ class RuntimeImpl : public Runtime, private PeerSink {
     return found;
   }
 
+  Result<bool> alone_with_key(std::string_view key, std::string_view serial) override {
+    const std::string record = request_key_record(key);
+    EC_ASSIGN(const auto home, home_of_serial(serial, options_.engine.layout.regions));
+    for (std::uint32_t g = 1; g < options_.engine.layout.groups(); ++g) {
+      const GroupId group{g};
+      const bool pending = board_.tail(group).pending(record) != LogIndex{0};  // first: see request_key()
+      EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(group, record));
+      if (group == home ? !bound || bound->serial() != serial : pending || bound) return false;
+    }
+    return true;
+  }
+
   Result<std::vector<v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) override {
     // The first byte of a serial number is its group, so groups in order are serials in order.
     std::vector<v1::Certificate> found;

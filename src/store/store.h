@@ -79,6 +79,9 @@ class Store {
     bool committed = true;
   };
   virtual Result<std::optional<BoundKey>> request_key(std::string_view key) = 0;
+  // Whether, as far as this replica's logs and state say, `serial` is the first certificate under the key in its home
+  // group, and no other group has one or is about to have one.
+  virtual Result<bool> alone_with_key(std::string_view key, std::string_view serial) = 0;
   // Up to `limit` certificates with serials after `after` (empty: from the first), in order of their serials.
   virtual Result<std::vector<v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) = 0;
   // Calls `each` for every revoked, unexpired certificate of an issuer (for its CRL), in order of serials.

@@ -105,6 +105,15 @@ Result<std::optional<v1::Crl>> MemoryStore::crl(RegionId issuer) {
   return load<v1::Crl>(home_group(issuer), crl_record(issuer));
 }
 
+Result<bool> MemoryStore::alone_with_key(std::string_view key, std::string_view serial) {
+  EC_ASSIGN(const auto home, home_of_serial(serial, regions_));
+  for (std::uint32_t g = 1; g <= regions_; ++g) {
+    EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(GroupId{g}, request_key_record(key)));
+    if (GroupId{g} == home ? !bound || bound->serial() != serial : bound.has_value()) return false;
+  }
+  return true;
+}
+
 Result<std::optional<Store::BoundKey>> MemoryStore::request_key(std::string_view key) {
   for (std::uint32_t g = 0; g <= regions_; ++g) {
     EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(GroupId{g}, request_key_record(key)));

@@ -50,6 +50,7 @@ class MemoryStore : public store::Store {
   Result<std::optional<store::v1::Authorization>> authorization(std::string_view id) override;
   Result<std::optional<store::v1::Crl>> crl(RegionId issuer) override;
   Result<std::optional<BoundKey>> request_key(std::string_view key) override;
+  Result<bool> alone_with_key(std::string_view key, std::string_view serial) override;
   Result<std::vector<store::v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) override;
   Status revoked_certificates(RegionId issuer, std::int64_t now_seconds,
                               const std::function<void(const store::v1::Certificate&)>& each) override;

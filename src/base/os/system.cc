@@ -170,6 +170,8 @@ class WorkerPoolImpl : public WorkerPool {
 }  // namespace
 
 void run_in_batches() {
+  cpu_set_t own;
+  if (sched_getaffinity(0, sizeof own, &own) != 0 || CPU_COUNT(&own) != 1) return;
   const sched_param none{};
   if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
     log_warning("the scheduling class cannot be chosen here: " + std::string(std::strerror(errno)));

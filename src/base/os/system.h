@@ -13,9 +13,10 @@ WallClock& wall_clock();
 Random& secure_random();  // OpenSSL's CSPRNG; thread-safe
 Disk& disk();
 
-// To be called before a server process starts its threads: a thread that becomes ready does not drive out the one that
-// runs (SCHED_BATCH). Work passes from thread to thread in batches here; where cores are few, pre-emption would cut
-// each batch to its first piece. With a core to spare it changes nothing.
+// To be called before a server process starts its threads. When it has one core alone, a thread that becomes ready will
+// not drive out the one that runs (SCHED_BATCH): work passes from thread to thread in batches here, and pre-emption
+// would cut each batch to its first piece. With more cores nothing is changed, since others' programs would then go
+// first.
 void run_in_batches();
 
 // A thread with a run queue and timers. The destructor finishes the closure under way, drops the rest and joins.
