@@ -123,6 +123,7 @@ class Demo {
       if (now() >= next_look_) {
         next_look_ = now() + 500ms;
         for (std::size_t r = 0; r < views_.size(); ++r) look_at(r);
+        for (std::size_t r = 0; r < views_.size(); ++r) measure_lag(r);
       }
       if (now() < next_table_) continue;
       next_table_ = now() + (isatty(1) ? 1s : 2s);
@@ -135,42 +136,62 @@ class Demo {
   struct View {
     std::string state, leads;
     std::int64_t lag_ms = 0;
+    bool answers = false, leased = false;                                 // every node; every group on every node
+    std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> ends;  // of the logs, by group: lowest, highest
+    LagWatch::Counts counts;
   };
 
   void look_at(std::size_t r) {
-    View& view = views_[r];
-    view.state = cluster_->running(r) ? "up" : "killed";
-    view.leads.clear();
-    view.lag_ms = 0;
-    bool leased = cluster_->running(r);  // every group, every node
-    LagWatch::Counts counts;
-    for (std::size_t n = 0; cluster_->running(r) && n < config().regions[r].nodes.size(); ++n) {
+    View view;
+    const bool running = cluster_->running(r);
+    view.answers = view.leased = running;
+    for (std::size_t n = 0; running && n < config().regions[r].nodes.size(); ++n) {
       const auto response = cluster_->ask_node(r, n, "/v1/status");
       const auto document = response ? json::parse(response->body, nullptr, false) : json();
       if (!document.is_object()) {
-        leased = false;
+        view.answers = view.leased = false;
         continue;
       }
       for (const auto& group : document.value("groups", json::array())) {
         const std::string name = group.value("group", "");
         if (group.value("leads_here", false)) view.leads += name + " ";
-        leased = leased && group.value("leased", false);
+        view.leased = view.leased && group.value("leased", false);
         view.lag_ms = std::max<std::int64_t>(view.lag_ms, group.value("lag_p99_ms", 0));
-        counts[std::to_string(n) + "/" + name] = group.value("lag_counts", store::LagCounts{});
+        view.counts[std::to_string(n) + "/" + name] = group.value("lag_counts", store::LagCounts{});
+        const std::uint64_t end = group.value("last", std::uint64_t{0});
+        auto& [lowest, highest] = view.ends.try_emplace(name, end, end).first->second;
+        lowest = std::min(lowest, end);
+        highest = std::max(highest, end);
       }
     }
-    if (!leased && view.state == "up") view.state = "catching up";
-    if (lag_counts(r, leased)) (killed_.us == 0 ? lag_before_ : lag_after_).read(r, std::move(counts));
+    view.state = !running ? "killed" : view.leased ? "up" : "catching up";
+    views_[r] = std::move(view);
   }
 
   // Which entries' lag counts: before the kill those of all regions; afterwards, in regions that stayed up, those that
-  // come 3 s after it or later; in the region that was killed, those that come once it has held all leases again. What
-  // it receives from then on lies behind the floors of its promises, so it was proposed after the others began to
-  // promise to it, that is after it was back: entries that it had to catch up with are not among them, all others are.
-  bool lag_counts(std::size_t r, bool leased) const {
-    if (killed_.us == 0) return true;
-    if (r != index()) return now() >= killed_ + 3s;
-    return lag_after_.reads(r) || (leased && cluster_->running(r) && restarted_.us != 0);
+  // come 3 s after it or later; in the region that was killed, those that come once it has caught up.
+  void measure_lag(std::size_t r) {
+    const bool before = killed_.us == 0;
+    const bool counts = before || lag_after_.reads(r) || (r == index() ? caught_up() : now() >= killed_ + 3s);
+    if (counts && views_[r].answers) (before ? lag_before_ : lag_after_).read(r, views_[r].counts);
+  }
+
+  // The region that was killed holds all leases, and every log of it has passed the marks: the ends of the others' logs
+  // in the look after the one in which all its nodes answered again. What was proposed before they did lies below the
+  // marks, what comes now was proposed afterwards.
+  bool caught_up() {
+    const View& back = views_[index()];
+    if (restarted_.us == 0 || !back.answers) return false;
+    if (!std::exchange(answered_again_, true)) return false;
+    if (marks_.empty()) {
+      for (std::size_t r = 0; r < views_.size(); ++r) {
+        for (const auto& [group, ends] : views_[r].ends) marks_[group] = std::max(marks_[group], ends.second);
+      }
+    }
+    return back.leased && std::all_of(marks_.begin(), marks_.end(), [&](const auto& mark) {
+             const auto reached = back.ends.find(mark.first);
+             return reached != back.ends.end() && reached->second.first >= mark.second;
+           });
   }
 
   void table() {
@@ -321,6 +342,8 @@ class Demo {
   Instant killed_, restarted_, ended_, next_table_, next_look_;
   std::vector<View> views_;
   LagWatch lag_before_, lag_after_;  // ... the kill
+  bool answered_again_ = false;
+  std::map<std::string, std::uint64_t> marks_;
   std::uint64_t lost_ = 0;
 };
 

@@ -348,8 +348,12 @@ impl Core {
     /// whatever clients propose would lie here. Followers nearly always have what the new leader knows to be committed,
     /// so everything after that is sent at once, and what follows is sent as it comes. Nothing is counted as matched
     /// before it is acknowledged; a follower that does lack something earlier says so (look_back).
+    ///
+    /// A follower may know of more that is committed, and ignores an append that begins before. So the first entries
+    /// go one by one: what begins where it stands is taken, and all that follows it.
     fn send_ahead(&mut self) {
         const MOST: u64 = 1000; // a longer tail may well be a tail that nobody has: ask first
+        const SINGLE: usize = 64;
         let raft = &mut self.node.raft;
         if raft.state != StateRole::Leader || raft.term == self.ahead_term {
             return;
@@ -360,16 +364,22 @@ impl Core {
         raft.msgs.retain(|m| m.msg_type != MessageType::MsgAppend as i32);
         let own = raft.id;
         let others: Vec<u64> = raft.prs().iter().map(|(id, _)| *id).filter(|id| *id != own).collect();
+        let largest = raft.max_msg_size;
+        raft.set_batch_append(false);
         for id in others {
             let Some(progress) = raft.mut_prs().get_mut(id) else { continue };
             progress.become_replicate();
             progress.next_idx = from;
-            let mut reached = 0;
+            let (mut reached, mut sent) = (0, 0);
             while let Some(next) = raft.prs().get(id).map(|p| p.next_idx).filter(|next| *next <= first && *next > reached) {
                 reached = next;
+                raft.max_msg_size = if sent < SINGLE { 0 } else { largest };
                 raft.send_append(id);
+                sent += 1;
             }
         }
+        raft.max_msg_size = largest;
+        raft.set_batch_append(true);
     }
     /// The core takes a follower that it replicates to for one that has acknowledged something, and would go back to that
     /// when entries are missing: to the beginning of the log, if there was no acknowledgement yet. Back to a probe from
