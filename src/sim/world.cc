@@ -187,7 +187,22 @@ void World::crash(NodeId id) {
   node.log.reset();
   node.disk.crash(random_);
   node.kv.crash(random_);
+  // Of a process that ends, its peers hear at once; of a machine without power, nothing.
+  if (random_.chance(0.5)) {
+    for (const NodeId other : layout_.nodes) {
+      if (other != id) break_connection(other, id);
+    }
+  }
   if (on_down) on_down(id);
+}
+
+void World::break_connection(NodeId node, NodeId gone) {
+  if (cuts_.contains({gone, node})) return;
+  at(delay(gone, node), [this, node, gone] {
+    if (!up(node)) return;
+    engine(node)->unreachable(gone);
+    wake(node);
+  });
 }
 
 void World::crash_in_operation(NodeId id, std::uint64_t operations) { nodes_.at(id)->disk.power_off_after(operations); }
@@ -211,7 +226,11 @@ Duration World::delay(NodeId from, NodeId to) {
 }
 
 void World::transmit(NodeId from, NodeId to, const store::v1::Batch& batch) {
-  if (cuts_.contains({from, to}) || random_.chance(options_.loss)) return;
+  if (cuts_.contains({from, to})) return;
+  if (random_.chance(options_.loss)) {
+    if (random_.chance(0.2)) break_connection(from, to);
+    return;
+  }
   // What a turn says leaves before or after its sync; a slow disk is taken to hold up all of it.
   at(nodes_.at(from)->slow_by + delay(from, to), [this, from, to, copy = batch] { arrive(from, to, copy); });
 }

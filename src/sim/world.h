@@ -84,6 +84,8 @@ class World {
   void schedule_tick(NodeId node, std::uint64_t life);
   void tick(NodeId node, std::uint64_t life);
   void turn(NodeId node);
+  // `node` learns, after the way from `gone`, that their connection broke.
+  void break_connection(NodeId node, NodeId gone);
   void transmit(NodeId from, NodeId to, const store::v1::Batch& batch);
   void arrive(NodeId from, NodeId to, const store::v1::Batch& batch);
   // How long the node's disk still keeps it from doing anything.

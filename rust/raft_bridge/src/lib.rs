@@ -391,6 +391,12 @@ impl Core {
             self.probe_again(m.from, next);
         }
     }
+    /// As if the leader had been silent for the least time-out: this replica votes for others, and stands itself when the
+    /// rest of its own, longer one has passed. A leader that is well after all is heard before that.
+    fn leader_gone(&mut self) {
+        let raft = &mut self.node.raft;
+        raft.election_elapsed = raft.election_elapsed.max(raft.election_timeout());
+    }
     fn probe_again(&mut self, id: u64, next: u64) {
         let Some(progress) = self.node.raft.mut_prs().get_mut(id) else { return };
         if progress.state == ProgressState::Replicate && progress.matched == 0 {
@@ -468,6 +474,8 @@ impl Core {
         self.guarded((), |c| {
             if c.node.raft.state == StateRole::Leader {
                 c.probe_again(id, c.ahead_index);
+            } else if c.node.raft.leader_id == id {
+                c.leader_gone();
             }
             c.node.report_unreachable(id)
         })

@@ -151,6 +151,7 @@ class RaftNode {
   virtual void transfer_leader(NodeId to) = 0;
   // The answer comes as a ReadState with this context, or never.
   virtual void read_index(std::string_view context) = 0;
+  // The connection to it is broken. A leader finds out again what the node has; who followed it takes it for silent.
   virtual void report_unreachable(NodeId node) = 0;
   virtual void report_snapshot(NodeId node, bool ok) = 0;
   // The core found its own state impossible and does nothing any more: the replica must stop.

@@ -224,6 +224,32 @@ TEST(RaftNode, AFollowerThatLacksEntriesWhenATermBeginsGetsThemFromWhereItStands
   }
 }
 
+TEST(RaftNode, ALeaderWhoseConnectionsBreakIsReplacedWithoutWaitingForTheWholeTimeOut) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  trio.cut = NodeId{1};
+  trio.nodes[1]->report_unreachable(NodeId{1});
+  trio.nodes[2]->report_unreachable(NodeId{1});
+  trio.tick(1, 1);
+  trio.settle();
+  EXPECT_EQ(trio.nodes[1]->status().role, RaftRole::kLeader);
+}
+
+TEST(RaftNode, OneBrokenConnectionUnseatsNobody) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  trio.nodes[1]->report_unreachable(NodeId{1});
+  trio.tick(1, 1);
+  trio.settle();
+  trio.tick(0, 2);
+  trio.settle();
+  EXPECT_EQ(trio.nodes[0]->status().role, RaftRole::kLeader);
+  EXPECT_EQ(trio.nodes[0]->status().term, Term{1});
+  EXPECT_EQ(trio.nodes[1]->status().leader, NodeId{1});
+}
+
 TEST(RaftNode, DamagedForgedAndImpossibleMessagesAreRefusedAndChangeNothing) {
   Trio trio;
   ASSERT_TRUE(trio.nodes[0]->campaign());
