@@ -15,35 +15,46 @@
 
 namespace evercert {
 
-template <class T>
-class [[nodiscard]] Task {
- public:
-  struct promise_type;
-  using Handle = std::coroutine_handle<promise_type>;
-
+// What a task of any value has in common: who goes on when it ends, and what was thrown in it.
+struct TaskPromise {
   struct FinalAwaiter {
     bool await_ready() noexcept { return false; }
-    std::coroutine_handle<> await_suspend(Handle h) noexcept {
-      auto next = h.promise().continuation;
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+      const auto next = h.promise().continuation;
       return next ? next : std::noop_coroutine();
     }
     void await_resume() noexcept {}
   };
-  struct PromiseBase {
-    std::coroutine_handle<> continuation;
-    std::suspend_always initial_suspend() noexcept { return {}; }
-    FinalAwaiter final_suspend() noexcept { return {}; }
-    // Kept for the awaiter: errors are values here, but what a library throws must reach the edge, which answers 500.
-    std::exception_ptr thrown;
-    void unhandled_exception() noexcept { thrown = std::current_exception(); }
+
+  std::coroutine_handle<> continuation;
+  // Kept for the awaiter: errors are values here, but what a library throws must reach the edge, which answers 500.
+  std::exception_ptr thrown;
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  FinalAwaiter final_suspend() noexcept { return {}; }
+  void unhandled_exception() noexcept { thrown = std::current_exception(); }
+};
+
+template <class T>
+struct TaskResult : TaskPromise {
+  std::optional<T> value;
+  template <class U>
+  void return_value(U&& v) {
+    value.emplace(std::forward<U>(v));
+  }
+};
+template <>
+struct TaskResult<void> : TaskPromise {
+  void return_void() noexcept {}
+};
+
+template <class T>
+class [[nodiscard]] Task {
+ public:
+  struct promise_type : TaskResult<T> {
+    Task get_return_object() { return Task{Handle::from_promise(*this)}; }
   };
-  struct ValuePromise : PromiseBase {
-    std::optional<T> value;
-    template <class U>
-    void return_value(U&& v) {
-      value.emplace(std::forward<U>(v));
-    }
-  };
+  using Handle = std::coroutine_handle<promise_type>;
 
   explicit Task(Handle h) : handle_(h) {}
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -65,66 +76,12 @@ class [[nodiscard]] Task {
   }
   T await_resume() {
     if (handle_.promise().thrown) std::rethrow_exception(handle_.promise().thrown);
-    return std::move(*handle_.promise().value);
+    if constexpr (!std::is_void_v<T>) return std::move(*handle_.promise().value);
   }
 
  private:
   Handle handle_;
 };
-
-template <class T>
-struct Task<T>::promise_type : Task<T>::ValuePromise {
-  Task<T> get_return_object() { return Task<T>{Handle::from_promise(*this)}; }
-};
-
-// Task<void>: same, without a value.
-template <>
-class [[nodiscard]] Task<void> {
- public:
-  struct promise_type;
-  using Handle = std::coroutine_handle<promise_type>;
-  struct FinalAwaiter {
-    bool await_ready() noexcept { return false; }
-    std::coroutine_handle<> await_suspend(Handle h) noexcept;
-    void await_resume() noexcept {}
-  };
-  struct promise_type {
-    std::coroutine_handle<> continuation;
-    Task get_return_object() { return Task{Handle::from_promise(*this)}; }
-    std::suspend_always initial_suspend() noexcept { return {}; }
-    FinalAwaiter final_suspend() noexcept { return {}; }
-    void return_void() noexcept {}
-    std::exception_ptr thrown;
-    void unhandled_exception() noexcept { thrown = std::current_exception(); }
-  };
-  explicit Task(Handle h) : handle_(h) {}
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  Task& operator=(Task&& other) noexcept {
-    if (this != &other) {
-      if (handle_) handle_.destroy();
-      handle_ = std::exchange(other.handle_, nullptr);
-    }
-    return *this;
-  }
-  ~Task() {
-    if (handle_) handle_.destroy();
-  }
-  bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) noexcept {
-    handle_.promise().continuation = caller;
-    return handle_;
-  }
-  void await_resume() {
-    if (handle_.promise().thrown) std::rethrow_exception(handle_.promise().thrown);
-  }
-
- private:
-  Handle handle_;
-};
-inline std::coroutine_handle<> Task<void>::FinalAwaiter::await_suspend(Handle h) noexcept {
-  auto next = h.promise().continuation;
-  return next ? next : std::noop_coroutine();
-}
 
 // A coroutine that owns itself: the root of a chain of tasks.
 struct Detached {
