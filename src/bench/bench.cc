@@ -319,7 +319,7 @@ class Bench {
     auto load = issue_load(1);
     load.seconds = 1;
     EC_TRY(run_wrk(load, dir_));
-    EC_ASSIGN(const auto listed, cluster_->ask_edge(0, "/v1/certificates?limit=1"));
+    EC_ASSIGN(const auto listed, cluster_->client().ask_edge(0, "/v1/certificates?limit=1"));
     const auto document = json::parse(listed.body, nullptr, false);
     if (!document.is_object() || document.value("certificates", json::array()).empty())
       return fail(Code::kInternal, "no certificate to ask about: " + listed.body.substr(0, 200));
@@ -339,7 +339,7 @@ class Bench {
     std::string path = "/ocsp/";
     for (const char c : to_base64(request))
       path += c == '+' ? "%2B" : c == '/' ? "%2F" : c == '=' ? "%3D" : std::string(1, c);
-    EC_ASSIGN(const auto response, cluster_->ask_node(0, 0, path));
+    EC_ASSIGN(const auto response, cluster_->client().ask_node(0, 0, path));
     EC_TRY(pki::read_ocsp_response(response.body, ders.front(), serial));
     const auto& node = region.nodes.front();
     const auto& edge = region.edges.front();

@@ -99,6 +99,8 @@ void AcmeLoad::order(std::size_t region, const Client& client, int number) {
     }
     history_.issued(facts->serial, static_cast<int>(issuer - issuer_names_.begin()));
     operation.ok = true;
+    operation.record = facts->serial;
+    operation.output = "issued";
   }
   operation.ended = now();
   if (!operation.ok) history_.failure(client.name + " in " + config_.regions[region].name + ": " + why);

@@ -8,7 +8,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/encoding.h"
 #include "base/os/system.h"
 #include "demo/acme_load.h"
 #include "demo/history.h"
@@ -146,7 +145,7 @@ class Demo {
     const bool running = cluster_->running(r);
     view.answers = view.leased = running;
     for (std::size_t n = 0; running && n < config().regions[r].nodes.size(); ++n) {
-      const auto response = cluster_->ask_node(r, n, "/v1/status");
+      const auto response = cluster_->client().ask_node(r, n, "/v1/status");
       const auto document = response ? json::parse(response->body, nullptr, false) : json();
       if (!document.is_object()) {
         view.answers = view.leased = false;
@@ -218,22 +217,9 @@ class Demo {
     const auto told = history_.certificates();
     for (std::size_t r = 0; r < config().regions.size(); ++r) {
       for (std::size_t n = 0; n < config().regions[r].nodes.size(); ++n) {
-        std::map<std::string, std::string> stored;
-        std::string cursor;
-        do {
-          const auto response =
-              cluster_->ask_node(r, n, "/v1/certificates?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
-          if (!response || response->status != 200)
-            return fail(Code::kUnavailable, "the store of " + config().regions[r].name + " cannot be listed");
-          const auto document = json::parse(response->body, nullptr, false);
-          for (const auto& c : document.value("certificates", json::array()))
-            stored[c.value("serial", "")] = c.value("status", "");
-          cursor = document.contains("next_cursor") && document["next_cursor"].is_string()
-                       ? document["next_cursor"].get<std::string>()
-                       : "";
-        } while (!cursor.empty());
+        EC_ASSIGN(const auto stored, cluster_->client().list_store(r, n));
         for (const auto& [serial, known] : told) {
-          const auto found = stored.find(to_hex(serial));
+          const auto found = stored.find(serial);
           if (found == stored.end() || (known.revoked && found->second != "revoked")) ++lost_;
         }
       }

@@ -22,6 +22,10 @@ struct Operation {
   int region = 0;  // index of the client's region
   Instant begun, ended;
   bool ok = false;
+  std::string record{};  // what it was about: a serial, or the region whose CRL it is; empty when nobody said
+  // In the words of `history_file.h`: what was done or seen. Empty: the outcome is not known.
+  std::string output{};
+  std::string answered_by{};  // region, as the answer says
 };
 
 class History {

@@ -24,6 +24,15 @@ std::string answering_region(const net::HttpResponse& response) {
   return std::string(response.headers.find("Evercert-Region").value_or("an edge that does not say who"));
 }
 
+std::string_view to_string(pki::CertStatus status) {
+  switch (status) {
+    case pki::CertStatus::kGood: return "good";
+    case pki::CertStatus::kRevoked: return "revoked";
+    case pki::CertStatus::kUnknown: return "unknown";
+  }
+  return "?";
+}
+
 // Counts an operation while it lives.
 struct UnderWay {
   explicit UnderWay(std::atomic<int>& c) : count(c) { ++count; }
@@ -104,17 +113,24 @@ Task<void> Load::pause(Duration duration) {
   co_await waited;
 }
 
-Task<Result<net::HttpResponse>> Load::anywhere(int region, bool tls, net::HttpCall call) {
+Task<Load::Answer> Load::anywhere(int region, bool tls, net::HttpCall call) {
   const int regions = static_cast<int>(config_.regions.size());
-  Result<net::HttpResponse> last = fail(Code::kUnavailable, "nobody was asked");
+  Answer answer;
   const Instant give_up = now() + 10s;
   for (int attempt = 0; attempt < (options_.persistent ? 4 * regions : 1) && now() < give_up; ++attempt) {
     call.target = target((region + attempt) % regions, tls);
-    last = co_await clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call);
-    if (last && last->status < 500) co_return last;
+    answer.last = co_await clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call);
+    answer.refused = answer.refused && answer.last && answer.last->status == 503;
+    if (answer.last && answer.last->status < 500) co_return answer;
     if (options_.persistent && attempt >= regions - 1) co_await pause(100ms);
   }
-  co_return last;
+  co_return answer;
+}
+
+void Load::end(Operation& operation, const Answer& answer) {
+  operation.ended = now();
+  if (answer.last) operation.answered_by = answering_region(*answer.last);
+  if (answer.refused) operation.output = "refused";
 }
 
 Task<void> Load::issue(int region) {
@@ -128,8 +144,9 @@ Task<void> Load::issue(int region) {
   call.headers.set("Idempotency-Key", to_hex(os::secure_random().bytes(16)));
   const json body{{"csr", csrs_[chance() % csrs_.size()]}, {"profile", "server"}};
   call.body = body.dump();
-  const auto response = co_await anywhere(region, true, std::move(call));
-  operation.ended = now();
+  const auto answer = co_await anywhere(region, true, std::move(call));
+  const auto& response = answer.last;
+  end(operation, answer);
   if (response && response->status == 201) {
     const auto document = json::parse(response->body, nullptr, false);
     const auto serial = from_hex(document.value("serial", ""));
@@ -140,6 +157,8 @@ Task<void> Load::issue(int region) {
       }
       history_.issued(*serial, issuer);
       operation.ok = true;
+      operation.record = *serial;
+      operation.output = "issued";
     }
   }
   if (!operation.ok)
@@ -153,16 +172,23 @@ Task<void> Load::revoke(int region) {
   const auto known = history_.pick_to_revoke(chance());
   if (!known) co_return;
   Operation operation{Kind::kRevoke, region, now(), {}, false};
+  operation.record = known->serial;
   net::HttpCall call;
   call.method = "POST";
   call.path = "/v1/certificates/" + to_hex(known->serial) + "/revoke";
   call.headers.set("Authorization", "Bearer " + token_);
   call.headers.set("Idempotency-Key", to_hex(os::secure_random().bytes(16)));
   call.body = R"({"reason":"superseded"})";
-  const auto response = co_await anywhere(region, true, std::move(call));
-  operation.ended = now();
+  const auto answer = co_await anywhere(region, true, std::move(call));
+  const auto& response = answer.last;
+  end(operation, answer);
   operation.ok = response && response->status == 200;
-  if (operation.ok) history_.revoked(known->serial);
+  if (operation.ok) {
+    history_.revoked(known->serial);
+    operation.output = "revoked";
+  } else if (response && response->status == 409) {
+    operation.output = "already revoked";  // by whom? Each is revoked once, and repeated with its key
+  }
   if (!operation.ok)
     history_.failure("revoke: " + (response ? std::to_string(response->status) + " " + response->body.substr(0, 200)
                                             : response.error().message));
@@ -180,6 +206,7 @@ Task<void> Load::ocsp(int region) {
   const auto known = history_.pick(chance());
   if (!known) co_return;
   Operation operation{Kind::kOcsp, region, now(), {}, false};
+  operation.record = known->serial;
   const std::string& issuer = issuers_[static_cast<std::size_t>(known->issuer)];
   const auto request = pki::make_ocsp_request(issuer, known->serial);
   net::HttpCall call;
@@ -194,8 +221,9 @@ Task<void> Load::ocsp(int region) {
     call.body = *request;
     call.headers.set("Content-Type", "application/ocsp-request");
   }
-  const auto response = co_await anywhere(region, false, std::move(call));
-  operation.ended = now();
+  const auto answer = co_await anywhere(region, false, std::move(call));
+  const auto& response = answer.last;
+  end(operation, answer);
   const auto result = response && response->status == 200
                           ? pki::read_ocsp_response(response->body, issuer, known->serial)
                           : Result<pki::OcspResult>(fail(Code::kUnavailable, "no answer"));
@@ -204,6 +232,7 @@ Task<void> Load::ocsp(int region) {
     history_.failure("ocsp: " + (response ? std::to_string(response->status) + " " + result.error().message
                                           : response.error().message));
   const bool claims_fresh = response && !response->headers.find("Evercert-Stale");
+  if (result) operation.output = (claims_fresh ? "" : "stale ") + std::string(to_string(result->status));
   if (result && claims_fresh) {
     if (result->status == pki::CertStatus::kUnknown)
       history_.wrong_answer("OCSP 'unknown' of " + to_hex(known->serial) + ", asked with the issuer of " +
@@ -220,17 +249,21 @@ Task<void> Load::get(int region) {
   const auto known = history_.pick(chance());
   if (!known) co_return;
   Operation operation{Kind::kGet, region, now(), {}, false};
+  operation.record = known->serial;
   net::HttpCall call;
   call.path = "/v1/certificates/" + to_hex(known->serial);
   call.headers.set("Authorization", "Bearer " + token_);
-  const auto response = co_await anywhere(region, true, std::move(call));
-  operation.ended = now();
+  const auto answer = co_await anywhere(region, true, std::move(call));
+  const auto& response = answer.last;
+  end(operation, answer);
   operation.ok = response && response->status == 200;
   if (!operation.ok)
     history_.failure("get: " + (response ? std::to_string(response->status) : response.error().message));
-  if (operation.ok && !response->headers.find("Evercert-Stale")) {
+  if (operation.ok) {
+    const bool claims_fresh = !response->headers.find("Evercert-Stale");
     const auto document = json::parse(response->body, nullptr, false);
-    if (known->revoked && document.value("status", "") != "revoked")
+    operation.output = (claims_fresh ? "" : "stale ") + document.value("status", "");
+    if (claims_fresh && known->revoked && document.value("status", "") != "revoked")
       history_.wrong_answer("'good' of revoked " + to_hex(known->serial) + " by " + answering_region(*response));
   }
   history_.finished(operation);
@@ -242,9 +275,15 @@ Task<void> Load::crl(int region) {
   const auto which = static_cast<std::size_t>(chance() % config_.regions.size());
   net::HttpCall call;
   call.path = "/crl/" + config_.regions[which].name + ".crl";
-  const auto response = co_await anywhere(region, false, std::move(call));
-  operation.ended = now();
-  operation.ok = response && response->status == 200 && pki::read_crl(response->body, issuers_[which]).has_value();
+  const auto answer = co_await anywhere(region, false, std::move(call));
+  const auto& response = answer.last;
+  end(operation, answer);
+  operation.record = config_.regions[which].name;
+  if (response && response->status == 200) {
+    const auto list = pki::read_crl(response->body, issuers_[which]);
+    operation.ok = list.has_value();
+    if (list) operation.output = std::to_string(list->number) + " " + to_hex(sha256(response->body));
+  }
   if (!operation.ok)
     history_.failure("crl: " + (response ? std::to_string(response->status) : response.error().message));
   history_.finished(operation);

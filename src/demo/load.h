@@ -42,8 +42,13 @@ class Load {
   Task<void> ocsp(int region);
   Task<void> get(int region);
   Task<void> crl(int region);
+  struct Answer {
+    Result<net::HttpResponse> last = fail(Code::kUnavailable, "nobody was asked");
+    bool refused = true;  // every answer was 503: nothing was done
+  };
   // Tries the own region first, then the others, round and round for a while.
-  Task<Result<net::HttpResponse>> anywhere(int region, bool tls, net::HttpCall call);
+  Task<Answer> anywhere(int region, bool tls, net::HttpCall call);
+  static void end(Operation& operation, const Answer& answer);
   net::HttpTarget target(int region, bool tls) const;
   Task<void> pause(Duration duration);
 

@@ -4,12 +4,9 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <future>
 #include <nlohmann/json.hpp>
 
 #include "ceremony/ceremony.h"
-#include "config/paths.h"
-#include "node/signers.h"
 
 namespace evercert::demo {
 namespace {
@@ -33,7 +30,6 @@ LocalCluster::~LocalCluster() {
   for (auto& region : nodes_) {
     for (auto& node : region) node.end();
   }
-  executor_.reset();
   if (temporary_) {
     std::error_code ignored;
     std::filesystem::remove_all(dir_, ignored);
@@ -62,10 +58,7 @@ Status LocalCluster::make() {
   options_.progress("Making a cluster of three regions in " + dir_);
   EC_TRY(ceremony::run(ceremony, [this](const std::string& line) { options_.progress("  " + line); }));
   EC_ASSIGN(config_, config::load_cluster(dir_ + "/cluster.yaml"));
-  const config::Paths paths(dir_);
-  EC_ASSIGN(token_, node::read_text_file(paths.operator_token()));
-  EC_ASSIGN(client_, net::HttpClient::create({"", {"", "", paths.root_certificate()}, 16, 30s}));
-  executor_ = os::ThreadExecutor::start("cluster");
+  EC_ASSIGN(client_, OperatorClient::create(config_));
   nodes_.resize(config_.regions.size());
   edges_.resize(config_.regions.size());
   return {};
@@ -108,10 +101,10 @@ std::string LocalCluster::data_dir(std::size_t r, int zone) const {
 
 bool LocalCluster::ready(std::size_t r) {
   for (std::size_t n = 0; n < config_.regions[r].nodes.size(); ++n) {
-    const auto response = ask_node(r, n, "/readyz");
+    const auto response = client_->ask_node(r, n, "/readyz");
     if (!response || response->status != 200) return false;
   }
-  const auto edge = ask_edge(r, "/readyz");
+  const auto edge = client_->ask_edge(r, "/readyz");
   return edge && edge->status == 200;
 }
 
@@ -133,33 +126,6 @@ Status LocalCluster::wait_ready(Duration patience) {
     }
   }
   return {};
-}
-
-Result<net::HttpResponse> LocalCluster::ask_edge(std::size_t r, const std::string& path) {
-  const auto& edge = config_.regions[r].edges.front();
-  net::HttpCall call;
-  call.target = {edge.address, edge.https_port, true, edge.address};
-  call.path = path;
-  call.timeout = 5s;
-  return ask(std::move(call));
-}
-
-Result<net::HttpResponse> LocalCluster::ask_node(std::size_t r, std::size_t n, const std::string& path) {
-  const auto& node = config_.regions[r].nodes[n];
-  net::HttpCall call;
-  call.target = {node.address, node.status_port, false, ""};
-  call.path = path;
-  call.timeout = 2s;
-  call.connect_timeout = 500ms;
-  return ask(std::move(call));
-}
-
-Result<net::HttpResponse> LocalCluster::ask(net::HttpCall call) {
-  call.headers.set("Authorization", "Bearer " + token_);
-  std::promise<Result<net::HttpResponse>> answered;
-  spawn(client_->fetch(*executor_, std::move(call)),
-        [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
-  return answered.get_future().get();
 }
 
 Status LocalCluster::describe() const {

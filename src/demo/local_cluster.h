@@ -7,11 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "base/os/system.h"
 #include "config/config.h"
+#include "demo/operator_client.h"
 #include "demo/process.h"
 #include "net/dns.h"
-#include "net/http_client.h"
 
 namespace evercert::demo {
 
@@ -40,15 +39,13 @@ class LocalCluster {
   Status wait_ready(Duration patience);
   double start_ms() const { return start_ms_; }  // from the first process to ready
 
-  // One request with the operator's token, from this process.
-  Result<net::HttpResponse> ask_edge(std::size_t region, const std::string& path);
-  Result<net::HttpResponse> ask_node(std::size_t region, std::size_t node, const std::string& path);
+  OperatorClient& client() { return *client_; }
 
   // `dir`/cluster.json, for programs that use the cluster.
   Status describe() const;
   const config::ClusterConfig& config() const { return config_; }
   const std::string& dir() const { return dir_; }
-  const std::string& token() const { return token_; }
+  const std::string& token() const { return client_->token(); }
   pid_t edge_pid(std::size_t region) const { return edges_[region].pid(); }
   pid_t node_pid(std::size_t region, std::size_t node) const { return nodes_[region][node].pid(); }
 
@@ -57,17 +54,15 @@ class LocalCluster {
   Status make();
   bool ready(std::size_t region);
   std::string data_dir(std::size_t region, int zone) const;
-  Result<net::HttpResponse> ask(net::HttpCall call);
 
   LocalClusterOptions options_;
   config::ClusterConfig config_;
-  std::string dir_, token_;
+  std::string dir_;
   bool temporary_ = false;
   std::vector<std::vector<Process>> nodes_;
   std::vector<Process> edges_;
   std::unique_ptr<net::DemoDns> dns_;
-  std::unique_ptr<net::HttpClient> client_;
-  std::unique_ptr<os::ThreadExecutor> executor_;
+  std::unique_ptr<OperatorClient> client_;
   double start_ms_ = 0;
 };
 
