@@ -44,26 +44,26 @@ class Reader {
     out = from_seconds(value);
     return {};
   }
-  Status seconds(const YAML::Node& map, const char* key, std::optional<Duration>& out) const {
+  // What the file leaves out stays open: `read` is asked only for what is there.
+  template <class T, class Read>
+  static Status if_given(const YAML::Node& map, const char* key, std::optional<T>& out, Read read) {
     if (!map[key]) return {};
-    Duration value{0};
-    EC_TRY(seconds(map, key, value));
+    T value{};
+    EC_TRY(read(value));
     out = value;
     return {};
+  }
+  Status seconds(const YAML::Node& map, const char* key, std::optional<Duration>& out) const {
+    return if_given(map, key, out, [&](Duration& value) { return seconds(map, key, value); });
   }
   Status share(const YAML::Node& map, const char* key, std::optional<double>& out) const {
-    if (!map[key]) return {};
-    double value = 0;
-    EC_TRY(yaml_.number(map, key, 0, 1, value));
-    out = value;
-    return {};
+    return if_given(map, key, out, [&](double& value) { return yaml_.number(map, key, 0, 1, value); });
   }
   Status count(const YAML::Node& map, const char* key, std::optional<std::uint32_t>& out) const {
-    if (!map[key]) return {};
-    std::uint32_t value = 1;
-    EC_TRY(yaml_.integer(map, key, 1, 10'000, value));
-    out = value;
-    return {};
+    return if_given(map, key, out, [&](std::uint32_t& value) { return yaml_.integer(map, key, 1, 10'000, value); });
+  }
+  Status flag(const YAML::Node& map, const char* key, std::optional<bool>& out) const {
+    return if_given(map, key, out, [&](bool& value) { return yaml_.flag(map, key, value); });
   }
 
   Result<RegionId> region(const YAML::Node& name) const {
@@ -98,11 +98,7 @@ class Reader {
 
   Status network(const YAML::Node& node) {
     EC_TRY(yaml_.only(node, "network", {"wan", "loss", "late", "late_by_seconds", "jitter", "round_trips"}));
-    if (node["wan"]) {
-      bool wan = true;
-      EC_TRY(yaml_.flag(node, "wan", wan));
-      scenario_.wan = wan;
-    }
+    EC_TRY(flag(node, "wan", scenario_.wan));
     EC_TRY(share(node, "loss", scenario_.loss));
     EC_TRY(share(node, "late", scenario_.late));
     EC_TRY(share(node, "jitter", scenario_.jitter));

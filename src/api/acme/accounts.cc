@@ -120,6 +120,29 @@ Acme::Answer Acme::new_account(Request& request, const std::string&) {
   co_return std::unexpected(AcmeError{503, "serverInternal", "the account changes all the time: try again"});
 }
 
+// The account as it is stored with `change` made to it, once more when others change it at the same time. A change
+// that is none is not written.
+Task<AcmeResult<store::v1::Account>> Acme::change_account(Request& request, const AccountChange& change) {
+  for (int turn = 0; turn < kTurns; ++turn) {
+    store::v1::Account next = request.account;
+    change(next);
+    if (next.SerializeAsString() == request.account.SerializeAsString()) co_return next;
+    store::v1::Command command;
+    command.mutable_put_account()->set_expected_version(next.version());
+    *command.mutable_put_account()->mutable_account() = next;
+    const auto stored = co_await store_.submit(request.on(), home_of(next.id()), std::move(command), options_.timeout);
+    if (stored) co_return next;
+    if (stored.error().code != Code::kConflict) co_return std::unexpected(acme_error(stored.error()));
+    auto again = co_await read_account(request.on(), next.id());
+    if (!again) co_return std::unexpected(again.error());
+    // Only the key that signed the request may change the account.
+    if (again->thumbprint() != request.account.thumbprint() || again->status() != "valid")
+      co_return std::unexpected(AcmeError{403, "unauthorized", "the account was changed meanwhile"});
+    request.account = std::move(*again);
+  }
+  co_return std::unexpected(AcmeError{503, "serverInternal", "the account changes all the time: try again"});
+}
+
 // Sections 7.3.2 and 7.3.6: contacts and deactivation; other members are ignored.
 Acme::Answer Acme::account(Request& request, const std::string& id) {
   if (id != request.account.id()) co_return std::unexpected(AcmeError{403, "unauthorized", "this is not your account"});
@@ -128,28 +151,16 @@ Acme::Answer Acme::account(Request& request, const std::string& id) {
   if (!*payload) co_return net::json_response(200, account_document(request.account, request.base));
   const auto contacts = read_contacts(**payload);
   if (!contacts) co_return std::unexpected(contacts.error());
-  for (int turn = 0; turn < kTurns; ++turn) {
-    store::v1::Account next = request.account;
+  const AccountChange change = [&](store::v1::Account& next) {
     if ((*payload)->contains("contact")) {
       next.clear_contacts();
       for (const auto& contact : *contacts) next.add_contacts(contact);
     }
     if (text_member(**payload, "status") == "deactivated") next.set_status("deactivated");
-    if (next.SerializeAsString() == request.account.SerializeAsString())
-      co_return net::json_response(200, account_document(next, request.base));
-    store::v1::Command command;
-    command.mutable_put_account()->set_expected_version(next.version());
-    *command.mutable_put_account()->mutable_account() = next;
-    const auto stored = co_await store_.submit(request.on(), home_of(id), std::move(command), options_.timeout);
-    if (stored) co_return net::json_response(200, account_document(next, request.base));
-    if (stored.error().code != Code::kConflict) co_return std::unexpected(acme_error(stored.error()));
-    auto again = co_await read_account(request.on(), id);
-    if (!again) co_return std::unexpected(again.error());
-    if (again->thumbprint() != request.account.thumbprint() || again->status() != "valid")
-      co_return std::unexpected(AcmeError{403, "unauthorized", "the account was changed meanwhile"});
-    request.account = std::move(*again);
-  }
-  co_return std::unexpected(AcmeError{503, "serverInternal", "the account changes all the time: try again"});
+  };
+  auto changed = co_await change_account(request, change);
+  if (!changed) co_return std::unexpected(changed.error());
+  co_return net::json_response(200, account_document(*changed, request.base));
 }
 
 // Section 7.1.2.1. The cursor is the last order of the page before.
@@ -196,24 +207,13 @@ Acme::Answer Acme::key_change(Request& request, const std::string&) {
     taken.location = request.base + "/acct/" + claimed->account_id();
     co_return std::unexpected(taken);
   }
-  for (int turn = 0; turn < kTurns; ++turn) {
-    store::v1::Account next = request.account;
+  const AccountChange change = [&inner](store::v1::Account& next) {
     next.set_thumbprint(inner->thumbprint);
     next.set_jwk(inner->jwk_text);
-    store::v1::Command command;
-    command.mutable_put_account()->set_expected_version(next.version());
-    *command.mutable_put_account()->mutable_account() = next;
-    const auto stored = co_await store_.submit(request.on(), home_of(id), std::move(command), options_.timeout);
-    if (stored) co_return located(200, next, request.base);
-    if (stored.error().code != Code::kConflict) co_return std::unexpected(acme_error(stored.error()));
-    auto again = co_await read_account(request.on(), id);
-    if (!again) co_return std::unexpected(again.error());
-    // Only the key that signed this may be replaced by it.
-    if (again->thumbprint() != request.account.thumbprint() || again->status() != "valid")
-      co_return std::unexpected(AcmeError{403, "unauthorized", "the account was changed meanwhile"});
-    request.account = std::move(*again);
-  }
-  co_return std::unexpected(AcmeError{503, "serverInternal", "the account changes all the time: try again"});
+  };
+  auto changed = co_await change_account(request, change);
+  if (!changed) co_return std::unexpected(changed.error());
+  co_return located(200, *changed, request.base);
 }
 
 }  // namespace evercert::api

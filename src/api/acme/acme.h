@@ -3,6 +3,7 @@
 // any region takes any request and sends what it changes to the record's home.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -67,6 +68,8 @@ class Acme {
   Answer orders(Request& request, const std::string& id);
   Answer key_change(Request& request, const std::string& part);
   Task<AcmeResult<std::optional<store::v1::Account>>> account_with_key(Executor& on, std::string thumbprint);
+  using AccountChange = std::function<void(store::v1::Account&)>;
+  Task<AcmeResult<store::v1::Account>> change_account(Request& request, const AccountChange& change);
   // orders.cc
   Answer new_order(Request& request, const std::string& part);
   Answer order(Request& request, const std::string& id);
