@@ -74,8 +74,7 @@ Result<std::vector<Operation>> read_history(const std::string& path, const confi
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     auto operation = read_line(line, config);
-    if (!operation)
-      return fail(Code::kInvalid, path + ":" + std::to_string(number) + ": " + operation.error().message);
+    if (!operation) return fail(Code::kInvalid, path + ":" + std::to_string(number) + ": " + operation.error().message);
     operations.push_back(std::move(*operation));
   }
   return operations;
