@@ -17,6 +17,8 @@ void register_bench(CLI::App& app, int& exit_code) {
   command->add_option("names", options->names, "Benchmarks; all when none is named. There are:" + names);
   command->add_option("--json", options->json_file, "Write the figures here too");
   command->add_option("--seconds", options->seconds, "Of each measurement")->check(CLI::Range(1, 600));
+  command->add_option("--runs", options->runs, "Of each comparison, each side in turn; the median is told")
+      ->check(CLI::Range(1, 100));
   command->add_option("--certificates", options->certificates, "Of the benchmark memory")->check(CLI::PositiveNumber);
   command->add_option("--dir", options->dir, "Folder to use and keep (default: a temporary one)");
   command->add_option("--peers", options->peers, "Folder with step-ca, cfssl and acmeload");

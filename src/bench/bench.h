@@ -17,6 +17,7 @@ struct BenchOptions {
   std::string dir;             // for clusters and logs; empty: a temporary one
   std::string peers;           // folder with step-ca, cfssl and acmeload; what is missing there is left out
   int seconds = 6;             // of each measurement
+  int runs = 1;                // of each comparison; what is told is the median
   int certificates = 100'000;  // of the benchmark `memory`
 };
 
