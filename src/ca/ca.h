@@ -2,9 +2,10 @@
 // The certificate authority of one region: prepares, signs, records, revokes. See docs/cycles/issuance.md.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
-#include <set>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -76,8 +77,16 @@ class CertificateAuthority {
     bool stale = false;
   };
   Task<Result<Found>> find(Executor& on, std::string serial);
-  // Finishes or voids the intents of an earlier life and those whose outcome was unknown. Call now and then.
+  // Finishes or voids the intents of an earlier life and those whose outcome was unknown, revokes what was stored for
+  // a key that another certificate has, and repeats claims that were lost. Call now and then.
   Task<std::size_t> settle_intents(Executor& on);
+  // Since the start. Certificates that were given out for a key which turned out to be another's; stored ones that were
+  // revoked because the key was another's, and that nobody was given; claims that were lost on their way after the
+  // answer had been given, and sent again.
+  struct Counts {
+    std::atomic<std::uint64_t> given_twice{0}, withdrawn{0}, claims_repeated{0};
+  };
+  const Counts& counts() const { return counts_; }
 
   const Issuer& issuer_of(const store::v1::Certificate& certificate) const;
   std::string chain_of(const store::v1::Certificate& certificate) const;
@@ -92,17 +101,27 @@ class CertificateAuthority {
   Task<Result<Issued>> issue_claimed(Executor& on, IssueRequest request);
   Task<Result<Claimed>> claimed(Executor& on, std::string key, std::string digest);
   Task<Result<Claimed>> certificate_of_claim(Executor& on, std::string serial);
-  Task<Result<std::string>> claim(Executor& on, std::string key, std::string serial, std::string digest,
-                                  std::string instead_of);
+  // What is claimed for a serial number.
+  struct Claim {
+    std::string key, digest;
+    std::string instead_of;  // a voided serial number that the key was bound to
+    bool given = false;      // the certificate was given out without waiting for the claim
+  };
+  Task<Result<std::string>> claim(Executor& on, std::string serial, Claim wanted);
   Task<Result<bool>> alone_with_key(Executor& on, const Started<Result<std::string>>& claiming, std::string key,
                                     std::string serial);
-  Task<void> discard(Executor& on, std::string serial);
+  Task<bool> give_unclaimed(Executor& on, Started<Result<std::string>> claiming, std::string serial, Claim wanted);
+  Task<void> watch_claim(Started<Result<std::string>> claiming, std::string serial, Claim wanted);
+  void given_twice(const std::string& serial, const std::string& winner);
+  Task<bool> withdraw(Executor& on, std::string serial);
   Task<Result<std::optional<Issued>>> earlier_attempt(Executor& on, const IssueRequest& request);
   Task<Result<Issued>> sign_and_store(Executor& on, IssueRequest& request, std::string serial);
   Task<Result<Issued>> issued_as(Executor& on, std::string serial, bool repeated);
   Result<pki::LintedTbs> prepare(const IssueRequest& request, const std::string& serial,
                                  store::v1::Certificate* record) const;
-  void doubt(const std::string& serial);
+  void doubt(const std::string& serial, Claim claim);
+  Task<bool> settle_serial(Executor& on, std::string serial);
+  Task<bool> settle_claim(Executor& on, std::string serial, Claim wanted);
 
   CaOptions options_;
   store::Store& store_;
@@ -111,7 +130,12 @@ class CertificateAuthority {
   WallClock& wall_;
   Random& random_;
   std::mutex mutex_;
-  std::map<std::string, WallTime> doubtful_;  // outcome unknown: since when
+  struct Doubt {
+    WallTime since;
+    Claim claim;
+  };
+  std::map<std::string, Doubt> doubtful_;  // by serial: outcome of storing or claiming unknown
+  Counts counts_;
 };
 
 }  // namespace evercert::ca

@@ -58,13 +58,17 @@ Status Intents::rewrite() {
   return {};
 }
 
-Task<Status> Intents::record(Executor& on, std::string serial) {
-  auto start = [this, &serial](auto resolve) {
+Task<Status> Intents::append(Executor& on, char sign, std::string serial) {
+  auto start = [this, sign, &serial](auto resolve) {
     bool schedule = false;
     {
       std::lock_guard lock(mutex_);
-      open_[serial] = false;
-      waiting_.push_back({serial, std::move(resolve)});
+      if (sign == '+') {
+        open_[serial] = false;
+      } else {
+        open_.erase(serial);
+      }
+      waiting_.push_back({line(sign, serial), std::move(resolve)});
       schedule = !std::exchange(write_scheduled_, true);
     }
     if (schedule) writer_.post([this] { write(); });
@@ -72,6 +76,9 @@ Task<Status> Intents::record(Executor& on, std::string serial) {
   auto written = suspend_on<Status>(on, std::move(start));
   co_return co_await written;
 }
+
+Task<Status> Intents::record(Executor& on, std::string serial) { return append(on, '+', std::move(serial)); }
+Task<Status> Intents::close(Executor& on, std::string serial) { return append(on, '-', std::move(serial)); }
 
 void Intents::write() {
   std::vector<Waiting> batch;
@@ -83,7 +90,7 @@ void Intents::write() {
     if (batch.empty()) return;
     text.swap(resolved_lines_);
   }
-  for (const auto& waiting : batch) text += line('+', waiting.serial);
+  for (const auto& waiting : batch) text += waiting.line;
   Status written = file_ ? file_->append(text) : fail(Code::kIo, path_ + ": failed before and must not be used");
   if (written) written = file_->sync();
   if (!written) file_.reset();  // what the kernel kept of it is not known

@@ -25,6 +25,8 @@ class Intents {
   Task<Status> record(Executor& on, std::string serial);
   // The issuance came to an end; written down some time later (forgetting it costs a look-up after a crash).
   void resolved(const std::string& serial);
+  // The same, durable when it returns: after a crash nobody settles it. kIo: it may or may not be open then.
+  Task<Status> close(Executor& on, std::string serial);
   // Still open: from an earlier life, or with an outcome that is not known yet.
   std::vector<std::string> open_serials() const;
   // Those that this life began are not to be resolved by others while they run.
@@ -32,12 +34,13 @@ class Intents {
 
  private:
   struct Waiting {
-    std::string serial;
+    std::string line;
     std::move_only_function<void(Status)> done;
   };
   Intents(Disk& disk, std::string path, Executor& writer) : disk_(disk), path_(std::move(path)), writer_(writer) {}
   Status load();
   Status rewrite();
+  Task<Status> append(Executor& on, char sign, std::string serial);
   void write();
 
   Disk& disk_;

@@ -227,7 +227,20 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(admin.root_pem, read_file(os::disk(), paths.root_certificate()));
     EC_ASSIGN(admin.bundle_pem, read_file(os::disk(), paths.bundle()));
     admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
+    watch_counters();
     return {};
+  }
+
+  void watch_counters() {
+    const auto key_event = [this](const char* event, const std::atomic<std::uint64_t>& count) {
+      admin_->watch({"evercert_request_keys_total",
+                     "Idempotency keys: certificates given out for a key that turned out to be another's, certificates "
+                     "withdrawn because the key was another's, claims sent again",
+                     "event", event, [&count] { return count.load(); }});
+    };
+    key_event("given_twice", ca_->counts().given_twice);
+    key_event("withdrawn", ca_->counts().withdrawn);
+    key_event("claim_repeated", ca_->counts().claims_repeated);
   }
 
   // Every region answers for every issuer: a certificate whose region is dead still names places that answer.

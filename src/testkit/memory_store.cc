@@ -40,9 +40,14 @@ MemoryStore::Fate MemoryStore::fate_of(const v1::Command& command) {
   return fate;
 }
 
-Task<Result<v1::Outcome>> MemoryStore::submit(Executor&, GroupId group, v1::Command command, Duration) {
+Task<Result<v1::Outcome>> MemoryStore::submit(Executor& on, GroupId group, v1::Command command, Duration) {
   if (const auto others = before) others(group, command);  // a copy: it may take itself away
-  const Fate fate = fate_of(command);
+  Fate fate = fate_of(command);
+  if (fate == Fate::kHeld) {
+    auto start = [this](auto resolve) { held_.push_back(std::move(resolve)); };
+    auto released = suspend_on<Fate>(on, std::move(start));
+    fate = co_await released;
+  }
   if (fate == Fate::kRefused) co_return fail(Code::kUnavailable, "the group has no leader");
   if (fate == Fate::kLost) co_return fail(Code::kUnknownOutcome, "no answer came");
   auto outcome = apply(group, command);

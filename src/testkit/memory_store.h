@@ -25,10 +25,17 @@ class MemoryStore : public store::Store {
     kRefused,     // not proposed: kUnavailable
     kLost,        // not done, and kUnknownOutcome
     kAnswerLost,  // done, and kUnknownOutcome
+    kHeld,        // as release() says, when it does
   };
   // Of the commands to come (of this kind), in order; then kDone again.
   void next(Fate fate, std::optional<store::v1::Command::KindCase> kind = {}) { fates_.emplace_back(kind, fate); }
   void forget_fates() { fates_.clear(); }
+  // What was held first goes on.
+  void release(Fate fate) {
+    auto resolve = std::move(held_.front());
+    held_.pop_front();
+    resolve(fate);
+  }
   // Called with each command before it is applied: what others do in between.
   std::function<void(GroupId, const store::v1::Command&)> before;
   // Commands that were applied, in order.
@@ -79,6 +86,7 @@ class MemoryStore : public store::Store {
   std::size_t regions_;
   store::MemKv kv_;
   std::deque<std::pair<std::optional<store::v1::Command::KindCase>, Fate>> fates_;
+  std::deque<std::move_only_function<void(Fate)>> held_;
   std::vector<std::function<void(const store::v1::Certificate&)>> callbacks_;
   std::vector<std::function<void()>> replaced_callbacks_;
 };

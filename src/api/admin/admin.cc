@@ -4,6 +4,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -147,7 +148,19 @@ net::HttpResponse Admin::metrics() {
   metrics_->clock.Set(store_.clock_trusted());
   net::HttpResponse response;
   response.headers.set("Content-Type", "text/plain; version=0.0.4");
-  response.body = prometheus::TextSerializer().Serialize(metrics_->registry.Collect());
+  auto families = metrics_->registry.Collect();
+  for (const auto& counter : watched_) {
+    if (families.back().name != counter.name) {
+      auto& family = families.emplace_back();
+      family.name = counter.name;
+      family.help = counter.help;
+      family.type = prometheus::MetricType::Counter;
+    }
+    auto& metric = families.back().metric.emplace_back();
+    metric.label.push_back({counter.label, counter.value});
+    metric.counter.value = static_cast<double>(counter.read());
+  }
+  response.body = prometheus::TextSerializer().Serialize(families);
   return response;
 }
 

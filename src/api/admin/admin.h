@@ -2,7 +2,9 @@
 // What everybody may fetch (CRLs, CA certificates) and what operators and monitors look at (health, metrics, status).
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,12 @@ class Admin {
   void mount(Router& router);
   // Counts an answered request.
   void count(const std::string& route, int status, double seconds);
+  // Before mount(): a number that another part counts up, one of the metric `name`, told apart by `label` = `value`.
+  struct Watched {
+    std::string name, help, label, value;
+    std::function<std::uint64_t()> read;
+  };
+  void watch(Watched counter) { watched_.push_back(std::move(counter)); }
 
  private:
   net::HttpResponse status() const;
@@ -43,6 +51,7 @@ class Admin {
   store::Runtime& store_;
   WallClock& wall_;
   std::unique_ptr<Metrics> metrics_;
+  std::vector<Watched> watched_;
 };
 
 }  // namespace evercert::api
