@@ -91,6 +91,12 @@ Result<std::unique_ptr<AppendFile>> FakeDisk::open_append(const std::string& pat
   return std::make_unique<FakeAppendFile>(*this, inode);
 }
 
+Result<std::unique_ptr<AppendFile>> FakeDisk::open_journal(const std::string& path) {
+  EC_ASSIGN(auto file, open_append(path));
+  names_[path]->journal = true;
+  return file;
+}
+
 Result<std::unique_ptr<ReadFile>> FakeDisk::open_read(const std::string& path) {
   const auto found = names_.find(path);
   if (found == names_.end()) return fail(Code::kNotFound, "open " + path + ": no such file");
@@ -142,18 +148,31 @@ void FakeDisk::crash(Random& random) {
   }
   names_ = durable_names_ = std::move(after);
   for (auto& [path, inode] : names_) {
-    const std::size_t unsynced = inode->bytes.size() - inode->synced;
-    if (unsynced == 0) continue;
-    inode->bytes.resize(inode->synced + random.below(unsynced + 1));
-    const std::size_t kept = inode->bytes.size() - inode->synced;
-    if (kept > 0 && random.below(3) == 0) {
-      inode->bytes[inode->synced + random.below(kept)] ^= static_cast<char>(1 + random.below(255));
-    }
+    tear(*inode, random);
+    // The room that was written ahead.
+    if (inode->journal) inode->bytes.append(random.below(2000), '\0');
     inode->synced = inode->bytes.size();
   }
   power_off_in_.reset();
   space_.reset();
   fail_next_sync_ = false;
+}
+
+void FakeDisk::tear(Inode& inode, Random& random) {
+  const std::size_t unsynced = inode.bytes.size() - inode.synced;
+  if (unsynced == 0) return;
+  inode.bytes.resize(inode.synced + random.below(unsynced + 1));
+  const std::size_t kept = inode.bytes.size() - inode.synced;
+  if (kept > 0 && random.below(3) == 0) {
+    inode.bytes[inode.synced + random.below(kept)] ^= static_cast<char>(1 + random.below(255));
+  }
+  if (!inode.journal) return;
+  constexpr std::size_t kSector = 512;
+  for (std::size_t begin = inode.synced; begin < inode.bytes.size();) {
+    const std::size_t end = std::min(inode.bytes.size(), (begin / kSector + 1) * kSector);
+    if (random.below(4) == 0) inode.bytes.replace(begin, end - begin, end - begin, '\0');
+    begin = end;
+  }
 }
 
 void FakeDisk::crash_keeping(std::size_t keep) {

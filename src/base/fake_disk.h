@@ -20,6 +20,7 @@ class FakeDisk : public Disk {
   Status make_dirs(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& dir) override;
   Result<std::unique_ptr<AppendFile>> open_append(const std::string& path) override;
+  Result<std::unique_ptr<AppendFile>> open_journal(const std::string& path) override;
   Result<std::unique_ptr<ReadFile>> open_read(const std::string& path) override;
   Status truncate(const std::string& path, std::uint64_t size) override;
   Status remove(const std::string& path) override;
@@ -28,7 +29,8 @@ class FakeDisk : public Disk {
   bool exists(const std::string& path) override;
 
   // The machine loses power: of every file the synced bytes remain and a random part of the rest, its last bytes
-  // possibly garbage; of unsynced names a random choice. Faults planted before are gone afterwards.
+  // possibly garbage; of unsynced names a random choice. Journals end in zeros then, and sectors of what was not synced
+  // may be zeros too. Faults planted before are gone afterwards.
   void crash(Random& random);
   // As crash(), but exactly `keep` unsynced bytes of every file remain.
   void crash_keeping(std::size_t keep);
@@ -49,9 +51,11 @@ class FakeDisk : public Disk {
   struct Inode {
     std::string bytes;
     std::size_t synced = 0;
+    bool journal = false;  // written ahead of its end
   };
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
   Status operation();
+  static void tear(Inode& inode, Random& random);
 
   Names names_;
   Names durable_names_;

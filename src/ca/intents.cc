@@ -30,7 +30,8 @@ Result<std::unique_ptr<Intents>> Intents::open(Disk& disk, const std::string& pa
 
 Status Intents::load() {
   if (!disk_.exists(path_)) return {};
-  EC_ASSIGN(const auto text, read_file(disk_, path_));
+  EC_ASSIGN(auto text, read_file(disk_, path_));
+  EC_TRY(cut_room(text));
   std::istringstream in(text);
   for (std::string entry; std::getline(in, entry);) {
     if (entry.size() < 2) continue;
@@ -48,11 +49,23 @@ Status Intents::load() {
   return {};
 }
 
+// No line has a zero byte: where one stands, the file ends, or a sector of a write that was never acknowledged is lost
+// (see Disk::open_journal), and nothing behind it was acknowledged either.
+Status Intents::cut_room(std::string& text) const {
+  constexpr std::size_t kSector = 512;
+  const std::size_t at = text.find('\0');
+  if (at == std::string::npos) return {};
+  const std::size_t sector_end = std::min(text.size(), (at / kSector + 1) * kSector);
+  if (text.find_first_not_of('\0', at) < sector_end) return fail(Code::kCorrupt, path_ + ": a line fails its checksum");
+  text.resize(at);
+  return {};
+}
+
 Status Intents::rewrite() {
   std::string text;
   for (const auto& [serial, earlier] : open_) text += line('+', serial);
   EC_TRY(write_file_durably(disk_, path_, text));
-  EC_ASSIGN(file_, disk_.open_append(path_));
+  EC_ASSIGN(file_, disk_.open_journal(path_));
   lines_ = open_.size();
   resolved_lines_.clear();
   return {};

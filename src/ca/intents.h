@@ -39,6 +39,7 @@ class Intents {
   };
   Intents(Disk& disk, std::string path, Executor& writer) : disk_(disk), path_(std::move(path)), writer_(writer) {}
   Status load();
+  Status cut_room(std::string& text) const;
   Status rewrite();
   Task<Status> append(Executor& on, char sign, std::string serial);
   void write();

@@ -47,6 +47,64 @@ class PosixAppendFile : public AppendFile {
   std::string path_;
 };
 
+class PosixJournalFile : public AppendFile {
+ public:
+  PosixJournalFile(int fd, std::uint64_t end, std::string path)
+      : fd_(fd), end_(end), room_until_(end), path_(std::move(path)) {}
+  ~PosixJournalFile() override {
+    // Not necessary: who reads the file knows of the room.
+    if (::ftruncate(fd_, static_cast<off_t>(end_)) != 0) errno = 0;
+    ::close(fd_);
+  }
+
+  Status append(std::string_view bytes) override {
+    if (end_ + bytes.size() > room_until_) make_room(end_ + bytes.size());
+    EC_TRY(write_at(end_, bytes));
+    end_ += bytes.size();
+    room_until_ = std::max(room_until_, end_);
+    return {};
+  }
+
+  Status sync() override {
+    if (::fdatasync(fd_) != 0) return io_error("fdatasync", path_);
+    return {};
+  }
+
+ private:
+  static constexpr std::uint64_t kRoom = 1 << 20;
+
+  // Written, not merely reserved: the first write to a reserved block changes metadata too. When there is no space for
+  // more room, there may still be enough for what is to be appended.
+  void make_room(std::uint64_t needed) {
+    static constexpr std::size_t kPiece = 64 << 10;
+    static const std::string zeros(kPiece, '\0');
+    const std::uint64_t until = (needed / kRoom + 1) * kRoom;
+    while (room_until_ < until) {
+      const std::size_t n = std::min<std::uint64_t>(kPiece, until - room_until_);
+      if (!write_at(room_until_, std::string_view(zeros).substr(0, n))) return;
+      room_until_ += n;
+    }
+  }
+
+  Status write_at(std::uint64_t offset, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        return io_error("pwrite", path_);
+      }
+      offset += static_cast<std::uint64_t>(n);
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return {};
+  }
+
+  int fd_;
+  std::uint64_t end_;         // of what was appended
+  std::uint64_t room_until_;  // end of the file: beyond end_ there are zeros
+  std::string path_;
+};
+
 class PosixReadFile : public ReadFile {
  public:
   PosixReadFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
@@ -103,6 +161,18 @@ class PosixDisk : public Disk {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0) return io_error("open", path);
     return std::make_unique<PosixAppendFile>(fd, path);
+  }
+
+  Result<std::unique_ptr<AppendFile>> open_journal(const std::string& path) override {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return io_error("open", path);
+    const off_t end = ::lseek(fd, 0, SEEK_END);
+    if (end < 0) {
+      auto error = io_error("lseek", path);
+      ::close(fd);
+      return error;
+    }
+    return std::make_unique<PosixJournalFile>(fd, static_cast<std::uint64_t>(end), path);
   }
 
   Result<std::unique_ptr<ReadFile>> open_read(const std::string& path) override {

@@ -253,7 +253,7 @@ class LogImpl : public Log {
     ++current_;
     const std::string path = dir_ + "/" + segment_name(current_);
     if (disk_.exists(path)) return fail(Code::kIo, path + " exists already");
-    EC_ASSIGN(file_, disk_.open_append(path));
+    EC_ASSIGN(file_, disk_.open_journal(path));
     segments_[current_].bytes = 0;
     return {};
   }
@@ -315,10 +315,17 @@ class LogImpl : public Log {
         meta_.clear();
         sequence_ = batch->sequence - 1;
       }
+      if (!batch && is_room(bytes, at)) {
+        segment.bytes = at;
+        trim_caches();
+        return is_last ? cut(path, at) : Status{};
+      }
       if (!batch || (sequence_ != 0 && batch->sequence != sequence_ + 1)) {
         if (!batch && is_last && !finds_batch(bytes, at + 1)) {
+          EC_PROBE("a torn tail is cut off");
+          log_warning("log: " + path + ": cutting off a torn tail of " + std::to_string(bytes.size() - at) + " bytes");
           segment.bytes = at;
-          return cut(path, bytes, at);
+          return cut(path, at);
         }
         return fail(Code::kCorrupt, path + ": offset " + std::to_string(at) +
                                         ": a batch fails its checksum although later ones are sound");
@@ -332,6 +339,11 @@ class LogImpl : public Log {
     return {};
   }
 
+  // The file ends here: what follows was written ahead (Disk::open_journal).
+  static bool is_room(std::string_view bytes, std::size_t from) {
+    return bytes.find_first_not_of('\0', from) == std::string_view::npos;
+  }
+
   static bool finds_batch(std::string_view bytes, std::size_t from) {
     for (std::size_t at = from; at + format::kBatchHeader <= bytes.size(); ++at) {
       if (format::read_batch(bytes.substr(at))) return true;
@@ -340,9 +352,7 @@ class LogImpl : public Log {
   }
 
   // The file is never appended to again: the next write begins a new segment.
-  Status cut(const std::string& path, const std::string& bytes, std::size_t at) {
-    EC_PROBE("a torn tail is cut off");
-    log_warning("log: " + path + ": cutting off a torn tail of " + std::to_string(bytes.size() - at) + " bytes");
+  Status cut(const std::string& path, std::size_t at) {
     if (at == 0) {
       segments_.erase(static_cast<std::uint32_t>(current_));
       EC_TRY(disk_.remove(path));

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/fake_disk.h"
 #include "base/log.h"
+#include "base/os/system.h"
 
 namespace evercert::store {
 namespace {
@@ -124,6 +127,63 @@ TEST_F(LogTest, ABitThatFlipsBeforeTheTailIsReportedWithItsPlaceNeverUsed) {
     ASSERT_FALSE(log.has_value()) << "bit " << bit;
     EXPECT_NE(log.error().message.find("/log/000000000001.log"), std::string::npos) << log.error().message;
   }
+}
+
+TEST_F(LogTest, SpaceWrittenAheadIsNoDamageAndIsCutOff) {
+  const std::string first = "/log/000000000001.log", second = "/log/000000000002.log";
+  for (const bool torn : {false, true}) {
+    FakeDisk crashed;
+    std::string sound;
+    {
+      auto log = open(crashed);
+      log->append(kA, run(1, 2, 1));
+      ASSERT_TRUE(log->sync());
+      sound = crashed.contents(first);
+      log->append(kA, run(3, 40, 1));
+      ASSERT_TRUE(log->sync());
+    }
+    // Torn: a sector in the middle of the last batch never reached the disk, what stands behind it did.
+    std::string left = torn ? crashed.contents(first) : sound;
+    if (torn) left.replace(512, 512, 512, '\0');
+    crashed.set_contents(first, left + std::string(3000, '\0'));
+    auto log = open(crashed);
+    ASSERT_NE(log, nullptr);
+    EXPECT_EQ(log->last_index(kA), LogIndex{2});
+    EXPECT_EQ(crashed.contents(first), sound);
+    log->append(kA, run(3, 1, 2));
+    ASSERT_TRUE(log->sync());
+    EXPECT_TRUE(crashed.exists(second));
+    // A segment that a later one follows may have kept its room: cutting it off at the end is a courtesy.
+    crashed.set_contents(first, sound + std::string(3000, '\0'));
+    log = open(crashed);
+    ASSERT_NE(log, nullptr);
+    EXPECT_EQ(log->last_index(kA), LogIndex{3});
+  }
+}
+
+TEST(JournalFile, ReadsAsWhatWasAppendedThenZerosUntilItIsClosed) {
+  const std::string path = std::filesystem::temp_directory_path() / ("journal" + std::to_string(os::secure_random().next()));
+  std::string expected;
+  {
+    auto file = os::disk().open_journal(path).value();
+    for (int i = 0; i < 300; ++i) {
+      const std::string piece(10'000, static_cast<char>('a' + i % 26));
+      ASSERT_TRUE(file->append(piece));
+      ASSERT_TRUE(file->sync());
+      expected += piece;
+    }
+    const std::string open = read_file(os::disk(), path).value();
+    ASSERT_GT(open.size(), expected.size());
+    EXPECT_EQ(open.substr(0, expected.size()), expected);
+    EXPECT_EQ(open.find_first_not_of('\0', expected.size()), std::string::npos);
+  }
+  EXPECT_EQ(read_file(os::disk(), path).value(), expected);
+  {
+    auto file = os::disk().open_journal(path).value();
+    ASSERT_TRUE(file->append("more"));
+  }
+  EXPECT_EQ(read_file(os::disk(), path).value(), expected + "more");
+  ASSERT_TRUE(os::disk().remove(path));
 }
 
 TEST_F(LogTest, AnotherLeadersEntriesReplaceTheConflictingSuffix) {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one stored certificate costs in three stores: their engines on one thread, with the real log, the real state and
+// messages that are encoded and parsed as between processes, without gRPC:
+//   taskset -c 0 build/store_bench FOLDER [commands a turn] [turns] [bytes of a certificate]
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
+#include "base/os/system.h"
+#include "store/engine.h"
+#include "store/kv/rocks_kv.h"
+
+namespace {
+
+using namespace evercert;
+
+Instant now() { return os::monotonic_clock().now(); }
+
+double cpu_us() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
+}
+
+class Member : public store::PeerSink {
+ public:
+  Member(NodeId id, const store::Layout& layout, std::map<NodeId, std::unique_ptr<Member>>& members)
+      : id_(id), members_(members), board_(layout.groups(), true) {}
+
+  Status open(const store::Layout& layout, const std::string& dir) {
+    EC_TRY(os::disk().make_dirs(dir));
+    EC_ASSIGN(log_, store::Log::open(os::disk(), dir + "/log", {}));
+    EC_ASSIGN(kv_, store::open_rocks_kv(dir + "/state", {}));
+    store::EngineOptions options;
+    options.layout = layout;
+    options.self = id_;
+    options.cluster_id = "bench";
+    EC_ASSIGN(engine_, store::Engine::open(options, *log_, *kv_, *this, os::secure_random(), os::wall_clock(), board_,
+                                           static_cast<std::uint64_t>(os::wall_clock().now().ms), now()));
+    return {};
+  }
+
+  void send(NodeId to, const store::v1::Batch& batch) override {
+    members_.at(to)->inbox_.emplace_back(id_, batch.SerializeAsString());
+  }
+  bool turn() {
+    auto batches = std::exchange(inbox_, {});
+    const bool any = !batches.empty();
+    for (const auto& [from, bytes] : batches) {
+      store::v1::Batch parsed;
+      if (parsed.ParseFromString(bytes)) engine_->receive(from, parsed, now());
+    }
+    return any;
+  }
+  Status flush() { return engine_->flush(now()); }
+  store::Engine& engine() { return *engine_; }
+
+ private:
+  NodeId id_;
+  std::map<NodeId, std::unique_ptr<Member>>& members_;
+  store::FreshnessBoard board_;
+  std::unique_ptr<store::Log> log_;
+  std::unique_ptr<store::Kv> kv_;
+  std::unique_ptr<store::Engine> engine_;
+  std::vector<std::pair<NodeId, std::string>> inbox_;
+};
+
+std::string issue_command(std::size_t der_bytes) {
+  auto& random = os::secure_random();
+  store::v1::Command command;
+  auto* certificate = command.mutable_issue()->mutable_certificate();
+  std::string serial = random.bytes(16);
+  serial[0] = 1;
+  certificate->set_serial(serial);
+  certificate->set_der(random.bytes(der_bytes));
+  certificate->set_issuer_region(1);
+  certificate->set_profile("server");
+  certificate->set_not_before(1'700'000'000);
+  certificate->set_not_after(1'710'000'000);
+  certificate->set_issued_at_ms(1'700'000'000'000);
+  certificate->set_epoch(1);
+  certificate->set_request_digest(random.bytes(32));
+  certificate->set_spki_sha256(random.bytes(32));
+  return command.SerializeAsString();
+}
+
+Status run(const std::string& dir, int a_turn, int turns, std::size_t der_bytes) {
+  store::Layout layout;
+  layout.regions = 3;
+  for (std::uint8_t r = 1; r <= 3; ++r) layout.nodes.push_back(node_id(RegionId{r}, 1));
+  std::map<NodeId, std::unique_ptr<Member>> members;
+  for (const NodeId node : layout.nodes) members[node] = std::make_unique<Member>(node, layout, members);
+  for (auto& [id, member] : members) EC_TRY(member->open(layout, dir + "/" + std::to_string(id.value)));
+  Instant next_tick = now();
+  const auto round = [&]() -> Status {
+    const bool tick = now() >= next_tick;
+    if (tick) next_tick = now() + 50ms;
+    for (auto& [id, member] : members) {
+      if (tick) member->engine().tick(now());
+      member->turn();
+      EC_TRY(member->flush());
+    }
+    return {};
+  };
+  store::Engine& leader = members.begin()->second->engine();
+  const auto leased = [&] {
+    return std::all_of(members.begin(), members.end(), [&](const auto& m) {
+      const auto status = m.second->engine().status(now());
+      return std::all_of(status.begin(), status.end(), [](const auto& s) { return s.leased; });
+    });
+  };
+  while (!leader.group(GroupId{1}).leads() || !leased()) EC_TRY(round());
+
+  long answered = 0, failed = 0, submitted = 0;
+  double spent = 0;
+  rusage before{}, after{};
+  getrusage(RUSAGE_SELF, &before);
+  const Instant begun = now();
+  for (int i = 0; i < turns || answered < submitted; ++i) {
+    std::vector<std::string> commands;
+    for (int n = 0; n < a_turn && i < turns; ++n) commands.push_back(issue_command(der_bytes));
+    const double from = cpu_us();
+    for (auto& command : commands) {
+      ++submitted;
+      leader.submit(GroupId{1}, std::move(command), now() + 10s, [&](Result<store::v1::Outcome> outcome) {
+        ++answered;
+        failed += outcome && outcome->code() == 0 ? 0 : 1;
+      });
+    }
+    EC_TRY(round());
+    spent += cpu_us() - from;
+  }
+  const double seconds = static_cast<double>((now() - begun).count()) / 1e6;
+  getrusage(RUSAGE_SELF, &after);
+  const auto all_us = [](const rusage& u) {
+    return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+           static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+  };
+  const auto n = static_cast<double>(answered);
+  std::printf("%ld certificates, %ld failed, %.0f a second; a certificate in three stores: %.1f us of this thread, %.1f us "
+              "with RocksDB's own threads and the making of commands\n",
+              answered, failed, n / seconds, spent / n, (all_us(after) - all_us(before)) / n);
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: store_bench FOLDER [commands a turn] [turns] [bytes of a certificate]\n");
+    return 2;
+  }
+  const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
+  const Status done = run(argv[1], number(2, 12), number(3, 4000), static_cast<std::size_t>(number(4, 700)));
+  if (!done) std::fprintf(stderr, "store_bench: %s\n", done.error().message.c_str());
+  return done ? 0 : 1;
+}
