@@ -25,7 +25,7 @@ struct RuntimeOptions {
     int per_turn;
     Duration longest;
   };
-  Rest peers{1, 2ms}, clients{3, 5ms};
+  Rest peers{2, 2ms}, clients{6, 5ms};
 };
 
 // What the runtime needs of the transport. Batches are encoded v1::Batch messages.
