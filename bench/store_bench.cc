@@ -140,9 +140,10 @@ Status run(const std::string& dir, int a_turn, int turns, std::size_t der_bytes)
            static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
   };
   const auto n = static_cast<double>(answered);
-  std::printf("%ld certificates, %ld failed, %.0f a second; a certificate in three stores: %.1f us of this thread, %.1f us "
-              "with RocksDB's own threads and the making of commands\n",
-              answered, failed, n / seconds, spent / n, (all_us(after) - all_us(before)) / n);
+  std::printf(
+      "%ld certificates, %ld failed, %.0f a second; a certificate in three stores: %.1f us of this thread, %.1f us "
+      "with RocksDB's own threads and the making of commands\n",
+      answered, failed, n / seconds, spent / n, (all_us(after) - all_us(before)) / n);
   return {};
 }
 

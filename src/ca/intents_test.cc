@@ -31,7 +31,8 @@ Result<std::size_t> left_behind(const std::string& contents) {
 }
 
 TEST(Intents, SpaceWrittenAheadOfTheEndIsNoDamage) {
-  for (const std::size_t room : {1, 600, 5000}) EXPECT_EQ(left_behind(file_of(3) + std::string(room, '\0')).value(), 3u);
+  for (const std::size_t room : {1, 600, 5000})
+    EXPECT_EQ(left_behind(file_of(3) + std::string(room, '\0')).value(), 3u);
 }
 
 TEST(Intents, ALostSectorEndsWhatWasAcknowledged) {

@@ -162,7 +162,8 @@ TEST_F(LogTest, SpaceWrittenAheadIsNoDamageAndIsCutOff) {
 }
 
 TEST(JournalFile, ReadsAsWhatWasAppendedThenZerosUntilItIsClosed) {
-  const std::string path = std::filesystem::temp_directory_path() / ("journal" + std::to_string(os::secure_random().next()));
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("journal" + std::to_string(os::secure_random().next()));
   std::string expected;
   {
     auto file = os::disk().open_journal(path).value();
