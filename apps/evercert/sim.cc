@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "commit.h"
 #include "sim/campaign.h"
+#include "sim/shrink.h"
 
 namespace evercert::apps {
 namespace {
@@ -16,7 +17,8 @@ namespace {
 struct Options {
   std::uint64_t seeds = 300;
   std::optional<std::uint64_t> seed;
-  std::string scenario, json, bug;
+  std::string scenario, json, bug, shrink;
+  bool timeline = false;
 };
 
 // How often rare branches were taken: one that never was is one that no run has tested.
@@ -29,6 +31,36 @@ void print_branches(const sim::CampaignReport& campaign) {
       std::printf("  %10s  %s\n", "not taken", name.c_str());
     }
   }
+}
+
+// One run once more, told at length, and made smaller if that is wanted.
+int run_one(const Options& options, const sim::Scenario& scenario) {
+  sim::RunOptions run = sim::draw(scenario, *options.seed);
+  if (!options.shrink.empty()) {
+    const std::size_t faults = run.faults.size();
+    const sim::Shrunk small = sim::shrink(run, 400, [](const sim::Shrunk& best) {
+      std::printf("\r%llu runs: %zu faults, %.1f s   ", static_cast<unsigned long long>(best.runs), best.run.faults.size(),
+                  static_cast<double>(best.run.duration.count()) / 1e6);
+      std::fflush(stdout);
+    });
+    if (!small.report.violation) {
+      std::printf("seed %llu does not fail\n", static_cast<unsigned long long>(*options.seed));
+      return 0;
+    }
+    std::printf("\n%zu of %zu faults are left after %llu runs: %s\n", small.run.faults.size(), faults,
+                static_cast<unsigned long long>(small.runs), options.shrink.c_str());
+    std::ofstream file(options.shrink);
+    file << sim::to_yaml(scenario, small.run);
+    if (!file) return report(Error{Code::kIo, options.shrink + ": cannot be written"});
+    std::printf("replay: evercert sim --scenario %s --seed %llu --timeline%s\n", options.shrink.c_str(),
+                static_cast<unsigned long long>(*options.seed), options.bug.empty() ? "" : (" --bug " + options.bug).c_str());
+    run = small.run;
+  }
+  std::vector<sim::TimelineEntry> timeline;
+  const sim::RunReport result = sim::run(run, &timeline);
+  if (options.timeline) std::printf("%s", sim::to_text(timeline, result.violation).c_str());
+  if (result.violation) std::printf("seed %llu: VIOLATION: %s\n", static_cast<unsigned long long>(run.seed), result.violation->c_str());
+  return result.violation ? 1 : 0;
 }
 
 int run(const Options& options) {
@@ -51,6 +83,10 @@ int run(const Options& options) {
   std::printf("evercert %s, commit %s, scenario %s, seeds %llu to %llu\n", EVERCERT_VERSION, EVERCERT_COMMIT,
               scenario.name.c_str(), static_cast<unsigned long long>(first),
               static_cast<unsigned long long>(first + count - 1));
+  if (options.timeline || !options.shrink.empty()) {
+    if (!options.seed) return report(Error{Code::kInvalid, "--timeline and --shrink speak of one run: add --seed N"});
+    return run_one(options, scenario);
+  }
   const std::string same_again = (options.scenario.empty() ? "" : " --scenario " + options.scenario) +
                                  (options.bug.empty() ? "" : " --bug " + options.bug);
   const Instant begun = os::monotonic_clock().now();
@@ -58,9 +94,9 @@ int run(const Options& options) {
   const auto report_run = sim::run_campaign(first, count, scenario, [&](const sim::RunReport& run) {
     ++done;
     if (run.violation) {
-      std::printf("\nseed %llu: VIOLATION: %s\n  replay: evercert sim --seed %llu%s\n",
-                  static_cast<unsigned long long>(run.seed), run.violation->c_str(),
-                  static_cast<unsigned long long>(run.seed), same_again.c_str());
+      const auto seed = static_cast<unsigned long long>(run.seed);
+      std::printf("\nseed %llu: VIOLATION: %s\n  what led to it: evercert sim --seed %llu --shrink small.yaml --timeline%s\n",
+                  seed, run.violation->c_str(), seed, same_again.c_str());
     } else if (done % 25 == 0 || done == count) {
       std::printf("\r%llu of %llu seeds", static_cast<unsigned long long>(done),
                   static_cast<unsigned long long>(count));
@@ -77,7 +113,9 @@ int run(const Options& options) {
       static_cast<unsigned long long>(report_run.fresh_reads), static_cast<unsigned long long>(report_run.stale_reads));
   for (const auto& [name, n] : report_run.faults)
     std::printf(" %s %llu,", name.c_str(), static_cast<unsigned long long>(n));
-  std::printf("\n");
+  std::printf("\n%llu operations judged as linearizable or not, %llu histories too long\n",
+              static_cast<unsigned long long>(report_run.operations),
+              static_cast<unsigned long long>(report_run.undecided));
   print_branches(report_run);
   std::printf("%zu violations\n", report_run.violations.size());
   if (!options.json.empty()) {
@@ -88,6 +126,9 @@ int run(const Options& options) {
                        {"issued", report_run.issued},
                        {"revoked", report_run.revoked},
                        {"fresh_reads", report_run.fresh_reads},
+                       {"other_writes", report_run.other_writes},
+                       {"operations_judged", report_run.operations},
+                       {"histories_undecided", report_run.undecided},
                        {"faults", report_run.faults},
                        {"branches", report_run.branches},
                        {"scenario", scenario.name},
@@ -112,6 +153,8 @@ void register_sim(CLI::App& app, int& exit_code) {
   command->add_option("--seed", options->seed, "This seed alone");
   command->add_option("--scenario", options->scenario, "Scenario file (YAML)");
   command->add_option("--json", options->json, "Write the result here too");
+  command->add_flag("--timeline", options->timeline, "With --seed: what happened, step by step");
+  command->add_option("--shrink", options->shrink, "With --seed: write the smallest run that fails alike to this file");
   command->add_option("--bug", options->bug, "Plant a bug that the checkers must find");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

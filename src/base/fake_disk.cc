@@ -28,15 +28,22 @@ class FakeAppendFile : public AppendFile {
       }
       *disk_.space_ -= bytes.size();
     }
+    inode_->last_append = inode_->bytes.size();
     inode_->bytes.append(bytes);
+    if (std::exchange(disk_.lose_next_write_, false)) {
+      inode_->holes.emplace_back(inode_->last_append, inode_->bytes.size());
+    }
     return {};
   }
 
   Status sync() override {
     EC_TRY(disk_.operation());
     ++disk_.syncs_;
-    if (std::exchange(disk_.fail_next_sync_, false)) return fail(Code::kIo, "fdatasync: input/output error");
-    inode_->synced = inode_->bytes.size();
+    if (std::exchange(disk_.fail_next_sync_, false)) {
+      inode_->sync_failed = true;
+      return fail(Code::kIo, "fdatasync: input/output error");
+    }
+    if (!inode_->sync_failed) inode_->synced = inode_->bytes.size();
     return {};
   }
 
@@ -148,14 +155,25 @@ void FakeDisk::crash(Random& random) {
   }
   names_ = durable_names_ = std::move(after);
   for (auto& [path, inode] : names_) {
+    for (const auto& [from, to] : inode->holes) {
+      if (to < inode->synced) inode->bytes.replace(from, to - from, to - from, '\0');
+    }
+    inode->holes.clear();
+    inode->sync_failed = false;
+    // Where the last whole append begins is not known any more when a piece of it is left.
+    if (inode->bytes.size() > inode->synced) inode->last_append = 0;
     tear(*inode, random);
     // The room that was written ahead.
     if (inode->journal) inode->bytes.append(random.below(2000), '\0');
     inode->synced = inode->bytes.size();
   }
+  end_process();
+}
+
+void FakeDisk::end_process() {
   power_off_in_.reset();
   space_.reset();
-  fail_next_sync_ = false;
+  fail_next_sync_ = lose_next_write_ = false;
 }
 
 void FakeDisk::tear(Inode& inode, Random& random) {
@@ -187,6 +205,26 @@ void FakeDisk::crash_keeping(std::size_t keep) {
 void FakeDisk::flip_bit(const std::string& path, std::uint64_t bit) {
   auto& bytes = names_.at(path)->bytes;
   bytes[bit / 8 % bytes.size()] ^= static_cast<char>(1 << bit % 8);
+}
+
+bool FakeDisk::rot(std::uint64_t where) {
+  const auto sound = [&](const auto& entry) {
+    const Inode& inode = *entry.second;
+    const bool newest = entry.first == durable_names_.rbegin()->first;
+    return newest ? std::min(inode.synced, inode.last_append) : inode.synced;
+  };
+  std::size_t total = 0;
+  for (const auto& entry : durable_names_) total += sound(entry);
+  if (total == 0) return false;
+  std::size_t byte = where % total;
+  for (const auto& entry : durable_names_) {
+    if (byte < sound(entry)) {
+      entry.second->bytes[byte] ^= static_cast<char>(1 << where % 8);
+      return true;
+    }
+    byte -= sound(entry);
+  }
+  return false;
 }
 
 std::string FakeDisk::contents(const std::string& path) const { return names_.at(path)->bytes; }

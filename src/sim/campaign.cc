@@ -21,26 +21,41 @@ bool settled(World& world) {
   return true;
 }
 
+void record(World& world, Checkers& checkers, std::vector<TimelineEntry>* timeline) {
+  if (timeline == nullptr) return;
+  world.on_note = [&world, timeline](const std::string& text) { timeline->push_back({world.now(), "", text}); };
+  checkers.histories().on_event = [&world, timeline](const std::string& record, const std::string& text) {
+    timeline->push_back({world.now(), record, text});
+  };
+}
+
+bool names(const std::string& text, const std::string& word) {
+  const auto letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-'; };
+  for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const auto end = at + word.size();
+    if ((at == 0 || !letter(text[at - 1])) && (end == text.size() || !letter(text[end]))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-RunReport run_seed(std::uint64_t seed, const Scenario& scenario) {
-  SeededRandom random(seed);
-  const RunOptions options = draw(scenario, random);
+RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
+  SeededRandom random(options.seed ^ 0x776f726c64ull);
   World world(options.world, random);
-  Checkers checkers(world, scenario.checkers);
-  Workload workload(world, checkers, random, options.workload);
-  Faults faults(world, random, options.swarm.down);
-  Swarm swarm(world, faults, random, options.swarm);
-  Plan plan(world, faults, scenario.plan);
+  Checkers checkers(world, options.checkers);
+  Workload workload(world, checkers, SeededRandom(options.seed ^ 0x636c69656e7473ull), options.workload);
+  Faults faults(world);
+  Plan plan(world, faults, options.faults);
+  record(world, checkers, timeline);
   workload.start();
   plan.start();
-  if (scenario.swarm) swarm.start();
-  world.run_until(world.now() + scenario.duration);
-  const Instant limit = world.now() + scenario.quiet;
+  world.run_until(world.now() + options.duration);
+  const Instant limit = world.now() + options.quiet;
   if (!checkers.found()) {
-    swarm.stop();
     plan.stop();
     faults.end();
+    world.note("all faults end");
     world.run_until(world.now() + 3s);  // writes go on while it heals
     workload.stop();
     checkers.end_of_writes();
@@ -50,10 +65,11 @@ RunReport run_seed(std::uint64_t seed, const Scenario& scenario) {
     }
   }
   if (!checkers.found() && !settled(world)) checkers.violation("no convergence: the cluster does not come to rest");
+  for (const NodeId node : world.nodes()) world.forget_rot(node);  // what nobody has come upon yet
   checkers.check_end();
 
   RunReport report;
-  report.seed = seed;
+  report.seed = options.seed;
   report.violation = checkers.found();
   report.simulated_seconds = static_cast<double>(world.now().us) / 1e6;
   report.events = world.events();
@@ -61,8 +77,26 @@ RunReport run_seed(std::uint64_t seed, const Scenario& scenario) {
   report.revoked = workload.revoked();
   report.fresh_reads = workload.fresh_reads();
   report.stale_reads = workload.stale_reads();
+  report.other_writes = workload.other_writes();
+  report.operations = checkers.histories().operations();
+  report.undecided = checkers.undecided();
   report.faults = faults.counts();
   return report;
+}
+
+RunReport run_seed(std::uint64_t seed, const Scenario& scenario) { return run(draw(scenario, seed)); }
+
+std::string to_text(const std::vector<TimelineEntry>& timeline, const std::optional<std::string>& violation) {
+  std::string text;
+  for (const TimelineEntry& entry : timeline) {
+    if (!entry.record.empty() && (!violation || !names(*violation, entry.record))) continue;
+    char at[32];
+    std::snprintf(at, sizeof at, "%10.3f s  ", static_cast<double>(entry.at.us) / 1e6);
+    text += at;
+    if (!entry.record.empty()) text += "  " + entry.record + ": ";
+    text += entry.text + "\n";
+  }
+  return text;
 }
 
 CampaignReport run_campaign(std::uint64_t first_seed, std::uint64_t seeds, const Scenario& scenario,
@@ -77,6 +111,9 @@ CampaignReport run_campaign(std::uint64_t first_seed, std::uint64_t seeds, const
     campaign.revoked += run.revoked;
     campaign.fresh_reads += run.fresh_reads;
     campaign.stale_reads += run.stale_reads;
+    campaign.other_writes += run.other_writes;
+    campaign.operations += run.operations;
+    campaign.undecided += run.undecided;
     for (const auto& [name, count] : run.faults) campaign.faults[name] += count;
     const bool go_on = progress(run);
     if (run.violation) campaign.violations.push_back(std::move(run));

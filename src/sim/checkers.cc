@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/checkers.h"
 
-#include "base/encoding.h"
 #include "store/keys.h"
 
 namespace evercert::sim {
 namespace {
 
-std::string name(NodeId node) {
-  return "node " + std::to_string(region_of(node).value) + "." + std::to_string(node.value % 256);
-}
+std::string name(NodeId node) { return "node " + node_name(node); }
 
 }  // namespace
 
@@ -25,6 +22,7 @@ Checkers::Checkers(World& world, CheckerOptions options) : world_(world), option
 
 void Checkers::violation(std::string what) {
   if (!found_) found_ = "t=" + std::to_string(world_.now().us / 1000) + "ms " + std::move(what);
+  world_.note("VIOLATION " + *found_);
   world_.stop();
 }
 
@@ -43,7 +41,7 @@ void Checkers::end_of_writes() {
 
 void Checkers::issued(const std::string& serial) {
   check_write_gap();
-  if (!acknowledged_.try_emplace(serial, false).second) violation("serial " + to_hex(serial) + " was issued twice");
+  if (!acknowledged_.try_emplace(serial, false).second) violation("serial " + serial_name(serial) + " was issued twice");
 }
 
 void Checkers::revoked(const std::string& serial) {
@@ -60,10 +58,10 @@ Checkers::Expectation Checkers::expectation(const std::string& serial) const {
 void Checkers::read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked) {
   if (!options_.freshness) return;
   if (expected.exists && !exists) {
-    violation("fresh read: " + name(where) + " does not know " + to_hex(serial) + ", whose issuance was acknowledged");
+    violation("fresh read: " + name(where) + " does not know " + serial_name(serial) + ", whose issuance was acknowledged");
   }
   if (expected.revoked && !revoked) {
-    violation("fresh read: " + name(where) + " calls " + to_hex(serial) +
+    violation("fresh read: " + name(where) + " calls " + serial_name(serial) +
               " good after its revocation was acknowledged");
   }
 }
@@ -96,6 +94,12 @@ void Checkers::check_applied(NodeId node, GroupId group, LogIndex index, Term te
 void Checkers::check_end() {
   if (options_.durability && !found_) check_durable();
   if (options_.convergence && !found_) check_convergence();
+  if (options_.linearizability && !found_) check_linearizable();
+}
+
+void Checkers::check_linearizable() {
+  const auto finding = histories_.judge_all(&undecided_);
+  if (finding) violation(to_text(*finding));
 }
 
 void Checkers::check_durable() {
@@ -105,11 +109,11 @@ void Checkers::check_durable() {
       const auto bytes = world_.state(node).get(store::state_key(*group, store::certificate_record(serial)));
       store::v1::Certificate certificate;
       if (!bytes || !*bytes || !certificate.ParseFromString(**bytes)) {
-        return violation("lost: " + name(node) + " does not have " + to_hex(serial) +
+        return violation("lost: " + name(node) + " does not have " + serial_name(serial) +
                          ", whose issuance was acknowledged");
       }
       if (revocation && !certificate.revoked()) {
-        return violation("lost: " + name(node) + " does not have the acknowledged revocation of " + to_hex(serial));
+        return violation("lost: " + name(node) + " does not have the acknowledged revocation of " + serial_name(serial));
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/record_specs.h"
 #include "sim/world.h"
 
 namespace evercert::sim {
@@ -19,6 +20,7 @@ struct CheckerOptions {
   bool freshness = true;    // a fresh read sees every write acknowledged before it began
   bool durability = true;   // at the end every replica has everything acknowledged
   bool convergence = true;  // at the end all replicas are equal
+  bool linearizability = true;  // of every record: all that clients were told has an order that explains it
   // Writes are acknowledged at least so often, somewhere, from the first one on until the workload ends.
   std::optional<Duration> write_gap;
 };
@@ -39,6 +41,9 @@ class Checkers {
   Expectation expectation(const std::string& serial) const;
   void read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked);
 
+  Histories& histories() { return histories_; }
+  std::uint64_t undecided() const { return undecided_; }
+
   // At the end, when all nodes are up and the network is whole.
   void check_end();
 
@@ -47,6 +52,7 @@ class Checkers {
 
  private:
   void check_write_gap();
+  void check_linearizable();
   void check_durable();
   void check_convergence();
   void check_leaders(NodeId node);
@@ -55,6 +61,8 @@ class Checkers {
   World& world_;
   CheckerOptions options_;
   std::optional<std::string> found_;
+  Histories histories_;
+  std::uint64_t undecided_ = 0;  // histories too long to be judged
   std::optional<Instant> last_write_;
   std::map<std::string, bool> acknowledged_;  // serial: revocation acknowledged too
   std::map<std::pair<GroupId, Term>, NodeId> leaders_;

@@ -2,13 +2,18 @@
 #include "sim/faults.h"
 
 namespace evercert::sim {
+namespace {
 
-Faults::Faults(World& world, SeededRandom& random, Down down) : world_(world), random_(random), down_(down) {
+constexpr Duration kUnplanned = 700ms;  // a node that stopped by itself is started again after so long
+
+}  // namespace
+
+Faults::Faults(World& world) : world_(world) {
   world_.on_down = [this](NodeId node) {
-    const auto set = set_times_.find(node);
-    const Duration lasting = set == set_times_.end() ? random_.between(down_.min, down_.max) : set->second;
-    world_.at(lasting, [this, node] { world_.start(node); });
+    const auto set = set_times_.extract(node);
+    world_.at(set.empty() ? kUnplanned : set.mapped(), [this, node] { world_.start(node); });
   };
+  world_.on_damaged = [this](NodeId node, const Error& error) { repair(node, error); };
 }
 
 std::vector<NodeId> Faults::nodes_of(RegionId region) const {
@@ -19,38 +24,62 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
   return found;
 }
 
-bool Faults::all_well() {
-  for (const NodeId node : world_.nodes()) {
-    if (!world_.up(node) || world_.engine(node)->recovering()) return false;
+bool Faults::others_well(NodeId node) {
+  for (const NodeId other : world_.nodes()) {
+    if (other == node) continue;
+    if (!world_.up(other) || world_.engine(other)->recovering()) return false;
   }
   return true;
 }
 
-void Faults::kill(const std::vector<NodeId>& nodes, std::optional<Duration> lasting) {
+void Faults::kill(const std::vector<NodeId>& nodes, Duration lasting, World::End how) {
   for (const NodeId node : nodes) {
     if (!world_.up(node)) continue;
-    if (lasting) set_times_[node] = *lasting;
-    world_.crash(node);
-    set_times_.erase(node);
+    set_times_[node] = lasting;
+    world_.end(node, how);
   }
 }
 
-void Faults::lose_power_in_a_write(NodeId node) {
-  if (world_.up(node)) world_.crash_in_operation(node, 1 + random_.below(8));
+void Faults::lose_power_in_a_write(NodeId node, std::uint64_t operation, Duration lasting) {
+  if (!world_.up(node)) return;
+  set_times_[node] = lasting;
+  world_.power_off_in_operation(node, operation);
 }
 
-bool Faults::lose_disk(NodeId node, std::optional<Duration> lasting) {
-  if (!all_well()) return false;
-  if (lasting) set_times_[node] = *lasting;
+bool Faults::lose_disk(NodeId node, Duration lasting) {
+  if (!world_.up(node) || world_.engine(node)->recovering() || !others_well(node)) return false;
+  set_times_[node] = lasting;
   world_.wipe(node);
-  set_times_.erase(node);
   return true;
 }
 
-void Faults::slow_disk(const std::vector<NodeId>& nodes, Duration by, Duration lasting) {
-  for (const NodeId node : nodes) world_.slow_disk(node, by);
-  world_.at(lasting, [this, nodes] {
-    for (const NodeId node : nodes) world_.slow_disk(node, 0us);
+void Faults::slow_disk(NodeId node, Duration by, Duration lasting) {
+  world_.slow_disk(node, by);
+  world_.at(lasting, [this, node] { world_.slow_disk(node, 0us); });
+}
+
+void Faults::fill_disk(NodeId node, std::uint64_t bytes_left, Duration lasting) {
+  world_.fill_disk(node, bytes_left);
+  world_.at(lasting, [this, node] { world_.fill_disk(node, std::nullopt); });
+}
+
+void Faults::fail_sync(NodeId node, Duration lasting) {
+  if (!world_.up(node)) return;
+  set_times_[node] = lasting;
+  world_.fail_sync(node);
+}
+
+// A node refused to start. On a full disk it is tried again; a damaged one is replaced, which forgets what it held.
+void Faults::repair(NodeId node, const Error& error) {
+  const bool damaged = error.code == Code::kCorrupt;
+  world_.at(200ms, [this, node, error, damaged] {
+    if (world_.up(node)) return;
+    if (!damaged) return world_.start(node);
+    if (!others_well(node)) return repair(node, error);
+    count("damaged disk replaced");
+    world_.note("REPAIR " + node_name(node) + " gets an empty disk: " + error.message);
+    world_.wipe(node);
+    world_.start(node);
   });
 }
 
@@ -88,6 +117,7 @@ void Faults::end() {
   world_.heal();
   for (const NodeId node : world_.nodes()) {
     world_.slow_disk(node, 0us);
+    world_.fill_disk(node, std::nullopt);
     world_.start(node);
   }
 }

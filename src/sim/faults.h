@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can go wrong, and how it is put right again: the hands of plan.h and swarm.h, which decide when. Counts.
+// What can go wrong, and how it is put right again: the hands of plan.h, which decides when. Also the person who
+// repairs: a node that refuses its damaged disk gets an empty one when the others are well. Counts.
 #pragma once
 
 #include <map>
@@ -13,23 +14,21 @@ namespace evercert::sim {
 
 class Faults {
  public:
-  // A node that goes down without a set time comes back after a time between these.
-  struct Down {
-    Duration min = 100ms, max = 4s;
-  };
-  Faults(World& world, SeededRandom& random, Down down);
+  explicit Faults(World& world);
 
-  // Nodes stop dead; with `lasting`, for exactly so long.
-  void kill(const std::vector<NodeId>& nodes, std::optional<Duration> lasting = {});
-  // Power goes in the middle of one of the node's next disk operations.
-  void lose_power_in_a_write(NodeId node);
+  // Nodes end, and start again after `lasting`.
+  void kill(const std::vector<NodeId>& nodes, Duration lasting, World::End how);
+  // Power goes in the middle of the n-th disk operation from now.
+  void lose_power_in_a_write(NodeId node, std::uint64_t operation, Duration lasting);
   // False when not everybody is well: two forgetful replicas of three are beyond what any quorum can bear.
-  bool lose_disk(NodeId node, std::optional<Duration> lasting = {});
-  // Every write to these disks takes so much longer.
-  void slow_disk(const std::vector<NodeId>& nodes, Duration by, Duration lasting);
+  bool lose_disk(NodeId node, Duration lasting);
+  void slow_disk(NodeId node, Duration by, Duration lasting);
+  void fill_disk(NodeId node, std::uint64_t bytes_left, Duration lasting);
+  // The node stops by itself and is started again after `lasting`.
+  void fail_sync(NodeId node, Duration lasting);
   // Links, cut until heal(), or for `lasting`.
-  void cut(RegionId from, RegionId to, std::optional<Duration> lasting = {});
-  void isolate(RegionId region, std::optional<Duration> lasting = {});
+  void cut(RegionId from, RegionId to, std::optional<Duration> lasting);
+  void isolate(RegionId region, std::optional<Duration> lasting);
   void heal();
 
   // Everything is healed and started.
@@ -41,12 +40,11 @@ class Faults {
  private:
   using Links = std::vector<std::pair<NodeId, NodeId>>;
   void cut_links(const Links& links, std::optional<Duration> lasting);
-  bool all_well();
+  bool others_well(NodeId node);
+  void repair(NodeId node, const Error& error);
 
   World& world_;
-  SeededRandom& random_;
-  Down down_;
-  std::map<NodeId, Duration> set_times_;  // of nodes that are being taken down
+  std::map<NodeId, Duration> set_times_;  // of nodes that are about to go down
   std::map<std::string, std::uint64_t> counts_;
 };
 

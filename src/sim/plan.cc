@@ -1,39 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/plan.h"
 
+#include <algorithm>
+
 namespace evercert::sim {
+namespace {
+
+using Kind = PlannedFault::Kind;
+
+std::string seconds(Duration d) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f", static_cast<double>(d.count()) / 1e6);
+  return text;
+}
+
+}  // namespace
+
+std::string_view to_string(Kind kind) {
+  switch (kind) {
+    case Kind::kKill: return "kill";
+    case Kind::kStop: return "stop";
+    case Kind::kWipe: return "wipe";
+    case Kind::kTear: return "tear";
+    case Kind::kSlowDisk: return "slow_disk";
+    case Kind::kFullDisk: return "full_disk";
+    case Kind::kFailSync: return "fail_sync";
+    case Kind::kLoseWrite: return "lose_write";
+    case Kind::kRotLog: return "rot_log";
+    case Kind::kRotState: return "rot_state";
+    case Kind::kIsolate: return "isolate";
+    case Kind::kCut: return "cut";
+    case Kind::kBridge: return "bridge";
+    case Kind::kHeal: return "heal";
+  }
+  return "?";
+}
+
+std::string to_text(const PlannedFault& fault) {
+  std::string text(to_string(fault.kind));
+  if (fault.kind == Kind::kHeal) return text;
+  text += " " + std::to_string(fault.region.value);
+  if (fault.zone) text += "." + std::to_string(*fault.zone);
+  if (fault.kind == Kind::kCut || fault.kind == Kind::kBridge) text += " to " + std::to_string(fault.to.value);
+  if (fault.kind == Kind::kSlowDisk) text += " by " + std::to_string(fault.by.count() / 1000) + " ms";
+  return text + (fault.until_healed ? " until healed" : " for " + seconds(fault.lasting) + " s");
+}
+
+std::vector<PlannedFault> each(const std::vector<PlannedFault>& faults) {
+  std::vector<PlannedFault> all;
+  for (const PlannedFault& fault : faults) {
+    PlannedFault one = fault;
+    one.every.reset();
+    do {
+      all.push_back(one);
+      one.at += fault.every.value_or(0us);
+    } while (fault.every && one.at <= fault.until);
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
+  return all;
+}
 
 void Plan::start() {
   for (const PlannedFault& fault : planned_) {
-    Duration at = fault.at;
-    do {
-      world_.at(at, [this, &fault] { strike(fault); });
-      at += fault.every.value_or(0us);
-    } while (fault.every && at <= fault.until);
+    world_.at(fault.at, [this, &fault] { strike(fault); });
   }
 }
 
 void Plan::strike(const PlannedFault& fault) {
   if (!running_) return;
+  world_.note("FAULT " + to_text(fault));
   const auto nodes = fault.zone ? std::vector{node_id(fault.region, *fault.zone)} : faults_.nodes_of(fault.region);
+  const auto lasting = fault.until_healed ? std::nullopt : std::optional(fault.lasting);
   switch (fault.kind) {
-    case PlannedFault::Kind::kKill:
+    case Kind::kKill:
       faults_.count(fault.zone ? "node killed" : "region killed");
-      return faults_.kill(nodes, fault.lasting);
-    case PlannedFault::Kind::kWipe: return lose_disk(nodes.front(), fault.lasting);
-    case PlannedFault::Kind::kTear:
+      return faults_.kill(nodes, fault.lasting, World::End::kMachine);
+    case Kind::kStop: faults_.count("process ended"); return faults_.kill(nodes, fault.lasting, World::End::kProcess);
+    case Kind::kIsolate: faults_.count("region cut off"); return faults_.isolate(fault.region, lasting);
+    case Kind::kCut: faults_.count("link cut one way"); return faults_.cut(fault.region, fault.to, lasting);
+    case Kind::kBridge:
+      faults_.count("two regions parted");
+      faults_.cut(fault.region, fault.to, lasting);
+      return faults_.cut(fault.to, fault.region, lasting);
+    case Kind::kHeal: faults_.count("healed"); return faults_.heal();
+    default:
+      for (const NodeId node : nodes) strike_disk(fault, node);
+  }
+}
+
+void Plan::strike_disk(const PlannedFault& fault, NodeId node) {
+  switch (fault.kind) {
+    case Kind::kWipe: return lose_disk(node, fault.lasting);
+    case Kind::kTear:
       faults_.count("power lost in a write");
-      for (const NodeId node : nodes) faults_.lose_power_in_a_write(node);
+      return faults_.lose_power_in_a_write(node, fault.where, fault.lasting);
+    case Kind::kSlowDisk: faults_.count("disk slow"); return faults_.slow_disk(node, fault.by, fault.lasting);
+    case Kind::kFullDisk: faults_.count("disk full"); return faults_.fill_disk(node, fault.where, fault.lasting);
+    case Kind::kFailSync: faults_.count("fsync failed"); return faults_.fail_sync(node, fault.lasting);
+    case Kind::kLoseWrite: faults_.count("write lost"); return world_.lose_write(node);
+    case Kind::kRotLog:
+      if (world_.rot_log(node, fault.where)) faults_.count("bit rot in the log");
       return;
-    case PlannedFault::Kind::kSlowDisk:
-      faults_.count("disk slow");
-      return faults_.slow_disk(nodes, fault.by, fault.lasting);
-    case PlannedFault::Kind::kIsolate:
-      faults_.count("region cut off");
-      return faults_.isolate(fault.region, fault.lasting);
-    case PlannedFault::Kind::kCut:
-      faults_.count("link cut one way");
-      return faults_.cut(fault.region, fault.to, fault.lasting);
+    case Kind::kRotState:
+      if (world_.rot_state(node, fault.where)) faults_.count("bit rot in the state");
+      return;
+    default: return;
   }
 }
 

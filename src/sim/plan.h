@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Faults at set times, as a scenario file lists them.
+// What goes wrong in a run, as data: all of it is known before the run begins, whether a scenario file lists it or the
+// seed draws it, so that it can be printed, cut down and run again.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sim/faults.h"
@@ -10,26 +12,51 @@
 namespace evercert::sim {
 
 struct PlannedFault {
-  enum class Kind { kKill, kWipe, kTear, kSlowDisk, kIsolate, kCut } kind{};
+  enum class Kind {
+    kKill,       // machines stop dead; what was not synced is lost
+    kStop,       // processes end; the kernel keeps what it was handed
+    kWipe,       // a disk is lost
+    kTear,       // power is lost in the middle of a write
+    kSlowDisk,   // every sync takes longer
+    kFullDisk,   // no more space
+    kFailSync,   // the next fsync fails with EIO
+    kLoseWrite,  // a write is acknowledged and never reaches the disk
+    kRotLog,     // a bit of the log flips
+    kRotState,   // a record of the state fails its checksum
+    kIsolate,    // all links of a region
+    kCut,        // one way between two regions
+    kBridge,     // both ways between two regions, which both see the others
+    kHeal,       // every link
+  } kind{};
   Duration at{};  // after the start of the run
   Duration lasting = 3s;
+  bool until_healed = false;      // of links, instead of `lasting`
   std::optional<Duration> every;  // again and again, until `until`
   Duration until{};
   RegionId region;                   // kCut: from here
   std::optional<std::uint8_t> zone;  // this node of the region alone
-  RegionId to;                       // kCut
+  RegionId to;                       // kCut, kBridge
   Duration by{};                     // kSlowDisk
+  // kTear: the how-manyth operation from then; kRotLog: which bit; kRotState: which record; kFullDisk: bytes left.
+  std::uint64_t where = 0;
 };
+// The word of a scenario file.
+std::string_view to_string(PlannedFault::Kind kind);
+std::string to_text(const PlannedFault& fault);
+
+// Every repetition a fault of its own, in order of time.
+std::vector<PlannedFault> each(const std::vector<PlannedFault>& faults);
 
 class Plan {
  public:
-  Plan(World& world, Faults& faults, std::vector<PlannedFault> faults_at)
-      : world_(world), faults_(faults), planned_(std::move(faults_at)) {}
+  Plan(World& world, Faults& faults, std::vector<PlannedFault> planned)
+      : world_(world), faults_(faults), planned_(std::move(planned)) {}
   void start();
   void stop() { running_ = false; }
 
  private:
   void strike(const PlannedFault& fault);
+  void strike_disk(const PlannedFault& fault, NodeId node);
   void lose_disk(NodeId node, Duration lasting);
 
   World& world_;

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/scenario.h"
 
+#include <cmath>
+
 #include "config/yaml_reader.h"
 
 namespace evercert::sim {
 namespace {
 
 using config::YamlReader;
+using Kind = PlannedFault::Kind;
+
+constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,      Kind::kWipe,   Kind::kTear,     Kind::kSlowDisk,
+                           Kind::kFullDisk, Kind::kFailSync,  Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
+                           Kind::kIsolate,  Kind::kCut,       Kind::kBridge, Kind::kHeal};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3;
@@ -36,7 +43,7 @@ class Reader {
   }
 
  private:
-  static Duration from_seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e6)}; }
+  static Duration from_seconds(double s) { return Duration{std::llround(s * 1e6)}; }
 
   Status seconds(const YAML::Node& map, const char* key, Duration& out) const {
     double value = static_cast<double>(out.count()) / 1e6;
@@ -144,10 +151,11 @@ class Reader {
         return yaml_.wrong(pause["max"], "'max' must be at least 0.001 and not below 'min'");
     }
     if (const YAML::Node mix = node["mix"]) {
-      EC_TRY(yaml_.only(mix, "mix", {"writes", "revocations", "abroad"}));
+      EC_TRY(yaml_.only(mix, "mix", {"writes", "revocations", "abroad", "others"}));
       EC_TRY(share(mix, "writes", scenario_.writes));
       EC_TRY(share(mix, "revocations", scenario_.revocations));
       EC_TRY(share(mix, "abroad", scenario_.abroad));
+      EC_TRY(share(mix, "others", scenario_.others));
     }
     return {};
   }
@@ -175,41 +183,52 @@ class Reader {
   Status faults(const YAML::Node& node) {
     EC_TRY(yaml_.is_list(node, "faults"));
     for (const YAML::Node& entry : node) {
-      EC_TRY(yaml_.only(
-          entry, "faults",
-          {"at", "for", "every", "until", "kill", "wipe", "tear", "isolate", "cut", "to", "slow_disk", "by_ms"}));
+      EC_TRY(yaml_.only(entry, "faults",
+                        {"at", "for", "every", "until", "to", "by_ms", "where", "kill", "stop", "wipe", "tear", "slow_disk",
+                         "full_disk", "fail_sync", "lose_write", "rot_log", "rot_state", "isolate", "cut", "bridge",
+                         "heal"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
-      EC_TRY(seconds(entry, "for", fault.lasting));
+      EC_TRY(lasting(entry, fault));
       EC_TRY(seconds(entry, "every", fault.every));
       if (fault.every && *fault.every < 1ms) return yaml_.wrong(entry["every"], "'every' must be at least 0.001");
       if (fault.every) EC_TRY(yaml_.required(entry, "faults", {"until"}));
       EC_TRY(seconds(entry, "until", fault.until));
+      std::uint32_t where = 0;
+      EC_TRY(yaml_.integer(entry, "where", 1, UINT32_MAX, where));
+      fault.where = where;
       EC_TRY(kind(entry, fault));
       scenario_.plan.push_back(fault);
     }
     return {};
   }
 
+  // "for: 3", or "for: healed" of links.
+  Status lasting(const YAML::Node& entry, PlannedFault& fault) const {
+    const YAML::Node text = entry["for"];
+    fault.until_healed = text && text.IsScalar() && text.Scalar() == "healed";
+    return fault.until_healed ? Status{} : seconds(entry, "for", fault.lasting);
+  }
+
   Status kind(const YAML::Node& entry, PlannedFault& fault) const {
-    using Kind = PlannedFault::Kind;
-    const std::pair<const char*, Kind> kinds[] = {{"kill", Kind::kKill}, {"wipe", Kind::kWipe},
-                                                  {"tear", Kind::kTear}, {"isolate", Kind::kIsolate},
-                                                  {"cut", Kind::kCut},   {"slow_disk", Kind::kSlowDisk}};
     int found = 0;
-    for (const auto& [key, value] : kinds) {
-      if (!entry[key]) continue;
+    std::string all;
+    for (const Kind kind : kKinds) {
+      const std::string word(to_string(kind));
+      all += (all.empty() ? "" : ", ") + word;
+      if (!entry[word]) continue;
       ++found;
-      fault.kind = value;
-      EC_TRY(target(entry[key], fault));
+      fault.kind = kind;
+      if (kind != Kind::kHeal) EC_TRY(target(entry[word], fault));
     }
-    if (found != 1) return yaml_.wrong(entry, "a fault is one of kill, wipe, tear, isolate, cut, slow_disk");
-    const bool regions_only = fault.kind == Kind::kIsolate || fault.kind == Kind::kCut;
-    if (fault.zone && regions_only) return yaml_.wrong(entry, "links are cut between regions: name no zone");
+    if (found != 1) return yaml_.wrong(entry, "a fault is one of " + all);
+    const bool two_regions = fault.kind == Kind::kCut || fault.kind == Kind::kBridge;
+    if (fault.zone && (two_regions || fault.kind == Kind::kIsolate))
+      return yaml_.wrong(entry, "links are cut between regions: name no zone");
     if (fault.kind == Kind::kWipe && !fault.zone)
       return yaml_.wrong(entry["wipe"], "one node loses its disk: name its zone, as in 'us-east-1/1'");
-    if (fault.kind == Kind::kCut) {
+    if (two_regions) {
       EC_TRY(yaml_.required(entry, "faults", {"to"}));
       EC_ASSIGN(fault.to, region(entry["to"]));
     }
@@ -231,9 +250,10 @@ class Reader {
       scenario_.swarm = on;
       return {};
     }
-    EC_TRY(yaml_.only(
-        node, "swarm",
-        {"region_alone", "one_way", "heal", "region_dies", "node_dies", "torn_write", "disk_lost", "disk_slow"}));
+    EC_TRY(yaml_.only(node, "swarm",
+                      {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies",
+                       "process_ends", "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost",
+                       "log_rots", "state_rots"}));
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
       EC_TRY(yaml_.number(node, name.c_str(), 0, 100, scenario_.swarm_weights[name]));
@@ -248,7 +268,8 @@ class Reader {
                                                    {"logs", &all.logs},
                                                    {"freshness", &all.freshness},
                                                    {"durability", &all.durability},
-                                                   {"convergence", &all.convergence}};
+                                                   {"convergence", &all.convergence},
+                                                   {"linearizability", &all.linearizability}};
     for (const auto& [name, on] : names) *on = false;
     for (const YAML::Node& wanted : node) {
       bool known = false;
@@ -256,7 +277,9 @@ class Reader {
         if (wanted.IsScalar() && wanted.Scalar() == name) *on = known = true;
       }
       if (!known)
-        return yaml_.wrong(wanted, "unknown checker: known are leaders, logs, freshness, durability, convergence");
+        return yaml_.wrong(wanted,
+                           "unknown checker: known are leaders, logs, freshness, durability, convergence, "
+                           "linearizability");
     }
     return {};
   }
@@ -283,13 +306,16 @@ Result<Scenario> load_scenario(const std::string& path, const std::string& text)
   return scenario;
 }
 
-RunOptions draw(const Scenario& scenario, SeededRandom& random) {
+RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
+  SeededRandom random(seed);
   // Everything is drawn, whatever the scenario fixes: one more fixed parameter leaves the others of a seed alone.
   RunOptions run;
+  run.seed = seed;
   run.world = WorldOptions::draw(random);
   run.swarm = SwarmOptions::draw(random);
   run.workload.pause_max = random.between(10ms, 120ms);
   run.workload.revocations = random.uniform();
+  run.workload.others = random.chance(0.3) ? 0 : random.uniform() * 0.6;
 
   run.world.regions = static_cast<std::uint8_t>(scenario.regions.size());
   fix(run.world.zones, scenario.zones);
@@ -309,7 +335,22 @@ RunOptions draw(const Scenario& scenario, SeededRandom& random) {
   fix(run.workload.writes, scenario.writes);
   fix(run.workload.revocations, scenario.revocations);
   fix(run.workload.abroad, scenario.abroad);
+  fix(run.workload.others, scenario.others);
   fix(run.workload.recent, scenario.recent);
+
+  run.duration = scenario.duration;
+  run.quiet = scenario.quiet;
+  run.checkers = scenario.checkers;
+  run.faults = each(scenario.plan);
+  SeededRandom faults(seed ^ 0x6661756c7473ull);
+  for (PlannedFault& fault : run.faults) {
+    const std::uint64_t place = draw_where(fault.kind, faults);
+    if (fault.where == 0) fault.where = place;
+  }
+  if (scenario.swarm) {
+    const auto drawn = draw_faults(run.swarm, layout_of(run.world), run.duration, faults);
+    run.faults.insert(run.faults.end(), drawn.begin(), drawn.end());
+  }
   return run;
 }
 

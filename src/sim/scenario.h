@@ -33,7 +33,7 @@ struct Scenario {
 
   std::optional<std::uint32_t> clients;
   std::optional<Duration> pause_min, pause_max;
-  std::optional<double> writes, revocations, abroad;
+  std::optional<double> writes, revocations, abroad, others;
   std::optional<std::uint32_t> recent;
 
   std::vector<PlannedFault> plan;
@@ -46,12 +46,20 @@ struct Scenario {
 // kInvalid with file, line, column and what would be right.
 Result<Scenario> load_scenario(const std::string& path, const std::string& text);
 
-// The parameters of one run: `random` decides what the scenario leaves open.
+// Everything about one run. Chance of the world and of the workload comes from `seed` too, from streams of their own: a
+// fault that is left out, or a client, leaves the others' draws alone.
 struct RunOptions {
+  std::uint64_t seed = 0;
   WorldOptions world;
   WorkloadOptions workload;
   SwarmOptions swarm;
+  std::vector<PlannedFault> faults;  // those of the scenario and those of the swarm
+  Duration duration{}, quiet{};
+  CheckerOptions checkers;
 };
-RunOptions draw(const Scenario& scenario, SeededRandom& random);
+RunOptions draw(const Scenario& scenario, std::uint64_t seed);
+
+// A scenario file of exactly this run, to be run with the same seed.
+std::string to_yaml(const Scenario& scenario, const RunOptions& run);
 
 }  // namespace evercert::sim

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients: they issue, revoke and read through any node, and remember what they were told.
+// Clients: they issue, revoke and read, compare and set accounts, finalize orders, claim idempotency keys and take CRL
+// numbers, through any node, and remember what they were told.
 #pragma once
 
 #include <string>
@@ -16,12 +17,14 @@ struct WorkloadOptions {
   double writes = 0.4;
   double revocations = 0.4;  // of writes, once there is something to revoke
   double abroad = 0.2;       // of issuances, in another region's group, as for an order begun elsewhere
+  double others = 0.2;       // of everything: accounts, orders, claims, CRL numbers
   std::uint32_t recent = 6;  // reads choose among so many of the latest certificates
 };
 
 class Workload {
  public:
-  Workload(World& world, Checkers& checkers, SeededRandom& random, WorkloadOptions options);
+  // `random` is the workload's own: faults that are left out leave it alone.
+  Workload(World& world, Checkers& checkers, SeededRandom random, WorkloadOptions options);
   void start();
   void stop() { running_ = false; }
 
@@ -29,21 +32,49 @@ class Workload {
   std::uint64_t revoked() const { return revoked_; }
   std::uint64_t fresh_reads() const { return fresh_reads_; }
   std::uint64_t stale_reads() const { return stale_reads_; }
+  std::uint64_t other_writes() const { return other_writes_; }
 
  private:
+  // What an account or an order is known as, and what a client believes of it.
+  struct Account {
+    std::string id;
+    std::uint64_t version = 0;
+  };
+  using Told = std::function<void(const store::v1::Outcome&)>;
+
   void step();
   void issue(NodeId through);
   void revoke(NodeId through);
   void read(NodeId through);
+  void other(NodeId through);
+  void change_account(NodeId through);
+  void read_account(NodeId through);
+  void order(NodeId through);
+  void read_order(NodeId through);
+  void claim(NodeId through);
+  void take_crl_number(NodeId through);
+
+  // Sends the command and writes its answer into the history: `word` of an Outcome that was done, otherwise "conflict"
+  // or "missing". `done` after an answer that something was done.
+  void submit(NodeId through, GroupId group, const store::v1::Command& command, Histories::Id id,
+              std::function<std::string(const store::v1::Outcome&)> word, Told done = {});
+  void freshen(NodeId through, GroupId group, const std::string& record, Histories::Id id,
+               std::function<std::string(const std::optional<std::string>&)> word);
+  std::string client(NodeId through);
+  RegionId any_region();
+  std::string new_serial(RegionId home);
 
   World& world_;
   Checkers& checkers_;
-  SeededRandom& random_;
+  SeededRandom random_;
   WorkloadOptions options_;
   bool running_ = true;
-  std::uint64_t last_serial_ = 0;
-  std::vector<std::string> known_;  // acknowledged serials
-  std::uint64_t issued_ = 0, revoked_ = 0, fresh_reads_ = 0, stale_reads_ = 0;
+  std::uint64_t last_number_ = 0;
+  std::vector<std::string> known_;    // acknowledged serials
+  std::vector<std::string> started_;  // serials, whether acknowledged or not
+  std::vector<Account> accounts_;
+  std::vector<std::string> orders_;
+  std::uint64_t issued_ = 0, revoked_ = 0, fresh_reads_ = 0, stale_reads_ = 0, other_writes_ = 0;
 };
 
 }  // namespace evercert::sim

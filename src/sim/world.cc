@@ -2,6 +2,7 @@
 #include "sim/world.h"
 
 #include "base/check.h"
+#include "store/keys.h"
 
 namespace evercert::sim {
 
@@ -34,13 +35,24 @@ struct World::Node : store::PeerSink, WallClock {
   bool turn_scheduled = false;
   Duration slow_by{0};
   Instant busy_until;
+  bool full = false;
+  bool disk_failed = false;  // it may refuse to write or to sync
+  bool damaged = false;      // it may hold something else than was written
+  std::map<std::string, std::string> cache;  // certificates by serial
+  std::set<std::uint32_t> led;               // groups, as was last noted
 };
 
-World::World(WorldOptions options, SeededRandom& random) : options_(options), random_(random) {
-  layout_.regions = options_.regions;
-  for (std::uint8_t r = 1; r <= options_.regions; ++r) {
-    for (std::uint8_t z = 1; z <= options_.zones; ++z) layout_.nodes.push_back(node_id(RegionId{r}, z));
+store::Layout layout_of(const WorldOptions& options) {
+  store::Layout layout;
+  layout.regions = options.regions;
+  for (std::uint8_t r = 1; r <= options.regions; ++r) {
+    for (std::uint8_t z = 1; z <= options.zones; ++z) layout.nodes.push_back(node_id(RegionId{r}, z));
   }
+  return layout;
+}
+
+World::World(WorldOptions options, SeededRandom& random)
+    : options_(options), random_(random), layout_(layout_of(options)) {
   for (int a = 1; a <= options_.regions; ++a) {
     for (int b = a; b <= options_.regions; ++b) {
       Duration one_way = a == b ? 250us : options_.wan ? random.between(10ms, 75ms) : random.between(30us, 500us);
@@ -113,25 +125,48 @@ void World::start(NodeId id) {
   Node& node = *nodes_.at(id);
   if (node.engine) return;
   ++node.life;
+  if (node.full) node.disk.set_space(0);
   auto log = store::Log::open(node.disk, "/log", {.segment_bytes = 4000, .cache_bytes_per_group = 2000});
-  if (!log) {
-    if (on_refused) on_refused(id, log.error());
-    return;
-  }
+  if (!log) return refuse(id, log.error());
   node.log = std::move(*log);
   node.board = std::make_unique<store::FreshnessBoard>(layout_.groups(), options_.zones == 1);
   auto engine = store::Engine::open(engine_options(id), *node.log, node.kv, node, random_, node, *node.board,
                                     static_cast<std::uint64_t>(now_.us), local_now(id));
   if (!engine) {
-    if (on_refused) on_refused(id, engine.error());
-    return;
+    node.log.reset();
+    return refuse(id, engine.error());
   }
+  note(node_name(id) + " starts");
+  node.disk_failed = node.full;
   node.engine = std::move(*engine);
+  node.engine->on_certificate_changed = [&node](const store::v1::Certificate& certificate) {
+    const auto known = node.cache.find(certificate.serial());
+    if (known != node.cache.end()) known->second = certificate.SerializeAsString();
+  };
+  node.engine->on_records_replaced = [&node] { node.cache.clear(); };
   node.engine->on_applied = [this, id](GroupId group, LogIndex index, Term term, const std::string& data) {
     if (on_applied) on_applied(id, group, index, term, data);
   };
   node.turn_scheduled = false;
   schedule_tick(id, node.life);
+}
+
+void World::refuse(NodeId id, const Error& error) {
+  Node& node = *nodes_.at(id);
+  note(node_name(id) + " refuses to start: " + error.message);
+  const bool expected = (node.damaged && error.code == Code::kCorrupt) || (node.disk_failed && error.code == Code::kIo);
+  const auto& told = expected ? on_damaged : on_refused;
+  if (told) told(id, error);
+}
+
+Result<std::optional<std::string>> World::certificate(NodeId id, const std::string& serial) {
+  Node& node = *nodes_.at(id);
+  if (const auto known = node.cache.find(serial); known != node.cache.end()) return std::optional(known->second);
+  const auto group = store::home_of_serial(serial, layout_.regions);
+  if (!group) return fail(group.error());
+  EC_ASSIGN(auto bytes, node.kv.get(store::state_key(*group, store::certificate_record(serial))));
+  if (bytes) node.cache[serial] = *bytes;
+  return bytes;
 }
 
 void World::schedule_tick(NodeId id, std::uint64_t life) {
@@ -160,8 +195,6 @@ void World::wake(NodeId id) {
 
 Duration World::busy_for(NodeId id) const { return std::max<Duration>(0us, nodes_.at(id)->busy_until - now_); }
 
-void World::slow_disk(NodeId id, Duration by) { nodes_.at(id)->slow_by = by; }
-
 void World::turn(NodeId id) {
   Node& node = *nodes_.at(id);
   if (!node.engine) return;
@@ -169,31 +202,68 @@ void World::turn(NodeId id) {
   const std::uint64_t syncs = node.disk.syncs();
   const Status worked = node.engine->flush(local_now(id));
   if (node.disk.syncs() != syncs) node.busy_until = now_ + node.slow_by;
-  if (!worked) {
-    if (!node.disk.powered_off() && on_refused) on_refused(id, worked.error());
-    return crash(id);
-  }
+  if (!worked) return stopped_by_itself(id, worked.error());
+  if (on_note) note_leaders(id);
   if (on_worked) on_worked(id);
 }
 
-void World::crash(NodeId id) {
+void World::stopped_by_itself(NodeId id, const Error& error) {
   Node& node = *nodes_.at(id);
-  if (!node.engine) return;
+  if (node.disk.powered_off()) return end(id, End::kMachine);
+  note(node_name(id) + " stops by itself: " + error.message);
+  const bool expected = node.damaged || (node.disk_failed && error.code == Code::kIo);
+  if (!expected && on_refused) on_refused(id, error);
+  if (!expected || error.code != Code::kCorrupt) return end(id, End::kProcess);
+  // To start again would end the same way: the message says that its disk is to be replaced.
+  go_down(id, End::kProcess);
+  if (on_damaged) on_damaged(id, error);
+}
+
+void World::note_leaders(NodeId id) {
+  Node& node = *nodes_.at(id);
+  for (std::uint32_t g = 0; g < layout_.groups(); ++g) {
+    const bool leads = node.engine->group(GroupId{g}).leads();
+    if (leads == node.led.contains(g)) continue;
+    if (leads) {
+      node.led.insert(g);
+      note(node_name(id) + " leads group " + std::to_string(g) + " in term " +
+           std::to_string(node.engine->group(GroupId{g}).status().term.value));
+    } else {
+      node.led.erase(g);
+      note(node_name(id) + " does not lead group " + std::to_string(g) + " any more");
+    }
+  }
+}
+
+void World::end(NodeId id, End how) {
+  if (!up(id)) return;
+  go_down(id, how);
+  if (on_down) on_down(id);
+}
+
+void World::go_down(NodeId id, End how) {
+  Node& node = *nodes_.at(id);
+  note(node_name(id) + (how == End::kProcess ? " ends" : " loses power"));
   ++node.life;
   // Destroyed without a farewell; what its clients waited for is never answered.
   node.busy_until = now_;
   node.engine.reset();
   node.board.reset();
   node.log.reset();
-  node.disk.crash(random_);
-  node.kv.crash(random_);
-  // Of a process that ends, its peers hear at once; of a machine without power, nothing.
-  if (random_.chance(0.5)) {
+  node.cache.clear();
+  node.led.clear();
+  if (how == End::kMachine) {
+    node.disk.crash(random_);
+  } else {
+    node.disk.end_process();
+  }
+  node.kv.crash(random_);  // it is never synced, and lies in the process's own memory until it is flushed
+  // Of a process that ends, its peers hear at once; of a machine without power, nothing, unless it was told to go down.
+  if (how == End::kProcess || random_.chance(0.5)) {
     for (const NodeId other : layout_.nodes) {
       if (other != id) break_connection(other, id);
     }
   }
-  if (on_down) on_down(id);
 }
 
 void World::break_connection(NodeId node, NodeId gone) {
@@ -205,16 +275,52 @@ void World::break_connection(NodeId node, NodeId gone) {
   });
 }
 
-void World::crash_in_operation(NodeId id, std::uint64_t operations) { nodes_.at(id)->disk.power_off_after(operations); }
+void World::power_off_in_operation(NodeId id, std::uint64_t operation) {
+  nodes_.at(id)->disk.power_off_after(operation);
+}
 
 void World::wipe(NodeId id) {
-  crash(id);
+  end(id, End::kMachine);
   Node& node = *nodes_.at(id);
   node.disk = FakeDisk{};
+  node.damaged = false;
   store::WriteBatch everything;
   everything.remove_range("", std::string(3, '\xff'));
   EC_CHECK(node.kv.write(everything).has_value() && node.kv.flush().has_value(), "memory can be cleared");
 }
+
+void World::slow_disk(NodeId id, Duration by) { nodes_.at(id)->slow_by = by; }
+
+void World::fill_disk(NodeId id, std::optional<std::uint64_t> bytes_left) {
+  Node& node = *nodes_.at(id);
+  node.full = bytes_left.has_value();
+  node.disk_failed = node.disk_failed || node.full;
+  node.disk.set_space(bytes_left);
+}
+
+void World::fail_sync(NodeId id) {
+  nodes_.at(id)->disk_failed = true;
+  nodes_.at(id)->disk.fail_next_sync();
+}
+
+void World::lose_write(NodeId id) {
+  nodes_.at(id)->damaged = true;
+  nodes_.at(id)->disk.lose_next_write();
+}
+
+bool World::rot_log(NodeId id, std::uint64_t where) {
+  const bool done = nodes_.at(id)->disk.rot(where);
+  nodes_.at(id)->damaged = nodes_.at(id)->damaged || done;
+  return done;
+}
+
+bool World::rot_state(NodeId id, std::uint64_t where) {
+  const bool done = nodes_.at(id)->kv.rot(where);
+  nodes_.at(id)->damaged = nodes_.at(id)->damaged || done;
+  return done;
+}
+
+void World::forget_rot(NodeId id) { nodes_.at(id)->kv.forget_rot(); }
 
 Duration World::delay(NodeId from, NodeId to) {
   const Duration base = region_delay_.at({region_of(from).value, region_of(to).value});
@@ -243,6 +349,16 @@ void World::arrive(NodeId from, NodeId to, const store::v1::Batch& batch) {
   }
   node.engine->receive(from, batch, local_now(to));
   wake(to);
+}
+
+std::string node_name(NodeId node) {
+  return std::to_string(region_of(node).value) + "." + std::to_string(node.value % 256);
+}
+
+std::string serial_name(std::string_view serial) {
+  if (serial.size() != 16) return "no serial";
+  const auto digit = serial.find_first_not_of('0', 1);
+  return std::to_string(static_cast<int>(serial[0])) + "-" + std::string(serial.substr(std::min<std::size_t>(digit, 15)));
 }
 
 }  // namespace evercert::sim

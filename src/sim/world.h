@@ -34,6 +34,8 @@ struct WorldOptions {
   static WorldOptions draw(SeededRandom& random);
 };
 
+store::Layout layout_of(const WorldOptions& options);
+
 class World {
  public:
   World(WorldOptions options, SeededRandom& random);
@@ -52,17 +54,30 @@ class World {
   bool up(NodeId node) const;
   store::Engine* engine(NodeId node);  // nullptr when down
   store::MemKv& state(NodeId node);
+  // The record as a node's interfaces would see it: from a cache that the engine keeps right, or from the state.
+  Result<std::optional<std::string>> certificate(NodeId node, const std::string& serial);
   Instant local_now(NodeId node) const;
   // Lets the engine work off what it was given, soon.
   void wake(NodeId node);
   void start(NodeId node);
-  // Power goes: at once, or in the middle of one of the next disk operations.
-  void crash(NodeId node);
-  void crash_in_operation(NodeId node, std::uint64_t operations);
+  // Of a process that ends, the kernel keeps what it was handed; a machine loses what was not synced.
+  enum class End { kProcess, kMachine };
+  void end(NodeId node, End how);
+  // The machine goes off in the middle of the n-th disk operation from now.
+  void power_off_in_operation(NodeId node, std::uint64_t operation);
   // The disk is lost too. The node starts empty.
   void wipe(NodeId node);
+
+  // --- disks
   // From now on each sync takes so much longer; the node does nothing else meanwhile.
   void slow_disk(NodeId node, Duration by);
+  void fill_disk(NodeId node, std::optional<std::uint64_t> bytes_left);
+  void fail_sync(NodeId node);
+  void lose_write(NodeId node);
+  // False when there is nothing that could rot.
+  bool rot_log(NodeId node, std::uint64_t where);
+  bool rot_state(NodeId node, std::uint64_t where);
+  void forget_rot(NodeId node);
 
   // --- links (directed)
   void cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
@@ -73,8 +88,15 @@ class World {
   std::function<void(NodeId)> on_worked;  // after every turn of a node
   std::function<void(NodeId, GroupId, LogIndex, Term, const std::string&)> on_applied;
   std::function<void(NodeId)> on_down;
-  // A node that stops by itself, or refuses its own disk after a crash: a violation, whatever it says.
+  // A node stops by itself or refuses to start, though its disk did nothing but lose what was not synced.
   std::function<void(NodeId, const Error&)> on_refused;
+  // It refuses to start because of what its disk did.
+  std::function<void(NodeId, const Error&)> on_damaged;
+  // What happens, for a reader. Not set: nobody reads.
+  std::function<void(const std::string&)> on_note;
+  void note(const std::string& text) const {
+    if (on_note) on_note(text);
+  }
 
   std::uint64_t events() const { return events_; }
   const WorldOptions& options() const { return options_; }
@@ -92,6 +114,10 @@ class World {
   Duration busy_for(NodeId node) const;
   Duration delay(NodeId from, NodeId to);
   store::EngineOptions engine_options(NodeId node) const;
+  void refuse(NodeId node, const Error& error);
+  void go_down(NodeId node, End how);
+  void stopped_by_itself(NodeId node, const Error& error);
+  void note_leaders(NodeId node);
 
   WorldOptions options_;
   SeededRandom& random_;
@@ -105,5 +131,8 @@ class World {
   std::set<std::pair<NodeId, NodeId>> cuts_;
   std::map<std::pair<int, int>, Duration> region_delay_;
 };
+
+std::string node_name(NodeId node);             // "2.1": region, zone
+std::string serial_name(std::string_view serial);  // "2-17"
 
 }  // namespace evercert::sim

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "store/kv/kv.h"
 
@@ -21,11 +22,15 @@ class MemKv : public Kv {
 
   // Goes back to a border between batches since the last flush, drawn from `random`.
   void crash(Random& random);
+  // A record, chosen by `where`, fails its checksum from now on (kCorrupt) until it is replaced. False: there is none.
+  bool rot(std::uint64_t where);
+  void forget_rot() { rotten_.clear(); }
 
  private:
   using Undo = std::vector<std::pair<std::string, std::optional<std::string>>>;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> data_;
+  std::set<std::string> rotten_;
   std::deque<Undo> undo_;  // one per batch since the last flush
 };
 
