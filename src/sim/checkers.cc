@@ -98,7 +98,7 @@ void Checkers::check_end() {
 }
 
 void Checkers::check_linearizable() {
-  const auto finding = histories_.judge_all(&undecided_);
+  const auto finding = histories_.judge_all(!options_.across_regions, &undecided_);
   if (finding) violation(to_text(*finding));
 }
 

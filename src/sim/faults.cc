@@ -27,7 +27,7 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
 bool Faults::others_well(NodeId node) {
   for (const NodeId other : world_.nodes()) {
     if (other == node) continue;
-    if (!world_.up(other) || world_.engine(other)->recovering()) return false;
+    if (!world_.up(other) || world_.engine(other)->recovering() || world_.damaged(other)) return false;
   }
   return true;
 }
@@ -46,8 +46,12 @@ void Faults::lose_power_in_a_write(NodeId node, std::uint64_t operation, Duratio
   world_.power_off_in_operation(node, operation);
 }
 
+bool Faults::may_damage(NodeId node) {
+  return world_.up(node) && !world_.engine(node)->recovering() && others_well(node);
+}
+
 bool Faults::lose_disk(NodeId node, Duration lasting) {
-  if (!world_.up(node) || world_.engine(node)->recovering() || !others_well(node)) return false;
+  if (!may_damage(node)) return false;
   set_times_[node] = lasting;
   world_.wipe(node);
   return true;

@@ -26,6 +26,8 @@ class Faults {
   void fill_disk(NodeId node, std::uint64_t bytes_left, Duration lasting);
   // The node stops by itself and is started again after `lasting`.
   void fail_sync(NodeId node, Duration lasting);
+  // One damaged node at a time, as with lost disks: false when not everybody is well.
+  bool may_damage(NodeId node);
   // Links, cut until heal(), or for `lasting`.
   void cut(RegionId from, RegionId to, std::optional<Duration> lasting);
   void isolate(RegionId region, std::optional<Duration> lasting);

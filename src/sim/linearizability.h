@@ -24,6 +24,7 @@ struct Operation {
   std::optional<Instant> returned;  // none: the outcome is unknown
   std::string input;
   std::string output;
+  std::uint32_t place = 0;  // where, should places be judged apart
 };
 
 // A sequential specification. States are compared as texts: equal states must have equal texts.

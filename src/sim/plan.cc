@@ -97,12 +97,15 @@ void Plan::strike_disk(const PlannedFault& fault, NodeId node) {
     case Kind::kSlowDisk: faults_.count("disk slow"); return faults_.slow_disk(node, fault.by, fault.lasting);
     case Kind::kFullDisk: faults_.count("disk full"); return faults_.fill_disk(node, fault.where, fault.lasting);
     case Kind::kFailSync: faults_.count("fsync failed"); return faults_.fail_sync(node, fault.lasting);
-    case Kind::kLoseWrite: faults_.count("write lost"); return world_.lose_write(node);
+    case Kind::kLoseWrite:
+      if (!faults_.may_damage(node)) return;
+      faults_.count("write lost");
+      return world_.lose_write(node);
     case Kind::kRotLog:
-      if (world_.rot_log(node, fault.where)) faults_.count("bit rot in the log");
+      if (faults_.may_damage(node) && world_.rot_log(node, fault.where)) faults_.count("bit rot in the log");
       return;
     case Kind::kRotState:
-      if (world_.rot_state(node, fault.where)) faults_.count("bit rot in the state");
+      if (faults_.may_damage(node) && world_.rot_state(node, fault.where)) faults_.count("bit rot in the state");
       return;
     default: return;
   }

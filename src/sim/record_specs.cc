@@ -2,6 +2,7 @@
 #include "sim/record_specs.h"
 
 #include <charconv>
+#include <set>
 
 namespace evercert::sim {
 namespace {
@@ -118,11 +119,11 @@ const Specification& specification(RecordKind kind) {
   return certificate;
 }
 
-Histories::Id Histories::invoked(RecordKind kind, const std::string& record, std::string client, std::string input,
-                                 Instant now) {
+Histories::Id Histories::invoked(RecordKind kind, const std::string& record, std::string client, RegionId place,
+                                 std::string input, Instant now) {
   if (on_event) on_event(record, client + ": " + input);
   auto& entries = records_[{kind, record}];
-  entries.push_back({{std::move(client), now, std::nullopt, std::move(input), {}}});
+  entries.push_back({{std::move(client), now, std::nullopt, std::move(input), {}, place.value}});
   return {{kind, record}, entries.size() - 1};
 }
 
@@ -145,17 +146,24 @@ std::size_t Histories::operations() const {
   return all;
 }
 
-std::optional<Histories::Finding> Histories::judge_all(std::uint64_t* undecided) const {
+std::optional<Histories::Finding> Histories::judge_all(bool apart, std::uint64_t* undecided) const {
   for (const auto& [record, entries] : records_) {
-    std::vector<Operation> history;
+    std::vector<Operation> all;
+    std::set<std::uint32_t> places;
     for (const Entry& entry : entries) {
-      if (!entry.happened) continue;
       const bool idle = entry.operation.input == "read" && !entry.operation.returned;  // says nothing
-      if (!idle) history.push_back(entry.operation);
+      if (!entry.happened || idle) continue;
+      all.push_back(entry.operation);
+      if (apart && entry.operation.input == "read") places.insert(entry.operation.place);
     }
-    Judgement judgement = judge(specification(record.first), history, 300'000);
-    if (judgement.verdict == Verdict::kUndecided) ++*undecided;
-    if (judgement.verdict == Verdict::kNotLinearizable) return Finding{record, std::move(history), judgement};
+    if (places.empty()) places.insert(0);
+    for (const std::uint32_t place : places) {
+      std::vector<Operation> history = all;
+      std::erase_if(history, [&](const Operation& op) { return apart && op.input == "read" && op.place != place; });
+      Judgement judgement = judge(specification(record.first), history, 300'000);
+      if (judgement.verdict == Verdict::kUndecided) ++*undecided;
+      if (judgement.verdict == Verdict::kNotLinearizable) return Finding{record, std::move(history), judgement};
+    }
   }
   return std::nullopt;
 }

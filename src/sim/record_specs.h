@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.h"
 #include "sim/linearizability.h"
 
 namespace evercert::sim {
@@ -31,7 +32,8 @@ class Histories {
     std::size_t operation = 0;
   };
   // An operation that is never told of again has an unknown outcome.
-  Id invoked(RecordKind kind, const std::string& record, std::string client, std::string input, Instant now);
+  Id invoked(RecordKind kind, const std::string& record, std::string client, RegionId place, std::string input,
+             Instant now);
   void returned(const Id& id, std::string output, Instant now);
   // The client was told that nothing was done.
   void not_done(const Id& id);
@@ -41,8 +43,9 @@ class Histories {
     std::vector<Operation> history;
     Judgement judgement;
   };
-  // The first record whose history is not linearizable. Counts those that could not be decided.
-  std::optional<Finding> judge_all(std::uint64_t* undecided) const;
+  // The first record whose history is not linearizable. Counts those that could not be decided. With `apart`, the
+  // reads of each region are judged with all writes but without the reads of the others.
+  std::optional<Finding> judge_all(bool apart, std::uint64_t* undecided) const;
   std::size_t operations() const;
   // (record, what happened). Not set: nobody reads.
   std::function<void(const std::string&, const std::string&)> on_event;

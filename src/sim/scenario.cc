@@ -269,7 +269,8 @@ class Reader {
                                                    {"freshness", &all.freshness},
                                                    {"durability", &all.durability},
                                                    {"convergence", &all.convergence},
-                                                   {"linearizability", &all.linearizability}};
+                                                   {"linearizability", &all.linearizability},
+                                                   {"across_regions", &all.across_regions}};
     for (const auto& [name, on] : names) *on = false;
     for (const YAML::Node& wanted : node) {
       bool known = false;
@@ -279,7 +280,7 @@ class Reader {
       if (!known)
         return yaml_.wrong(wanted,
                            "unknown checker: known are leaders, logs, freshness, durability, convergence, "
-                           "linearizability");
+                           "linearizability, across_regions");
     }
     return {};
   }

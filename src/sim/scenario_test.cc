@@ -69,7 +69,7 @@ TEST(Scenario, AMistakeIsNamedWithItsPlaceAndWhatWouldBeRight) {
             "s.yaml:2:17: 'zones' must be 1 or 3: two have no majority without both");
   EXPECT_EQ(error_of("name: x\ncheckers: [all]\n"),
             "s.yaml:2:12: unknown checker: known are leaders, logs, freshness, durability, convergence, "
-            "linearizability");
+            "linearizability, across_regions");
   EXPECT_EQ(error_of("name: x\nswarm: {bit_rot: 1}\n").substr(0, 48),
             "s.yaml:2:9: unknown key 'bit_rot' in 'swarm': kn");
   EXPECT_EQ(error_of("name: [\n").substr(0, 7), "s.yaml:");

@@ -53,7 +53,7 @@ class Writer {
     std::string checkers;
     for (const auto& [name, on] : {std::pair{"leaders", all.leaders}, {"logs", all.logs}, {"freshness", all.freshness},
                                    {"durability", all.durability}, {"convergence", all.convergence},
-                                   {"linearizability", all.linearizability}}) {
+                                   {"linearizability", all.linearizability}, {"across_regions", all.across_regions}}) {
       if (on) checkers += (checkers.empty() ? "" : ", ") + std::string(name);
     }
     out_ += "checkers: [" + checkers + "]\n";

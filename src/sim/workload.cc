@@ -71,7 +71,7 @@ void Workload::issue(NodeId through) {
   certificate->set_issuer_region(home.value);
   certificate->set_not_after(INT64_MAX);
   started_.push_back(serial);
-  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), "issue",
+  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), region_of(through), "issue",
                                           world_.now());
   submit(through, home_group(home), command, std::move(id), ok, [this, serial](const Outcome&) {
     ++issued_;
@@ -87,7 +87,7 @@ void Workload::revoke(NodeId through) {
   command.mutable_revoke()->set_reason(1);
   command.mutable_revoke()->set_request_id(std::to_string(random_.next()));
   const auto group = store::home_of_serial(serial, world_.layout().regions);
-  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), "revoke",
+  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), region_of(through), "revoke",
                                           world_.now());
   submit(through, *group, command, std::move(id), ok, [this, serial](const Outcome&) {
     ++revoked_;
@@ -103,7 +103,7 @@ void Workload::read(NodeId through) {
       among[among.size() - 1 - random_.below(std::min<std::size_t>(among.size(), options_.recent))];
   const auto group = store::home_of_serial(serial, world_.layout().regions);
   auto id =
-      checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), "read", world_.now());
+      checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), region_of(through), "read", world_.now());
   const Instant now = world_.local_now(through);
   world_.engine(through)->freshen(
       *group, store::certificate_record(serial), now + 4s,
@@ -169,7 +169,7 @@ void Workload::change_account(NodeId through) {
   put->mutable_account()->set_id(account.id);
   put->mutable_account()->set_status(value);
   put->set_expected_version(expected);
-  auto id = checkers_.histories().invoked(RecordKind::kAccount, account.id, client(through),
+  auto id = checkers_.histories().invoked(RecordKind::kAccount, account.id, client(through), region_of(through),
                                           "put " + std::to_string(expected) + " " + value, world_.now());
   const auto group = store::home_of_acme_id(account.id, world_.layout().regions);
   submit(through, *group, command, std::move(id), ok, [this, which](const Outcome& outcome) {
@@ -182,7 +182,7 @@ void Workload::read_account(NodeId through) {
   if (accounts_.empty()) return change_account(through);
   const std::size_t which = accounts_.size() - 1 - random_.below(std::min<std::size_t>(accounts_.size(), 2));
   const std::string account = accounts_[which].id;
-  auto id = checkers_.histories().invoked(RecordKind::kAccount, account, client(through), "read", world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kAccount, account, client(through), region_of(through), "read", world_.now());
   freshen(through, *store::home_of_acme_id(account, world_.layout().regions), store::account_record(account),
           std::move(id), [this, which](const std::optional<std::string>& bytes) -> std::string {
             store::v1::Account stored;
@@ -199,7 +199,7 @@ void Workload::order(NodeId through) {
     const std::string name = store::acme_prefix(any_region()) + ("order" + std::to_string(++last_number_));
     command.mutable_create_order()->mutable_order()->set_id(name);
     command.mutable_create_order()->mutable_order()->set_status("ready");
-    auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), "create", world_.now());
+    auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through), "create", world_.now());
     return submit(
         through, *store::home_of_acme_id(name, world_.layout().regions), command, std::move(id), ok,
         [this, name](const Outcome&) { orders_.push_back(name); });
@@ -213,7 +213,7 @@ void Workload::order(NodeId through) {
   certificate->set_issuer_region(group.value);
   certificate->set_not_after(INT64_MAX);
   command.mutable_issue()->set_order_id(name);
-  auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through),
+  auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through),
                                           "finalize " + serial_name(serial), world_.now());
   submit(
       through, group, command, std::move(id), [](const Outcome& outcome) { return serial_name(outcome.serial()); },
@@ -223,7 +223,7 @@ void Workload::order(NodeId through) {
 void Workload::read_order(NodeId through) {
   if (orders_.empty()) return order(through);
   const std::string name = orders_[orders_.size() - 1 - random_.below(std::min<std::size_t>(orders_.size(), 2))];
-  auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), "read", world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through), "read", world_.now());
   freshen(through, *store::home_of_acme_id(name, world_.layout().regions), store::order_record(name), std::move(id),
           [](const std::optional<std::string>& bytes) -> std::string {
             store::v1::Order stored;
@@ -238,7 +238,7 @@ void Workload::claim(NodeId through) {
   store::v1::Command command;
   command.mutable_claim_request_key()->set_request_key(key);
   command.mutable_claim_request_key()->set_serial(serial);
-  auto id = checkers_.histories().invoked(RecordKind::kClaim, key, client(through), "claim " + serial_name(serial),
+  auto id = checkers_.histories().invoked(RecordKind::kClaim, key, client(through), region_of(through), "claim " + serial_name(serial),
                                           world_.now());
   submit(
       through, kGlobalGroup, command, std::move(id),
@@ -250,7 +250,7 @@ void Workload::take_crl_number(NodeId through) {
   const RegionId issuer = any_region();
   store::v1::Command command;
   command.mutable_allocate_crl_number()->set_issuer_region(issuer.value);
-  auto id = checkers_.histories().invoked(RecordKind::kCrlNumber, std::to_string(issuer.value), client(through), "next",
+  auto id = checkers_.histories().invoked(RecordKind::kCrlNumber, std::to_string(issuer.value), client(through), region_of(through), "next",
                                           world_.now());
   submit(
       through, kGlobalGroup, command, std::move(id),

@@ -37,7 +37,8 @@ struct World::Node : store::PeerSink, WallClock {
   Instant busy_until;
   bool full = false;
   bool disk_failed = false;  // it may refuse to write or to sync
-  bool damaged = false;      // it may hold something else than was written
+  bool log_damaged = false;  // it may hold something else than was written
+  End ended = End::kMachine;
   std::map<std::string, std::string> cache;  // certificates by serial
   std::set<std::uint32_t> led;               // groups, as was last noted
 };
@@ -138,6 +139,8 @@ void World::start(NodeId id) {
   }
   note(node_name(id) + " starts");
   node.disk_failed = node.full;
+  // All of the log was read and is sound; what the kernel kept may still be lost.
+  if (node.ended == End::kMachine) node.log_damaged = false;
   node.engine = std::move(*engine);
   node.engine->on_certificate_changed = [&node](const store::v1::Certificate& certificate) {
     const auto known = node.cache.find(certificate.serial());
@@ -154,7 +157,7 @@ void World::start(NodeId id) {
 void World::refuse(NodeId id, const Error& error) {
   Node& node = *nodes_.at(id);
   note(node_name(id) + " refuses to start: " + error.message);
-  const bool expected = (node.damaged && error.code == Code::kCorrupt) || (node.disk_failed && error.code == Code::kIo);
+  const bool expected = (damaged(id) && error.code == Code::kCorrupt) || (node.disk_failed && error.code == Code::kIo);
   const auto& told = expected ? on_damaged : on_refused;
   if (told) told(id, error);
 }
@@ -211,7 +214,7 @@ void World::stopped_by_itself(NodeId id, const Error& error) {
   Node& node = *nodes_.at(id);
   if (node.disk.powered_off()) return end(id, End::kMachine);
   note(node_name(id) + " stops by itself: " + error.message);
-  const bool expected = node.damaged || (node.disk_failed && error.code == Code::kIo);
+  const bool expected = damaged(id) || (node.disk_failed && error.code == Code::kIo);
   if (!expected && on_refused) on_refused(id, error);
   if (!expected || error.code != Code::kCorrupt) return end(id, End::kProcess);
   // To start again would end the same way: the message says that its disk is to be replaced.
@@ -245,6 +248,7 @@ void World::go_down(NodeId id, End how) {
   Node& node = *nodes_.at(id);
   note(node_name(id) + (how == End::kProcess ? " ends" : " loses power"));
   ++node.life;
+  node.ended = how;
   // Destroyed without a farewell; what its clients waited for is never answered.
   node.busy_until = now_;
   node.engine.reset();
@@ -283,7 +287,7 @@ void World::wipe(NodeId id) {
   end(id, End::kMachine);
   Node& node = *nodes_.at(id);
   node.disk = FakeDisk{};
-  node.damaged = false;
+  node.log_damaged = false;
   store::WriteBatch everything;
   everything.remove_range("", std::string(3, '\xff'));
   EC_CHECK(node.kv.write(everything).has_value() && node.kv.flush().has_value(), "memory can be cleared");
@@ -304,21 +308,19 @@ void World::fail_sync(NodeId id) {
 }
 
 void World::lose_write(NodeId id) {
-  nodes_.at(id)->damaged = true;
+  nodes_.at(id)->log_damaged = true;
   nodes_.at(id)->disk.lose_next_write();
 }
 
 bool World::rot_log(NodeId id, std::uint64_t where) {
   const bool done = nodes_.at(id)->disk.rot(where);
-  nodes_.at(id)->damaged = nodes_.at(id)->damaged || done;
+  nodes_.at(id)->log_damaged = nodes_.at(id)->log_damaged || done;
   return done;
 }
 
-bool World::rot_state(NodeId id, std::uint64_t where) {
-  const bool done = nodes_.at(id)->kv.rot(where);
-  nodes_.at(id)->damaged = nodes_.at(id)->damaged || done;
-  return done;
-}
+bool World::rot_state(NodeId id, std::uint64_t where) { return nodes_.at(id)->kv.rot(where); }
+
+bool World::damaged(NodeId id) const { return nodes_.at(id)->log_damaged || nodes_.at(id)->kv.rots(); }
 
 void World::forget_rot(NodeId id) { nodes_.at(id)->kv.forget_rot(); }
 

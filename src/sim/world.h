@@ -78,6 +78,8 @@ class World {
   bool rot_log(NodeId node, std::uint64_t where);
   bool rot_state(NodeId node, std::uint64_t where);
   void forget_rot(NodeId node);
+  // It may hold something else than was written.
+  bool damaged(NodeId node) const;
 
   // --- links (directed)
   void cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }

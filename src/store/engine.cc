@@ -24,7 +24,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       wall_(wall),
       board_(board),
       start_id_(start_id),
-      submissions_(options_.submit_silence, options_.submit_pause, random.next()),
+      submissions_(options_.submit_silence, options_.submit_pause, random.next(), options_.bug),
       recovery_(options_.layout, options_.self, !log.meta(std::string(kMemberKey)).has_value()),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv)),

@@ -58,6 +58,7 @@ Status Engine::flush(Instant now) {
     if (group->raft().broken()) return fail(Code::kInternal, "the consensus core found its state impossible");
     group->settle(now);
   }
+  EC_TRY(snapshot_sender_->state_sound());
   snapshot_receiver_->core_has_decided();
   publish_leases();
   advance_reads(now);

@@ -112,7 +112,11 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
         return true;
       });
   chunk.set_crc32c(checksum(chunk));
-  if (!scanned) return chunk;  // damaged state: the transfer is never finished and expires
+  if (!scanned) {
+    EC_PROBE("a snapshot's sender comes upon damage in its own state");
+    state_sound_ = scanned;
+    return chunk;
+  }
   if (!more) {
     transfer.read_all = true;
     chunk.set_last(true);

@@ -40,6 +40,8 @@ class SnapshotSender {
   Progress acknowledged(NodeId from, const v1::SnapshotAck& ack, Instant now);
   // Windows of which nothing was acknowledged for a fifth of the patience, to be sent again.
   std::vector<std::pair<NodeId, v1::SnapshotChunk>> repeated(Instant now);
+  // kCorrupt once the state could not be read: the node must stop, since no follower would ever be caught up by it.
+  const Status& state_sound() const { return state_sound_; }
   // Transfers without an answer for too long, to be reported as failed.
   std::vector<std::pair<GroupId, NodeId>> expired(Instant now);
 
@@ -65,6 +67,7 @@ class SnapshotSender {
   std::uint64_t last_id_;
   std::size_t chunk_bytes_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
+  Status state_sound_;
 };
 
 class SnapshotReceiver {

@@ -9,6 +9,11 @@ namespace {
 // The low byte counts attempts, so that an old attempt's answer is told from the present one's.
 constexpr std::uint64_t request_id(std::uint64_t id, std::uint8_t attempt) { return id << 8 | attempt; }
 
+// By compare-and-set: a later change may have come upon an earlier attempt of the same command.
+bool conflicts(const v1::Outcome& outcome) {
+  return outcome.code() == 1 + static_cast<std::uint32_t>(Code::kConflict);
+}
+
 }  // namespace
 
 void Submissions::add(GroupId group, std::string command, Instant deadline, Done done) {
@@ -43,6 +48,10 @@ void Submissions::answered(std::uint64_t request, Result<v1::Outcome> result, In
   const auto it = waiting_.find(request >> 8);
   if (it == waiting_.end()) return;
   Waiting& waiting = it->second;
+  if (result && conflicts(*result) && waiting.may_have_happened && bug_ != Bug::kRefuseWhatHappened) {
+    EC_PROBE("a command conflicts that may have been carried out before");
+    return finish(it, fail(Code::kUnknownOutcome, "refused when repeated, perhaps by its own first time"));
+  }
   if (result) return finish(it, std::move(result));
   if (static_cast<std::uint8_t>(request) != waiting.attempt) return;  // it was given up and counted as unknown
   waiting.in_flight = false;

@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "store/planted.h"
 #include "store/proto/records.pb.h"
 
 namespace evercert::store {
@@ -28,15 +29,16 @@ class Submissions {
 
   // `silence`: an attempt without an answer for so long is repeated. `pause`: after a refusal that did nothing.
   // `first`: a random number, so that answers to an earlier life of this node fit no request of this one.
-  Submissions(Duration silence, Duration pause, std::uint64_t first)
-      : silence_(silence), pause_(pause), last_(first >> 16) {}
+  Submissions(Duration silence, Duration pause, std::uint64_t first, Bug bug = Bug::kNone)
+      : silence_(silence), pause_(pause), last_(first >> 16), bug_(bug) {}
 
   void add(GroupId group, std::string command, Instant deadline, Done done);
   // Attempts to be made now; each must be followed by refused(), or later by answered().
   std::vector<Attempt> due(Instant now);
   // The attempt did not leave this node (no leader is known, the proposal was not taken).
   void refused(std::uint64_t request, Instant now);
-  // What the leader said. kUnavailable: surely nothing was done. kUnknownOutcome: it lost its leadership.
+  // What the leader said. kUnavailable: surely nothing was done. kUnknownOutcome: it lost its leadership. A conflict is
+  // passed on as kUnknownOutcome when an earlier attempt may have been carried out: it may be in its own way.
   void answered(std::uint64_t request, Result<v1::Outcome> result, Instant now);
   // Another leader is known: what waits for the old one is sent to it.
   void leader_changed(GroupId group, Instant now);
@@ -60,6 +62,7 @@ class Submissions {
   Duration silence_;
   Duration pause_;
   std::uint64_t last_;
+  Bug bug_;
   std::map<std::uint64_t, Waiting> waiting_;
 };
 

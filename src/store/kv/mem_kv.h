@@ -24,6 +24,7 @@ class MemKv : public Kv {
   void crash(Random& random);
   // A record, chosen by `where`, fails its checksum from now on (kCorrupt) until it is replaced. False: there is none.
   bool rot(std::uint64_t where);
+  bool rots() const { return !rotten_.empty(); }
   void forget_rot() { rotten_.clear(); }
 
  private:

@@ -52,6 +52,7 @@ class LogImpl : public Log {
       if (name.size() == 16 && name.ends_with(".log")) segments.push_back(name);
     }
     for (std::size_t i = 0; i < segments.size(); ++i) EC_TRY(replay_segment(segments[i], i + 1 == segments.size()));
+    if (!segments.empty()) EC_TRY(rewrite(dir_ + "/" + segments.back()));
     for (const auto& [id, log] : groups_) {
       if (!log.gap) continue;
       return fail(Code::kCorrupt, dir_ + ": group " + std::to_string(id.value) + " lacks the entries before " +
@@ -349,6 +350,15 @@ class LogImpl : public Log {
       if (format::read_batch(bytes.substr(at))) return true;
     }
     return false;
+  }
+
+  // What was read may lie in the kernel's memory alone: the last life may have ended between a write and its sync, or
+  // because a sync had failed, after which no further one of that file can be believed. Written anew, all of it is
+  // durable before anybody builds on it.
+  Status rewrite(const std::string& path) {
+    if (!disk_.exists(path)) return {};  // it was a torn tail and nothing else
+    EC_ASSIGN(const std::string bytes, read_file(disk_, path));
+    return write_file_durably(disk_, path, bytes);
   }
 
   // The file is never appended to again: the next write begins a new segment.
