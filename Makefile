@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
 export CARGO_TERM_QUIET = true
 
-.PHONY: demo test build deps unit e2e sim bench fuzz format lint clean
+.PHONY: demo test build deps unit e2e sim campaign model bugs proof bench fuzz format lint clean
 
 demo: build
 	@./$(BUILD)/evercert demo
@@ -30,6 +30,26 @@ e2e: build
 
 sim: build
 	@./$(BUILD)/evercert sim --seeds 5000
+
+# 20,000 short runs of any layout, and 20,000 long ones of the standard one: more than 1,000 simulated hours.
+campaign: build
+	@mkdir -p $(BUILD)/proof
+	@nice ./$(BUILD)/evercert sim --seeds 20000 --json $(BUILD)/proof/swarm.json
+	@nice ./$(BUILD)/evercert sim --scenario tests/scenarios/standard.yaml --seeds 20000 --json $(BUILD)/proof/standard.json
+
+# The lease rule in every order of events.
+model: build
+	@mkdir -p $(BUILD)/proof
+	@nice ./$(BUILD)/evercert sim --model --json $(BUILD)/proof/model.json
+
+bugs: build
+	@mkdir -p $(BUILD)/proof
+	@nice ./$(BUILD)/evercert sim --bug all --seeds 2000 --json $(BUILD)/proof/bugs.json
+
+# Hours of a core.
+proof: campaign model bugs
+	@scripts/proof.py --campaigns $(BUILD)/proof/swarm.json $(BUILD)/proof/standard.json --bugs $(BUILD)/proof/bugs.json \
+	  --model $(BUILD)/proof/model.json > docs/proof.md
 
 bench: build
 	@bench/run.sh $(BUILD)/evercert

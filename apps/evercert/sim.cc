@@ -8,7 +8,9 @@
 #include "base/os/system.h"
 #include "commands.h"
 #include "commit.h"
+#include "sim/bugs.h"
 #include "sim/campaign.h"
+#include "sim/lease_model.h"
 #include "sim/shrink.h"
 
 namespace evercert::apps {
@@ -18,7 +20,9 @@ struct Options {
   std::uint64_t seeds = 300;
   std::optional<std::uint64_t> seed;
   std::string scenario, json, bug, shrink;
-  bool timeline = false;
+  std::string scenarios = "tests/scenarios";
+  std::uint64_t enough = UINT64_MAX;
+  bool timeline = false, model = false;
 };
 
 // How often rare branches were taken: one that never was is one that no run has tested.
@@ -39,8 +43,8 @@ int run_one(const Options& options, const sim::Scenario& scenario) {
   if (!options.shrink.empty()) {
     const std::size_t faults = run.faults.size();
     const sim::Shrunk small = sim::shrink(run, 400, [](const sim::Shrunk& best) {
-      std::printf("\r%llu runs: %zu faults, %.1f s   ", static_cast<unsigned long long>(best.runs), best.run.faults.size(),
-                  static_cast<double>(best.run.duration.count()) / 1e6);
+      std::printf("\r%llu runs: %zu faults, %.1f s   ", static_cast<unsigned long long>(best.runs),
+                  best.run.faults.size(), static_cast<double>(best.run.duration.count()) / 1e6);
       std::fflush(stdout);
     });
     if (!small.report.violation) {
@@ -53,17 +57,100 @@ int run_one(const Options& options, const sim::Scenario& scenario) {
     file << sim::to_yaml(scenario, small.run);
     if (!file) return report(Error{Code::kIo, options.shrink + ": cannot be written"});
     std::printf("replay: evercert sim --scenario %s --seed %llu --timeline%s\n", options.shrink.c_str(),
-                static_cast<unsigned long long>(*options.seed), options.bug.empty() ? "" : (" --bug " + options.bug).c_str());
+                static_cast<unsigned long long>(*options.seed),
+                options.bug.empty() ? "" : (" --bug " + options.bug).c_str());
     run = small.run;
   }
   std::vector<sim::TimelineEntry> timeline;
   const sim::RunReport result = sim::run(run, &timeline);
   if (options.timeline) std::printf("%s", sim::to_text(timeline, result.violation).c_str());
-  if (result.violation) std::printf("seed %llu: VIOLATION: %s\n", static_cast<unsigned long long>(run.seed), result.violation->c_str());
+  if (result.violation)
+    std::printf("seed %llu: VIOLATION: %s\n", static_cast<unsigned long long>(run.seed), result.violation->c_str());
   return result.violation ? 1 : 0;
 }
 
+int write_json(const Options& options, const nlohmann::json& out) {
+  if (options.json.empty()) return 0;
+  std::ofstream file(options.json);
+  file << out.dump(2) << "\n";
+  file.flush();
+  return file ? 0 : report(Error{Code::kIo, options.json + ": cannot be written"});
+}
+
+nlohmann::json to_json(const sim::BugFindings& one) {
+  return {{"bug", one.bug.name}, {"what", one.bug.what},         {"scenario", one.scenario},    {"seeds", one.seeds},
+          {"found", one.found},  {"first_seed", one.first_seed}, {"violations", one.violations}};
+}
+
+// How often each planted bug is found.
+int run_bugs(const Options& options) {
+  set_log_level(LogLevel::kOff);
+  std::printf("evercert %s, commit %s, every planted bug, seeds 1 to %llu\n", EVERCERT_VERSION, EVERCERT_COMMIT,
+              static_cast<unsigned long long>(options.seeds));
+  std::vector<sim::BugFindings> all;
+  nlohmann::json out{{"commit", EVERCERT_COMMIT}, {"seeds", options.seeds}, {"bugs", nlohmann::json::array()}};
+  if (options.enough != UINT64_MAX) out["enough"] = options.enough;
+  bool every = true;
+  for (const auto& bug : store::kPlantedBugs) {
+    const auto findings = sim::measure(bug, options.seeds, options.scenarios,
+                                       [&](const sim::BugFindings& so_far) { return so_far.found < options.enough; });
+    if (!findings) return report(findings.error());
+    std::printf("%-26s %llu of %llu seeds\n", std::string(bug.name).c_str(),
+                static_cast<unsigned long long>(findings->found), static_cast<unsigned long long>(findings->seeds));
+    std::fflush(stdout);
+    every = every && findings->found > 0;
+    out["bugs"].push_back(to_json(*findings));
+    all.push_back(*findings);
+  }
+  std::printf("\n%s", sim::to_table(all).c_str());
+  const int written = write_json(options, out);
+  return every ? written : 1;
+}
+
+nlohmann::json to_json(const sim::ModelReport& model) {
+  return {{"states", model.states},
+          {"steps", model.steps},
+          {"complete", model.complete},
+          {"violation", model.violation.value_or(std::vector<std::string>{})}};
+}
+
+void print_steps(const sim::ModelReport& model) {
+  for (const auto& step : model.violation.value_or(std::vector<std::string>{})) std::printf("    %s\n", step.c_str());
+}
+
+// The lease rule in every order of events, then with the bugs that it must find.
+int run_model(const Options& options) {
+  const sim::ModelBounds bounds;
+  std::printf("evercert %s, commit %s; three regions of one replica, %d restart, %d election\n", EVERCERT_VERSION,
+              EVERCERT_COMMIT, bounds.restarts, bounds.elections);
+  const Instant begun = os::monotonic_clock().now();
+  const sim::ModelReport sound = sim::explore(bounds);
+  std::printf("%llu states, %llu steps, %s, %.1f s: %s\n", static_cast<unsigned long long>(sound.states),
+              static_cast<unsigned long long>(sound.steps), sound.complete ? "all there are" : "not all there are",
+              static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6,
+              sound.violation ? "VIOLATION" : "a leased region never misses an answered write");
+  print_steps(sound);
+  nlohmann::json out = to_json(sound);
+  out["commit"] = EVERCERT_COMMIT;
+  out["bounds"] = {{"restarts", bounds.restarts}, {"elections", bounds.elections}};
+  out["bugs"] = nlohmann::json::array();
+  bool all = !sound.violation && sound.complete;
+  for (const auto bug : sim::bugs_of_the_model()) {
+    const sim::ModelReport found = sim::explore(bounds, bug);
+    all = all && found.violation;
+    std::printf("planted %-24s %s after %llu states\n", std::string(store::to_string(bug)).c_str(),
+                found.violation ? "found" : "NOT FOUND", static_cast<unsigned long long>(found.states));
+    print_steps(found);
+    out["bugs"].push_back(to_json(found));
+    out["bugs"].back()["bug"] = store::to_string(bug);
+  }
+  const int written = write_json(options, out);
+  return all ? written : 1;
+}
+
 int run(const Options& options) {
+  if (options.model) return run_model(options);
+  if (options.bug == "all") return run_bugs(options);
   sim::Scenario scenario;
   if (!options.scenario.empty()) {
     const auto text = read_file(os::disk(), options.scenario);
@@ -72,8 +159,14 @@ int run(const Options& options) {
     if (!loaded) return report(loaded.error());
     scenario = *loaded;
   }
-  for (const auto bug : store::kAllBugs) {
-    if (store::to_string(bug) == options.bug) scenario.bug = bug;
+  for (const auto& planted : store::kPlantedBugs) {
+    if (planted.name != options.bug) continue;
+    if (options.scenario.empty()) {
+      const auto fitting = sim::scenario_for(planted.bug, options.scenarios);
+      if (!fitting) return report(fitting.error());
+      scenario = *fitting;
+    }
+    scenario.bug = planted.bug;
   }
   if (!options.bug.empty() && scenario.bug == store::Bug::kNone)
     return report(Error{Code::kInvalid, "there is no bug '" + options.bug + "' to be planted"});
@@ -95,8 +188,9 @@ int run(const Options& options) {
     ++done;
     if (run.violation) {
       const auto seed = static_cast<unsigned long long>(run.seed);
-      std::printf("\nseed %llu: VIOLATION: %s\n  what led to it: evercert sim --seed %llu --shrink small.yaml --timeline%s\n",
-                  seed, run.violation->c_str(), seed, same_again.c_str());
+      std::printf(
+          "\nseed %llu: VIOLATION: %s\n  what led to it: evercert sim --seed %llu --shrink small.yaml --timeline%s\n",
+          seed, run.violation->c_str(), seed, same_again.c_str());
     } else if (done % 25 == 0 || done == count) {
       std::printf("\r%llu of %llu seeds", static_cast<unsigned long long>(done),
                   static_cast<unsigned long long>(count));
@@ -136,9 +230,7 @@ int run(const Options& options) {
                        {"failing_seeds", nlohmann::json::array()}};
     for (const auto& run : report_run.violations)
       out["failing_seeds"].push_back({{"seed", run.seed}, {"violation", *run.violation}});
-    std::ofstream file(options.json);
-    file << out.dump(2) << "\n";
-    if (!file) return report(Error{Code::kIo, options.json + ": cannot be written"});
+    if (const int written = write_json(options, out); written != 0) return written;
   }
   return report_run.violations.empty() ? 0 : 1;
 }
@@ -153,9 +245,12 @@ void register_sim(CLI::App& app, int& exit_code) {
   command->add_option("--seed", options->seed, "This seed alone");
   command->add_option("--scenario", options->scenario, "Scenario file (YAML)");
   command->add_option("--json", options->json, "Write the result here too");
+  command->add_flag("--model", options->model, "The lease rule alone, in every order of events");
   command->add_flag("--timeline", options->timeline, "With --seed: what happened, step by step");
   command->add_option("--shrink", options->shrink, "With --seed: write the smallest run that fails alike to this file");
-  command->add_option("--bug", options->bug, "Plant a bug that the checkers must find");
+  command->add_option("--bug", options->bug, "Plant a bug that the checkers must find; 'all': each, one after another");
+  command->add_option("--scenarios", options->scenarios, "Where the scenario files for planted bugs are");
+  command->add_option("--enough", options->enough, "With --bug all: the next bug after so many findings");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

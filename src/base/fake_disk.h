@@ -43,16 +43,16 @@ class FakeDisk : public Disk {
   // Everything from the n-th further writing operation on fails with kIo: the machine went off in the middle.
   void power_off_after(std::uint64_t operations) { power_off_in_ = operations; }
   bool powered_off() const { return power_off_in_ && *power_off_in_ == 0; }
-  // EIO. As on Linux the kernel takes the pages for clean afterwards: they can still be read, no later sync writes them,
-  // and they are gone when the machine crashes.
+  // EIO. As on Linux the kernel takes the pages for clean afterwards: they can still be read, no later sync writes
+  // them, and they are gone when the machine crashes.
   void fail_next_sync() { fail_next_sync_ = true; }
   // At most so many bytes more can be appended; then kIo (no space). Nothing: as many as one likes.
   void set_space(std::optional<std::uint64_t> bytes) { space_ = bytes; }
-  // The next append is acknowledged, and so is its sync, but it never reaches the medium: after a crash there are zeros.
-  // Not when nothing was appended behind it, which would be an append that never was.
+  // The next append is acknowledged, and so is its sync, but it never reaches the medium: after a crash there are
+  // zeros. Not when nothing was appended behind it, which would be an append that never was.
   void lose_next_write() { lose_next_write_ = true; }
-  // Flips a bit of something synced, chosen by `where`, but not of the newest file's last append: that could not be told
-  // from a write that power cut short. False when there is nothing else.
+  // Flips a bit of something synced, chosen by `where`, but not of the newest file's last append: that could not be
+  // told from a write that power cut short. False when there is nothing else.
   bool rot(std::uint64_t where);
   void flip_bit(const std::string& path, std::uint64_t bit);
   std::string contents(const std::string& path) const;

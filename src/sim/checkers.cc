@@ -41,7 +41,8 @@ void Checkers::end_of_writes() {
 
 void Checkers::issued(const std::string& serial) {
   check_write_gap();
-  if (!acknowledged_.try_emplace(serial, false).second) violation("serial " + serial_name(serial) + " was issued twice");
+  if (!acknowledged_.try_emplace(serial, false).second)
+    violation("serial " + serial_name(serial) + " was issued twice");
 }
 
 void Checkers::revoked(const std::string& serial) {
@@ -58,7 +59,8 @@ Checkers::Expectation Checkers::expectation(const std::string& serial) const {
 void Checkers::read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked) {
   if (!options_.freshness) return;
   if (expected.exists && !exists) {
-    violation("fresh read: " + name(where) + " does not know " + serial_name(serial) + ", whose issuance was acknowledged");
+    violation("fresh read: " + name(where) + " does not know " + serial_name(serial) +
+              ", whose issuance was acknowledged");
   }
   if (expected.revoked && !revoked) {
     violation("fresh read: " + name(where) + " calls " + serial_name(serial) +
@@ -113,7 +115,8 @@ void Checkers::check_durable() {
                          ", whose issuance was acknowledged");
       }
       if (revocation && !certificate.revoked()) {
-        return violation("lost: " + name(node) + " does not have the acknowledged revocation of " + serial_name(serial));
+        return violation("lost: " + name(node) + " does not have the acknowledged revocation of " +
+                         serial_name(serial));
       }
     }
   }

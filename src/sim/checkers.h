@@ -15,11 +15,11 @@
 namespace evercert::sim {
 
 struct CheckerOptions {
-  bool leaders = true;      // one leader per term of a group
-  bool logs = true;         // no two replicas apply different entries at an index
-  bool freshness = true;    // a fresh read sees every write acknowledged before it began
-  bool durability = true;   // at the end every replica has everything acknowledged
-  bool convergence = true;  // at the end all replicas are equal
+  bool leaders = true;          // one leader per term of a group
+  bool logs = true;             // no two replicas apply different entries at an index
+  bool freshness = true;        // a fresh read sees every write acknowledged before it began
+  bool durability = true;       // at the end every replica has everything acknowledged
+  bool convergence = true;      // at the end all replicas are equal
   bool linearizability = true;  // of every record: all that clients were told has an order that explains it
   bool across_regions = false;  // of all regions' reads in one; otherwise each region's with all writes
   // Writes are acknowledged at least so often, somewhere, from the first one on until the workload ends.

@@ -68,14 +68,14 @@ TEST(Linearizability, QueueHistoryH4OfHerlihyAndWingWhereOneItemIsDequeuedTwiceI
 
 // The two histories of a register by which Athalye's "Testing Distributed Systems for Linearizability" explains it.
 TEST(Linearizability, ReadsThatOverlapWithAWriteMaySeeItOrNot) {
-  EXPECT_EQ(of(Register{}, {op("1", 0, 100, "write 1", "ok"), op("2", 25, 75, "read", "1"),
-                            op("3", 30, 60, "read", "0")}),
-            Verdict::kLinearizable);
+  EXPECT_EQ(
+      of(Register{}, {op("1", 0, 100, "write 1", "ok"), op("2", 25, 75, "read", "1"), op("3", 30, 60, "read", "0")}),
+      Verdict::kLinearizable);
 }
 TEST(Linearizability, AReadThatBeginsAfterAnotherSawTheWriteMustSeeItToo) {
-  EXPECT_EQ(of(Register{}, {op("1", 0, 100, "write 2", "ok"), op("2", 10, 30, "read", "2"),
-                            op("3", 40, 90, "read", "0")}),
-            Verdict::kNotLinearizable);
+  EXPECT_EQ(
+      of(Register{}, {op("1", 0, 100, "write 2", "ok"), op("2", 10, 30, "read", "2"), op("3", 40, 90, "read", "0")}),
+      Verdict::kNotLinearizable);
 }
 
 // Lamport's "new/old inversion", what makes a register regular and not atomic.
@@ -85,7 +85,8 @@ TEST(Linearizability, ANewOldInversionIsRefused) {
 }
 
 TEST(Linearizability, AnUnknownOutcomeMayTakeEffectMuchLaterOrNever) {
-  const std::vector<Operation> never{unknown("A", 0, "write 1"), op("B", 5, 6, "read", "0"), op("B", 8, 9, "read", "0")};
+  const std::vector<Operation> never{unknown("A", 0, "write 1"), op("B", 5, 6, "read", "0"),
+                                     op("B", 8, 9, "read", "0")};
   const std::vector<Operation> late{unknown("A", 0, "write 1"), op("B", 5, 6, "read", "0"), op("B", 8, 9, "read", "1")};
   const std::vector<Operation> twice{unknown("A", 0, "write 1"), op("B", 2, 3, "write 2", "ok"),
                                      op("B", 4, 5, "read", "1"), op("B", 6, 7, "write 2", "ok"),
@@ -171,26 +172,29 @@ TEST(RecordSpecs, ACertificateIsNeverGoodAgain) {
   EXPECT_EQ(of(certificate, {op("a", 1, 2, "issue", "ok"), op("a", 3, 4, "revoke", "ok"), op("b", 3, 5, "read", "good"),
                              op("b", 6, 7, "read", "revoked")}),
             Verdict::kLinearizable);
-  EXPECT_EQ(of(certificate, {op("a", 1, 2, "issue", "ok"), op("a", 3, 4, "revoke", "ok"), op("b", 5, 6, "read", "good")}),
-            Verdict::kNotLinearizable);
+  EXPECT_EQ(
+      of(certificate, {op("a", 1, 2, "issue", "ok"), op("a", 3, 4, "revoke", "ok"), op("b", 5, 6, "read", "good")}),
+      Verdict::kNotLinearizable);
   EXPECT_EQ(of(certificate, {op("a", 1, 2, "issue", "ok"), op("b", 3, 4, "issue", "ok")}), Verdict::kNotLinearizable);
 }
 
 TEST(RecordSpecs, ACompareAndSetThatIsToldAsRefusedMustNotHaveHappened) {
   const auto& account = specification(RecordKind::kAccount);
-  EXPECT_EQ(of(account, {op("a", 1, 2, "put 0 x", "ok"), op("a", 3, 4, "put 1 y", "ok"), op("b", 3, 5, "put 1 z", "conflict"),
-                         op("b", 6, 7, "read", "2 y")}),
+  EXPECT_EQ(of(account, {op("a", 1, 2, "put 0 x", "ok"), op("a", 3, 4, "put 1 y", "ok"),
+                         op("b", 3, 5, "put 1 z", "conflict"), op("b", 6, 7, "read", "2 y")}),
             Verdict::kLinearizable);
-  EXPECT_EQ(of(account, {op("a", 1, 2, "put 0 x", "ok"), op("b", 3, 5, "put 1 z", "conflict"), op("b", 6, 7, "read", "2 z")}),
-            Verdict::kNotLinearizable);
+  EXPECT_EQ(
+      of(account, {op("a", 1, 2, "put 0 x", "ok"), op("b", 3, 5, "put 1 z", "conflict"), op("b", 6, 7, "read", "2 z")}),
+      Verdict::kNotLinearizable);
 }
 
 TEST(RecordSpecs, AnOrderHasOneCertificateAndAKeyOneOwner) {
   const auto& order = specification(RecordKind::kOrder);
-  EXPECT_EQ(of(order, {op("a", 1, 2, "create", "ok"), op("a", 3, 6, "finalize s1", "s2"), op("b", 3, 6, "finalize s2", "s2"),
-                       op("c", 7, 8, "read", "s2")}),
+  EXPECT_EQ(of(order, {op("a", 1, 2, "create", "ok"), op("a", 3, 6, "finalize s1", "s2"),
+                       op("b", 3, 6, "finalize s2", "s2"), op("c", 7, 8, "read", "s2")}),
             Verdict::kLinearizable);
-  EXPECT_EQ(of(order, {op("a", 1, 2, "create", "ok"), op("a", 3, 6, "finalize s1", "s1"), op("b", 3, 6, "finalize s2", "s2")}),
+  EXPECT_EQ(of(order,
+               {op("a", 1, 2, "create", "ok"), op("a", 3, 6, "finalize s1", "s1"), op("b", 3, 6, "finalize s2", "s2")}),
             Verdict::kNotLinearizable);
   const auto& claim = specification(RecordKind::kClaim);
   EXPECT_EQ(of(claim, {op("a", 1, 2, "claim s1", "s1"), op("b", 1, 3, "claim s2", "s1")}), Verdict::kLinearizable);

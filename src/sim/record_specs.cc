@@ -137,7 +137,8 @@ void Histories::returned(const Id& id, std::string output, Instant now) {
 void Histories::not_done(const Id& id) {
   Entry& entry = records_.at(id.record)[id.operation];
   entry.happened = false;
-  if (on_event) on_event(id.record.second, entry.operation.client + ": " + entry.operation.input + " -> nothing was done");
+  if (on_event)
+    on_event(id.record.second, entry.operation.client + ": " + entry.operation.input + " -> nothing was done");
 }
 
 std::size_t Histories::operations() const {
@@ -170,9 +171,9 @@ std::optional<Histories::Finding> Histories::judge_all(bool apart, std::uint64_t
 
 std::string to_text(const Histories::Finding& finding) {
   const Operation& stuck = finding.history[finding.judgement.stuck];
-  return "not linearizable: " + std::string(name(finding.record.first)) + " " + finding.record.second + ": no order of " +
-         std::to_string(finding.history.size()) + " operations explains '" + stuck.client + ": " + stuck.input + " -> " +
-         stuck.output + "'\n" + to_text(finding.history);
+  return "not linearizable: " + std::string(name(finding.record.first)) + " " + finding.record.second +
+         ": no order of " + std::to_string(finding.history.size()) + " operations explains '" + stuck.client + ": " +
+         stuck.input + " -> " + stuck.output + "'\n" + to_text(finding.history);
 }
 
 }  // namespace evercert::sim

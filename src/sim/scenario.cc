@@ -11,9 +11,9 @@ namespace {
 using config::YamlReader;
 using Kind = PlannedFault::Kind;
 
-constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,      Kind::kWipe,   Kind::kTear,     Kind::kSlowDisk,
-                           Kind::kFullDisk, Kind::kFailSync,  Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
-                           Kind::kIsolate,  Kind::kCut,       Kind::kBridge, Kind::kHeal};
+constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,   Kind::kSlowDisk,
+                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
+                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3;
@@ -184,9 +184,9 @@ class Reader {
     EC_TRY(yaml_.is_list(node, "faults"));
     for (const YAML::Node& entry : node) {
       EC_TRY(yaml_.only(entry, "faults",
-                        {"at", "for", "every", "until", "to", "by_ms", "where", "kill", "stop", "wipe", "tear", "slow_disk",
-                         "full_disk", "fail_sync", "lose_write", "rot_log", "rot_state", "isolate", "cut", "bridge",
-                         "heal"}));
+                        {"at",         "for",     "every",     "until",   "to",        "by_ms",     "where",
+                         "kill",       "stop",    "wipe",      "tear",    "slow_disk", "full_disk", "fail_sync",
+                         "lose_write", "rot_log", "rot_state", "isolate", "cut",       "bridge",    "heal"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
@@ -250,10 +250,10 @@ class Reader {
       scenario_.swarm = on;
       return {};
     }
-    EC_TRY(yaml_.only(node, "swarm",
-                      {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies",
-                       "process_ends", "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost",
-                       "log_rots", "state_rots"}));
+    EC_TRY(yaml_.only(
+        node, "swarm",
+        {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies", "process_ends",
+         "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost", "log_rots", "state_rots"}));
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
       EC_TRY(yaml_.number(node, name.c_str(), 0, 100, scenario_.swarm_weights[name]));

@@ -60,9 +60,10 @@ TEST(Scenario, AMistakeIsNamedWithItsPlaceAndWhatWouldBeRight) {
             "s.yaml:3:19: there is no region 'mars': there are us-east-1, us-west-2, eu-central-1");
   EXPECT_EQ(error_of("name: x\nfaults:\n  - {at: 1, kill: us-east-1/2}\n"),
             "s.yaml:3:19: 'us-east-1/2' names no node: region/zone, with a zone of 'layout'");
-  EXPECT_EQ(error_of("name: x\nfaults:\n  - {at: 1}\n"),
-            "s.yaml:3:5: a fault is one of kill, stop, wipe, tear, slow_disk, full_disk, fail_sync, lose_write, rot_log, "
-            "rot_state, isolate, cut, bridge, heal");
+  EXPECT_EQ(
+      error_of("name: x\nfaults:\n  - {at: 1}\n"),
+      "s.yaml:3:5: a fault is one of kill, stop, wipe, tear, slow_disk, full_disk, fail_sync, lose_write, rot_log, "
+      "rot_state, isolate, cut, bridge, heal");
   EXPECT_EQ(error_of("name: x\nfaults:\n  - {at: 1, wipe: us-east-1}\n"),
             "s.yaml:3:19: one node loses its disk: name its zone, as in 'us-east-1/1'");
   EXPECT_EQ(error_of("name: x\nlayout: {zones: 2}\n"),

@@ -33,8 +33,8 @@ class Writer {
     out_ += "seconds: " + seconds(run_.duration) + "\nquiet_seconds: " + seconds(run_.quiet) + "\n";
     out_ += "layout:\n  regions: [" + regions + "]\n  zones: " + std::to_string(w.zones) + "\n";
     out_ += "network:\n  wan: " + std::string(w.wan ? "true" : "false") + "\n  loss: " + number(w.loss) +
-            "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) + "\n  jitter: " + number(w.jitter) +
-            "\n";
+            "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) +
+            "\n  jitter: " + number(w.jitter) + "\n";
     if (!w.round_trips.empty()) out_ += "  round_trips:\n";
     for (const auto& [link, d] : w.round_trips) {
       out_ += "    - {between: " + region(link.first) + ", and: " + region(link.second) +
@@ -45,15 +45,19 @@ class Writer {
     for (const auto& [id, speed] : w.clock_speeds) out_ += "    " + region(id) + ": " + number(speed) + "\n";
     out_ += "workload:\n  clients: " + std::to_string(c.clients) + "\n  pause_seconds: {min: " + seconds(c.pause_min) +
             ", max: " + seconds(c.pause_max) + "}\n  mix: {writes: " + number(c.writes) +
-            ", revocations: " + number(c.revocations) + ", abroad: " + number(c.abroad) + ", others: " + number(c.others) +
-            "}\n  recent: " + std::to_string(c.recent) + "\n";
+            ", revocations: " + number(c.revocations) + ", abroad: " + number(c.abroad) +
+            ", others: " + number(c.others) + "}\n  recent: " + std::to_string(c.recent) + "\n";
     out_ += run_.faults.empty() ? "faults: []\n" : "faults:\n";
     for (const PlannedFault& fault : run_.faults) write(fault);
     const auto& all = run_.checkers;
     std::string checkers;
-    for (const auto& [name, on] : {std::pair{"leaders", all.leaders}, {"logs", all.logs}, {"freshness", all.freshness},
-                                   {"durability", all.durability}, {"convergence", all.convergence},
-                                   {"linearizability", all.linearizability}, {"across_regions", all.across_regions}}) {
+    for (const auto& [name, on] : {std::pair{"leaders", all.leaders},
+                                   {"logs", all.logs},
+                                   {"freshness", all.freshness},
+                                   {"durability", all.durability},
+                                   {"convergence", all.convergence},
+                                   {"linearizability", all.linearizability},
+                                   {"across_regions", all.across_regions}}) {
       if (on) checkers += (checkers.empty() ? "" : ", ") + std::string(name);
     }
     out_ += "checkers: [" + checkers + "]\n";

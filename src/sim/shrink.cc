@@ -49,7 +49,8 @@ class Shrinker {
     for (const double share : {0.0, 0.5, 0.75, 0.9}) {
       RunOptions candidate = best_.run;
       const Duration end = std::min(candidate.duration, failed_at() + 100ms);
-      candidate.duration = share == 0.0 ? end : Duration{static_cast<std::int64_t>(static_cast<double>(end.count()) * share)};
+      candidate.duration =
+          share == 0.0 ? end : Duration{static_cast<std::int64_t>(static_cast<double>(end.count()) * share)};
       candidate.duration = std::chrono::duration_cast<std::chrono::milliseconds>(candidate.duration);
       if (candidate.duration >= best_.run.duration) continue;
       std::erase_if(candidate.faults, [&](const PlannedFault& fault) { return fault.at > candidate.duration; });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a run that fails, a smaller one that fails in the same way: fewer faults, a shorter time, fewer clients, a better
-// network. By leaving out and running again.
+// From a run that fails, a smaller one that fails in the same way: fewer faults, a shorter time, fewer clients, a
+// better network. By leaving out and running again.
 #pragma once
 
 #include <functional>

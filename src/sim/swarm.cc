@@ -18,7 +18,8 @@ class Drawer {
       : options_(options), layout_(layout), random_(random) {}
 
   std::vector<PlannedFault> run(Duration duration) {
-    for (at_ = between(random_, 500ms, 3s); at_ < duration; at_ += between(random_, options_.pause_min, options_.pause_max)) {
+    for (at_ = between(random_, 500ms, 3s); at_ < duration;
+         at_ += between(random_, options_.pause_min, options_.pause_max)) {
       draw();
     }
     return each(drawn_);
@@ -57,11 +58,11 @@ class Drawer {
 
   static Kind kind_of(Weight chosen) {
     static const std::pair<Weight, Kind> kinds[] = {
-        {&SwarmOptions::node_dies, Kind::kKill},       {&SwarmOptions::process_ends, Kind::kStop},
-        {&SwarmOptions::torn_write, Kind::kTear},      {&SwarmOptions::disk_lost, Kind::kWipe},
-        {&SwarmOptions::disk_slow, Kind::kSlowDisk},   {&SwarmOptions::disk_full, Kind::kFullDisk},
-        {&SwarmOptions::sync_fails, Kind::kFailSync},  {&SwarmOptions::write_lost, Kind::kLoseWrite},
-        {&SwarmOptions::log_rots, Kind::kRotLog},      {&SwarmOptions::state_rots, Kind::kRotState}};
+        {&SwarmOptions::node_dies, Kind::kKill},      {&SwarmOptions::process_ends, Kind::kStop},
+        {&SwarmOptions::torn_write, Kind::kTear},     {&SwarmOptions::disk_lost, Kind::kWipe},
+        {&SwarmOptions::disk_slow, Kind::kSlowDisk},  {&SwarmOptions::disk_full, Kind::kFullDisk},
+        {&SwarmOptions::sync_fails, Kind::kFailSync}, {&SwarmOptions::write_lost, Kind::kLoseWrite},
+        {&SwarmOptions::log_rots, Kind::kRotLog},     {&SwarmOptions::state_rots, Kind::kRotState}};
     for (const auto& [weight, kind] : kinds) {
       if (weight == chosen) return kind;
     }
@@ -114,15 +115,22 @@ class Drawer {
 }  // namespace
 
 const std::map<std::string, double SwarmOptions::*>& swarm_names() {
-  static const std::map<std::string, double SwarmOptions::*> names{
-      {"region_alone", &SwarmOptions::region_alone}, {"one_way", &SwarmOptions::one_way},
-      {"bridge", &SwarmOptions::bridge},             {"flapping", &SwarmOptions::flapping},
-      {"heal", &SwarmOptions::heal},                 {"region_dies", &SwarmOptions::region_dies},
-      {"node_dies", &SwarmOptions::node_dies},       {"process_ends", &SwarmOptions::process_ends},
-      {"torn_write", &SwarmOptions::torn_write},     {"disk_lost", &SwarmOptions::disk_lost},
-      {"disk_slow", &SwarmOptions::disk_slow},       {"disk_full", &SwarmOptions::disk_full},
-      {"sync_fails", &SwarmOptions::sync_fails},     {"write_lost", &SwarmOptions::write_lost},
-      {"log_rots", &SwarmOptions::log_rots},         {"state_rots", &SwarmOptions::state_rots}};
+  static const std::map<std::string, double SwarmOptions::*> names{{"region_alone", &SwarmOptions::region_alone},
+                                                                   {"one_way", &SwarmOptions::one_way},
+                                                                   {"bridge", &SwarmOptions::bridge},
+                                                                   {"flapping", &SwarmOptions::flapping},
+                                                                   {"heal", &SwarmOptions::heal},
+                                                                   {"region_dies", &SwarmOptions::region_dies},
+                                                                   {"node_dies", &SwarmOptions::node_dies},
+                                                                   {"process_ends", &SwarmOptions::process_ends},
+                                                                   {"torn_write", &SwarmOptions::torn_write},
+                                                                   {"disk_lost", &SwarmOptions::disk_lost},
+                                                                   {"disk_slow", &SwarmOptions::disk_slow},
+                                                                   {"disk_full", &SwarmOptions::disk_full},
+                                                                   {"sync_fails", &SwarmOptions::sync_fails},
+                                                                   {"write_lost", &SwarmOptions::write_lost},
+                                                                   {"log_rots", &SwarmOptions::log_rots},
+                                                                   {"state_rots", &SwarmOptions::state_rots}};
   return names;
 }
 

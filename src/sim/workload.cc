@@ -71,8 +71,8 @@ void Workload::issue(NodeId through) {
   certificate->set_issuer_region(home.value);
   certificate->set_not_after(INT64_MAX);
   started_.push_back(serial);
-  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), region_of(through), "issue",
-                                          world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through),
+                                          region_of(through), "issue", world_.now());
   submit(through, home_group(home), command, std::move(id), ok, [this, serial](const Outcome&) {
     ++issued_;
     checkers_.issued(serial);
@@ -87,8 +87,8 @@ void Workload::revoke(NodeId through) {
   command.mutable_revoke()->set_reason(1);
   command.mutable_revoke()->set_request_id(std::to_string(random_.next()));
   const auto group = store::home_of_serial(serial, world_.layout().regions);
-  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), region_of(through), "revoke",
-                                          world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through),
+                                          region_of(through), "revoke", world_.now());
   submit(through, *group, command, std::move(id), ok, [this, serial](const Outcome&) {
     ++revoked_;
     checkers_.revoked(serial);
@@ -102,8 +102,8 @@ void Workload::read(NodeId through) {
   const std::string serial =
       among[among.size() - 1 - random_.below(std::min<std::size_t>(among.size(), options_.recent))];
   const auto group = store::home_of_serial(serial, world_.layout().regions);
-  auto id =
-      checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through), region_of(through), "read", world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through),
+                                          region_of(through), "read", world_.now());
   const Instant now = world_.local_now(through);
   world_.engine(through)->freshen(
       *group, store::certificate_record(serial), now + 4s,
@@ -182,7 +182,8 @@ void Workload::read_account(NodeId through) {
   if (accounts_.empty()) return change_account(through);
   const std::size_t which = accounts_.size() - 1 - random_.below(std::min<std::size_t>(accounts_.size(), 2));
   const std::string account = accounts_[which].id;
-  auto id = checkers_.histories().invoked(RecordKind::kAccount, account, client(through), region_of(through), "read", world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kAccount, account, client(through), region_of(through), "read",
+                                          world_.now());
   freshen(through, *store::home_of_acme_id(account, world_.layout().regions), store::account_record(account),
           std::move(id), [this, which](const std::optional<std::string>& bytes) -> std::string {
             store::v1::Account stored;
@@ -199,10 +200,10 @@ void Workload::order(NodeId through) {
     const std::string name = store::acme_prefix(any_region()) + ("order" + std::to_string(++last_number_));
     command.mutable_create_order()->mutable_order()->set_id(name);
     command.mutable_create_order()->mutable_order()->set_status("ready");
-    auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through), "create", world_.now());
-    return submit(
-        through, *store::home_of_acme_id(name, world_.layout().regions), command, std::move(id), ok,
-        [this, name](const Outcome&) { orders_.push_back(name); });
+    auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through), "create",
+                                            world_.now());
+    return submit(through, *store::home_of_acme_id(name, world_.layout().regions), command, std::move(id), ok,
+                  [this, name](const Outcome&) { orders_.push_back(name); });
   }
   const std::string name = orders_[orders_.size() - 1 - random_.below(std::min<std::size_t>(orders_.size(), 2))];
   const GroupId group = *store::home_of_acme_id(name, world_.layout().regions);
@@ -223,7 +224,8 @@ void Workload::order(NodeId through) {
 void Workload::read_order(NodeId through) {
   if (orders_.empty()) return order(through);
   const std::string name = orders_[orders_.size() - 1 - random_.below(std::min<std::size_t>(orders_.size(), 2))];
-  auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through), "read", world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through), "read",
+                                          world_.now());
   freshen(through, *store::home_of_acme_id(name, world_.layout().regions), store::order_record(name), std::move(id),
           [](const std::optional<std::string>& bytes) -> std::string {
             store::v1::Order stored;
@@ -238,8 +240,8 @@ void Workload::claim(NodeId through) {
   store::v1::Command command;
   command.mutable_claim_request_key()->set_request_key(key);
   command.mutable_claim_request_key()->set_serial(serial);
-  auto id = checkers_.histories().invoked(RecordKind::kClaim, key, client(through), region_of(through), "claim " + serial_name(serial),
-                                          world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kClaim, key, client(through), region_of(through),
+                                          "claim " + serial_name(serial), world_.now());
   submit(
       through, kGlobalGroup, command, std::move(id),
       [](const Outcome& outcome) { return serial_name(outcome.serial()); },
@@ -250,8 +252,8 @@ void Workload::take_crl_number(NodeId through) {
   const RegionId issuer = any_region();
   store::v1::Command command;
   command.mutable_allocate_crl_number()->set_issuer_region(issuer.value);
-  auto id = checkers_.histories().invoked(RecordKind::kCrlNumber, std::to_string(issuer.value), client(through), region_of(through), "next",
-                                          world_.now());
+  auto id = checkers_.histories().invoked(RecordKind::kCrlNumber, std::to_string(issuer.value), client(through),
+                                          region_of(through), "next", world_.now());
   submit(
       through, kGlobalGroup, command, std::move(id),
       [](const Outcome& outcome) { return std::to_string(outcome.number()); },

@@ -5,6 +5,18 @@
 #include "store/keys.h"
 
 namespace evercert::sim {
+namespace {
+
+store::LogBug log_bug(store::Bug bug) {
+  switch (bug) {
+    case store::Bug::kTrustUnsynced: return store::LogBug::kTrustUnsynced;
+    case store::Bug::kRetrySync: return store::LogBug::kRetrySync;
+    case store::Bug::kCutDamage: return store::LogBug::kCutDamage;
+    default: return store::LogBug::kNone;
+  }
+}
+
+}  // namespace
 
 WorldOptions WorldOptions::draw(SeededRandom& random) {
   WorldOptions options;
@@ -127,7 +139,8 @@ void World::start(NodeId id) {
   if (node.engine) return;
   ++node.life;
   if (node.full) node.disk.set_space(0);
-  auto log = store::Log::open(node.disk, "/log", {.segment_bytes = 4000, .cache_bytes_per_group = 2000});
+  auto log = store::Log::open(node.disk, "/log",
+                              {.segment_bytes = 4000, .cache_bytes_per_group = 2000, .bug = log_bug(options_.bug)});
   if (!log) return refuse(id, log.error());
   node.log = std::move(*log);
   node.board = std::make_unique<store::FreshnessBoard>(layout_.groups(), options_.zones == 1);
@@ -360,7 +373,8 @@ std::string node_name(NodeId node) {
 std::string serial_name(std::string_view serial) {
   if (serial.size() != 16) return "no serial";
   const auto digit = serial.find_first_not_of('0', 1);
-  return std::to_string(static_cast<int>(serial[0])) + "-" + std::string(serial.substr(std::min<std::size_t>(digit, 15)));
+  return std::to_string(static_cast<int>(serial[0])) + "-" +
+         std::string(serial.substr(std::min<std::size_t>(digit, 15)));
 }
 
 }  // namespace evercert::sim

@@ -134,7 +134,7 @@ class World {
   std::map<std::pair<int, int>, Duration> region_delay_;
 };
 
-std::string node_name(NodeId node);             // "2.1": region, zone
+std::string node_name(NodeId node);                // "2.1": region, zone
 std::string serial_name(std::string_view serial);  // "2-17"
 
 }  // namespace evercert::sim

@@ -83,12 +83,12 @@ class Applier {
 Result<v1::Outcome> Applier::finish_order(const v1::IssueCertificate& command, v1::Order* finished) const {
   EC_ASSIGN(auto order, load<v1::Order>(order_record(command.order_id())));
   if (!order) return refused(Code::kNotFound, "the order does not exist");
-  if (order->status() == "valid") {
+  if (order->status() == "valid" && options_.bug != Bug::kFinalizeTwice) {
     auto outcome = repeated();
     outcome.set_serial(order->certificate_serial());
     return outcome;
   }
-  if (order->status() != "ready" && order->status() != "processing") {
+  if (order->status() != "valid" && order->status() != "ready" && order->status() != "processing") {
     return refused(Code::kConflict, "the order is " + order->status() + ", not ready");
   }
   order->set_status("valid");
@@ -118,7 +118,7 @@ Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
   const auto home = home_of_serial(certificate.serial(), options_.regions);
   if (!home || *home != group_) return refused(Code::kInvalid, "this group is not the home of the serial number");
   EC_ASSIGN(auto taken, serial_taken(certificate));
-  if (taken) return std::move(*taken);
+  if (taken && options_.bug != Bug::kReissueRevoked) return std::move(*taken);
   if (!command.order_id().empty()) {
     v1::Order finished;
     EC_ASSIGN(auto stop, finish_order(command, &finished));
@@ -258,7 +258,7 @@ Result<v1::Outcome> Applier::update_order(const v1::UpdateOrder& command) {
 Result<v1::Outcome> Applier::allocate_crl_number(const v1::AllocateCrlNumber& command) {
   const RegionId issuer{static_cast<std::uint8_t>(command.issuer_region())};
   EC_ASSIGN(const auto last, number(crl_number_record(issuer)));
-  set_number(crl_number_record(issuer), last + 1);
+  if (options_.bug != Bug::kCrlNumberAgain || issuer.value != 1) set_number(crl_number_record(issuer), last + 1);
   return numbered(last + 1);
 }
 
@@ -279,7 +279,7 @@ Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
   const std::string record = request_key_record(command.request_key());
   EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(record));
   const bool replaces = bound && !command.instead_of().empty() && bound->serial() == command.instead_of();
-  if (bound && !replaces) {
+  if (bound && !replaces && options_.bug != Bug::kLastClaimWins) {
     if (bound->request_digest() != command.request_digest()) {
       return refused(Code::kConflict, "the idempotency key was used for another request");
     }

@@ -11,6 +11,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "store/planted.h"
 #include "store/proto/records.pb.h"
 
 namespace evercert::store {
@@ -33,6 +34,7 @@ class Transaction {
 
 struct CatalogOptions {
   std::size_t regions = 0;
+  Bug bug = Bug::kNone;
 };
 
 // Applies one command of `group`. The Outcome is the client's answer (a refusal is an Outcome too, and leaves the

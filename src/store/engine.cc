@@ -25,9 +25,10 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       board_(board),
       start_id_(start_id),
       submissions_(options_.submit_silence, options_.submit_pause, random.next(), options_.bug),
-      recovery_(options_.layout, options_.self, !log.meta(std::string(kMemberKey)).has_value()),
+      recovery_(options_.layout, options_.self,
+                !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
-      snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv)),
+      snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
       last_read_(random.next()) {}
 
 Engine::~Engine() = default;
@@ -133,7 +134,8 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
       return;
     }
     group->close_gate(floor);
-    if (floor.index > LogIndex{0}) log_.put_meta(floor_key(group->id()), encode_position(floor));
+    if (floor.index > LogIndex{0} && options_.bug != Bug::kForgetFloor)
+      log_.put_meta(floor_key(group->id()), encode_position(floor));
   }
   log_.put_meta(std::string(kMemberKey), "1");
   must_sync_ = true;

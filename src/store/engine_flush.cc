@@ -58,7 +58,7 @@ Status Engine::flush(Instant now) {
     if (group->raft().broken()) return fail(Code::kInternal, "the consensus core found its state impossible");
     group->settle(now);
   }
-  EC_TRY(snapshot_sender_->state_sound());
+  if (options_.bug != Bug::kIgnoreDamage) EC_TRY(snapshot_sender_->state_sound());
   snapshot_receiver_->core_has_decided();
   publish_leases();
   advance_reads(now);
@@ -143,7 +143,7 @@ Status Engine::apply_all(Instant) {
 
 Status Engine::apply(Group& group, const std::vector<LogEntry>& entries) {
   Transaction transaction([this](std::string_view key) { return kv_.get(std::string(key)); });
-  const CatalogOptions catalog{options_.layout.regions};
+  const CatalogOptions catalog{options_.layout.regions, options_.bug};
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   std::vector<v1::Certificate> changes;
   for (const LogEntry& entry : entries) {
@@ -181,7 +181,7 @@ void Engine::compact(Group& group) {
   const LogIndex applied = group.applied_index();
   if (applied.value < first.value + options_.keep + options_.compact_after) return;
   // The state must be durable up to where the log begins, or a crash would leave a gap between them.
-  if (const Status flushed = kv_.flush(); !flushed) {
+  if (const Status flushed = options_.bug == Bug::kStateBehindLog ? Status{} : kv_.flush(); !flushed) {
     fatal_ = flushed;
     return;
   }
@@ -194,9 +194,9 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
            std::to_string(meta.index.value));
   EC_TRY(snapshot_receiver_->mark(group.id(), {meta.term, meta.index}));
   log_.set_snapshot(group.id(), meta.index, meta.term);
-  EC_TRY(log_.sync());
+  if (options_.bug != Bug::kSnapshotNotSynced) EC_TRY(log_.sync());
   EC_TRY(snapshot_receiver_->swap_in(group.id()));
-  if (on_records_replaced) on_records_replaced();
+  if (on_records_replaced && options_.bug != Bug::kKeepCaches) on_records_replaced();
   group.snapshot_installed(meta.index, now);
   return {};
 }

@@ -29,14 +29,16 @@ Group* Engine::known_group(std::uint32_t id) { return id < groups_.size() ? grou
 void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
   if (batch.cluster_id() != options_.cluster_id || !options_.layout.contains(from) || from == options_.self) return;
   std::uint64_t& known_start = peer_start_ids_[from];
-  if (batch.start_id() < known_start) {  // said in an earlier life
+  if (batch.start_id() < known_start && options_.bug != Bug::kOldLife) {  // said in an earlier life
     EC_PROBE("a batch of a peer's earlier life is dropped");
     return;
   }
   if (batch.start_id() > known_start) {
     known_start = batch.start_id();
     // It may have lost its log: what it told of its end holds no more.
-    for (auto& group : groups_) group->lease().forget_neighbour(from);
+    for (auto& group : groups_) {
+      if (options_.bug != Bug::kKeepNeighbour) group->lease().forget_neighbour(from);
+    }
   }
   for (const auto& message : batch.messages()) handle(from, message, now);
 }
@@ -61,7 +63,8 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
       return;
     case v1::Message::kReadAsk:
       // Behind a closed gate the end of the log says nothing: the region's quorum may count on entries that are gone.
-      if (Group* group = known_group(message.read_ask().group()); group != nullptr && group->gate_open()) {
+      if (Group* group = known_group(message.read_ask().group());
+          group != nullptr && (group->gate_open() || options_.bug == Bug::kReadToldBehindGate)) {
         v1::ReadTold* told = to(from)->mutable_read_told();
         told->set_read(message.read_ask().read());
         told->set_group(message.read_ask().group());
@@ -100,7 +103,7 @@ void Engine::on_lease_request(NodeId from, const v1::LeaseRequest& request, Inst
   grant.set_sent_us(request.sent_us());
   for (const auto& entry : request.positions()) {
     Group* group = known_group(entry.group());
-    if (group == nullptr || !group->gate_open()) continue;
+    if (group == nullptr || (!group->gate_open() && options_.bug != Bug::kPromiseBehindGate)) continue;
     const auto floor = group->promises().request(region_of(from), position_of(entry.position()), now);
     if (!floor) continue;
     auto* given = grant.add_floors();

@@ -72,10 +72,17 @@ bool Engine::advance(Read& read, Instant now) {
     std::string context(sizeof read.id, '\0');
     __builtin_memcpy(context.data(), &read.id, sizeof read.id);
     // Asked again when no answer comes: no leader may be known yet, or it may not have committed in its term.
-    group.raft().read_index(context);
+    if (options_.bug == Bug::kReadOwnCommit) {
+      on_read_index(read.group, read.id, group.status().commit);
+    } else {
+      group.raft().read_index(context);
+    }
   }
   // By term first: a tail that an earlier leader left here may be longer than a log that holds what was acknowledged.
-  if (read.stage == Stage::kOwnLog && group.last_position() >= read.need_log) {
+  const bool by_index = options_.bug == Bug::kCompareIndexes;
+  const bool reached =
+      by_index ? group.last_position().index >= read.need_log.index : group.last_position() >= read.need_log;
+  if (read.stage == Stage::kOwnLog && reached) {
     read.need_applied = options_.bug == Bug::kReadPending ? LogIndex{0} : board_.tail(read.group).pending(read.record);
     read.stage = Stage::kApply;
   }

@@ -73,7 +73,7 @@ void Group::refresh_role() {
   const bool changed = now.term != role_term_ || now.role != role_;
   if (changed || election_ticks_ == 0) election_ticks_ = draw_election_ticks();
   if (now.term != role_term_ || now.role != RaftRole::kLeader) {
-    if (role_ == RaftRole::kLeader || now.term != role_term_) acks_.clear();
+    if ((role_ == RaftRole::kLeader || now.term != role_term_) && options_.bug != Bug::kCountOldAcks) acks_.clear();
   }
   if (now.term != role_term_) {
     last_ack_.reset();
@@ -96,7 +96,7 @@ void Group::tick(Instant) {
 }
 
 Result<RaftMessage> Group::step(NodeId from, std::string_view raft_message) {
-  auto stepped = raft_->step(raft_message, from, gate_open_);
+  auto stepped = raft_->step(raft_message, from, gate_open_ || options_.bug == Bug::kVoteBehindGate);
   if (!stepped && !gate_open_) EC_PROBE("a vote or a leader's belief is refused behind a closed gate");
   refresh_role();
   return stepped;
@@ -140,7 +140,8 @@ void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcom
   tail_.applied_to(index);
   for (Proposal& proposal : proposals_) {
     if (proposal.index > index) break;
-    if (proposal.index == index && proposal.term == term) proposal.outcome = std::move(outcome);
+    if (proposal.index == index && (proposal.term == term || options_.bug == Bug::kAnswerOvertaken))
+      proposal.outcome = std::move(outcome);
   }
 }
 
@@ -173,7 +174,7 @@ void Group::settle(Instant now) {
 }
 
 void Group::conclude(Proposal proposal) {
-  if (proposal.term != role_term_ || !proposal.outcome) {
+  if ((proposal.term != role_term_ && options_.bug != Bug::kAnswerOvertaken) || !proposal.outcome) {
     proposal.answer(fail(Code::kUnknownOutcome, "another leader's entry took the place of the proposal"));
   } else {
     proposal.answer(std::move(*proposal.outcome));
@@ -244,7 +245,7 @@ std::optional<Group::Acknowledged> Group::repeatable_acknowledgement() const {
 
 Status Group::adopt_term(Term term, Instant now) {
   HardState state = log_.hard_state(options_.id);
-  if (term == Term{0} || term < state.term) return {};
+  if (term == Term{0} || term < state.term || options_.bug == Bug::kKeepTermAfterLoss) return {};
   state.term = term;
   state.vote = options_.self;
   log_.set_hard_state(options_.id, state);

@@ -5,12 +5,19 @@
 #include "base/probe.h"
 
 namespace evercert::store {
+namespace {
+
+std::string to_text(Position position) {
+  return "@" + std::to_string(position.term.value) + "." + std::to_string(position.index.value);
+}
+
+}  // namespace
 
 // ------------------------------------------------------------------------------------------------- promises given
 
 PromiseBook::PromiseBook(const Layout& layout, NodeId self, LeaseTiming timing, Instant start, Position last, Bug bug)
     : own_region_(region_bit(region_of(self))), timing_(timing), bug_(bug), last_(last) {
-  given_.assign(layout.regions + 1u, Promise{start + timing.ttl, last});
+  given_.assign(layout.regions + 1u, Promise{bug == Bug::kForgetPromises ? start : start + timing.ttl, last});
   history_.push_back({start, last});
 }
 
@@ -49,7 +56,7 @@ std::optional<Position> PromiseBook::request(RegionId region, Position shown, In
   Promise& promise = given_[region.value];
   if (promise.until <= now) {
     EC_PROBE("a lapsed promise is given anew, with a new floor");
-    promise.floor = last_;
+    if (bug_ != Bug::kOldFloor) promise.floor = last_;
   }
   promise.until = std::max(promise.until, now + timing_.ttl);
   if (bug_ == Bug::kGrantWithoutLogCheck) return Position{};
@@ -62,6 +69,21 @@ RegionSet PromiseBook::promised(Instant now) const {
     if (given_[r].until > now) set |= region_bit(RegionId{static_cast<std::uint8_t>(r)});
   }
   return set;
+}
+
+std::string PromiseBook::describe(Instant now) const {
+  std::string text = to_text(last_);
+  for (const Promise& promise : given_) {
+    if (promise.until > now) text += "g" + std::to_string((promise.until - now).count()) + to_text(promise.floor);
+    else if (bug_ == Bug::kOldFloor) text += "o" + to_text(promise.floor);
+    else text += "-";
+  }
+  // What the question "where was the log near_lag ago" can still be answered with.
+  for (const Sample& sample : history_) {
+    text += "h" + std::to_string(std::max<std::int64_t>((sample.at - now).count(), -timing_.near_lag.count())) +
+            to_text(sample.last);
+  }
+  return text;
 }
 
 // -------------------------------------------------------------------------------------------------- promises held
@@ -106,7 +128,8 @@ Instant LeaseHolder::leased_until() const {
   const Position reached = region_position();
   std::vector<Instant> untils;
   for (const auto& [giver, held] : held_) {
-    if (region_of(giver) != region && held.floor <= reached) untils.push_back(held.until);
+    const bool counts = bug_ == Bug::kCompareIndexes ? held.floor.index <= reached.index : held.floor <= reached;
+    if (region_of(giver) != region && counts) untils.push_back(held.until);
   }
   const std::size_t needed = layout_->majority() - own;
   if (untils.size() < needed) return Instant{0};
@@ -114,11 +137,31 @@ Instant LeaseHolder::leased_until() const {
   return untils[needed - 1];
 }
 
+std::string LeaseHolder::describe(Instant now) const {
+  std::string text = to_text(own_last_);
+  for (const auto& [node, last] : neighbours_) text += "n" + std::to_string(node.value) + to_text(last);
+  for (const auto& [giver, held] : held_) {
+    if (held.until > now)
+      text +=
+          "h" + std::to_string(giver.value) + "," + std::to_string((held.until - now).count()) + to_text(held.floor);
+  }
+  return text;
+}
+
 // ------------------------------------------------------------------------------------------------- acknowledgements
 
 AckBook::AckBook(const Layout& layout, Bug bug) : layout_(&layout), bug_(bug) {}
 
 void AckBook::clear() { acks_.clear(); }
+
+std::string AckBook::describe() const {
+  std::string text;
+  for (const auto& [node, ack] : acks_) {
+    text +=
+        "a" + std::to_string(node.value) + "," + std::to_string(ack.index.value) + "," + std::to_string(ack.regions);
+  }
+  return text;
+}
 
 void AckBook::acknowledged(NodeId node, LogIndex index, RegionSet regions) {
   Ack& ack = acks_[node];

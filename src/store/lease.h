@@ -22,6 +22,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/time.h"
@@ -54,6 +55,8 @@ class PromiseBook {
   std::optional<Position> request(RegionId region, Position shown, Instant now);
   // Regions to be named in an acknowledgement that leaves at `now`: all with unexpired promises, and the own region.
   RegionSet promised(Instant now) const;
+  // For a model checker: two books with equal texts do the same from `now` on.
+  std::string describe(Instant now) const;
 
  private:
   struct Promise {
@@ -91,6 +94,7 @@ class LeaseHolder {
   // Until when this region may read by itself; Instant{0} when it may not.
   Instant leased_until() const;
   bool leased(Instant now) const { return now < leased_until(); }
+  std::string describe(Instant now) const;  // as PromiseBook's
 
  private:
   struct Held {
@@ -117,6 +121,7 @@ class AckBook {
   void acknowledged(NodeId node, LogIndex index, RegionSet regions);
   // The highest index up to which clients may be answered, given what Raft has committed.
   LogIndex answerable(LogIndex committed) const;
+  std::string describe() const;  // as PromiseBook's
 
  private:
   struct Ack {

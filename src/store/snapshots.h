@@ -14,6 +14,7 @@
 
 #include "store/kv/kv.h"
 #include "store/layout.h"
+#include "store/planted.h"
 #include "store/proto/peer.pb.h"
 #include "store/raft/raft_node.h"
 
@@ -72,7 +73,7 @@ class SnapshotSender {
 
 class SnapshotReceiver {
  public:
-  explicit SnapshotReceiver(Kv& kv) : kv_(kv) {}
+  explicit SnapshotReceiver(Kv& kv, Bug bug = Bug::kNone) : kv_(kv), bug_(bug) {}
 
   struct Received {
     std::optional<v1::SnapshotAck> ack;
@@ -101,6 +102,7 @@ class SnapshotReceiver {
   Status drop_staged(GroupId group);
 
   Kv& kv_;
+  Bug bug_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
   std::set<GroupId> handed_over_;
 };

@@ -124,6 +124,17 @@ TEST_F(SnapshotsTest, AnEmptyStateIsASnapshotToo) {
   EXPECT_EQ(handed_over, "the core's message");
 }
 
+TEST_F(SnapshotsTest, DamageInTheSendersStateIsToldAndNothingIsFinished) {
+  fill(6);
+  ASSERT_TRUE(source.rot(3));
+  EXPECT_TRUE(sender.state_sound());
+  begin();
+  run();
+  EXPECT_EQ(finished, std::nullopt);
+  ASSERT_FALSE(sender.state_sound());
+  EXPECT_EQ(sender.state_sound().error().code, Code::kCorrupt);
+}
+
 TEST_F(SnapshotsTest, NoMoreThanAWindowIsUnderWay) {
   fill(20);
   begin();

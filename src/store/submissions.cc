@@ -10,9 +10,7 @@ namespace {
 constexpr std::uint64_t request_id(std::uint64_t id, std::uint8_t attempt) { return id << 8 | attempt; }
 
 // By compare-and-set: a later change may have come upon an earlier attempt of the same command.
-bool conflicts(const v1::Outcome& outcome) {
-  return outcome.code() == 1 + static_cast<std::uint32_t>(Code::kConflict);
-}
+bool conflicts(const v1::Outcome& outcome) { return outcome.code() == 1 + static_cast<std::uint32_t>(Code::kConflict); }
 
 }  // namespace
 
@@ -69,7 +67,7 @@ void Submissions::expire(Instant now) {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     const auto here = it++;
     if (here->second.deadline > now) continue;
-    const bool unknown = here->second.in_flight || here->second.may_have_happened;
+    const bool unknown = (here->second.in_flight || here->second.may_have_happened) && bug_ != Bug::kNothingWasDone;
     if (unknown) EC_PROBE("a client is told that the outcome is unknown");
     finish(here, unknown ? fail(Code::kUnknownOutcome, "no answer in time: the command may still be carried out")
                          : fail(Code::kUnavailable, "no leader took the command in time: nothing was done"));

@@ -124,6 +124,27 @@ TEST_F(SubmissionsTest, ALostLeadershipMayHaveHappenedWhateverFollows) {
   expect_error(Code::kUnknownOutcome);
 }
 
+// Compare-and-set: the first attempt may have been carried out, and somebody may have changed the record since.
+TEST_F(SubmissionsTest, AConflictOfARepeatedCommandMayBeWithItself) {
+  v1::Outcome conflict;
+  conflict.set_code(1 + static_cast<std::uint32_t>(Code::kConflict));
+  add();
+  attempt(kNow);
+  submissions.answered(attempt(kNow + kSilence), conflict, kNow + kSilence);
+  expect_error(Code::kUnknownOutcome);
+}
+
+TEST_F(SubmissionsTest, AConflictOfACommandThatSurelyDidNothingBeforeIsPassedOn) {
+  v1::Outcome conflict;
+  conflict.set_code(1 + static_cast<std::uint32_t>(Code::kConflict));
+  add();
+  submissions.answered(attempt(kNow), fail(Code::kUnavailable, "not the leader"), kNow);
+  submissions.answered(attempt(kNow + kPause), conflict, kNow + kPause);
+  ASSERT_EQ(answers, 1);
+  ASSERT_TRUE(result->has_value());
+  EXPECT_EQ((*result)->code(), conflict.code());
+}
+
 TEST_F(SubmissionsTest, NoAttemptIsMadeAtOrAfterTheDeadline) {
   add(kNow);
   EXPECT_TRUE(submissions.due(kNow).empty());

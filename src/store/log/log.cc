@@ -52,7 +52,7 @@ class LogImpl : public Log {
       if (name.size() == 16 && name.ends_with(".log")) segments.push_back(name);
     }
     for (std::size_t i = 0; i < segments.size(); ++i) EC_TRY(replay_segment(segments[i], i + 1 == segments.size()));
-    if (!segments.empty()) EC_TRY(rewrite(dir_ + "/" + segments.back()));
+    if (!segments.empty() && options_.bug != LogBug::kTrustUnsynced) EC_TRY(rewrite(dir_ + "/" + segments.back()));
     for (const auto& [id, log] : groups_) {
       if (!log.gap) continue;
       return fail(Code::kCorrupt, dir_ + ": group " + std::to_string(id.value) + " lacks the entries before " +
@@ -231,7 +231,7 @@ class LogImpl : public Log {
     Segment& segment = segments_[current_];
     const std::string batch = format::batch(++sequence_, head + pending_);
     EC_TRY(file_->append(batch));
-    EC_TRY(file_->sync());
+    if (const Status synced = file_->sync(); !synced && options_.bug != LogBug::kRetrySync) return synced;
     if (segment.bytes == 0) EC_TRY(disk_.sync_dir(dir_));
     const std::uint64_t pending_at = segment.bytes + format::kBatchHeader + head.size();
     for (const Unplaced& entry : unplaced_) {
@@ -322,7 +322,7 @@ class LogImpl : public Log {
         return is_last ? cut(path, at) : Status{};
       }
       if (!batch || (sequence_ != 0 && batch->sequence != sequence_ + 1)) {
-        if (!batch && is_last && !finds_batch(bytes, at + 1)) {
+        if (!batch && is_last && (!finds_batch(bytes, at + 1) || options_.bug == LogBug::kCutDamage)) {
           EC_PROBE("a torn tail is cut off");
           log_warning("log: " + path + ": cutting off a torn tail of " + std::to_string(bytes.size() - at) + " bytes");
           segment.bytes = at;

@@ -16,9 +16,13 @@
 
 namespace evercert::store {
 
+// Planted by tests, see store/planted.h.
+enum class LogBug { kNone, kTrustUnsynced, kRetrySync, kCutDamage };
+
 struct LogOptions {
   std::uint64_t segment_bytes = 16 << 20;
   std::uint64_t cache_bytes_per_group = 4 << 20;  // recent entries kept in memory
+  LogBug bug = LogBug::kNone;
 };
 
 class Log {

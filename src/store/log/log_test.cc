@@ -253,6 +253,31 @@ TEST_F(LogTest, AfterAFailedSyncTheLogRefusesEverything) {
   EXPECT_FALSE(log->sync());
 }
 
+// A process that ends between a write and its sync, or on a failed sync, leaves in the kernel's memory what a next one
+// can read and take for durable.
+TEST_F(LogTest, WhatAStartHasReadIsDurableEvenIfItNeverWasSynced) {
+  for (const bool sync_fails : {false, true}) {
+    FakeDisk machine;
+    {
+      auto log = open(machine);
+      log->append(kA, run(1, 1, 1));
+      ASSERT_TRUE(log->sync());
+      log->append(kA, run(2, 1, 1));
+      if (sync_fails) {
+        machine.fail_next_sync();
+      } else {
+        machine.power_off_after(2);  // the write is done, the sync is not
+      }
+      EXPECT_FALSE(log->sync());
+    }
+    machine.end_process();
+    ASSERT_EQ(open(machine)->last_index(kA), LogIndex{2});
+    CountingRandom random(7);
+    machine.crash(random);
+    EXPECT_EQ(open(machine)->last_index(kA), LogIndex{2}) << "sync fails: " << sync_fails;
+  }
+}
+
 TEST_F(LogTest, RandomCrashesNeverLoseWhatWasSynced) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CountingRandom random(seed);

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/proof.md from what `evercert sim --json` has measured: campaigns (any number), the planted bugs, the model.
+
+proof.py --campaigns FILE... --bugs FILE --model FILE > docs/proof.md
+"""
+import argparse
+import json
+
+arguments = argparse.ArgumentParser(description=__doc__)
+arguments.add_argument("--campaigns", nargs="+", required=True)
+arguments.add_argument("--bugs", required=True)
+arguments.add_argument("--model", required=True)
+options = arguments.parse_args()
+
+
+def load(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+campaigns, bugs, model = [load(path) for path in options.campaigns], load(options.bugs), load(options.model)
+
+print("""# What was run, and what it found
+
+Written by `scripts/proof.py` from the results of the commands named here; run them and it is written anew (`make proof`).
+What the checkers look for, and what goes wrong in the runs, is in [simulation.md](simulation.md).
+
+## Campaigns
+| scenario | commit | seeds | simulated hours | operations judged | violations | simulated seconds per second of one core |
+|---|---|---|---|---|---|---|""")
+for one in campaigns:
+    print(f"| {one['scenario']} | {one['commit']} | {one['seeds']:,} | {one['simulated_seconds'] / 3600:,.1f} "
+          f"| {one['operations_judged']:,} | {one['violations']} | {one['simulated_seconds'] / one['seconds']:,.0f} |")
+undecided = sum(one["histories_undecided"] for one in campaigns)
+print(f"\nHistories that were too long to be judged: {undecided:,}. Faults in all of them together:\n")
+faults = {}
+for one in campaigns:
+    for name, count in one["faults"].items():
+        faults[name] = faults.get(name, 0) + count
+print("| fault | times |\n|---|---|")
+for name, count in sorted(faults.items(), key=lambda item: -item[1]):
+    print(f"| {name} | {count:,} |")
+branches = {}
+for one in campaigns:
+    for name, count in one["branches"].items():
+        branches[name] = branches.get(name, 0) + count
+print("\n| rare branch | taken |\n|---|---|")
+for name, count in sorted(branches.items(), key=lambda item: item[1]):
+    print(f"| {name} | {f'{count:,}' if count else '**never**'} |")
+
+print(f"""
+## Planted bugs
+`evercert sim --bug all --seeds {bugs['seeds']:,} --json FILE`, commit {bugs['commit']}. Each breaks one rule (`src/store/planted.h`); a
+checker that does not find it is no checker. A run ends with its first violation.{
+' A bug was given up after ' + str(bugs['enough']) + ' findings.' if bugs.get('enough') else ''}
+
+| planted bug | what it does | scenario | found in | first seed | as |
+|---|---|---|---|---|---|""")
+for bug in bugs["bugs"]:
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(bug["violations"].items(), key=lambda item: -item[1]))
+    first = bug["first_seed"] if bug["found"] else "none"
+    print(f"| `{bug['bug']}` | {bug['what']} | {bug['scenario']} | {bug['found']:,} of {bug['seeds']:,} | {first} | {kinds} |")
+
+bounds = model["bounds"]
+print(f"""
+## The lease rule in every order of events
+`make model`: three regions of one replica, time without end, {bounds['restarts']} restart, {bounds['elections']} election after the first
+leader's. See [cycles/membership.md](cycles/membership.md).
+
+| | states | steps | result |
+|---|---|---|---|
+| as it is | {model['states']:,} | {model['steps']:,} | {'no violation' if not model['violation'] else 'VIOLATION'}, {
+'all states' if model['complete'] else 'not all states'} |""")
+for bug in model["bugs"]:
+    print(f"| `{bug['bug']}` | {bug['states']:,} | {bug['steps']:,} | "
+          f"{'found, ' + str(len(bug['violation'])) + ' steps' if bug['violation'] else 'NOT FOUND'} |")
