@@ -140,23 +140,30 @@ class Successors {
       }
       return true;
     });
+    const int newest = std::max({term(0), term(1), term(2)});
     for (int i = 0; i < kReplicas; ++i) {
-      go(name(i) + " is asked to write", [&](State& s) { return write(s, i); });
-      go(name(i) + " restarts", [&](State& s) { return restart(s, i); });
-      go("the acknowledgement of " + name(i) + " arrives", [&](State& s) { return take_ack(s, i); });
-      go(name(i) + " repeats its acknowledgement", [&](State& s) { return repeat_ack(s, i); });
+      const Replica& r = state_.replicas[i];
+      if (r.leads && !state_.written) go(name(i) + " is asked to write", [&](State& s) { return write(s, i); });
+      if (state_.restarts < bounds_.restarts) go(name(i) + " restarts", [&](State& s) { return restart(s, i); });
+      if (state_.acks[i])
+        go("the acknowledgement of " + name(i) + " arrives", [&](State& s) { return take_ack(s, i); });
+      if (!r.leads && r.acknowledged > 0)
+        go(name(i) + " repeats its acknowledgement", [&](State& s) { return repeat_ack(s, i); });
       for (int j = 0; j < kReplicas; ++j) {
         if (i == j) continue;
-        go(name(j) + " takes the log of " + name(i), [&](State& s) { return append_to(s, i, j); });
-        go(name(i) + " is elected by " + name(j), [&](State& s) { return elect(s, i, j); });
+        if (r.leads && !r.log.terms.empty() && r.term >= term(j))
+          go(name(j) + " takes the log of " + name(i), [&](State& s) { return append_to(s, i, j); });
+        if (state_.elections < bounds_.elections && r.log.last() >= state_.replicas[j].log.last())
+          go(name(i) + " is elected by " + name(j), [&](State& s) { return elect(s, i, j, newest + 1); });
       }
       if (i == kReader) continue;
       go(name(i) + " promises", [&](State& s) { return promise(s, i); });
-      go("the promise of " + name(i) + " arrives", [&](State& s) { return take_grant(s, i); });
+      if (state_.grants[i]) go("the promise of " + name(i) + " arrives", [&](State& s) { return take_grant(s, i); });
     }
   }
 
  private:
+  int term(int i) const { return state_.replicas[i].term; }
   static void log_moved(State& s, int i) {
     s.replicas[i].promises.log_at(s.replicas[i].log.last(), s.now);
     if (i == kReader) s.holder.own_log_at(s.replicas[i].log.last());
@@ -169,14 +176,13 @@ class Successors {
   }
 
   static bool write(State& s, int i) {
-    if (!s.replicas[i].leads || s.written) return false;
     s.written = true;
     append(s, i, true);
     if (s.bug == Bug::kAckOnAppend) s.answered = true;
     return true;
   }
-  bool restart(State& s, int i) const {
-    if (++s.restarts > bounds_.restarts) return false;
+  static bool restart(State& s, int i) {
+    ++s.restarts;
     Replica& r = s.replicas[i];
     r.leads = false;
     r.acknowledged = 0;
@@ -190,15 +196,11 @@ class Successors {
     }
     return true;
   }
-  bool elect(State& s, int i, int voter) const {
-    std::uint8_t term = 0;
-    for (const Replica& r : s.replicas) term = std::max(term, r.term);
-    Replica& r = s.replicas[i];
-    Replica& v = s.replicas[voter];
-    if (++s.elections > bounds_.elections || r.log.last() < v.log.last()) return false;
-    enter(v, ++term);
-    enter(r, term);
-    r.leads = true;
+  static bool elect(State& s, int i, int voter, int new_term) {
+    ++s.elections;
+    enter(s.replicas[voter], static_cast<std::uint8_t>(new_term));
+    enter(s.replicas[i], static_cast<std::uint8_t>(new_term));
+    s.replicas[i].leads = true;
     append(s, i, false);
     return true;
   }
@@ -214,7 +216,6 @@ class Successors {
   static bool append_to(State& s, int leader, int i) {
     const Replica& l = s.replicas[leader];
     Replica& r = s.replicas[i];
-    if (!l.leads || l.log.terms.empty() || l.term < r.term) return false;
     enter(r, l.term);
     r.leads = false;
     // Raft's log matching: what agrees stays, also when it is longer; what differs goes.
@@ -233,7 +234,6 @@ class Successors {
   }
   static bool repeat_ack(State& s, int i) {
     Replica& r = s.replicas[i];
-    if (r.leads || r.acknowledged == 0) return false;
     for (int j = 0; j < kReplicas; ++j) {
       if (s.replicas[j].leads && s.replicas[j].term == r.term) {
         s.acks[i] = Ack{r.term, j, r.acknowledged, r.promises.promised(s.now)};
@@ -243,7 +243,6 @@ class Successors {
     return false;
   }
   static bool take_ack(State& s, int i) {
-    if (!s.acks[i]) return false;
     const Ack ack = *std::exchange(s.acks[i], std::nullopt);
     Replica& r = s.replicas[ack.to];
     if (!r.leads || r.term != ack.term) return true;
@@ -259,7 +258,6 @@ class Successors {
     return floor.has_value();
   }
   static bool take_grant(State& s, int i) {
-    if (!s.grants[i]) return false;
     const Grant grant = *std::exchange(s.grants[i], std::nullopt);
     s.holder.granted(node(i), grant.floor, grant.sent, s.now);
     return true;
@@ -340,6 +338,14 @@ ModelReport explore(const ModelBounds& bounds, Bug bug) {
     });
   }
   return report;
+}
+
+const std::vector<ModelBounds>& bounds_of_the_model() {
+  static const std::vector<ModelBounds> all{{.restarts = 0, .elections = 0},
+                                            {.restarts = 1, .elections = 0},
+                                            {.restarts = 0, .elections = 1},
+                                            {.restarts = 1, .elections = 1}};
+  return all;
 }
 
 const std::vector<Bug>& bugs_of_the_model() {

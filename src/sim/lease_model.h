@@ -19,7 +19,7 @@ namespace evercert::sim {
 struct ModelBounds {
   int restarts = 1;   // of any replica
   int elections = 1;  // after the first leader
-  std::uint64_t states = 30'000'000;
+  std::uint64_t states = 3'000'000;
 };
 
 struct ModelReport {
@@ -30,6 +30,8 @@ struct ModelReport {
 };
 ModelReport explore(const ModelBounds& bounds, store::Bug bug = store::Bug::kNone);
 
+// What `make model` explores.
+const std::vector<ModelBounds>& bounds_of_the_model();
 // Bugs of the rule that this model can find.
 const std::vector<store::Bug>& bugs_of_the_model();
 
