@@ -64,7 +64,7 @@ class FakeDisk : public Disk {
   struct Inode {
     std::string bytes;
     std::size_t synced = 0;
-    bool journal = false;  // written ahead of its end
+    bool journal = false;         // written ahead of its end
     std::size_t last_append = 0;  // where it began
     bool sync_failed = false;
     std::vector<std::pair<std::size_t, std::size_t>> holes;  // lost writes: from, to
