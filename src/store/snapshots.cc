@@ -128,7 +128,9 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
 std::vector<v1::SnapshotChunk> SnapshotSender::fill_window(GroupId group, Transfer& transfer) {
   std::vector<v1::SnapshotChunk> chunks;
   while (!transfer.read_all && transfer.window.size() < kSnapshotWindow) {
-    chunks.push_back(transfer.window.emplace_back(next_chunk(group, transfer)));
+    v1::SnapshotChunk chunk = next_chunk(group, transfer);
+    if (!state_sound_) break;  // or empty chunks would follow each other for ever
+    chunks.push_back(transfer.window.emplace_back(std::move(chunk)));
   }
   return chunks;
 }
