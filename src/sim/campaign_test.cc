@@ -55,16 +55,28 @@ TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {
   }
 }
 
+// Found too, but in one of some hundreds of seeds: `make bugs` looks for them.
+bool is_rare(store::Bug bug) {
+  using store::Bug;
+  for (const Bug rare :
+       {Bug::kForgetVote, Bug::kForgetPromises, Bug::kCountOldAcks, Bug::kCompareIndexes, Bug::kKeepNeighbour,
+        Bug::kOldLife, Bug::kSnapshotNotSynced, Bug::kSnapshotGap, Bug::kKeepCaches}) {
+    if (bug == rare) return true;
+  }
+  return false;
+}
+
 class PlantedBug : public testing::TestWithParam<store::PlantedBug> {
  protected:
   void SetUp() override { set_log_level(LogLevel::kOff); }
 };
 
 TEST_P(PlantedBug, IsFoundByTheCheckers) {
+  if (is_rare(GetParam().bug)) GTEST_SKIP() << "make bugs";
   const auto scenario = scenario_for(GetParam().bug, EVERCERT_SCENARIOS);
   ASSERT_TRUE(scenario.has_value()) << scenario.error().message;
   bool found = false;
-  run_campaign(1, 2000, *scenario, [&](const RunReport& run) {
+  run_campaign(1, 500, *scenario, [&](const RunReport& run) {
     if (run.violation)
       std::printf("  seed %llu: %s\n", static_cast<unsigned long long>(run.seed),
                   run.violation->substr(0, run.violation->find('\n')).c_str());

@@ -21,6 +21,10 @@ Result<std::unique_ptr<Group>> Group::open(GroupOptions options, const Layout& l
   if (log.last_index(options.id) < applied) {
     return fail(Code::kCorrupt, "the state of group " + std::to_string(options.id.value) + " is ahead of its log");
   }
+  if (applied < log.snapshot(options.id).index) {
+    return fail(Code::kCorrupt,
+                "the state of group " + std::to_string(options.id.value) + " ends before its log begins");
+  }
   std::unique_ptr<Group> group(new Group(options, layout, log, tail, random, applied, now));
   EC_TRY(group->start_raft());
   group->refresh_role();
