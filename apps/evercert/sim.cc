@@ -101,10 +101,10 @@ int run_bugs(const Options& options) {
     every = every && findings->found > 0;
     out["bugs"].push_back(to_json(*findings));
     all.push_back(*findings);
+    if (const int written = write_json(options, out); written != 0) return written;
   }
   std::printf("\n%s", sim::to_table(all).c_str());
-  const int written = write_json(options, out);
-  return every ? written : 1;
+  return every ? 0 : 1;
 }
 
 nlohmann::json to_json(const sim::ModelReport& model) {
@@ -138,6 +138,7 @@ int run_model(const Options& options) {
     out["sound"].push_back(to_json(sound));
     out["sound"].back()["restarts"] = bounds.restarts;
     out["sound"].back()["elections"] = bounds.elections;
+    if (const int written = write_json(options, out); written != 0) return written;
   }
   for (const auto bug : sim::bugs_of_the_model()) {
     const sim::ModelReport found = sim::explore(sim::bounds_of_the_model().back(), bug);
