@@ -6,6 +6,10 @@ proof.py --campaigns FILE... --bugs FILE --model FILE > docs/proof.md
 """
 import argparse
 import json
+import pathlib
+import re
+
+root = pathlib.Path(__file__).resolve().parent.parent
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("--campaigns", nargs="+", required=True)
@@ -61,6 +65,11 @@ for bug in bugs["bugs"]:
     kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(bug["violations"].items(), key=lambda item: -item[1]))
     first = bug["first_seed"] if bug["found"] else "none"
     print(f"| `{bug['bug']}` | {bug['what']} | {bug['scenario']} | {bug['found']:,} of {bug['seeds']:,} | {first} | {kinds} |")
+
+planted = re.findall(r'\{Bug::k\w+, "(\w+)"', re.sub(r",\s+\"", ', "', (root / "src/store/planted.h").read_text()))
+missing = [name for name in planted if name not in {bug["bug"] for bug in bugs["bugs"]}]
+if missing:
+    print(f"\nNot measured in this run, {len(missing)} of {len(planted)}: " + ", ".join(f"`{name}`" for name in missing) + ".")
 
 print("""
 ## The lease rule in every order of events
