@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -94,7 +95,8 @@ struct Detached {
   };
 };
 
-// Starts `task` at once on the calling thread and hands its value to `done` when it ends.
+// Starts `task` at once on the calling thread and hands its value to `done` when it ends. Nobody owns it: if it never
+// ends, it is never destroyed. Whoever may have to stop before it uses a TaskScope.
 template <class T, class Done>
 Detached spawn(Task<T> task, Done done) {
   if constexpr (std::is_void_v<T>) {
@@ -106,56 +108,49 @@ Detached spawn(Task<T> task, Done done) {
 }
 inline Detached spawn(Task<void> task) { co_await std::move(task); }
 
-// Started<T> work(task): begins at once, so that what follows runs beside it; co_await work gives its value. Both ends
-// on one thread (one Executor). A Started that is not awaited lets the task come to its end alone.
-template <class T>
-class Started {
+// SuspendOn<T, Start> op(executor, start); co_await op: calls start(resolve); resolve(T), from any thread, exactly
+// once, resumes the coroutine on `executor` with that value. `resolve` may be called before start() returns, and after
+// the coroutine was destroyed: then it does nothing, and the executor may be gone too. Give `start` and the operation
+// names: g++ 12 copies closures that are temporaries of a co_await expression byte by byte into the coroutine's frame.
+template <class T, class Start>
+class SuspendOn {
  public:
-  explicit Started(Task<T> task) : state_(std::make_shared<State>()) {
-    spawn(std::move(task), [state = state_](T value) {
+  SuspendOn(Executor& executor, Start start) : start_(std::move(start)), state_(std::make_shared<State>(executor)) {}
+  SuspendOn(const SuspendOn&) = delete;
+  SuspendOn& operator=(const SuspendOn&) = delete;
+  ~SuspendOn() {
+    std::lock_guard lock(state_->mutex);
+    state_->waiting = {};
+  }
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) {
+    // Moved out first: resolve() may resume and destroy this awaiter on another thread before start() returns.
+    auto state = state_;
+    state->waiting = h;
+    Start start = std::move(start_);
+    start([state = std::move(state)](T value) mutable {
+      std::lock_guard lock(state->mutex);
+      if (!state->waiting) return;
       state->value.emplace(std::move(value));
-      if (state->waiting) state->waiting.resume();
+      // Between this and the turn of the executor the coroutine may be destroyed, on the executor's thread.
+      state->executor.post([state] {
+        if (state->waiting) state->waiting.resume();
+      });
     });
   }
-  bool done() const noexcept { return state_->value.has_value(); }
-  bool await_ready() const noexcept { return done(); }
-  void await_suspend(std::coroutine_handle<> h) noexcept { state_->waiting = h; }
   T await_resume() { return std::move(*state_->value); }
 
  private:
   struct State {
+    explicit State(Executor& on) : executor(on) {}
+    std::mutex mutex;
+    Executor& executor;
+    std::coroutine_handle<> waiting;  // empty: not yet, or not any more
     std::optional<T> value;
-    std::coroutine_handle<> waiting;
   };
-  std::shared_ptr<State> state_;
-};
 
-// SuspendOn<T, Start> op(executor, start); co_await op: calls start(resolve); resolve(T), from any thread, exactly
-// once, resumes the coroutine on `executor` with that value. `resolve` may be called before start() returns. Give
-// `start` and the operation names: g++ 12 copies closures that are temporaries of a co_await expression byte by byte
-// into the coroutine's frame.
-template <class T, class Start>
-class SuspendOn {
- public:
-  SuspendOn(Executor& executor, Start start) : executor_(executor), start_(std::move(start)) {}
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> h) {
-    // Moved out first: resolve() may resume and destroy this awaiter on another thread before start() returns.
-    auto slot = std::make_shared<std::optional<T>>();
-    slot_ = slot;
-    Executor& executor = executor_;
-    Start start = std::move(start_);
-    start([slot, h, &executor](T value) mutable {
-      slot->emplace(std::move(value));
-      executor.post([h] { h.resume(); });
-    });
-  }
-  T await_resume() { return std::move(**slot_); }
-
- private:
-  Executor& executor_;
   Start start_;
-  std::shared_ptr<std::optional<T>> slot_;
+  std::shared_ptr<State> state_;
 };
 template <class T, class Start>
 SuspendOn<T, Start> suspend_on(Executor& executor, Start start) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/task_scope.h"
 #include "ca/intents.h"
 #include "pki/certificate.h"
 #include "pki/csr.h"
@@ -136,6 +137,7 @@ class CertificateAuthority {
   };
   std::map<std::string, Doubt> doubtful_;  // by serial: outcome of storing or claiming unknown
   Counts counts_;
+  TaskScope claims_;  // that go on when their requests are over
 };
 
 }  // namespace evercert::ca

@@ -49,7 +49,7 @@ bool CrlPublisher::due() {
 void CrlPublisher::check() {
   if (running_ || !store_.clock_trusted() || !duty() || !due()) return;
   running_ = true;
-  spawn(publish(), [this](Result<std::uint64_t> published) {
+  publishing_.spawn(publish(), [this](Result<std::uint64_t> published) {
     running_ = false;
     if (!published) {
       revoked_since_ = true;  // tried again in a moment

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/env.h"
+#include "base/task_scope.h"
 #include "pki/crl.h"
 #include "store/store.h"
 
@@ -25,7 +26,8 @@ class CrlPublisher {
  public:
   CrlPublisher(CrlOptions options, std::string issuer_certificate_der, std::shared_ptr<pki::Signer> signer,
                store::Store& store, WallClock& wall, Executor& executor);
-  // Looks whether a list is due, every second from now on. `executor` outlives the publisher.
+  // Looks whether a list is due, every second from now on. The thread of `executor` ends before the publisher goes, or
+  // is the one that lets it go.
   void start();
   // Makes and stores a list now. The number that was published.
   Task<Result<std::uint64_t>> publish();
@@ -43,6 +45,7 @@ class CrlPublisher {
   Executor& executor_;
   std::atomic<bool> revoked_since_{false};
   bool running_ = false;
+  TaskScope publishing_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -30,7 +30,7 @@ Task<Result<Issued>> CertificateAuthority::issue_claimed(Executor& on, IssueRequ
   if (before->issued) co_return std::move(*before->issued);
   const std::string serial = pki::make_serial(request.home, random_);
   const Claim wanted{key, digest, before->instead_of};
-  Started<Result<std::string>> claiming(claim(on, serial, wanted));
+  Started<Result<std::string>> claiming(claims_, claim(on, serial, wanted));
   auto issued = co_await sign_and_store(on, request, serial);
   if (issued) {
     // It is stored: that the look failed is no answer to give, and the claim says who has the key anyway.
@@ -88,7 +88,7 @@ Task<bool> CertificateAuthority::give_unclaimed(Executor& on, Started<Result<std
                                                 Claim wanted) {
   const Status given = co_await intents_.close(on, serial);
   if (given && !claiming.done()) {
-    spawn(watch_claim(std::move(claiming), std::move(serial), std::move(wanted)));
+    claims_.spawn(watch_claim(std::move(claiming), std::move(serial), std::move(wanted)));
     co_return true;
   }
   // Nobody has it yet: open again, should it have to be withdrawn.

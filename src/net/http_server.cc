@@ -15,11 +15,7 @@ class ServerImpl : public HttpServer {
     shared_.handler = std::move(handler);
   }
 
-  ~ServerImpl() override {
-    shared_.draining = true;
-    // All threads end before the first connection is destroyed: handlers may know of each other.
-    for (auto& worker : workers_) worker->stop();
-  }
+  ~ServerImpl() override { end(); }
 
   Status open() {
     for (int t = 0; t < shared_.options.threads; ++t) workers_.push_back(std::make_unique<HttpWorker>(shared_));
@@ -47,7 +43,19 @@ class ServerImpl : public HttpServer {
     while (busy() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
   }
 
+  void stop(Duration patience) override {
+    drain(patience);
+    end();
+  }
+
  private:
+  void end() {
+    shared_.draining = true;
+    // All threads end before the first connection is destroyed: handlers may know of each other.
+    for (auto& worker : workers_) worker->stop();
+    for (auto& worker : workers_) worker->cut();
+  }
+
   bool busy() const {
     for (const auto& worker : workers_) {
       if (worker->busy() > 0) return true;

@@ -38,6 +38,10 @@ class HttpServer {
   virtual std::uint16_t port(std::size_t listener) const = 0;
   // Accepts nothing new, answers what is under way with `Connection: close`, at most for `patience`.
   virtual void drain(Duration patience) = 0;
+  // Drains, then ends the threads, cuts the connections and destroys handlers that still wait, with all that they hold:
+  // afterwards what handlers use may go. The executors that they were given stay as long as the server, and what is
+  // posted to them is dropped. The destructor does it too, without patience.
+  virtual void stop(Duration patience) = 0;
 };
 
 }  // namespace evercert::net

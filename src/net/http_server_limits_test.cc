@@ -142,6 +142,44 @@ TEST_P(HttpServerLimitsTest, DrainingHasPatienceOnlySoLong) {
   EXPECT_EQ(waiting->answer().body, "later 1");
 }
 
+TEST_P(HttpServerLimitsTest, StoppingWaitsForWhatComesToItsEndInTime) {
+  const auto waiting = connect();
+  ASSERT_TRUE(waiting->send(get("/later?1")));
+  ASSERT_TRUE(gate_.wait_for(1));
+  std::thread stop([&] { server_->stop(5s); });
+  for (int tries = 0; tries < 200 && TestClient(server_->port(kPlain)).connected(); ++tries)
+    std::this_thread::sleep_for(milliseconds(10));
+  gate_.open();
+  EXPECT_EQ(waiting->answer().body, "later 1");
+  stop.join();
+  EXPECT_EQ(resumed_, 1);
+  EXPECT_FALSE(TestClient(server_->port(kPlain)).connected());
+}
+
+TEST_P(HttpServerLimitsTest, StoppingDestroysWhatStillWaitsThenAndALateAnswerDoesNothing) {
+  const auto one = connect(), two = connect(), idle = connect();
+  ASSERT_TRUE(idle->send(get("/1")));
+  EXPECT_EQ(idle->answer().status, 200);
+  for (const auto& client : {one.get(), two.get()}) ASSERT_TRUE(client->send(get("/later?1")));
+  ASSERT_TRUE(gate_.wait_for(2));
+  server_->stop(50ms);
+  EXPECT_EQ(ended_, 2) << "what they hold is free";
+  for (const auto& client : {one.get(), two.get(), idle.get()}) EXPECT_EQ(client->answer().status, 0) << "cut off";
+  gate_.open();
+  EXPECT_EQ(resumed_, 0);
+  server_.reset();
+}
+
+TEST_P(HttpServerLimitsTest, AnAnswerThatComesWhenTheServerIsGoneDoesNothing) {
+  const auto waiting = connect();
+  ASSERT_TRUE(waiting->send(get("/later?1")));
+  ASSERT_TRUE(gate_.wait_for(1));
+  server_.reset();
+  EXPECT_EQ(ended_, 1);
+  gate_.open();
+  EXPECT_EQ(resumed_, 0);
+}
+
 TEST_P(HttpServerLimitsTest, SeveralThreadsServeOnePort) {
   options_.threads = 3;
   std::vector<std::thread> clients;

@@ -77,7 +77,17 @@ HttpWorker::HttpWorker(HttpShared& shared) : shared_(shared), input_(kInputBytes
   sweep_interval_ = std::clamp<Duration>(shortest / 4, 10ms, 250ms);
 }
 
-HttpWorker::~HttpWorker() { stop(); }
+HttpWorker::~HttpWorker() {
+  stop();
+  cut();
+}
+
+void HttpWorker::cut() {
+  connections_.clear();
+  finished_.clear();
+  listeners_.clear();
+  busy_ = 0;
+}
 
 Result<std::uint16_t> HttpWorker::listen(const std::string& address, std::uint16_t port,
                                          std::shared_ptr<asio::ssl::context> tls) {

@@ -37,8 +37,10 @@ class HttpWorker {
   void stop_listening();
   // Requests that were received and whose answers are not on their way yet.
   std::size_t busy() const { return busy_.load(std::memory_order_acquire); }
-  // Ends the thread. Connections are cut; handlers that wait are destroyed with the worker.
+  // Ends the thread.
   void stop() { thread_.stop(); }
+  // After that: closes the connections and destroys the handlers that wait.
+  void cut();
 
   // For connections, on the thread:
   HttpShared& shared() { return shared_; }

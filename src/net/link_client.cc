@@ -7,6 +7,7 @@
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "base/task_scope.h"
 #include "net/asio_runtime.h"
 #include "net/link_channel.h"
 
@@ -193,12 +194,17 @@ class LinkClientImpl : public LinkClient {
 
   Task<Result<HttpResponse>> call_elsewhere(Executor& on, std::size_t target, const LinkCall& call, Duration timeout) {
     auto start = [this, target, &call, timeout](auto resolve) {
-      asio::post(thread_.context, [this, target, &call, timeout, resolve = std::move(resolve)]() mutable {
-        spawn(call_here(thread_.context, target, call, timeout), std::move(resolve));
+      // A copy of the call: its maker may be gone when the thread comes to it.
+      asio::post(thread_.context, [this, target, call, timeout, resolve = std::move(resolve)]() mutable {
+        from_elsewhere_.spawn(call_copied(target, std::move(call), timeout), std::move(resolve));
       });
     };
     auto answered = suspend_on<Result<HttpResponse>>(on, std::move(start));
     co_return co_await answered;
+  }
+
+  Task<Result<HttpResponse>> call_copied(std::size_t target, LinkCall call, Duration timeout) {
+    co_return co_await call_here(thread_.context, target, call, timeout);
   }
 
   Task<Result<HttpResponse>> call_here(asio::io_context& io, std::size_t target, const LinkCall& call,
@@ -238,6 +244,7 @@ class LinkClientImpl : public LinkClient {
   std::shared_ptr<asio::ssl::context> tls_;
   std::shared_mutex mutex_;
   std::unordered_map<asio::io_context*, std::unique_ptr<Slot[]>> slots_;
+  TaskScope from_elsewhere_;  // calls that run on thread_
   AsioThread thread_{"link-client"};
 };
 

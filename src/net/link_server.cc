@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/log.h"
+#include "base/task_scope.h"
 #include "net/link_channel.h"
 
 namespace evercert::net {
@@ -20,9 +21,15 @@ struct Shared {
   std::atomic<std::size_t> connections{0}, busy{0};
 };
 
+// A thread and the handlers that run on it.
+struct LinkThread : AsioThread {
+  LinkThread() : AsioThread("link") {}
+  TaskScope handlers;
+};
+
 class ServerChannel : public LinkChannel {
  public:
-  ServerChannel(LinkSocket socket, AsioThread& thread, std::shared_ptr<Shared> shared)
+  ServerChannel(LinkSocket socket, LinkThread& thread, std::shared_ptr<Shared> shared)
       : LinkChannel(std::move(socket), shared->tls->native_handle(), kMaxRequestFrameBytes),
         shared_(std::move(shared)),
         thread_(thread),
@@ -87,7 +94,7 @@ class ServerChannel : public LinkChannel {
     ++in_flight_;
     ++shared_->busy;
     auto& handler = question ? shared_->questions : shared_->requests;
-    spawn(handler(std::move(request)), [self = self(), id](HttpResponse response) {
+    thread_.handlers.spawn(handler(std::move(request)), [self = self(), id](HttpResponse response) {
       --self->in_flight_;
       --self->shared_->busy;
       self->answer(id, response);
@@ -102,7 +109,7 @@ class ServerChannel : public LinkChannel {
   }
 
   std::shared_ptr<Shared> shared_;
-  AsioThread& thread_;
+  LinkThread& thread_;
   Timer timer_;
   std::string peer_address_, identity_;
   std::size_t in_flight_ = 0;
@@ -112,16 +119,14 @@ class ServerChannel : public LinkChannel {
 class LinkServerImpl : public LinkServer {
  public:
   explicit LinkServerImpl(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
-  ~LinkServerImpl() override {
-    shared_->draining = true;
-    threads_.clear();  // stops the loops; connections are destroyed with their contexts
-  }
+  // Connections are destroyed with their contexts.
+  ~LinkServerImpl() override { end(); }
 
   Status open() {
     const auto& options = shared_->options;
     port_ = options.port;
     for (int t = 0; t < options.threads; ++t) {
-      threads_.push_back(std::make_unique<AsioThread>("link"));
+      threads_.push_back(std::make_unique<LinkThread>());
       EC_ASSIGN(auto acceptor, bind(threads_.back()->context));
       accept(*threads_.back(), std::move(acceptor));
     }
@@ -136,7 +141,19 @@ class LinkServerImpl : public LinkServer {
     while (shared_->busy > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
   }
 
+  void stop(Duration patience) override {
+    drain(patience);
+    end();
+  }
+
  private:
+  void end() {
+    shared_->draining = true;
+    for (auto& thread : threads_) thread->stop();
+    for (auto& thread : threads_) thread->handlers.cancel();
+    shared_->busy = 0;
+  }
+
   Result<std::shared_ptr<Acceptor>> bind(asio::io_context& context) {
     const auto& options = shared_->options;
     boost::system::error_code error;
@@ -157,7 +174,7 @@ class LinkServerImpl : public LinkServer {
     return acceptor;
   }
 
-  void accept(AsioThread& thread, std::shared_ptr<Acceptor> acceptor) {
+  void accept(LinkThread& thread, std::shared_ptr<Acceptor> acceptor) {
     Acceptor& listening = *acceptor;
     listening.async_accept(
         [this, &thread, acceptor = std::move(acceptor)](boost::system::error_code error, LinkSocket socket) mutable {
@@ -173,7 +190,7 @@ class LinkServerImpl : public LinkServer {
 
   std::shared_ptr<Shared> shared_;
   std::uint16_t port_ = 0;
-  std::vector<std::unique_ptr<AsioThread>> threads_;
+  std::vector<std::unique_ptr<LinkThread>> threads_;
 };
 
 }  // namespace

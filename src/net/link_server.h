@@ -35,6 +35,8 @@ class LinkServer {
   virtual std::uint16_t port() const = 0;
   // New requests are refused with 503 (an edge takes them elsewhere); waits at most `patience` for those under way.
   virtual void drain(Duration patience) = 0;
+  // As HttpServer::stop().
+  virtual void stop(Duration patience) = 0;
 };
 
 }  // namespace evercert::net

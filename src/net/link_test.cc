@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <future>
+#include <mutex>
 
 #include "base/os/system.h"
 #include "net/asio_runtime.h"
@@ -173,11 +175,27 @@ class Link : public ::testing::Test {
       auto waiting = suspend_on<int>(*request.executor, std::move(later));
       co_await waiting;
     }
+    if (request.path == "/held") {
+      const std::shared_ptr<void> guard(nullptr, [this](void*) { ++held_destroyed_; });
+      auto hold = [this](auto resolve) {
+        const std::lock_guard lock(mutex_);
+        resolves_.push_back(std::move(resolve));
+        ++held_;
+      };
+      auto held = suspend_on<int>(*request.executor, hold);
+      co_await held;
+    }
     HttpResponse response;
     response.status = request.path == "/missing" ? 404 : 200;
     response.headers.set("X-From", request.client_identity);
     response.body = request.path == "/large" ? std::string(3 << 20, 'l') : request.target + request.body;
     co_return response;
+  }
+
+  // Answers what "/held" waits for.
+  void let_go() {
+    const std::lock_guard lock(mutex_);
+    for (auto& resolve : resolves_) resolve(0);
   }
 
   LinkClientOptions client_options(std::uint16_t port) {
@@ -213,7 +231,9 @@ class Link : public ::testing::Test {
 
   Identities identities_;
   std::uint16_t port_ = 0;
-  std::atomic<int> served_{0};
+  std::atomic<int> served_{0}, held_{0}, held_destroyed_{0};
+  std::mutex mutex_;
+  std::vector<std::function<void(int)>> resolves_;
   std::unique_ptr<LinkServer> server_;
   std::vector<std::unique_ptr<LinkClient>> clients_;  // channels on the caller's thread refer to them
   LinkClient* client_ = nullptr;
@@ -389,6 +409,37 @@ TEST_F(Link, ADrainingNodeRefusesWhatIsNewAndAnswersWhatIsUnderWay) {
   EXPECT_EQ(ask("/new")->status, 503);
   EXPECT_EQ(slow.get()->status, 200);
   draining.get();
+}
+
+TEST_F(Link, StoppingDestroysHandlersThatStillWaitAndALateAnswerDoesNothing) {
+  connect(client_options(port_));
+  auto first = begin("/held"), second = begin("/held");
+  for (int i = 0; i < 500 && held_ < 2; ++i) std::this_thread::sleep_for(10ms);
+  ASSERT_EQ(held_, 2);
+  server_->stop(20ms);
+  EXPECT_EQ(held_destroyed_, 2) << "what they hold is free";
+  let_go();
+  server_.reset();
+  EXPECT_EQ(first.get().error().code, Code::kUnknownOutcome);
+  EXPECT_EQ(second.get().error().code, Code::kUnknownOutcome);
+}
+
+TEST_F(Link, StoppingWaitsForWhatComesToItsEndInTime) {
+  connect(client_options(port_));
+  auto slow = begin("/slow?200");
+  for (int i = 0; i < 500 && served_ < 1; ++i) std::this_thread::sleep_for(1ms);
+  server_->stop(5s);
+  EXPECT_EQ(slow.get()->body, "/slow?200");
+}
+
+TEST_F(Link, AnAnswerThatComesWhenTheServerIsGoneDoesNothing) {
+  connect(client_options(port_));
+  auto held = begin("/held");
+  for (int i = 0; i < 500 && held_ < 1; ++i) std::this_thread::sleep_for(10ms);
+  server_.reset();
+  EXPECT_EQ(held_destroyed_, 1);
+  let_go();
+  EXPECT_FALSE(held.get().has_value());
 }
 
 }  // namespace

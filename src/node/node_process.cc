@@ -16,6 +16,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/os/system.h"
+#include "base/task_scope.h"
 #include "ca/ca.h"
 #include "ca/crl_publisher.h"
 #include "ca/ocsp_responder.h"
@@ -54,15 +55,21 @@ class NodeProcessImpl : public NodeProcess {
  public:
   explicit NodeProcessImpl(NodeOptions options) : options_(std::move(options)) {}
 
+  // First what waits, then what it waits for.
   ~NodeProcessImpl() override {
-    if (server_) server_->drain(0ms);
-    // First of all: no more answers to requests whose threads are about to end.
+    if (link_) link_->stop(0ms);
+    if (server_) server_->stop(0ms);
     if (store_) store_->stop();
+    for (auto* thread : {background_.get(), intent_writer_.get()}) {
+      if (thread != nullptr) thread->stop();
+    }
+    settling_.cancel();
+    crl_.reset();
+    acme_.reset();
+    ocsp_.reset();
+    ca_.reset();
     link_.reset();
     server_.reset();
-    crl_.reset();
-    background_.reset();
-    intent_writer_.reset();
     transport_.reset();
     store_executor_.reset();
     store_.reset();
@@ -261,7 +268,7 @@ class NodeProcessImpl : public NodeProcess {
 
   void settle_intents() {
     background_->post_after(
-        2s, [this] { spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); }); });
+        2s, [this] { settling_.spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); }); });
   }
 
   Status open_server() {
@@ -342,6 +349,7 @@ class NodeProcessImpl : public NodeProcess {
   const config::NodeConfig* self_ = nullptr;
   DirLock lock_;
   std::unique_ptr<os::ThreadExecutor> store_executor_, background_, intent_writer_;
+  TaskScope settling_;
   std::unique_ptr<store::Runtime> store_;
   std::unique_ptr<net::PeerTransport> transport_;
   std::atomic<net::PeerTransport*> transport_ready_{nullptr};

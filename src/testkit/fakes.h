@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/env.h"
-#include "base/task.h"
+#include "base/task_scope.h"
 
 namespace evercert::testkit {
 
@@ -91,11 +91,13 @@ class MortalExecutor : public Executor {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
-// Starts `task` and runs `executor` until it ends. Nothing when it does not within `patience`.
+// Starts `task` and runs `executor` until it ends. Nothing when it does not within `patience`: then it is destroyed
+// where it is.
 template <class T>
 std::optional<T> try_finish(ManualExecutor& executor, Task<T> task, Duration patience = 60s) {
   auto out = std::make_shared<std::optional<T>>();
-  spawn(std::move(task), [out](T value) { out->emplace(std::move(value)); });
+  TaskScope scope;
+  scope.spawn(std::move(task), [out](T value) { out->emplace(std::move(value)); });
   executor.run_until([&] { return out->has_value(); }, patience);
   return std::move(*out);
 }

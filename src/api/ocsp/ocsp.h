@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "api/rest/router.h"
+#include "base/task_scope.h"
 #include "ca/ocsp_responder.h"
 
 namespace evercert::api {
@@ -50,6 +51,7 @@ class Ocsp {
   ca::OcspResponder& responder_;
   store::Store& store_;
   WallClock& wall_;
+  TaskScope freshening_;
   std::mutex quick_mutex_;
   std::unordered_map<std::string, Quick, Hash, std::equal_to<>> quick_;  // by path
 };

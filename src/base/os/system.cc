@@ -52,13 +52,15 @@ class ThreadExecutorImpl : public ThreadExecutor {
           run();
         }) {}
 
-  ~ThreadExecutorImpl() override {
+  ~ThreadExecutorImpl() override { ThreadExecutorImpl::stop(); }
+
+  void stop() override {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
     }
     wake_.notify_one();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
 
   void post(std::move_only_function<void()> work) override {

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <future>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
 
 #include "base/os/system.h"
+#include "base/task_scope.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/link_client.h"
@@ -34,16 +34,14 @@ class EdgeImpl : public Edge {
         edge_prefix_("evercert://" + options_.cluster + "/edge/"),
         checker_(os::ThreadExecutor::start("edge-checks")) {}
 
+  // First what waits, then what it waits for.
   ~EdgeImpl() override {
-    server_.reset();
-    // No check begins any more; then the threads that bring answers end; then the one that waits for them.
-    stopping_ = true;
-    std::promise<void> begun_none;
-    checker_->post([&] { begun_none.set_value(); });
-    begun_none.get_future().wait();
+    if (server_) server_->stop(0ms);
+    checker_->stop();
+    checks_.cancel();
+    desks_.clear();
     link_.reset();
     client_.reset();
-    checker_.reset();
   }
 
   Status open() {
@@ -215,13 +213,12 @@ class EdgeImpl : public Edge {
   }
 
   void check_all() {
-    for (auto& backend : backends_.all()) spawn(check(*backend));
+    for (auto& backend : backends_.all()) checks_.spawn(check(*backend));
     checker_->post_after(options_.check_interval, [this] { check_all(); });
   }
 
   // The same way that requests go.
   Task<void> check(Backend& backend) {
-    if (stopping_) co_return;
     net::LinkCall ready;
     ready.target = "/readyz";
     const auto result = co_await ask(*checker_, backend, ready, options_.check_timeout);
@@ -231,7 +228,7 @@ class EdgeImpl : public Edge {
   // What is out is looked at again soon, not in a whole interval.
   void recheck_unhealthy() {
     for (auto& backend : backends_.all()) {
-      if (!backend->healthy()) spawn(check(*backend));
+      if (!backend->healthy()) checks_.spawn(check(*backend));
     }
     checker_->post_after(std::min<Duration>(options_.check_interval, 500ms), [this] { recheck_unhealthy(); });
   }
@@ -244,12 +241,13 @@ class EdgeImpl : public Edge {
   OcspCounts ocsp_counts_;
   std::shared_mutex desks_mutex_;
   std::unordered_map<Executor*, std::unique_ptr<OcspDesk>> desks_;
-  std::atomic<bool> draining_{false}, stopping_{false};
+  std::atomic<bool> draining_{false};
   std::mutex budget_mutex_;
   RetryBudget budget_;
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<net::LinkClient> link_;
   std::unique_ptr<os::ThreadExecutor> checker_;
+  TaskScope checks_;
   std::unique_ptr<net::HttpServer> server_;
 };
 

@@ -100,7 +100,7 @@ Backend* OcspDesk::node() {
 
 // When this turn of the loop is over: all requests that it brings share the check.
 void OcspDesk::check_soon() {
-  executor_.post([this] { spawn(check()); });
+  executor_.post([this] { checks_.spawn(check()); });
 }
 
 Task<void> OcspDesk::check() {

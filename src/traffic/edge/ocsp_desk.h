@@ -5,6 +5,7 @@
 #include <coroutine>
 #include <optional>
 
+#include "base/task_scope.h"
 #include "net/http.h"
 #include "net/link_client.h"
 #include "traffic/edge/backends.h"
@@ -56,6 +57,7 @@ class OcspDesk {
   std::string region_name_;
   OcspCounts& counts_;
   OcspCopies copies_;
+  TaskScope checks_;
   Backend* node_ = nullptr;  // whose list of changes the copies belong to
 };
 
