@@ -160,10 +160,20 @@ Status read_profiles(const YamlReader& in, const YAML::Node& node, ClusterConfig
 
 Status read_services(const YamlReader& in, const YAML::Node& root, ClusterConfig& out) {
   if (const YAML::Node acme = root["acme"]) {
-    EC_TRY(in.only(acme, "acme", {"http01_port", "resolver", "caa_identity"}));
+    EC_TRY(in.only(acme, "acme", {"http01_port", "resolver", "caa_identity", "terms_of_service"}));
     EC_TRY(in.integer(acme, "http01_port", 1, 65535, out.http01_port));
     EC_TRY(in.text(acme, "resolver", out.resolver));
     EC_TRY(in.text(acme, "caa_identity", out.caa_identity));
+    if (const YAML::Node terms = acme["terms_of_service"]) {
+      EC_TRY(in.only(terms, "terms_of_service", {"url", "version"}));
+      EC_TRY(in.required(terms, "terms_of_service", {"url", "version"}));
+      EC_TRY(in.text(terms, "url", out.terms.url));
+      EC_TRY(in.text(terms, "version", out.terms.version));
+      if (!out.terms.url.starts_with("https://") || out.terms.url.find_first_of(" <>\"") != std::string::npos)
+        return in.wrong(terms["url"], "'url' must be an https:// URL, where people read the terms");
+      if (out.terms.version.empty())
+        return in.wrong(terms["version"], "'version' must not be empty: accounts agree to a version");
+    }
   }
   if (const YAML::Node ocsp = root["ocsp"]) {
     EC_TRY(in.only(ocsp, "ocsp", {"validity_seconds"}));

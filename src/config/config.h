@@ -96,6 +96,11 @@ struct ClusterConfig {
   std::uint16_t http01_port = 80;
   std::string resolver;  // address:port
   std::string caa_identity;
+  // Terms of service that ACME accounts must agree to. An empty URL: none.
+  struct Terms {
+    std::string url, version;
+  };
+  Terms terms;
   std::int64_t ocsp_validity_seconds = 3600, crl_interval_seconds = 3600, crl_validity_seconds = 86400;
   std::vector<TokenConfig> tokens;
   std::optional<LoadBalancerConfig> load_balancer;

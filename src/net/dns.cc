@@ -31,7 +31,13 @@ std::string text_of(const ldns_rdf* data) {
 }
 
 ldns_rr_type wire_type(DnsType type) {
-  return type == DnsType::kA ? LDNS_RR_TYPE_A : type == DnsType::kTxt ? LDNS_RR_TYPE_TXT : LDNS_RR_TYPE_CAA;
+  switch (type) {
+    case DnsType::kA: return LDNS_RR_TYPE_A;
+    case DnsType::kAaaa: return LDNS_RR_TYPE_AAAA;
+    case DnsType::kTxt: return LDNS_RR_TYPE_TXT;
+    case DnsType::kCaa: break;
+  }
+  return LDNS_RR_TYPE_CAA;
 }
 
 class ResolverImpl : public DnsResolver {
@@ -90,8 +96,8 @@ class ResolverImpl : public DnsResolver {
       const ldns_rr* rr = ldns_rr_list_rr(answers, i);
       if (ldns_rr_get_type(rr) != wire_type(type)) continue;
       std::string value;
-      for (std::size_t k = type == DnsType::kCaa ? 1 : 0; k < ldns_rr_rd_count(rr); ++k) {
-        value += (type == DnsType::kCaa && k > 1 ? " " : "") + text_of(ldns_rr_rdf(rr, k));
+      for (std::size_t k = 0; k < ldns_rr_rd_count(rr); ++k) {
+        value += (type == DnsType::kCaa && k > 0 ? " " : "") + text_of(ldns_rr_rdf(rr, k));
       }
       found.push_back(std::move(value));
     }

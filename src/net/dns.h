@@ -13,14 +13,14 @@
 
 namespace evercert::net {
 
-enum class DnsType { kA, kTxt, kCaa };
+enum class DnsType { kA, kAaaa, kTxt, kCaa };
 
 class DnsResolver {
  public:
   // `server`: "address:port"; empty: as /etc/resolv.conf says. Queries leave from `local_address` (empty: any).
   static std::unique_ptr<DnsResolver> create(std::string server, std::string local_address);
   virtual ~DnsResolver() = default;
-  // Addresses as text; TXT strings joined; CAA as "tag value". Empty: no such record. kUnavailable: no answer, or
+  // Addresses as text; TXT strings joined; CAA as "flags tag value". Empty: no such record. kUnavailable: no answer, or
   // SERVFAIL.
   virtual Task<Result<std::vector<std::string>>> lookup(Executor& on, std::string name, DnsType type) = 0;
 };

@@ -107,7 +107,8 @@ class ClientImpl : public HttpClient {
     TcpStream& stream = connection->lowest();
     stream.socket().open(address.is_v6() ? tcp::v6() : tcp::v4(), error);
     if (!error && !options_.local_address.empty()) {
-      stream.socket().bind({asio::ip::make_address(options_.local_address, error), 0}, error);
+      const auto local = asio::ip::make_address(options_.local_address, error);
+      if (!error && local.is_v6() == address.is_v6()) stream.socket().bind({local, 0}, error);
     }
     if (error) co_return fail(Code::kUnavailable, "no connection to " + where + ": " + error.message());
     stream.expires_after(call.connect_timeout);

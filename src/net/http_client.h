@@ -21,7 +21,7 @@ struct HttpTarget {
 };
 
 struct HttpClientOptions {
-  std::string local_address;  // empty: any
+  std::string local_address;  // empty: any; of targets of its family
   TlsFiles tls;
   std::size_t idle_per_target = 64;
   Duration idle_timeout = 30s;

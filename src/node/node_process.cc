@@ -293,8 +293,11 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(validator_,
               api::make_validator({self_->address, config_.resolver, config_.caa_identity, config_.http01_port},
                                   os::monotonic_clock()));
-    acme_ = std::make_unique<api::Acme>(api::AcmeOptions{region_->id, config_.regions.size()}, *ca_, *store_, *nonces_,
-                                        *validator_, os::wall_clock(), os::secure_random());
+    api::AcmeOptions acme{region_->id, config_.regions.size()};
+    acme.terms = {config_.terms.url, config_.terms.version};
+    acme.caa_identity = config_.caa_identity;
+    acme_ = std::make_unique<api::Acme>(std::move(acme), *ca_, *store_, *nonces_, *validator_, os::wall_clock(),
+                                        os::secure_random());
     acme_->mount(router_);
     ocsp_->mount(router_);
     admin_->mount(router_);

@@ -65,6 +65,22 @@ AcmeResult<Jws> read_key_change(const Jws& outer, const store::v1::Account& acco
 
 }  // namespace
 
+bool Acme::agreed(const store::v1::Account& account) const {
+  return options_.terms.url.empty() || (account.terms_agreed() && account.terms_version() == options_.terms.version);
+}
+
+AcmeError Acme::terms_to_agree(std::string detail) const {
+  AcmeError error{403, "userActionRequired", std::move(detail)};
+  error.terms = options_.terms.url;
+  return error;
+}
+
+void Acme::record_agreement(store::v1::Account& account) const {
+  account.set_terms_agreed(true);
+  account.set_terms_version(options_.terms.version);
+  account.set_terms_agreed_at_ms(wall_.now().ms);
+}
+
 // nullopt: the key is free. Otherwise the account that it belongs to, which may have another key by now.
 Task<AcmeResult<std::optional<store::v1::Account>>> Acme::account_with_key(Executor& on, std::string thumbprint) {
   auto first = co_await read_account(on, store::account_id_of_thumbprint(thumbprint, options_.regions));
@@ -96,19 +112,28 @@ Acme::Answer Acme::new_account(Request& request, const std::string&) {
         co_return std::unexpected(AcmeError{403, "unauthorized", "the account of this key has changed to another key"});
       if (account.status() != "valid")
         co_return std::unexpected(AcmeError{403, "unauthorized", "the account is " + account.status()});
-      co_return located(200, account, request.base);
+      if (agreed(account) || !flag(asked, "termsOfServiceAgreed")) co_return located(200, account, request.base);
+      // Who has an account agrees to other terms by asking for it again.
+      request.account = account;
+      const AccountChange agree = [this](store::v1::Account& next) { record_agreement(next); };
+      auto changed = co_await change_account(request, agree);
+      if (!changed) co_return std::unexpected(changed.error());
+      co_return located(200, *changed, request.base);
     }
     if (flag(asked, "onlyReturnExisting"))
       co_return std::unexpected(AcmeError{400, "accountDoesNotExist", "there is no account with this key"});
     const auto contacts = read_contacts(asked);
     if (!contacts) co_return std::unexpected(contacts.error());
+    const bool agrees = flag(asked, "termsOfServiceAgreed");
+    if (!agrees && !options_.terms.url.empty())
+      co_return std::unexpected(terms_to_agree("an account needs agreement to the terms of service"));
     store::v1::Command command;
     auto* account = command.mutable_put_account()->mutable_account();
     account->set_id(store::account_id_of_thumbprint(request.jws.thumbprint, options_.regions));
     account->set_thumbprint(request.jws.thumbprint);
     account->set_jwk(request.jws.jwk_text);
     for (const auto& contact : *contacts) account->add_contacts(contact);
-    account->set_terms_agreed(flag(asked, "termsOfServiceAgreed"));
+    if (agrees) record_agreement(*account);
     account->set_status("valid");
     account->set_created_at_ms(wall_.now().ms);
     const store::v1::Account made = *account;

@@ -63,12 +63,15 @@ net::HttpResponse Acme::finish(net::HttpResponse response, const std::string& ba
 
 net::HttpResponse Acme::directory(const net::HttpRequest& request) {
   const std::string base = base_of(request);
+  json meta{{"externalAccountRequired", false}};
+  if (!options_.terms.url.empty()) meta["termsOfService"] = options_.terms.url;
+  if (!options_.caa_identity.empty()) meta["caaIdentities"] = json::array({options_.caa_identity});
   return net::json_response(200, json{{"newNonce", base + "/new-nonce"},
                                       {"newAccount", base + "/new-account"},
                                       {"newOrder", base + "/new-order"},
                                       {"revokeCert", base + "/revoke-cert"},
                                       {"keyChange", base + "/key-change"},
-                                      {"meta", {{"externalAccountRequired", false}}}}
+                                      {"meta", meta}}
                                      .dump());
 }
 

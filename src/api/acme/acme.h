@@ -24,6 +24,12 @@ struct AcmeOptions {
   std::string profile = "server";
   Duration timeout = 8s;
   std::size_t orders_per_page = 100;
+  // What who orders must have agreed to (RFC 8555 section 7.3.3). An empty URL: nothing.
+  struct Terms {
+    std::string url, version;
+  };
+  Terms terms{};
+  std::string caa_identity{};  // for the directory
 };
 
 class Acme {
@@ -63,6 +69,9 @@ class Acme {
   static Refusal only_reads(const Request& request);
 
   // accounts.cc
+  bool agreed(const store::v1::Account& account) const;
+  AcmeError terms_to_agree(std::string detail) const;
+  void record_agreement(store::v1::Account& account) const;
   Answer new_account(Request& request, const std::string& part);
   Answer account(Request& request, const std::string& id);
   Answer orders(Request& request, const std::string& id);
@@ -75,6 +84,7 @@ class Acme {
   Answer order(Request& request, const std::string& id);
   Answer finalize(Request& request, const std::string& id);
   Task<AcmeResult<store::v1::Order>> read_order(Request& request, std::string id);
+  Task<Refusal> forbidden_by_now(Request& request, const store::v1::Order& order);
   // authorizations.cc
   Answer authorization(Request& request, const std::string& id);
   Answer challenge(Request& request, const std::string& id_and_type);

@@ -246,5 +246,50 @@ TEST_F(AcmeAccounts, OrdersAreListedByPagesWithoutTheInvalid) {
   EXPECT_EQ(post(1, key, kid, kid + "/orders", "").body["orders"], json::array()) << "expired ones neither";
 }
 
+TEST_F(AcmeAccounts, TermsThatMustBeAgreedToAreNamedAndTheAgreementIsKept) {
+  EXPECT_FALSE(send(1, "GET", "/acme/directory", "").body["meta"].contains("termsOfService"));
+  restart({"https://ca.test/terms/1", "1"});
+  EXPECT_EQ(send(1, "GET", "/acme/directory", "").body["meta"]["termsOfService"], "https://ca.test/terms/1");
+  const Reply refused = make(key);
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(refused.type(), "userActionRequired");
+  EXPECT_EQ(refused.body["instance"], "https://ca.test/terms/1");
+  bool linked = false;
+  for (const auto& [name, value] : refused.headers.all())
+    linked = linked || (name == "Link" && value == "<https://ca.test/terms/1>;rel=\"terms-of-service\"");
+  EXPECT_TRUE(linked);
+  EXPECT_TRUE(cluster.store.applied.empty());
+  const std::string kid = new_account(key);
+  const auto stored = cluster.store.account(kid.substr(kid.rfind('/') + 1)).value();
+  EXPECT_TRUE(stored->terms_agreed());
+  EXPECT_EQ(stored->terms_version(), "1");
+  EXPECT_GT(stored->terms_agreed_at_ms(), 0);
+  new_order(key, kid, {"a.test"});
+}
+
+TEST_F(AcmeAccounts, OtherTermsAreAgreedToAnewBeforeTheNextOrder) {
+  restart({"https://ca.test/terms/1", "1"});
+  const std::string kid = new_account(key);
+  const Order begun = ready_order(key, kid, {"a.test"});
+  restart({"https://ca.test/terms/2", "2"});
+  const Reply refused = post(2, key, kid, base + "/new-order", identifiers({"b.test"}));
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(refused.type(), "userActionRequired");
+  EXPECT_EQ(refused.body["instance"], "https://ca.test/terms/2");
+  EXPECT_EQ(finalize(key, kid, begun, next_key.csr({"a.test"})).status, 200) << "what was begun is finished";
+  EXPECT_EQ(post(1, key, kid, kid, json{{"contact", {"mailto:a@b.test"}}}).status, 200);
+  EXPECT_EQ(find(key).status, 200) << "looking for the account agrees to nothing";
+  EXPECT_EQ(post(2, key, kid, base + "/new-order", identifiers({"b.test"})).status, 403);
+  const Reply agreed = post(3, key, "", base + "/new-account", json{{"termsOfServiceAgreed", true}});
+  EXPECT_EQ(agreed.status, 200);
+  EXPECT_EQ(agreed.headers.get("Location"), kid);
+  EXPECT_EQ(agreed.body["contact"], json{"mailto:a@b.test"});
+  EXPECT_EQ(cluster.store.account(kid.substr(kid.rfind('/') + 1)).value()->terms_version(), "2");
+  EXPECT_EQ(post(2, key, kid, base + "/new-order", identifiers({"b.test"})).status, 201);
+  const auto written = cluster.store.applied.size();
+  EXPECT_EQ(post(3, key, "", base + "/new-account", json{{"termsOfServiceAgreed", true}}).status, 200);
+  EXPECT_EQ(cluster.store.applied.size(), written) << "agreed already";
+}
+
 }  // namespace
 }  // namespace evercert::api

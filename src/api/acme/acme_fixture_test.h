@@ -70,7 +70,11 @@ class FakeValidator : public Validator {
     if (const auto others = during) others();
     co_return answer;
   }
-  std::vector<ValidationRequest> asked;
+  Task<std::optional<AcmeError>> still_allowed(Executor&, ValidationRequest request) override {
+    asked_again.push_back(request);
+    co_return answer;
+  }
+  std::vector<ValidationRequest> asked, asked_again;
   std::optional<AcmeError> answer;
   std::function<void()> during;
 };
@@ -92,12 +96,17 @@ class AcmeFixture : public testing::Test {
   static constexpr std::size_t kRegions = 3;
   const std::string base = "https://ca.test/acme";
 
-  AcmeFixture() {
+  AcmeFixture() { restart({}); }
+
+  // Nodes with these terms of service.
+  void restart(const AcmeOptions::Terms& terms) {
     for (std::size_t r = 1; r <= kRegions; ++r) {
       auto& place = places_[r];
+      place.router = Router();
       place.nonces = std::make_unique<Nonces>("one key for all regions", cluster.clock, cluster.wall, random());
       AcmeOptions options{RegionId{static_cast<std::uint8_t>(r)}, kRegions};
       options.orders_per_page = 4;
+      options.terms = terms;
       place.acme = std::make_unique<Acme>(options, *cluster.region(r).ca, cluster.store, *place.nonces, validator,
                                           cluster.wall, random());
       place.acme->mount(place.router);

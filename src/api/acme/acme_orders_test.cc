@@ -42,6 +42,26 @@ TEST_F(AcmeOrders, AnOrderIsThreeWritesAndEndsInACertificateThatVerifies) {
   EXPECT_EQ(pki::read_certificate(chain[0])->names.size(), 2u);
 }
 
+TEST_F(AcmeOrders, CaaRecordsAreLookedAtOnceMoreWhenTheProofIsOld) {
+  const Order soon = ready_order(key, kid, {"soon.test"}), late = ready_order(key, kid, {"late.test", "*.late.test"});
+  EXPECT_EQ(validator.asked[0].account_id, id_of(kid));
+  cluster.wall.advance(6 * 3600);
+  EXPECT_EQ(finalize(key, kid, soon, leaf.csr({"soon.test"})).body["status"], "valid");
+  EXPECT_TRUE(validator.asked_again.empty());
+  cluster.wall.advance(2 * 3600);
+  validator.answer = AcmeError{403, "caa", "not any more"};
+  const Reply refused = finalize(key, kid, late, leaf.csr({"late.test", "*.late.test"}));
+  EXPECT_EQ(refused.type(), "caa");
+  validator.answer.reset();
+  EXPECT_EQ(finalize(key, kid, late, leaf.csr({"late.test", "*.late.test"})).body["status"], "valid")
+      << "the order was left as it was";
+  ASSERT_EQ(validator.asked_again.size(), 3u);
+  EXPECT_EQ(validator.asked_again[1].identifier, "late.test");
+  EXPECT_NE(validator.asked_again[1].wildcard, validator.asked_again[2].wildcard);
+  EXPECT_EQ(validator.asked_again[1].type, "dns-01");
+  EXPECT_EQ(validator.asked_again[1].account_id, id_of(kid));
+}
+
 TEST_F(AcmeOrders, AnOrderMovesBetweenRegions) {
   const Order made = new_order(key, kid, {"moves.test"}, 1);
   EXPECT_EQ(prove(key, kid, made.document["authorizations"][0], 2).body["status"], "valid");

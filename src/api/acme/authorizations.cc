@@ -95,7 +95,8 @@ Acme::Answer Acme::challenge(Request& request, const std::string& id_and_type) {
                                   authorization->wildcard(),
                                   type,
                                   challenge->token(),
-                                  challenge->token() + "." + to_base64url(request.account.thumbprint())};
+                                  challenge->token() + "." + to_base64url(request.account.thumbprint()),
+                                  request.account.id()};
     std::optional<AcmeError> failure;
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       failure = co_await validator_.validate(request.on(), proof);

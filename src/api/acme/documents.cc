@@ -84,6 +84,7 @@ std::string challenge_document(const store::v1::Authorization& authorization, co
 std::string problem_document(const AcmeError& error) {
   json out{{"type", kErrorPrefix + error.type}, {"detail", error.detail}, {"status", error.status}};
   if (error.type == "badSignatureAlgorithm") out["algorithms"] = jws_algorithms();
+  if (!error.terms.empty()) out["instance"] = error.terms;
   for (const auto& part : error.parts) {
     out["subproblems"].push_back({{"type", kErrorPrefix + part.type},
                                   {"detail", part.detail},
@@ -98,6 +99,7 @@ net::HttpResponse problem_response(const AcmeError& error) {
   response.headers.set("Content-Type", "application/problem+json");
   if (error.status == 503 || error.status == 504) response.headers.set("Retry-After", "1");
   if (!error.location.empty()) response.headers.set("Location", error.location);
+  if (!error.terms.empty()) response.headers.add("Link", "<" + error.terms + ">;rel=\"terms-of-service\"");
   response.body = problem_document(error);
   return response;
 }

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kMostRedirects = 5;
 constexpr std::size_t kMostBytes = 16 * 1024;
+constexpr Duration kTryAnother = 500ms;  // a connection that takes longer, when there is another address
 
 using Text = pki::Owned<char, [](char* text) { OPENSSL_free(text); }>;
 
@@ -29,9 +30,9 @@ Task<std::optional<AcmeError>> Http01::check(Executor& on, const ValidationReque
   Place place{false, request.identifier, "/.well-known/acme-challenge/" + request.token, port_};
   for (int redirects = 0; redirects <= kMostRedirects; ++redirects) {
     const std::string where = (place.tls ? "https://" : "http://") + place.host;
-    const auto address = co_await address_of(on, request, place);
-    if (!address) co_return AcmeError{400, "dns", address.error().message};
-    const auto response = co_await fetch(on, place, *address);
+    const auto addresses = co_await addresses_of(on, request, place);
+    if (!addresses) co_return AcmeError{400, "dns", addresses.error().message};
+    const auto response = co_await fetch(on, place, *addresses);
     if (!response) co_return AcmeError{400, "connection", where + ": " + response.error().message};
     if (is_redirect(response->status)) {
       auto next = redirected(place, response->headers.get("Location"));
@@ -73,24 +74,39 @@ Result<Http01::Place> Http01::redirected(const Place& from, const std::string& l
   return next;
 }
 
-Task<Result<std::string>> Http01::address_of(Executor& on, const ValidationRequest& request, const Place& place) {
-  if (request.identifier_type == "ip" && place.host == request.identifier) co_return place.host;
-  auto addresses = co_await dns_.lookup(on, place.host, net::DnsType::kA);
-  if (!addresses) co_return fail(std::move(addresses).error());
-  if (addresses->empty()) co_return fail(Code::kNotFound, place.host + " has no address");
-  co_return std::move(addresses->front());
+// In the order in which they are tried: one of IPv6, one of IPv4. A family whose look-up fails is done without.
+Task<Result<Http01::Addresses>> Http01::addresses_of(Executor& on, const ValidationRequest& request,
+                                                     const Place& place) {
+  if (request.identifier_type == "ip" && place.host == request.identifier) co_return Addresses{place.host};
+  Started<Result<Addresses>> asking(lookups_, dns_.lookup(on, place.host, net::DnsType::kAaaa));
+  auto four = co_await dns_.lookup(on, place.host, net::DnsType::kA);
+  const auto six = co_await asking;
+  if (!four && !six) co_return four;
+  Addresses found;
+  if (six && !six->empty()) found.push_back(six->front());
+  if (four && !four->empty()) found.push_back(four->front());
+  if (found.empty() && !four) co_return four;
+  if (found.empty()) co_return fail(Code::kNotFound, place.host + " has no address");
+  co_return found;
 }
 
-Task<Result<net::HttpResponse>> Http01::fetch(Executor& on, Place place, std::string address) {
+// The next address after a connection that failed (RFC 8305, one at a time), not after an answer that does not please.
+Task<Result<net::HttpResponse>> Http01::fetch(Executor& on, const Place& place, const Addresses& addresses) {
   const std::string name = place.host.find(':') == std::string::npos ? place.host : "[" + place.host + "]";
   const bool usual = place.port == (place.tls ? 443 : 80);
-  net::HttpCall call;
-  call.target = {std::move(address), place.port, place.tls, place.host, true};
-  call.path = std::move(place.path);
-  call.headers.set("Host", usual ? name : name + ":" + std::to_string(place.port));
-  call.timeout = 3s;
-  call.max_response_bytes = kMostBytes;
-  co_return co_await client_.fetch(on, std::move(call));
+  Result<net::HttpResponse> response = fail(Code::kUnavailable, "no address");
+  for (const std::string& address : addresses) {
+    net::HttpCall call;
+    call.target = {address, place.port, place.tls, place.host, true};
+    call.path = place.path;
+    call.headers.set("Host", usual ? name : name + ":" + std::to_string(place.port));
+    if (&address != &addresses.back()) call.connect_timeout = kTryAnother;
+    call.timeout = 3s;
+    call.max_response_bytes = kMostBytes;
+    response = co_await client_.fetch(on, std::move(call));
+    if (response || response.error().code != Code::kUnavailable) break;
+  }
+  co_return response;
 }
 
 }  // namespace evercert::api

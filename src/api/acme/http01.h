@@ -4,8 +4,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/acme/validator.h"
+#include "base/task_scope.h"
 
 namespace evercert::api {
 
@@ -23,12 +25,14 @@ class Http01 {
     std::uint16_t port = 0;
   };
   Result<Place> redirected(const Place& from, const std::string& location) const;
-  Task<Result<std::string>> address_of(Executor& on, const ValidationRequest& request, const Place& place);
-  Task<Result<net::HttpResponse>> fetch(Executor& on, Place place, std::string address);
+  using Addresses = std::vector<std::string>;
+  Task<Result<Addresses>> addresses_of(Executor& on, const ValidationRequest& request, const Place& place);
+  Task<Result<net::HttpResponse>> fetch(Executor& on, const Place& place, const Addresses& addresses);
 
   net::DnsResolver& dns_;
   net::HttpClient& client_;
   std::uint16_t port_;
+  TaskScope lookups_;
 };
 
 }  // namespace evercert::api

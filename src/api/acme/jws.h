@@ -21,6 +21,7 @@ struct AcmeError {
   };
   std::vector<Part> parts = {};
   std::string location = {};  // section 7.3.5: of the account that has the key already
+  std::string terms = {};     // section 7.3.3: URL of what is to be agreed to
 };
 template <class T>
 using AcmeResult = std::expected<T, AcmeError>;

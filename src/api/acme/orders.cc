@@ -15,6 +15,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::int64_t kOrderLifeMs = 7ll * 86400 * 1000;
+constexpr std::int64_t kCaaKeptMs = 7ll * 3600 * 1000;
 
 net::HttpResponse located(int status, const store::v1::Order& order, const std::string& base) {
   auto response = net::json_response(status, order_document(order, base));
@@ -31,6 +32,9 @@ bool offered(const char* type, const store::v1::Authorization& authorization) {
 
 // The order with all its authorizations and challenges is one entry of its home group.
 Acme::Answer Acme::new_order(Request& request, const std::string&) {
+  if (!agreed(request.account))
+    co_return std::unexpected(
+        terms_to_agree("the terms of service have changed: read them and agree by newAccount, with the account's key"));
   const auto payload = payload_of(request);
   if (!payload) co_return std::unexpected(payload.error());
   const json asked = payload->value_or(json::object());
@@ -97,6 +101,28 @@ Acme::Answer Acme::order(Request& request, const std::string& id) {
   co_return located(200, *order, request.base);
 }
 
+// CAA records are looked at once more when what was seen of them is old (RFC 8659 section 3 leaves it to the CA; CAs that
+// browsers trust may use an answer for 8 hours).
+Task<Acme::Refusal> Acme::forbidden_by_now(Request& request, const store::v1::Order& order) {
+  for (const auto& id : order.authorization_ids()) {
+    const auto read = store_.authorization(id);
+    if (!read) co_return Refusal(acme_error(read.error()));
+    if (!*read) co_return Refusal(AcmeError{403, "orderNotReady", "an authorization of the order is gone"});
+    for (const auto& challenge : (*read)->challenges()) {
+      if (challenge.status() != "valid" || challenge.validated_at_ms() + kCaaKeptMs > wall_.now().ms) continue;
+      ValidationRequest proof;
+      proof.identifier_type = (*read)->identifier().type();
+      proof.identifier = (*read)->identifier().value();
+      proof.wildcard = (*read)->wildcard();
+      proof.type = challenge.type();
+      proof.account_id = request.account.id();
+      auto refused = co_await validator_.still_allowed(request.on(), std::move(proof));
+      if (refused) co_return refused;
+    }
+  }
+  co_return Refusal{};
+}
+
 // The group stores certificate and order in one entry and finishes an order once: whoever comes second, through
 // whatever region, is answered with the first one's certificate.
 Acme::Answer Acme::finalize(Request& request, const std::string& id) {
@@ -118,6 +144,7 @@ Acme::Answer Acme::finalize(Request& request, const std::string& id) {
     co_return std::unexpected(AcmeError{400, "badCSR", "the CSR's names are not the order's"});
   if (csr->key.spki_der() == request.key->spki_der())
     co_return std::unexpected(AcmeError{400, "badCSR", "the certificate's key must not be the account's"});
+  if (const Refusal refused = co_await forbidden_by_now(request, *order)) co_return std::unexpected(*refused);
   // A repeated finalize is told by the order, which names its certificate.
   ca::IssueRequest wanted{std::move(*csr),
                           order->profile(),

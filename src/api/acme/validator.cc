@@ -20,9 +20,15 @@ class ValidatorImpl : public Validator {
 
   Task<std::optional<AcmeError>> validate(Executor& on, ValidationRequest request) override {
     if (request.identifier_type == "ip") co_return co_await http01_.check(on, request);
-    if (auto refused = co_await caa_.refuse(on, request.identifier, request.wildcard)) co_return refused;
+    if (auto refused = co_await still_allowed(on, request)) co_return refused;
     if (request.type == "dns-01") co_return co_await dns01(on, request);
     co_return co_await http01_.check(on, request);
+  }
+
+  Task<std::optional<AcmeError>> still_allowed(Executor& on, ValidationRequest request) override {
+    if (request.identifier_type == "ip") co_return std::nullopt;
+    CaaQuestion question{request.identifier, request.wildcard, request.account_id, request.type};
+    co_return co_await caa_.refuse(on, std::move(question));
   }
 
  private:

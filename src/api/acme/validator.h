@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proof of control over an identifier: http-01 and dns-01 (RFC 8555 section 8; addresses: RFC 8738), and CAA (RFC
-// 8659).
+// 8659, 8657).
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@ struct ValidationRequest {
   bool wildcard = false;
   std::string type;  // of the challenge
   std::string token, key_authorization;
+  std::string account_id{};
 };
 
 class Validator {
@@ -26,6 +27,8 @@ class Validator {
   virtual ~Validator() = default;
   // nullopt: proved. Otherwise the problem: connection, dns, incorrectResponse, unauthorized, caa.
   virtual Task<std::optional<AcmeError>> validate(Executor& on, ValidationRequest request) = 0;
+  // Of a name that was proved a while ago: whether its CAA records still let us issue. nullopt: they do.
+  virtual Task<std::optional<AcmeError>> still_allowed(Executor& on, ValidationRequest request) = 0;
 };
 
 struct ValidatorOptions {
