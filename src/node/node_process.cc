@@ -20,6 +20,7 @@
 #include "ca/ca.h"
 #include "ca/crl_publisher.h"
 #include "ca/ocsp_responder.h"
+#include "ca/sweeper.h"
 #include "config/paths.h"
 #include "net/http_server.h"
 #include "net/link_server.h"
@@ -64,6 +65,7 @@ class NodeProcessImpl : public NodeProcess {
       if (thread != nullptr) thread->stop();
     }
     settling_.cancel();
+    sweeper_.reset();
     crl_.reset();
     acme_.reset();
     ocsp_.reset();
@@ -229,6 +231,8 @@ class NodeProcessImpl : public NodeProcess {
     crl_ = std::make_unique<ca::CrlPublisher>(crl, issuer_der.front(), signer, *store_, os::wall_clock(), *background_);
     crl_->start();
     settle_intents();
+    sweeper_ = std::make_unique<ca::Sweeper>(ca::SweepOptions{}, *store_, os::wall_clock(), *background_);
+    sweeper_->start();
     admin.self = self_->id;
     admin.region = region_->id;
     EC_ASSIGN(admin.root_pem, read_file(os::disk(), paths.root_certificate()));
@@ -245,6 +249,12 @@ class NodeProcessImpl : public NodeProcess {
                      "withdrawn because the key was another's, claims sent again",
                      "event", event, [&count] { return count.load(); }});
     };
+    const auto swept = [this](const char* record, const std::atomic<std::uint64_t>& count) {
+      admin_->watch({"evercert_swept_total", "Records that were removed because their time was over", "record", record,
+                     [&count] { return count.load(); }});
+    };
+    swept("order", sweeper_->counts().orders);
+    swept("request_key", sweeper_->counts().request_keys);
     key_event("given_twice", ca_->counts().given_twice);
     key_event("withdrawn", ca_->counts().withdrawn);
     key_event("claim_repeated", ca_->counts().claims_repeated);
@@ -360,6 +370,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<ca::CertificateAuthority> ca_;
   std::unique_ptr<ca::OcspResponder> responder_;
   std::unique_ptr<ca::CrlPublisher> crl_;
+  std::unique_ptr<ca::Sweeper> sweeper_;
   std::unique_ptr<api::Nonces> nonces_;
   std::unique_ptr<api::Validator> validator_;
   std::unique_ptr<api::Acme> acme_;

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "store/keys.h"
+#include "store/sweep.h"
 
 namespace evercert::store {
 namespace {
@@ -30,8 +31,9 @@ v1::Outcome numbered(std::uint64_t number) {
 
 class Applier {
  public:
-  Applier(const CatalogOptions& options, GroupId group, Transaction& state, std::optional<v1::Certificate>* changed)
-      : options_(options), group_(group), state_(state), changed_(changed) {}
+  Applier(const CatalogOptions& options, GroupId group, std::int64_t proposed_at_ms, Transaction& state,
+          std::optional<v1::Certificate>* changed)
+      : options_(options), group_(group), proposed_at_ms_(proposed_at_ms), state_(state), changed_(changed) {}
 
   Result<v1::Outcome> issue(v1::IssueCertificate& command);
   Result<v1::Outcome> revoke(const v1::RevokeCertificate& command);
@@ -44,6 +46,7 @@ class Applier {
   Result<v1::Outcome> put_crl(const v1::PutCrl& command);
   Result<v1::Outcome> claim(const v1::ClaimRequestKey& command);
   Result<v1::Outcome> claim_account_key(const v1::ClaimAccountKey& command);
+  Result<v1::Outcome> sweep(const v1::Sweep& command);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -75,6 +78,7 @@ class Applier {
 
   const CatalogOptions& options_;
   GroupId group_;
+  std::int64_t proposed_at_ms_;
   Transaction& state_;
   std::optional<v1::Certificate>* changed_;
 };
@@ -132,6 +136,7 @@ Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
       v1::ClaimRequestKey bound;
       bound.set_serial(certificate.serial());
       bound.set_request_digest(certificate.request_digest());
+      bound.set_bound_at_ms(proposed_at_ms_);
       store(request_key_record(key), bound);
     }
   }
@@ -290,6 +295,7 @@ Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
   v1::ClaimRequestKey next;
   next.set_serial(command.serial());
   next.set_request_digest(command.request_digest());
+  next.set_bound_at_ms(proposed_at_ms_);
   store(record, next);
   v1::Outcome outcome;
   outcome.set_serial(command.serial());
@@ -309,6 +315,26 @@ Result<v1::Outcome> Applier::claim_account_key(const v1::ClaimAccountKey& comman
   return outcome;
 }
 
+Result<v1::Outcome> Applier::sweep(const v1::Sweep& command) {
+  v1::Outcome outcome;
+  for (const auto& id : command.order_ids()) {
+    EC_ASSIGN(const auto order, load<v1::Order>(order_record(id)));
+    if (!order || !is_swept(command, *order)) continue;
+    state_.remove(state_key(group_, order_record(id)));
+    state_.remove(state_key(group_, order_index_record(order->account_id(), id)));
+    for (const auto& authorization : order->authorization_ids())
+      state_.remove(state_key(group_, authorization_record(authorization)));
+    outcome.set_swept_orders(outcome.swept_orders() + 1);
+  }
+  for (const auto& key : command.request_keys()) {
+    EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(request_key_record(key)));
+    if (!bound || !is_swept(command, *bound)) continue;
+    state_.remove(state_key(group_, request_key_record(key)));
+    outcome.set_swept_request_keys(outcome.swept_request_keys() + 1);
+  }
+  return outcome;
+}
+
 }  // namespace
 
 Result<std::optional<std::string>> Transaction::get(const std::string& key) const {
@@ -319,7 +345,7 @@ Result<std::optional<std::string>> Transaction::get(const std::string& key) cons
 
 Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, v1::Command& command,
                                   Transaction& state, std::optional<v1::Certificate>* changed) {
-  Applier applier(options, group, state, changed);
+  Applier applier(options, group, command.proposed_at_ms(), state, changed);
   switch (command.kind_case()) {
     case v1::Command::kIssue: return applier.issue(*command.mutable_issue());
     case v1::Command::kRevoke: return applier.revoke(command.revoke());
@@ -332,6 +358,7 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kPutCrl: return applier.put_crl(command.put_crl());
     case v1::Command::kClaimRequestKey: return applier.claim(command.claim_request_key());
     case v1::Command::kClaimAccountKey: return applier.claim_account_key(command.claim_account_key());
+    case v1::Command::kSweep: return applier.sweep(command.sweep());
     case v1::Command::KIND_NOT_SET: break;
   }
   // Skipping it would let this replica's state part from its peers'.

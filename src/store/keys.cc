@@ -81,6 +81,13 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       return {crl_record(RegionId{static_cast<std::uint8_t>(command.put_crl().crl().issuer_region())})};
     case v1::Command::kClaimRequestKey: return {request_key_record(command.claim_request_key().request_key())};
     case v1::Command::kClaimAccountKey: return {account_key_record(command.claim_account_key().thumbprint())};
+    case v1::Command::kSweep: {
+      // Of what goes with an order nobody may ask any more.
+      std::vector<std::string> records;
+      for (const auto& id : command.sweep().order_ids()) records.push_back(order_record(id));
+      for (const auto& key : command.sweep().request_keys()) records.push_back(request_key_record(key));
+      return records;
+    }
     case v1::Command::kAllocateCrlNumber:
     case v1::Command::KIND_NOT_SET: return {};
   }

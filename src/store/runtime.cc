@@ -223,6 +223,11 @@ class RuntimeImpl : public Runtime, private PeerSink {
     return {};
   }
 
+  Result<v1::Sweep> find_swept(GroupId group, const SweepLimits& limits, std::size_t most,
+                               SweepPlace& place) override {
+    return store::find_swept(*kv_, group, limits, most, place);
+  }
+
   void on_certificate_changed(std::function<void(const v1::Certificate&)> callback) override {
     std::lock_guard lock(callbacks_mutex_);
     callbacks_.push_back(std::move(callback));

@@ -16,6 +16,7 @@
 #include "base/task.h"
 #include "store/lag_meter.h"
 #include "store/proto/records.pb.h"
+#include "store/sweep.h"
 
 namespace evercert::store {
 
@@ -87,6 +88,10 @@ class Store {
   // Calls `each` for every revoked, unexpired certificate of an issuer (for its CRL), in order of serials.
   virtual Status revoked_certificates(RegionId issuer, std::int64_t now_seconds,
                                       const std::function<void(const v1::Certificate&)>& each) = 0;
+
+  // What of a group's records a sweep may remove, among the next `most` from `place` on (store/sweep.h).
+  virtual Result<v1::Sweep> find_swept(GroupId group, const SweepLimits& limits, std::size_t most,
+                                       SweepPlace& place) = 0;
 
   // Called on the store's thread after a certificate was stored or revoked (OCSP answers are made on change).
   virtual void on_certificate_changed(std::function<void(const v1::Certificate&)> callback) = 0;

@@ -14,6 +14,7 @@ using namespace store;
 Result<v1::Outcome> MemoryStore::apply(GroupId group, v1::Command command) {
   Transaction state([this](std::string_view key) { return kv_.get(std::string(key)); });
   std::optional<v1::Certificate> changed;
+  command.set_proposed_at_ms(proposed_at_ms);
   applied.push_back(command);
   EC_ASSIGN(auto outcome, apply_command({regions_}, group, command, state, &changed));
   WriteBatch batch;

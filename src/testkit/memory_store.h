@@ -42,6 +42,7 @@ class MemoryStore : public store::Store {
   std::vector<store::v1::Command> applied;
   std::vector<std::string> pending;  // serials, as if their revocation was not applied yet
   bool fresh = true, trusted_clock = true;
+  std::int64_t proposed_at_ms = 0;  // what leaders' clocks say
   std::vector<store::GroupStatus> status;
 
   Task<Result<store::v1::Outcome>> submit(Executor& on, GroupId group, store::v1::Command command,
@@ -61,6 +62,10 @@ class MemoryStore : public store::Store {
   Result<std::vector<store::v1::Certificate>> list_certificates(std::string_view after, std::size_t limit) override;
   Status revoked_certificates(RegionId issuer, std::int64_t now_seconds,
                               const std::function<void(const store::v1::Certificate&)>& each) override;
+  Result<store::v1::Sweep> find_swept(GroupId group, const store::SweepLimits& limits, std::size_t most,
+                                      store::SweepPlace& place) override {
+    return store::find_swept(kv_, group, limits, most, place);
+  }
   void on_certificate_changed(std::function<void(const store::v1::Certificate&)> callback) override {
     callbacks_.push_back(std::move(callback));
   }
