@@ -79,10 +79,9 @@ void Group::refresh_role() {
   if (now.term != role_term_ || now.role != RaftRole::kLeader) {
     if ((role_ == RaftRole::kLeader || now.term != role_term_) && options_.bug != Bug::kCountOldAcks) acks_.clear();
   }
-  if (now.term != role_term_) {
-    last_ack_.reset();
-    told_commit_ = LogIndex{0};
-  }
+  if (now.term != role_term_) last_ack_.reset();
+  // What was committed before, the first append of a leader says.
+  if (changed && now.role == RaftRole::kLeader) told_commit_ = now.commit;
   role_ = now.role;
   role_term_ = now.term;
   if (now.leader != leader_) {
