@@ -16,9 +16,9 @@
 namespace evercert::ca {
 
 struct SweepOptions {
-  Duration interval = 1s;               // between two looks at a group
-  std::size_t records_at_a_time = 1000;  // that one look takes in; what it finds is one command
-  std::int64_t orders_kept_ms = 86'400'000;     // beyond their expiry
+  Duration interval = 1s;                        // between two looks at a group
+  std::size_t records_at_a_time = 1000;          // that one look takes in; what it finds is one command
+  std::int64_t orders_kept_ms = 86'400'000;      // beyond their expiry
   std::int64_t keys_kept_ms = 7 * 86'400'000ll;  // an idempotency key is remembered for so long
   Duration submit_timeout = 8s;
 };

@@ -51,8 +51,10 @@ TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {
   EXPECT_EQ(error_of(kGood + "acme: {http01_port: x}\n"), "c.yaml:7:21: 'http01_port' must be a number");
   EXPECT_EQ(error_of(kGood + "acme: {terms_of_service: {url: \"http://a.test/terms\", version: \"1\"}}\n"),
             "c.yaml:7:32: 'url' must be an https:// URL, where people read the terms");
-  EXPECT_EQ(error_of(kGood + "acme: {terms_of_service: {url: \"https://a.test/terms\"}}\n").substr(0, 12), "c.yaml:7:26:");
-  EXPECT_EQ(error_of(kGood + "acme: {terms_of_service: {url: \"https://a.test/terms\", version: \"1\"}}\n"), "accepted");
+  EXPECT_EQ(error_of(kGood + "acme: {terms_of_service: {url: \"https://a.test/terms\"}}\n").substr(0, 12),
+            "c.yaml:7:26:");
+  EXPECT_EQ(error_of(kGood + "acme: {terms_of_service: {url: \"https://a.test/terms\", version: \"1\"}}\n"),
+            "accepted");
   EXPECT_EQ(error_of(kGood + "tokens: [{name: a, sha256: beef, role: operator}]\n"),
             "c.yaml:7:28: 'sha256' must be 64 hexadecimal digits: the hash of the token, not the token");
   EXPECT_EQ(error_of("evercert: 2\ncluster: {name: a, id: b}\nregions: []\n"),

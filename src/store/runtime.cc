@@ -223,8 +223,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
     return {};
   }
 
-  Result<v1::Sweep> find_swept(GroupId group, const SweepLimits& limits, std::size_t most,
-                               SweepPlace& place) override {
+  Result<v1::Sweep> find_swept(GroupId group, const SweepLimits& limits, std::size_t most, SweepPlace& place) override {
     return store::find_swept(*kv_, group, limits, most, place);
   }
 

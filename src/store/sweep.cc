@@ -26,12 +26,13 @@ Result<v1::Sweep> find_swept(const Kv& kv, GroupId group, const SweepLimits& lim
     if (place.key > end || looked_at == most) return {};
     bool sound = true;
     std::string last;
-    EC_TRY(kv.scan(std::max(place.key, first), end, most - looked_at, [&](std::string_view key, std::string_view value) {
-      last = key;
-      ++looked_at;
-      sound = look(std::string(key.substr(first.size())), value);
-      return sound;
-    }));
+    EC_TRY(
+        kv.scan(std::max(place.key, first), end, most - looked_at, [&](std::string_view key, std::string_view value) {
+          last = key;
+          ++looked_at;
+          sound = look(std::string(key.substr(first.size())), value);
+          return sound;
+        }));
     if (!sound) return fail(Code::kCorrupt, "a stored record does not parse");
     place.key = looked_at == most ? last + '\0' : end;
     return {};

@@ -101,8 +101,8 @@ Acme::Answer Acme::order(Request& request, const std::string& id) {
   co_return located(200, *order, request.base);
 }
 
-// CAA records are looked at once more when what was seen of them is old (RFC 8659 section 3 leaves it to the CA; CAs that
-// browsers trust may use an answer for 8 hours).
+// CAA records are looked at once more when what was seen of them is old (RFC 8659 section 3 leaves it to the CA; CAs
+// that browsers trust may use an answer for 8 hours).
 Task<Acme::Refusal> Acme::forbidden_by_now(Request& request, const store::v1::Order& order) {
   for (const auto& id : order.authorization_ids()) {
     const auto read = store_.authorization(id);

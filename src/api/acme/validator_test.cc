@@ -18,7 +18,8 @@ class FakeDns : public net::DnsResolver {
  public:
   Task<Result<std::vector<std::string>>> lookup(Executor&, std::string name, net::DnsType type) override {
     ++asked[name];
-    if (broken.contains(name) || broken_types.contains(type)) co_return fail(Code::kUnavailable, "SERVFAIL for " + name);
+    if (broken.contains(name) || broken_types.contains(type))
+      co_return fail(Code::kUnavailable, "SERVFAIL for " + name);
     const auto found = records.find({name, type});
     co_return found == records.end() ? std::vector<std::string>{} : found->second;
   }

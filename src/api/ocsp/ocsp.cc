@@ -120,10 +120,11 @@ Task<std::uint64_t> Ocsp::fresh_groups(Executor& on) {
     auto all = std::make_shared<All>(All{others.size(), fresh, std::move(resolve)});
     for (const GroupId group : others) {
       // They come back on `on`, one after another.
-      freshening_.spawn(store_.freshen(on, group, "", options_.check_timeout), [all, group](store::Freshness freshness) {
-        if (freshness == store::Freshness::kFresh) all->fresh |= std::uint64_t{1} << group.value;
-        if (--all->left == 0) all->done(all->fresh);
-      });
+      freshening_.spawn(store_.freshen(on, group, "", options_.check_timeout),
+                        [all, group](store::Freshness freshness) {
+                          if (freshness == store::Freshness::kFresh) all->fresh |= std::uint64_t{1} << group.value;
+                          if (--all->left == 0) all->done(all->fresh);
+                        });
     }
   };
   auto asked = suspend_on<std::uint64_t>(on, std::move(start));

@@ -22,7 +22,8 @@ void run_in_batches();
 // A thread with a run queue and timers.
 class ThreadExecutor : public Executor {
  public:
-  // Finishes what is under way, drops the rest, joins. What is posted afterwards never runs. The destructor does it too.
+  // Finishes what is under way, drops the rest, joins. What is posted afterwards never runs. The destructor does it
+  // too.
   virtual void stop() = 0;
   static std::unique_ptr<ThreadExecutor> start(const char* thread_name);
 };
