@@ -102,7 +102,7 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
 }
 
 bool OcspResponder::still_right(const OcspKept& kept) const {
-  return store_.fresh_now(kept.group, kept.record) && !kept.dropped.load() && wall_.now().seconds() < kept.renew_after;
+  return store_.fresh_now(kept.group, kept.record) && kept_still(kept);
 }
 
 std::shared_ptr<const OcspKept> OcspResponder::cached(const pki::OcspCertId& id, std::int64_t now) {

@@ -60,6 +60,10 @@ class OcspResponder {
   // Revocations, in the order in which answers about them were dropped here.
   const StatusChanges& changes() const { return changes_; }
   // True, without waiting, when an answer that is kept may be given out now.
+  // Not dropped, not to be renewed: of what was fresh before.
+  bool kept_still(const OcspKept& kept) const {
+    return !kept.dropped.load() && wall_.now().seconds() < kept.renew_after;
+  }
   bool still_right(const OcspKept& kept) const;
 
  private:

@@ -295,6 +295,7 @@ class NodeProcessImpl : public NodeProcess {
     api::OcspApiOptions ocsp;
     ocsp.regions = config_.regions.size();
     ocsp.region_name = region_->name;
+    ocsp.several_zones = region_->nodes.size() > 1;
     ocsp_ = std::make_unique<api::Ocsp>(std::move(ocsp), *responder_, *store_, os::wall_clock());
     rest_->mount(router_);
     const config::Paths paths(config_.dir);
@@ -345,7 +346,9 @@ class NodeProcessImpl : public NodeProcess {
 
   Task<net::HttpResponse> handle(net::HttpRequest request) {
     const Instant begun = os::monotonic_clock().now();
-    if (auto known = ocsp_->quick(request)) {
+    auto known = ocsp_->quick(request);
+    if (!known && ocsp_->may_be_quick(request)) known = co_await ocsp_->quick_in_common(request);
+    if (known) {
       admin_->count("/ocsp", known->status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
       co_return std::move(*known);
     }

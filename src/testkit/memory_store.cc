@@ -59,6 +59,7 @@ Task<Result<v1::Outcome>> MemoryStore::submit(Executor& on, GroupId group, v1::C
 }
 
 Task<Freshness> MemoryStore::freshen(Executor&, GroupId, std::string, Duration) {
+  ++freshens;
   co_return fresh ? Freshness::kFresh : Freshness::kStale;
 }
 

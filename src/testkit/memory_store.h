@@ -42,13 +42,15 @@ class MemoryStore : public store::Store {
   std::vector<store::v1::Command> applied;
   std::vector<std::string> pending;  // serials, as if their revocation was not applied yet
   bool fresh = true, trusted_clock = true;
+  bool several_zones = false;       // freshness has to be asked for
+  int freshens = 0;                 // how many times it was
   std::int64_t proposed_at_ms = 0;  // what leaders' clocks say
   std::vector<store::GroupStatus> status;
 
   Task<Result<store::v1::Outcome>> submit(Executor& on, GroupId group, store::v1::Command command,
                                           Duration timeout) override;
   Task<store::Freshness> freshen(Executor& on, GroupId group, std::string record, Duration timeout) override;
-  bool fresh_now(GroupId, std::string_view) override { return fresh; }
+  bool fresh_now(GroupId, std::string_view) override { return fresh && !several_zones; }
   Result<std::optional<store::v1::Certificate>> certificate(std::string_view serial) override;
   Result<std::optional<store::v1::Account>> account(std::string_view id) override;
   Result<std::optional<std::string>> account_of_key(std::string_view thumbprint) override;

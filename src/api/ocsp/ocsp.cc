@@ -74,23 +74,53 @@ void Ocsp::add_stamp(const ca::OcspReply& reply, net::HttpResponse& response) co
 }
 
 std::optional<net::HttpResponse> Ocsp::quick(const net::HttpRequest& request) {
-  if (request.tls || request.method != "GET" || !request.path.starts_with("/ocsp/")) return std::nullopt;
+  if (!takes_quick(request)) return std::nullopt;
   std::lock_guard lock(quick_mutex_);
   const auto found = quick_.find(std::string_view(request.path));
   if (found == quick_.end()) return std::nullopt;
-  Quick& quick = found->second;
-  if (!responder_.still_right(*quick.kept)) {
-    if (quick.kept->dropped) quick_.erase(found);
+  if (!responder_.still_right(*found->second.kept)) {
+    if (found->second.kept->dropped) quick_.erase(found);
     return std::nullopt;
   }
+  return respond(found->second);
+}
+
+bool Ocsp::may_be_quick(const net::HttpRequest& request) {
+  if (!options_.several_zones || !takes_quick(request)) return false;
+  std::lock_guard lock(quick_mutex_);
+  return quick_.contains(std::string_view(request.path));
+}
+
+// The rule, in this order: reads are fresh, nothing is under way in the log, what is kept was not dropped.
+Task<std::optional<net::HttpResponse>> Ocsp::quick_in_common(const net::HttpRequest& request) {
+  std::shared_ptr<const ca::OcspKept> kept;
+  {
+    std::lock_guard lock(quick_mutex_);
+    const auto found = quick_.find(std::string_view(request.path));
+    if (found == quick_.end()) co_return std::nullopt;
+    kept = found->second.kept;
+  }
+  const auto freshness = co_await freshness_.freshen(*request.executor, kept->group);
+  if (freshness != store::Freshness::kFresh) co_return std::nullopt;
+  for (const auto& serial : store_.pending_revocations(kept->group)) {
+    if (serial == kept->serial) co_return std::nullopt;
+  }
+  if (!responder_.kept_still(*kept)) co_return std::nullopt;
+  std::lock_guard lock(quick_mutex_);
+  const auto found = quick_.find(std::string_view(request.path));
+  if (found == quick_.end() || found->second.kept != kept) co_return std::nullopt;
+  co_return respond(found->second);
+}
+
+net::HttpResponse Ocsp::respond(Quick& quick) const {
   const std::int64_t age = max_age(quick.kept->next_update);
   if (age != quick.max_age) {
-    net::HttpResponse response;
-    response.headers.add("Content-Type", kMediaType);
-    response.headers.add("Cache-Control", cache_control(age));
-    response.headers.add("Evercert-Region", options_.region_name);
-    response.shared_body = quick.kept->der;
-    quick.prepared = net::prepare(response);
+    net::HttpResponse whole;
+    whole.headers.add("Content-Type", kMediaType);
+    whole.headers.add("Cache-Control", cache_control(age));
+    whole.headers.add("Evercert-Region", options_.region_name);
+    whole.shared_body = quick.kept->der;
+    quick.prepared = net::prepare(whole);
     quick.max_age = age;
   }
   net::HttpResponse response;

@@ -153,6 +153,61 @@ TEST_F(OcspTest, TheQuickAnswerIsTheRoutedOneAndGoesWhenItIsNoLongerRight) {
   EXPECT_FALSE(ocsp->quick(get(serial)));
 }
 
+class OcspZonesTest : public OcspTest {
+ protected:
+  OcspZonesTest() {
+    cluster.store.several_zones = true;
+    OcspApiOptions api;
+    api.regions = 2;
+    api.region_name = "here";
+    api.several_zones = true;
+    ocsp = std::make_unique<Ocsp>(api, *responder, cluster.store, cluster.wall);
+    router = Router();
+    ocsp->mount(router);
+  }
+  std::optional<net::HttpResponse> quick(const net::HttpRequest& request) {
+    EXPECT_FALSE(ocsp->quick(request)) << "a lease is not enough here";
+    if (!ocsp->may_be_quick(request)) return std::nullopt;
+    return testkit::finish(cluster.executor, ocsp->quick_in_common(request));
+  }
+};
+
+TEST_F(OcspZonesTest, AKeptAnswerLeavesAfterACheckThatAllShare) {
+  const auto serial = issue();
+  EXPECT_FALSE(quick(get(serial))) << "not asked for before";
+  ask(get(serial));
+  const auto request = get(serial);
+  const int before = cluster.store.freshens;
+  int answered = 0;
+  TaskScope asking;
+  for (int i = 0; i < 50; ++i) {
+    asking.spawn(ocsp->quick_in_common(request),
+                 [&](std::optional<net::HttpResponse> response) { answered += response ? 1 : 0; });
+  }
+  cluster.executor.run();
+  EXPECT_EQ(answered, 50);
+  EXPECT_EQ(cluster.store.freshens - before, 1);
+  EXPECT_TRUE(quick(request));
+  EXPECT_EQ(cluster.store.freshens - before, 2) << "who comes later is told of a later look";
+}
+
+TEST_F(OcspZonesTest, ARevocationThatIsKnownOrUnderWayIsNotAnsweredQuickly) {
+  const auto serial = issue();
+  ask(get(serial));
+  EXPECT_TRUE(quick(get(serial)));
+  cluster.store.pending = {serial};
+  EXPECT_FALSE(quick(get(serial)));
+  cluster.store.pending.clear();
+  EXPECT_TRUE(quick(get(serial)));
+  cluster.store.fresh = false;
+  EXPECT_FALSE(quick(get(serial)));
+  cluster.store.fresh = true;
+  revoke(serial);
+  EXPECT_FALSE(quick(get(serial)));
+  ask(get(serial));
+  EXPECT_TRUE(quick(get(serial))) << "revoked is an answer that is kept too";
+}
+
 TEST_F(OcspTest, ANonsensicalCheckIsRefused) {
   net::HttpRequest question;
   question.body = "\xff\xff";
