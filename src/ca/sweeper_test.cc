@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "store/keys.h"
 #include "testkit/fakes.h"
 #include "testkit/memory_store.h"

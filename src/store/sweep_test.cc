@@ -123,8 +123,8 @@ TEST_F(SweepTest, AWalkInPiecesSeesEverythingOnceAndBeginsAnew) {
       std::size_t looks = 0;
       do {
         const auto named = find(most);
-        seen.insert(seen.end(), named.order_ids().begin(), named.order_ids().end());
         seen.insert(seen.end(), named.request_keys().begin(), named.request_keys().end());
+        seen.insert(seen.end(), named.order_ids().begin(), named.order_ids().end());
         ASSERT_LT(++looks, 20u);
       } while (!place.key.empty());
       EXPECT_EQ(seen, (std::vector<std::string>{"key0", "key2", "key4", "key6", "a0", "a2", "a4", "a6"})) << most;
