@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
 export CARGO_TERM_QUIET = true
 
-.PHONY: demo test build deps unit e2e sim campaign model bugs proof bench fuzz format lint clean
+.PHONY: demo test build deps unit e2e test-faults sim campaign model bugs proof bench fuzz format lint clean
 
 demo: build
 	@./$(BUILD)/evercert demo
@@ -27,6 +27,11 @@ unit: build
 
 e2e: build
 	@$(PYTHON) tests/e2e/region_loss_test.py $(BUILD)/evercert
+
+# FAULTS=NAME... runs some of them; tests/faults/faults_test.py --list names them.
+test-faults: build
+	@scripts/install_dependencies.sh faults
+	@$(PYTHON) tests/faults/faults_test.py $(BUILD)/evercert $(FAULTS)
 
 sim: build
 	@./$(BUILD)/evercert sim --seeds 5000

@@ -131,16 +131,21 @@ int status(const Options& options) {
   } else {
     std::printf("%-14s %6s %-11s %12s %8s  %s\n", "REGION", "NODE", "STATE", "CERTIFICATES", "LAG P99", "LEADS");
     for (const auto& entry : all) {
-      std::string leads, state = entry.value("state", "");
+      std::string leads, state = entry.value("state", ""), why = entry.value("why", "");
       std::int64_t lag = 0;
       if (entry.value("recovering", false)) state = "recovering";
       for (const auto& g : entry.value("groups", json::array())) {
         if (g.value("leads_here", false)) leads += g.value("group", "") + " ";
         lag = std::max<std::int64_t>(lag, g.value("lag_p99_ms", 0));
+        if (!g.contains("quorum_lost_ms") || g["quorum_lost_ms"].is_null()) continue;
+        state = "no quorum";
+        why = "no leader of group " + g.value("group", "") + " for " +
+              std::to_string(g["quorum_lost_ms"].get<std::int64_t>() / 1000) +
+              " s: its writes are refused, its answers may be stale";
       }
       std::printf("%-14s %6d %-11s %12lld %6lldms  %s%s\n", entry.value("region", "").c_str(), entry.value("node", 0),
                   state.c_str(), static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag),
-                  leads.c_str(), entry.value("why", "").c_str());
+                  leads.c_str(), why.c_str());
     }
   }
   return down == 0 ? 0 : 1;

@@ -4,8 +4,8 @@
 //    "output":"revoked","answered_by":"us-west-2"}
 // Times are microseconds of the machine's monotonic clock, so histories of several programs on one machine may be put
 // together. `output`: "issued"; "revoked", "already revoked"; of a read "good", "revoked", "unknown", with "stale "
-// in front when the answer says that it may be; of a CRL its number and the SHA-256 of its bytes; "refused" when every
-// answer was 503. Empty: nobody knows what became of it.
+// in front when the answer says that it may be; of a CRL its number and the SHA-256 of its bytes; "refused" when
+// nothing was done at any address. Empty: nobody knows what became of it.
 #pragma once
 
 #include <string>

@@ -120,7 +120,8 @@ Task<Load::Answer> Load::anywhere(int region, bool tls, net::HttpCall call) {
   for (int attempt = 0; attempt < (options_.persistent ? 4 * regions : 1) && now() < give_up; ++attempt) {
     call.target = target((region + attempt) % regions, tls);
     answer.last = co_await clients_[static_cast<std::size_t>(region)]->fetch(*executor_, call);
-    answer.refused = answer.refused && answer.last && answer.last->status == 503;
+    const bool nothing_done = answer.last ? answer.last->status == 503 : answer.last.error().code == Code::kUnavailable;
+    answer.refused = answer.refused && nothing_done;
     if (answer.last && answer.last->status < 500) co_return answer;
     if (options_.persistent && attempt >= regions - 1) co_await pause(100ms);
   }
@@ -228,6 +229,8 @@ Task<void> Load::ocsp(int region) {
                           ? pki::read_ocsp_response(response->body, issuer, known->serial)
                           : Result<pki::OcspResult>(fail(Code::kUnavailable, "no answer"));
   operation.ok = result.has_value();
+  if (!operation.ok && response && response->body == pki::ocsp_error_response(pki::OcspError::kTryLater))
+    operation.output = "refused";
   if (!operation.ok)
     history_.failure("ocsp: " + (response ? std::to_string(response->status) + " " + result.error().message
                                           : response.error().message));

@@ -44,7 +44,7 @@ class Load {
   Task<void> crl(int region);
   struct Answer {
     Result<net::HttpResponse> last = fail(Code::kUnavailable, "nobody was asked");
-    bool refused = true;  // every answer was 503: nothing was done
+    bool refused = true;  // at every address: nothing was done
   };
   // Tries the own region first, then the others, round and round for a while.
   Task<Answer> anywhere(int region, bool tls, net::HttpCall call);

@@ -15,7 +15,7 @@ std::string floor_key(GroupId group) { return "floor/" + std::to_string(group.va
 }  // namespace
 
 Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,
-               FreshnessBoard& board, std::uint64_t start_id)
+               FreshnessBoard& board, std::uint64_t start_id, Instant now)
     : options_(std::move(options)),
       log_(log),
       kv_(kv),
@@ -27,6 +27,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       submissions_(options_.submit_silence, options_.submit_pause, random.next(), options_.bug),
       recovery_(options_.layout, options_.self,
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember),
+      quorum_(options_.layout.groups(), options_.quorum_lost_after, now),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
       last_read_(random.next()) {}
@@ -36,7 +37,7 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random,
                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
                                              Instant now) {
-  std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id));
+  std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id, now));
   EC_TRY(engine->open_groups(now));
   return engine;
 }
@@ -155,6 +156,7 @@ std::vector<GroupStatus> Engine::status(Instant now) const {
     status.applied = group->applied_index();
     status.last = raft.last;
     status.leased = board_.leased(group->id(), now);
+    if (const auto since = quorum_.lost_since(group->id(), now)) status.quorum_lost_ms = (now - *since).count() / 1000;
     status.promised_regions = group->promised(now);
     status.lag_p50_ms = group->lag().quantile(0.5, now);
     status.lag_p99_ms = group->lag().quantile(0.99, now);

@@ -21,6 +21,7 @@
 #include "store/freshness.h"
 #include "store/group.h"
 #include "store/proto/peer.pb.h"
+#include "store/quorum_watch.h"
 #include "store/recovery.h"
 #include "store/store.h"
 #include "store/submissions.h"
@@ -48,6 +49,7 @@ struct EngineOptions {
   Duration submit_silence = 1200ms;      // a forwarded command without an answer is sent again
   Duration submit_pause = 25ms;          // after "not the leader"
   Duration read_retry = 350ms;           // a read index without an answer is asked again
+  Duration quorum_lost_after = 5s;       // without a leader for so long a group is taken to have no majority
   std::uint64_t compact_after = 40'000;  // entries in a group's log beyond `keep` before it is cut
   std::uint64_t keep = 20'000;           // entries kept for followers that lag
   std::size_t snapshot_chunk_bytes = 256 * 1024;
@@ -105,7 +107,7 @@ class Engine {
   };
 
   Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,
-         FreshnessBoard& board, std::uint64_t start_id);
+         FreshnessBoard& board, std::uint64_t start_id, Instant now);
   Status open_groups(Instant now);
 
   // engine_messages.cc
@@ -140,6 +142,7 @@ class Engine {
   void on_read_told(NodeId from, const v1::ReadTold& told);
 
   // engine_timers.cc
+  void watch_quorums(Instant now);
   void lease_round(Instant now);
   void repeat_acknowledgements(Instant now);
   void send_leaders_home(Instant now);
@@ -158,6 +161,7 @@ class Engine {
   std::vector<std::unique_ptr<Group>> groups_;
   Submissions submissions_;
   Recovery recovery_;
+  QuorumWatch quorum_;
   ClockWatch clocks_;
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;

@@ -26,7 +26,8 @@ void Engine::advance_reads(Instant now) {
   for (auto it = reads_.begin(); it != reads_.end();) {
     Read& read = it->second;
     const bool fresh = advance(read, now);
-    if (!fresh && read.deadline > now) {
+    const bool hopeless = read.stage == Read::Stage::kReadIndex && quorum_.lost_since(read.group, now);
+    if (!fresh && !hopeless && read.deadline > now) {
       ++it;
       continue;
     }

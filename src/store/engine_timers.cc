@@ -55,7 +55,17 @@ void Engine::tick(Instant now) {
       report->set_held_us((now - echo->second.received).count());
     }
   }
+  watch_quorums(now);
   submissions_.expire(now);
+}
+
+void Engine::watch_quorums(Instant now) {
+  for (auto& group : groups_) {
+    quorum_.saw(group->id(), group->leader() != NodeId{0}, now);
+    if (!quorum_.lost_since(group->id(), now)) continue;
+    EC_PROBE("a group without a majority refuses at once");
+    submissions_.no_quorum(group->id());
+  }
 }
 
 // Asks the other regions for promises. A replica whose gate is closed does not know enough to hold any.

@@ -32,6 +32,8 @@ struct GroupStatus {
   bool leads_here = false;
   LogIndex commit, applied, last;
   bool leased = false;  // this region may answer fresh reads itself
+  // How long no leader has been found, once that is so long that no majority can be reached from here.
+  std::optional<std::int64_t> quorum_lost_ms;
   std::uint64_t promised_regions = 0;
   // Replication lag: from the proposal of an entry to its being durable in this node's log, over the last 5 s.
   std::int64_t lag_p50_ms = 0, lag_p99_ms = 0;

@@ -63,6 +63,15 @@ void Submissions::leader_changed(GroupId group, Instant now) {
   }
 }
 
+void Submissions::no_quorum(GroupId group) {
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    const auto here = it++;
+    const Waiting& waiting = here->second;
+    if (waiting.group != group || waiting.in_flight || waiting.may_have_happened) continue;
+    finish(here, fail(Code::kUnavailable, "no majority of the nodes can be reached: nothing was done"));
+  }
+}
+
 void Submissions::expire(Instant now) {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     const auto here = it++;

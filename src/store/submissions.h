@@ -42,6 +42,8 @@ class Submissions {
   void answered(std::uint64_t request, Result<v1::Outcome> result, Instant now);
   // Another leader is known: what waits for the old one is sent to it.
   void leader_changed(GroupId group, Instant now);
+  // Waiting for a leader is pointless: ends what surely has not happened, instead of at its deadline.
+  void no_quorum(GroupId group);
   // Ends what is past its deadline.
   void expire(Instant now);
   std::size_t size() const { return waiting_.size(); }

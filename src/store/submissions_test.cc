@@ -159,5 +159,26 @@ TEST_F(SubmissionsTest, AnswersToAnotherLifesRequestsFitNone) {
   EXPECT_EQ(answers, 0);
 }
 
+TEST_F(SubmissionsTest, WithoutAMajorityOnlyWhatSurelyDidNotHappenIsRefusedAtOnce) {
+  add();
+  const auto refused = attempt(kNow);
+  submissions.no_quorum(kGroup);
+  EXPECT_EQ(answers, 0) << "it may be on its way";
+  submissions.refused(refused, kNow);
+  submissions.no_quorum(GroupId{1});
+  EXPECT_EQ(answers, 0) << "another group's";
+  submissions.no_quorum(kGroup);
+  expect_error(Code::kUnavailable);
+}
+
+TEST_F(SubmissionsTest, WithoutAMajorityWhatMayHaveHappenedWaitsForItsDeadline) {
+  add();
+  submissions.answered(attempt(kNow), fail(Code::kUnknownOutcome, "lost the leadership"), kNow);
+  submissions.no_quorum(kGroup);
+  EXPECT_EQ(answers, 0);
+  submissions.expire(kNow + 10s);
+  expect_error(Code::kUnknownOutcome);
+}
+
 }  // namespace
 }  // namespace evercert::store

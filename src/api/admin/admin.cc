@@ -108,6 +108,7 @@ net::HttpResponse Admin::status() const {
     for (std::size_t r = 1; r <= options_.region_names.size(); ++r) {
       if (g.promised_regions >> r & 1) promised.push_back(options_.region_names[r - 1]);
     }
+    json quorum_lost = g.quorum_lost_ms ? json(*g.quorum_lost_ms) : json();
     groups.push_back({{"group", g.group.value == 0 ? "global" : options_.region_names.at(g.group.value - 1)},
                       {"term", g.term.value},
                       {"leader", g.leader.value},
@@ -116,6 +117,7 @@ net::HttpResponse Admin::status() const {
                       {"applied", g.applied.value},
                       {"last", g.last.value},
                       {"leased", g.leased},
+                      {"quorum_lost_ms", std::move(quorum_lost)},
                       {"promised", promised},
                       {"lag_p50_ms", g.lag_p50_ms},
                       {"lag_p99_ms", g.lag_p99_ms},
@@ -140,6 +142,7 @@ net::HttpResponse Admin::metrics() {
     set("term", static_cast<double>(g.term.value));
     set("leads", g.leads_here);
     set("leased", g.leased);
+    set("quorum_lost", g.quorum_lost_ms.has_value());
     set("commit", static_cast<double>(g.commit.value));
     set("applied", static_cast<double>(g.applied.value));
     set("lag_p99_seconds", static_cast<double>(g.lag_p99_ms) / 1000);

@@ -162,6 +162,8 @@ class EdgeImpl : public Edge {
       if (left <= kTooLate) break;
       Backend* backend = backends_.next(tried, may_leave, first ? preferred : nullptr);
       if (backend == nullptr) break;
+      // A check may be wrong, so what is out is tried too; but not to hear from it what another has said already.
+      if (refused && !backend->healthy()) break;
       if (!first) {
         std::lock_guard lock(budget_mutex_);
         if (!budget_.take(clock_.now())) break;
