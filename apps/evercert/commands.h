@@ -2,6 +2,7 @@
 // The subcommands. Each registers itself and sets the exit code: 0 done, 1 failed, 2 wrong input.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/result.h"
@@ -15,6 +16,9 @@ namespace evercert::apps {
 void register_init(CLI::App& app, int& exit_code);
 void register_serve(CLI::App& app, int& exit_code);  // node, edge
 void register_ctl(CLI::App& app, int& exit_code);    // ctl, config check
+struct CtlOptions;
+// kv, lease, lock, elect: parts of ctl.
+void register_ctl_space(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
 void register_sim(CLI::App& app, int& exit_code);
 void register_completion(CLI::App& app, int& exit_code);
 void register_demo(CLI::App& app, int& exit_code);

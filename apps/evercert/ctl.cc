@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
-#include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -11,8 +10,7 @@
 #include "base/os/system.h"
 #include "commands.h"
 #include "config/paths.h"
-#include "net/http_client.h"
-#include "node/signers.h"
+#include "ctl_client.h"
 #include "pki/ocsp.h"
 #include "pki/pem.h"
 
@@ -21,90 +19,10 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
-  std::string cluster_file = "evercert-cluster/cluster.yaml", region;
-  bool as_json = false;
+struct Options : CtlOptions {
   std::string csr_file, profile = "server", serial, reason = "unspecified", cursor, out;
   int limit = 100;
 };
-
-class Ctl {
- public:
-  static Result<Ctl> open(const Options& options) {
-    Ctl ctl;
-    EC_ASSIGN(ctl.config_, config::load_cluster(options.cluster_file));
-    const config::Paths paths(ctl.config_.dir);
-    EC_ASSIGN(ctl.token_, node::read_text_file(paths.operator_token()));
-    EC_ASSIGN(ctl.client_, net::HttpClient::create({"", {"", "", paths.root_certificate()}}));
-    if (!options.region.empty() && !ctl.config_.region(options.region)) {
-      return fail(Code::kInvalid, options.cluster_file + ": there is no region '" + options.region + "'");
-    }
-    for (const auto& region : ctl.config_.regions) {
-      if (options.region.empty() || region.name == options.region) ctl.regions_.push_back(&region);
-    }
-    return ctl;
-  }
-
-  const config::ClusterConfig& cluster() const { return config_; }
-
-  Result<net::HttpResponse> call_target(net::HttpTarget target, const std::string& method, const std::string& path,
-                                        const std::string& body, const std::string& key = "") {
-    net::HttpCall call;
-    call.target = std::move(target);
-    call.method = method;
-    call.path = path;
-    call.body = body;
-    call.headers.set("Authorization", "Bearer " + token_);
-    if (!key.empty()) call.headers.set("Idempotency-Key", key);
-    if (!body.empty()) call.headers.set("Content-Type", "application/json");
-    std::promise<Result<net::HttpResponse>> answered;
-    spawn(client_->fetch(*executor_, call), [&](Result<net::HttpResponse> r) { answered.set_value(std::move(r)); });
-    return answered.get_future().get();
-  }
-
-  // Tries the regions in turn. A key makes the repetition exact.
-  Result<net::HttpResponse> call(const std::string& method, const std::string& path, const std::string& body = "") {
-    const std::string key = method == "POST" ? to_hex(os::secure_random().bytes(16)) : "";
-    Result<net::HttpResponse> last = fail(Code::kUnavailable, "the cluster file names no edge");
-    for (const auto* region : regions_) {
-      const auto& edge = region->edges.front();
-      last = call_target({edge.address, edge.https_port, true, edge.address}, method, path, body, key);
-      if (last && last->status != 503 && last->status != 504) return last;
-      if (!last)
-        std::fprintf(stderr, "evercert: %s: %s; asking the next region\n", region->name.c_str(),
-                     last.error().message.c_str());
-    }
-    return last;
-  }
-
- private:
-  config::ClusterConfig config_;
-  std::string token_;
-  std::vector<const config::RegionConfig*> regions_;
-  std::unique_ptr<net::HttpClient> client_;
-  std::unique_ptr<os::ThreadExecutor> executor_ = os::ThreadExecutor::start("ctl");
-};
-
-// Prints a problem document as one line.
-int complain(const net::HttpResponse& response) {
-  const auto document = json::parse(response.body, nullptr, false);
-  const std::string detail = document.is_object() ? document.value("detail", "") : response.body;
-  std::fprintf(stderr, "evercert: %d: %s\n", response.status, detail.c_str());
-  return response.status == 400 || response.status == 404 || response.status == 409 ? 2 : 1;
-}
-
-int show(const Options& options, Result<net::HttpResponse> response, const std::function<void(const json&)>& human) {
-  if (!response) return report(response.error());
-  if (response->status >= 400) return complain(*response);
-  const auto document = json::parse(response->body, nullptr, false);
-  if (options.as_json || document.is_discarded()) {
-    std::cout << response->body << "\n";
-  } else {
-    if (response->headers.find("Evercert-Stale")) std::cout << "(may be stale: this region holds no lease)\n";
-    human(document);
-  }
-  return 0;
-}
 
 int status(const Options& options) {
   auto ctl = Ctl::open(options);
@@ -263,6 +181,7 @@ void register_ctl(CLI::App& app, int& exit_code) {
     file << response->body;
     if (!file) exit_code = report(Error{Code::kIo, options->out + ": cannot be written"});
   });
+  register_ctl_space(*ctl, options, exit_code);
   auto* config_command = app.add_subcommand("config", "Look at configuration files");
   config_command->require_subcommand(1);
   auto* check = config_command->add_subcommand(

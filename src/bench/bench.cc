@@ -27,6 +27,7 @@ constexpr Benchmark kAll[] = {{"sign-limit", sign_limit},
                               {"issue-softhsm", issue_softhsm},
                               {"acme", acme},
                               {"ocsp", ocsp},
+                              {"coordination", bench::coordination},
                               {"region-kill", region_kill},
                               {"memory", memory}};
 

@@ -57,5 +57,6 @@ Status issue(Workbench& bench);
 Status issue_softhsm(Workbench& bench);
 Status acme(Workbench& bench);
 Status ocsp(Workbench& bench);
+Status coordination(Workbench& bench);
 
 }  // namespace evercert::bench

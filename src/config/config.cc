@@ -31,7 +31,8 @@ Status claim(const YamlReader& in, const YAML::Node& node, std::set<std::string>
 Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, RegionId region,
                              std::set<std::string>& taken) {
   NodeConfig out;
-  EC_TRY(in.only(node, "nodes", {"zone", "address", "link_port", "api_port", "status_port", "peer_port"}));
+  EC_TRY(in.only(node, "nodes",
+                 {"zone", "address", "link_port", "api_port", "status_port", "peer_port", "coordination_port"}));
   EC_TRY(in.required(node, "nodes", {"zone", "address", "link_port", "api_port", "status_port", "peer_port"}));
   EC_TRY(in.integer(node, "zone", 1, 9, out.zone));
   EC_TRY(in.text(node, "address", out.address));
@@ -40,7 +41,8 @@ Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, Regio
   EC_TRY(in.integer(node, "api_port", 1, 65535, out.api_port));
   EC_TRY(in.integer(node, "status_port", 1, 65535, out.status_port));
   EC_TRY(in.integer(node, "peer_port", 1, 65535, out.peer_port));
-  for (const auto port : {out.link_port, out.api_port, out.status_port, out.peer_port})
+  EC_TRY(in.integer(node, "coordination_port", 1, 65535, out.coordination_port));
+  for (const auto port : {out.link_port, out.api_port, out.status_port, out.peer_port, out.coordination_port})
     EC_TRY(claim(in, node, taken, out.address, port));
   out.id = node_id(region, static_cast<std::uint8_t>(out.zone));
   return out;

@@ -19,10 +19,11 @@ struct NodeConfig {
   NodeId id;
   int zone = 1;
   std::string address;
-  std::uint16_t link_port = 0;    // links of the region's edges
-  std::uint16_t api_port = 0;     // HTTPS with client certificates: what the edges ask, for other tools
-  std::uint16_t status_port = 0;  // plain HTTP: OCSP, CRL, metrics, health
-  std::uint16_t peer_port = 0;    // gRPC: other nodes
+  std::uint16_t link_port = 0;             // links of the region's edges
+  std::uint16_t api_port = 0;              // HTTPS with client certificates: what the edges ask, for other tools
+  std::uint16_t status_port = 0;           // plain HTTP: OCSP, CRL, metrics, health
+  std::uint16_t peer_port = 0;             // gRPC: other nodes
+  std::uint16_t coordination_port = 2379;  // gRPC: etcd's API
 };
 
 struct EdgeConfig {

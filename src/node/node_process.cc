@@ -11,6 +11,8 @@
 
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
+#include "api/coordination/etcd_server.h"
+#include "api/coordination/rest_space.h"
 #include "api/ocsp/ocsp.h"
 #include "api/rest/rest.h"
 #include "base/encoding.h"
@@ -61,6 +63,8 @@ class NodeProcessImpl : public NodeProcess {
     if (link_) link_->stop(0ms);
     if (server_) server_->stop(0ms);
     if (store_) store_->stop();
+    etcd_.reset();
+    coordinator_.reset();
     for (auto* thread : {background_.get(), intent_writer_.get()}) {
       if (thread != nullptr) thread->stop();
     }
@@ -281,16 +285,53 @@ class NodeProcessImpl : public NodeProcess {
         2s, [this] { settling_.spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); }); });
   }
 
-  Status open_server() {
-    api::RestOptions rest;
-    rest.region = region_->name;
-    rest.cluster = config_.name;
+  std::map<std::string, std::pair<std::string, api::Role>> tokens() const {
+    std::map<std::string, std::pair<std::string, api::Role>> all;
     for (const auto& token : config_.tokens) {
       const auto role = token.role == "operator" ? api::Role::kOperator
                         : token.role == "issuer" ? api::Role::kIssuer
                                                  : api::Role::kReader;
-      rest.tokens[from_hex(token.sha256_hex).value_or("")] = {token.name, role};
+      all[from_hex(token.sha256_hex).value_or("")] = {token.name, role};
     }
+    return all;
+  }
+
+  Status open_coordination() {
+    api::CoordinatorOptions options;
+    options.self = self_->id;
+    options.session = static_cast<std::uint64_t>(os::wall_clock().now().ms);
+    for (const char c : config_.id.substr(0, 8))
+      options.cluster_id = options.cluster_id << 8 | static_cast<std::uint8_t>(c);
+    coordinator_ = std::make_unique<api::Coordinator>(options, *store_, *store_, os::secure_random());
+    hub_ = std::make_unique<coordination::WatchHub>([this] { return store_->coordination_view(); });
+    store_->on_coordination([this](const coordination::Effects& effects) { hub_->applied(effects); },
+                            [this] { hub_->replaced(); });
+    locks_ = std::make_unique<api::Locks>(*coordinator_, *hub_);
+    rest_space_ = std::make_unique<api::RestSpace>(*rest_, *coordinator_, *locks_, *hub_);
+    rest_space_->mount(router_);
+    api::EtcdServerOptions server;
+    server.address = self_->address;
+    server.port = self_->coordination_port;
+    EC_ASSIGN(server.ca_pem, read_file(os::disk(), tls().ca_bundle));
+    EC_ASSIGN(server.certificate_pem, read_file(os::disk(), tls().certificate_chain));
+    EC_ASSIGN(server.key_pem, read_file(os::disk(), tls().private_key));
+    for (const auto& region : config_.regions) {
+      for (const auto& node : region.nodes) {
+        server.members.push_back({node.id, region.name + "-" + std::to_string(node.zone),
+                                  "https://" + node.address + ":" + std::to_string(node.coordination_port),
+                                  "https://" + node.address + ":" + std::to_string(node.peer_port)});
+      }
+    }
+    EC_ASSIGN(etcd_, api::EtcdServer::start(std::move(server), api::Access(config_.name, tokens()), *coordinator_,
+                                            *locks_, *hub_, *store_));
+    return {};
+  }
+
+  Status open_server() {
+    api::RestOptions rest;
+    rest.region = region_->name;
+    rest.cluster = config_.name;
+    rest.tokens = tokens();
     rest_ = std::make_unique<api::Rest>(std::move(rest), *ca_, *store_);
     api::OcspApiOptions ocsp;
     ocsp.regions = config_.regions.size();
@@ -298,6 +339,7 @@ class NodeProcessImpl : public NodeProcess {
     ocsp.several_zones = region_->nodes.size() > 1;
     ocsp_ = std::make_unique<api::Ocsp>(std::move(ocsp), *responder_, *store_, os::wall_clock());
     rest_->mount(router_);
+    EC_TRY(open_coordination());
     const config::Paths paths(config_.dir);
     EC_ASSIGN(const auto nonce_key, read_text_file(paths.nonce_key(region_->name)));
     nonces_ = std::make_unique<api::Nonces>(nonce_key, os::monotonic_clock(), os::wall_clock(), os::secure_random());
@@ -337,8 +379,8 @@ class NodeProcessImpl : public NodeProcess {
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known :
-         {"/v1/certificates", "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+    for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/acme", "/ocsp",
+                              "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";
@@ -383,6 +425,11 @@ class NodeProcessImpl : public NodeProcess {
   api::Router router_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::LinkServer> link_;
+  std::unique_ptr<coordination::WatchHub> hub_;
+  std::unique_ptr<api::Coordinator> coordinator_;
+  std::unique_ptr<api::Locks> locks_;
+  std::unique_ptr<api::RestSpace> rest_space_;
+  std::unique_ptr<api::EtcdServer> etcd_;
   mutable std::mutex fatal_mutex_;
   std::optional<Error> fatal_;
 };

@@ -115,6 +115,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   options.self = node;
   options.cluster_id = "simulated";
   options.bug = options_.bug;
+  options.coordination_bug = options_.coordination_bug;
   options.compact_after = 30;
   options.keep = 20;
   options.snapshot_chunk_bytes = 1500;
@@ -165,6 +166,7 @@ void World::start(NodeId id) {
   };
   node.turn_scheduled = false;
   schedule_tick(id, node.life);
+  if (on_started) on_started(id);
 }
 
 void World::refuse(NodeId id, const Error& error) {

@@ -30,6 +30,7 @@ struct WorldOptions {
   std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first; others are drawn
   std::map<RegionId, double> clock_speeds;                        // others are drawn within `drift`
   store::Bug bug = store::Bug::kNone;
+  coordination::Bug coordination_bug = coordination::Bug::kNone;
 
   static WorldOptions draw(SeededRandom& random);
 };
@@ -89,7 +90,7 @@ class World {
   // --- observers
   std::function<void(NodeId)> on_worked;  // after every turn of a node
   std::function<void(NodeId, GroupId, LogIndex, Term, const std::string&)> on_applied;
-  std::function<void(NodeId)> on_down;
+  std::function<void(NodeId)> on_started, on_down;
   // A node stops by itself or refuses to start, though its disk did nothing but lose what was not synced.
   std::function<void(NodeId, const Error&)> on_refused;
   // It refuses to start because of what its disk did.

@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "store/coordination_state.h"
 #include "store/keys.h"
 #include "store/sweep.h"
 
@@ -32,8 +33,8 @@ v1::Outcome numbered(std::uint64_t number) {
 class Applier {
  public:
   Applier(const CatalogOptions& options, GroupId group, std::int64_t proposed_at_ms, Transaction& state,
-          std::optional<v1::Certificate>* changed)
-      : options_(options), group_(group), proposed_at_ms_(proposed_at_ms), state_(state), changed_(changed) {}
+          AppliedChanges& changes)
+      : options_(options), group_(group), proposed_at_ms_(proposed_at_ms), state_(state), changes_(changes) {}
 
   Result<v1::Outcome> issue(v1::IssueCertificate& command);
   Result<v1::Outcome> revoke(const v1::RevokeCertificate& command);
@@ -47,6 +48,7 @@ class Applier {
   Result<v1::Outcome> claim(const v1::ClaimRequestKey& command);
   Result<v1::Outcome> claim_account_key(const v1::ClaimAccountKey& command);
   Result<v1::Outcome> sweep(const v1::Sweep& command);
+  Result<v1::Outcome> coordinate(const std::string& bytes);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -80,7 +82,7 @@ class Applier {
   GroupId group_;
   std::int64_t proposed_at_ms_;
   Transaction& state_;
-  std::optional<v1::Certificate>* changed_;
+  AppliedChanges& changes_;
 };
 
 // The order as it will be when `command` is stored; an Outcome with a code or a repeated request stops the issuance.
@@ -145,7 +147,7 @@ Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
   set_number(certificate_count_record(), count + 1);
   v1::Outcome outcome;
   outcome.set_serial(certificate.serial());
-  *changed_ = std::move(certificate);
+  changes_.certificates.push_back(std::move(certificate));
   return outcome;
 }
 
@@ -165,7 +167,7 @@ Result<v1::Outcome> Applier::revoke(const v1::RevokeCertificate& command) {
   const RegionId issuer{static_cast<std::uint8_t>(certificate->issuer_region())};
   state_.put(state_key(group_, revoked_index_record(issuer, command.serial())),
              std::to_string(certificate->not_after()));
-  *changed_ = std::move(*certificate);
+  changes_.certificates.push_back(std::move(*certificate));
   return v1::Outcome{};
 }
 
@@ -335,17 +337,22 @@ Result<v1::Outcome> Applier::sweep(const v1::Sweep& command) {
   return outcome;
 }
 
-}  // namespace
-
-Result<std::optional<std::string>> Transaction::get(const std::string& key) const {
-  const auto changed = changes_.find(key);
-  if (changed != changes_.end()) return changed->second;
-  return read_(key);
+Result<v1::Outcome> Applier::coordinate(const std::string& bytes) {
+  if (group_ != kGlobalGroup) return refused(Code::kInvalid, "coordination belongs to the global group");
+  coordination::v1::Command command;
+  if (!command.ParseFromString(bytes)) return refused(Code::kInvalid, "the command of the key space does not parse");
+  CoordinationState state(state_);
+  EC_ASSIGN(const auto answer, coordination::apply(command, state, changes_.coordination, options_.coordination_bug));
+  v1::Outcome outcome;
+  outcome.set_coordination(answer.SerializeAsString());
+  return outcome;
 }
 
+}  // namespace
+
 Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, v1::Command& command,
-                                  Transaction& state, std::optional<v1::Certificate>* changed) {
-  Applier applier(options, group, command.proposed_at_ms(), state, changed);
+                                  Transaction& state, AppliedChanges& changes) {
+  Applier applier(options, group, command.proposed_at_ms(), state, changes);
   switch (command.kind_case()) {
     case v1::Command::kIssue: return applier.issue(*command.mutable_issue());
     case v1::Command::kRevoke: return applier.revoke(command.revoke());
@@ -359,6 +366,7 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kClaimRequestKey: return applier.claim(command.claim_request_key());
     case v1::Command::kClaimAccountKey: return applier.claim_account_key(command.claim_account_key());
     case v1::Command::kSweep: return applier.sweep(command.sweep());
+    case v1::Command::kCoordination: return applier.coordinate(command.coordination());
     case v1::Command::KIND_NOT_SET: break;
   }
   // Skipping it would let this replica's state part from its peers'.

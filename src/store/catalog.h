@@ -11,6 +11,8 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "coordination/machine.h"
+#include "store/kv/kv.h"
 #include "store/planted.h"
 #include "store/proto/records.pb.h"
 
@@ -20,28 +22,44 @@ namespace evercert::store {
 class Transaction {
  public:
   using Read = std::function<Result<std::optional<std::string>>(std::string_view key)>;
-  explicit Transaction(Read read) : read_(std::move(read)) {}
+  using Scan = std::function<Status(const std::string& from, const std::string& to, const KvVisitor& visit)>;
+  explicit Transaction(Read read, Scan scan = {}) : read_(std::move(read)), scan_(std::move(scan)) {}
 
   Result<std::optional<std::string>> get(const std::string& key) const;
+  // Keys in [from, to), in order.
+  Status scan(const std::string& from, const std::string& to, const KvVisitor& visit) const;
   void put(std::string key, std::string value) { changes_[std::move(key)] = std::move(value); }
   void remove(std::string key) { changes_[std::move(key)] = std::nullopt; }
-  std::map<std::string, std::optional<std::string>> take_changes() { return std::move(changes_); }
+  void remove_range(std::string from, std::string to);
+  // All changes as one batch; nothing is left.
+  WriteBatch take_changes();
 
  private:
+  bool in_removed_range(std::string_view key) const;
+
   Read read_;
-  std::map<std::string, std::optional<std::string>> changes_;
+  Scan scan_;
+  std::vector<std::pair<std::string, std::string>> removed_ranges_;  // before changes_
+  std::map<std::string, std::optional<std::string>, std::less<>> changes_;
 };
 
 struct CatalogOptions {
   std::size_t regions = 0;
   Bug bug = Bug::kNone;
+  coordination::Bug coordination_bug = coordination::Bug::kNone;
+};
+
+// What a run of commands did, for those who keep copies or wait for news.
+struct AppliedChanges {
+  std::vector<v1::Certificate> certificates;  // stored or revoked
+  coordination::Effects coordination;
 };
 
 // Applies one command of `group`. The Outcome is the client's answer (a refusal is an Outcome too, and leaves the
 // state as it was). An error (kCorrupt, kIo) means that the state could not be read: the node must stop applying.
-// `changed` receives the certificate when one was stored or revoked; it may be moved out of `command`.
+// What was changed is added to `changes`; a certificate may be moved out of `command`.
 Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, v1::Command& command,
-                                  Transaction& state, std::optional<v1::Certificate>* changed);
+                                  Transaction& state, AppliedChanges& changes);
 
 // Records inside a group's range that are not named in keys.h.
 std::string revoked_index_record(RegionId issuer, std::string_view serial);  // value: decimal not_after

@@ -110,12 +110,15 @@ class CatalogTest : public testing::Test {
     });
     changed.reset();
     v1::Command copy = command;  // what it holds may be moved out of it
-    auto outcome = apply_command({3}, group, copy, transaction, &changed);
-    for (const auto& [key, value] : transaction.take_changes()) {
-      if (value) {
-        state[key] = *value;
+    AppliedChanges changes;
+    auto outcome = apply_command({3}, group, copy, transaction, changes);
+    if (!changes.certificates.empty()) changed = changes.certificates.back();
+    const WriteBatch batch = transaction.take_changes();
+    for (const auto& change : batch.changes()) {
+      if (change.kind == WriteBatch::Change::Kind::kPut) {
+        state[change.key] = change.value;
       } else {
-        state.erase(key);
+        state.erase(change.key);
       }
     }
     return outcome;
@@ -379,7 +382,40 @@ TEST(Transaction, LaterCommandsSeeWhatEarlierOnesDid) {
   transaction.remove("a");
   EXPECT_EQ(transaction.get("a").value(), std::nullopt);
   EXPECT_EQ(reads, 1);
-  EXPECT_EQ(transaction.take_changes().size(), 1u);
+  EXPECT_EQ(transaction.take_changes().changes().size(), 1u);
+}
+
+TEST(Transaction, AScanSeesWhatIsStoredAndWhatWasChanged) {
+  const std::map<std::string, std::string> stored{{"a", "1"}, {"b", "2"}, {"d", "4"}, {"e", "5"}, {"f", "6"}};
+  Transaction transaction(
+      [&](std::string_view key) -> Result<std::optional<std::string>> {
+        const auto found = stored.find(std::string(key));
+        return found == stored.end() ? std::nullopt : std::optional(found->second);
+      },
+      [&](const std::string& from, const std::string& to, const KvVisitor& visit) -> Status {
+        for (auto it = stored.lower_bound(from); it != stored.end() && it->first < to; ++it) {
+          if (!visit(it->first, it->second)) break;
+        }
+        return {};
+      });
+  transaction.put("b", "20");
+  transaction.put("c", "30");
+  transaction.remove("d");
+  transaction.put("e1", "51");
+  transaction.remove_range("e", "f");
+  transaction.put("e2", "52");
+  const auto seen = [&](const std::string& from, const std::string& to) {
+    std::string all;
+    EXPECT_TRUE(transaction.scan(from, to, [&](std::string_view key, std::string_view value) {
+      all.append(key).append("=").append(value).append(" ");
+      return true;
+    }));
+    return all;
+  };
+  EXPECT_EQ(seen("a", "z"), "a=1 b=20 c=30 e2=52 f=6 ");
+  EXPECT_EQ(seen("b", "e2"), "b=20 c=30 ");
+  EXPECT_EQ(transaction.get("e").value(), std::nullopt);
+  EXPECT_EQ(transaction.get("f").value(), "6");
 }
 
 }  // namespace

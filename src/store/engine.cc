@@ -25,6 +25,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       board_(board),
       start_id_(start_id),
       submissions_(options_.submit_silence, options_.submit_pause, random.next(), options_.bug),
+      coordination_leases_(options_.coordination_bug),
       recovery_(options_.layout, options_.self,
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember),
       quorum_(options_.layout.groups(), options_.quorum_lost_after, now),
@@ -81,7 +82,7 @@ Status Engine::open_groups(Instant now) {
     }
     groups_.push_back(std::move(opened));
   }
-  return {};
+  return load_coordination_leases(now);
 }
 
 bool Engine::recovering() const {

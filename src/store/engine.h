@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "coordination/lease_clock.h"
 #include "store/catalog.h"
 #include "store/clock_watch.h"
 #include "store/freshness.h"
@@ -54,6 +55,7 @@ struct EngineOptions {
   std::uint64_t keep = 20'000;           // entries kept for followers that lag
   std::size_t snapshot_chunk_bytes = 256 * 1024;
   Bug bug = Bug::kNone;
+  coordination::Bug coordination_bug = coordination::Bug::kNone;
 };
 
 class Engine {
@@ -79,6 +81,7 @@ class Engine {
   Status flush(Instant now);
 
   std::function<void(const v1::Certificate&)> on_certificate_changed;
+  std::function<void(const coordination::Effects&)> on_coordination;
   // True when the next flush is near, so that news which can travel with it may wait. Not set: never.
   std::function<bool()> more_coming;
   std::function<void()> on_records_replaced;  // by a snapshot
@@ -91,6 +94,7 @@ class Engine {
   bool recovering() const;
   Group& group(GroupId id) { return *groups_[id.value]; }
   const EngineOptions& options() const { return options_; }
+  const coordination::LeaseClock& coordination_leases() const { return coordination_leases_; }
 
  private:
   struct Read {
@@ -130,7 +134,7 @@ class Engine {
   void take_ready(Group& group, Instant now);
   void after_sync(Group& group, Instant now);
   void route(Group& group, std::vector<RaftMessage> messages, Instant now);
-  Status apply(Group& group, const std::vector<LogEntry>& entries);
+  Status apply(Group& group, const std::vector<LogEntry>& entries, Instant now);
   Status apply_all(Instant now);
   void compact(Group& group);
   Status install_snapshot(Group& group, const SnapshotMeta& meta, Instant now);
@@ -147,6 +151,8 @@ class Engine {
   void repeat_acknowledgements(Instant now);
   void send_leaders_home(Instant now);
   void publish_leases();
+  Status load_coordination_leases(Instant now);
+  void end_coordination_leases(Instant now);
   void tell_positions();
 
   EngineOptions options_;
@@ -160,6 +166,8 @@ class Engine {
 
   std::vector<std::unique_ptr<Group>> groups_;
   Submissions submissions_;
+  coordination::LeaseClock coordination_leases_;
+  NodeId coordination_leader_;  // when the leases' time was begun last
   Recovery recovery_;
   QuorumWatch quorum_;
   ClockWatch clocks_;

@@ -133,43 +133,39 @@ void Engine::route(Group& group, std::vector<RaftMessage> messages, Instant now)
   }
 }
 
-Status Engine::apply_all(Instant) {
+Status Engine::apply_all(Instant now) {
   for (auto& group : groups_) {
     auto entries = std::exchange(committed_[group->id().value], {});
-    if (!entries.empty()) EC_TRY(apply(*group, entries));
+    if (!entries.empty()) EC_TRY(apply(*group, entries, now));
   }
   return {};
 }
 
-Status Engine::apply(Group& group, const std::vector<LogEntry>& entries) {
-  Transaction transaction([this](std::string_view key) { return kv_.get(std::string(key)); });
-  const CatalogOptions catalog{options_.layout.regions, options_.bug};
+Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant now) {
+  Transaction transaction([this](std::string_view key) { return kv_.get(std::string(key)); },
+                          [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
+                            return kv_.scan(from, to, SIZE_MAX, visit);
+                          });
+  const CatalogOptions catalog{options_.layout.regions, options_.bug, options_.coordination_bug};
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
-  std::vector<v1::Certificate> changes;
+  AppliedChanges changes;
   for (const LogEntry& entry : entries) {
     outcomes.emplace_back(&entry, std::nullopt);
     if (entry.type != EntryType::kNormal || entry.data.empty()) continue;  // a new leader's empty entry
     auto command = group.take_parsed(entry);
     if (!command) return fail(Code::kCorrupt, "a committed entry does not parse");
-    std::optional<v1::Certificate> changed;
-    EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), *command, transaction, &changed));
-    if (changed) changes.push_back(std::move(*changed));
+    EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), *command, transaction, changes));
     if (on_applied) on_applied(group.id(), entry.index, entry.term, entry.data);
   }
-  WriteBatch batch;
-  for (auto& [key, value] : transaction.take_changes()) {
-    if (value) {
-      batch.put(key, std::move(*value));
-    } else {
-      batch.remove(key);
-    }
-  }
+  WriteBatch batch = transaction.take_changes();
   batch.put(applied_key(group.id()), encode_position({entries.back().term, entries.back().index}));
   EC_TRY(kv_.write(batch));
   // Caches first, then the tail: a reader that finds the tail clear must find the new state everywhere.
   if (on_certificate_changed) {
-    for (const auto& certificate : changes) on_certificate_changed(certificate);
+    for (const auto& certificate : changes.certificates) on_certificate_changed(certificate);
   }
+  for (const auto& change : changes.coordination.leases) coordination_leases_.changed(change, now);
+  if (!changes.coordination.empty() && on_coordination) on_coordination(changes.coordination);
   for (auto& [entry, outcome] : outcomes) group.applied(entry->index, entry->term, std::move(outcome));
   group.raft().advance_applied(entries.back().index);
   compact(group);
@@ -196,6 +192,7 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
   log_.set_snapshot(group.id(), meta.index, meta.term);
   if (options_.bug != Bug::kSnapshotNotSynced) EC_TRY(log_.sync());
   EC_TRY(snapshot_receiver_->swap_in(group.id()));
+  if (group.id() == kGlobalGroup) EC_TRY(load_coordination_leases(now));
   if (on_records_replaced && options_.bug != Bug::kKeepCaches) on_records_replaced();
   group.snapshot_installed(meta.index, now);
   return {};

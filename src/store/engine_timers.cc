@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens because time has passed.
 #include "base/probe.h"
+#include "coordination/keyspace.h"
+#include "store/coordination_state.h"
 #include "store/engine.h"
 #include "store/snapshots.h"
 
@@ -57,6 +59,30 @@ void Engine::tick(Instant now) {
   }
   watch_quorums(now);
   submissions_.expire(now);
+  end_coordination_leases(now);
+}
+
+Status Engine::load_coordination_leases(Instant now) {
+  EC_ASSIGN(const auto leases, coordination::list_leases(*coordination_view(kv_)));
+  coordination_leases_.reset(leases, now);
+  return {};
+}
+
+void Engine::end_coordination_leases(Instant now) {
+  Group& group = *groups_[kGlobalGroup.value];
+  if (group.leader() != coordination_leader_) {
+    coordination_leader_ = group.leader();
+    coordination_leases_.restart(now);
+  }
+  if (!group.leads()) return;
+  for (auto& expire : coordination_leases_.due(now)) {
+    EC_PROBE("a lease of the key space runs out");
+    coordination::v1::Command command;
+    *command.mutable_expire() = std::move(expire);
+    v1::Command entry;
+    entry.set_coordination(command.SerializeAsString());
+    group.propose(entry.SerializeAsString(), wall_.now(), [](Result<v1::Outcome>) {});  // found due again if lost
+  }
 }
 
 void Engine::watch_quorums(Instant now) {

@@ -88,6 +88,7 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       for (const auto& key : command.sweep().request_keys()) records.push_back(request_key_record(key));
       return records;
     }
+    case v1::Command::kCoordination: return {std::string(kCoordinationRecord)};
     case v1::Command::kAllocateCrlNumber:
     case v1::Command::KIND_NOT_SET: return {};
   }

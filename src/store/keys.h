@@ -28,6 +28,8 @@ std::string order_index_record(std::string_view account_id);
 std::string order_index_record(std::string_view account_id, std::string_view order_id);
 // No record of the state: entries that revoke are found by it among those that are not applied.
 inline constexpr std::string_view kRevocationPrefix = "v/";
+// All of coordination's state begins with this; as a record, it is the whole of it.
+inline constexpr std::string_view kCoordinationRecord = "x/";
 
 // Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);

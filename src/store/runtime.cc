@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "store/catalog.h"
+#include "store/coordination_state.h"
 #include "store/keys.h"
 #include "store/kv/rocks_kv.h"
 
@@ -41,6 +42,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
     engine_->on_certificate_changed = [this](const v1::Certificate& certificate) {
       std::lock_guard lock(callbacks_mutex_);
       for (auto& callback : callbacks_) callback(certificate);
+    };
+    engine_->on_coordination = [this](const coordination::Effects& effects) {
+      std::lock_guard lock(callbacks_mutex_);
+      for (auto& callback : coordination_callbacks_) callback(effects);
     };
     engine_->more_coming = [this] {
       std::lock_guard lock(inbox_mutex_);
@@ -237,6 +242,17 @@ class RuntimeImpl : public Runtime, private PeerSink {
     replaced_callbacks_.push_back(std::move(callback));
   }
 
+  std::unique_ptr<coordination::View> coordination_view() override { return store::coordination_view(*kv_); }
+  void on_coordination(std::function<void(const coordination::Effects&)> applied,
+                       std::function<void()> replaced) override {
+    std::lock_guard lock(callbacks_mutex_);
+    coordination_callbacks_.push_back(std::move(applied));
+    replaced_callbacks_.push_back(std::move(replaced));
+  }
+  std::optional<Duration> lease_remaining(std::int64_t lease) override {
+    return engine_->coordination_leases().remaining(lease, clock_.now());
+  }
+
   std::vector<GroupStatus> group_status() override {
     std::lock_guard lock(status_mutex_);
     return status_;
@@ -357,6 +373,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   std::mutex callbacks_mutex_;
   std::vector<std::function<void(const v1::Certificate&)>> callbacks_;
   std::vector<std::function<void()>> replaced_callbacks_;
+  std::vector<std::function<void(const coordination::Effects&)>> coordination_callbacks_;
   std::mutex status_mutex_;
   std::vector<GroupStatus> status_;
   Instant next_status_;

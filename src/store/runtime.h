@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/env.h"
+#include "store/coordination_store.h"
 #include "store/engine.h"
 #include "store/store.h"
 
@@ -31,7 +32,7 @@ struct RuntimeOptions {
 // What the runtime needs of the transport. Batches are encoded v1::Batch messages.
 using SendBatch = std::function<void(NodeId to, std::string batch)>;
 
-class Runtime : public Store {
+class Runtime : public Store, public CoordinationStore {
  public:
   // Opens log and state and starts the engine on `executor` (which must outlive the runtime, like everything given).
   // `on_fatal` is called on the executor when the node must stop: a failed fsync, damaged state.

@@ -17,11 +17,9 @@ class SweepTest : public testing::Test {
   v1::Outcome apply(v1::Command command, std::int64_t at_ms = 1000) {
     command.set_proposed_at_ms(at_ms);
     Transaction state([this](std::string_view key) { return kv.get(std::string(key)); });
-    std::optional<v1::Certificate> changed;
-    const auto outcome = apply_command({3}, kGroup, command, state, &changed).value();
-    WriteBatch batch;
-    for (const auto& [key, value] : state.take_changes()) value ? batch.put(key, *value) : batch.remove(key);
-    EXPECT_TRUE(kv.write(batch));
+    AppliedChanges changes;
+    const auto outcome = apply_command({3}, kGroup, command, state, changes).value();
+    EXPECT_TRUE(kv.write(state.take_changes()));
     return outcome;
   }
   void order(const std::string& id, std::int64_t expires_at_ms) {

@@ -12,22 +12,20 @@ namespace evercert::testkit {
 using namespace store;
 
 Result<v1::Outcome> MemoryStore::apply(GroupId group, v1::Command command) {
-  Transaction state([this](std::string_view key) { return kv_.get(std::string(key)); });
-  std::optional<v1::Certificate> changed;
+  Transaction state([this](std::string_view key) { return kv_.get(std::string(key)); },
+                    [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
+                      return kv_.scan(from, to, SIZE_MAX, visit);
+                    });
+  AppliedChanges changes;
   command.set_proposed_at_ms(proposed_at_ms);
   applied.push_back(command);
-  EC_ASSIGN(auto outcome, apply_command({regions_}, group, command, state, &changed));
-  WriteBatch batch;
-  for (const auto& [key, value] : state.take_changes()) {
-    if (value) {
-      batch.put(key, *value);
-    } else {
-      batch.remove(key);
-    }
+  EC_ASSIGN(auto outcome, apply_command({regions_}, group, command, state, changes));
+  EC_TRY(kv_.write(state.take_changes()));
+  for (const auto& certificate : changes.certificates) {
+    for (const auto& callback : callbacks_) callback(certificate);
   }
-  EC_TRY(kv_.write(batch));
-  if (changed) {
-    for (const auto& callback : callbacks_) callback(*changed);
+  if (!changes.coordination.empty()) {
+    for (const auto& callback : coordination_callbacks_) callback(changes.coordination);
   }
   return outcome;
 }

@@ -10,12 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "store/coordination_state.h"
+#include "store/coordination_store.h"
 #include "store/kv/mem_kv.h"
 #include "store/store.h"
 
 namespace evercert::testkit {
 
-class MemoryStore : public store::Store {
+class MemoryStore : public store::Store, public store::CoordinationStore {
  public:
   explicit MemoryStore(std::size_t regions) : regions_(regions) {}
 
@@ -83,6 +85,14 @@ class MemoryStore : public store::Store {
   std::uint64_t certificate_count() override;
   bool clock_trusted() override { return trusted_clock; }
   Epoch epoch() override { return Epoch{1}; }
+  std::unique_ptr<coordination::View> coordination_view() override { return store::coordination_view(kv_); }
+  void on_coordination(std::function<void(const coordination::Effects&)> told,
+                       std::function<void()> replaced) override {
+    coordination_callbacks_.push_back(std::move(told));
+    replaced_callbacks_.push_back(std::move(replaced));
+  }
+  std::optional<Duration> lease_remaining(std::int64_t) override { return remaining; }
+  std::optional<Duration> remaining = 5s;  // of every lease
 
  private:
   Fate fate_of(const store::v1::Command& command);
@@ -96,6 +106,7 @@ class MemoryStore : public store::Store {
   std::deque<std::move_only_function<void(Fate)>> held_;
   std::vector<std::function<void(const store::v1::Certificate&)>> callbacks_;
   std::vector<std::function<void()>> replaced_callbacks_;
+  std::vector<std::function<void(const coordination::Effects&)>> coordination_callbacks_;
 };
 
 }  // namespace evercert::testkit

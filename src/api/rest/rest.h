@@ -29,17 +29,23 @@ class Rest {
         store_(store) {}
   void mount(Router& router);
 
- private:
   struct Caller {
     std::string name;
     Role role = Role::kNone;
   };
   Caller authenticate(const net::HttpRequest& request) const;
+  // What a caller with less than `least` is told; nullopt: it may go on.
+  std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, Role least, Caller* caller) const;
+  std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, Role least) const {
+    Caller caller;
+    return refuse(request, least, &caller);
+  }
+
+ private:
   Task<net::HttpResponse> issue(net::HttpRequest request);
   Task<net::HttpResponse> get(net::HttpRequest request, std::string serial);
   Task<net::HttpResponse> revoke(net::HttpRequest request, std::string serial);
   Task<net::HttpResponse> list(net::HttpRequest request);
-  std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, Role least, Caller* caller) const;
 
   RestOptions options_;
   std::string edge_identities_, operator_identities_;

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/coordination/grpc_queue.h"
+
+#include <pthread.h>
+
+#include <future>
+
+namespace evercert::api {
+
+// One wake-up for all that was posted meanwhile.
+class GrpcQueue::Posted : public Completion {
+ public:
+  explicit Posted(GrpcQueue& queue) : queue_(queue) {}
+  void schedule() { alarm_.Set(queue_.queue_.get(), gpr_time_0(GPR_CLOCK_MONOTONIC), this); }
+  void happened(bool) override { queue_.run_posted(); }
+
+ private:
+  GrpcQueue& queue_;
+  grpc::Alarm alarm_;
+};
+
+class GrpcQueue::Delayed : public Completion {
+ public:
+  Delayed(GrpcQueue& queue, Duration delay, std::move_only_function<void()> work)
+      : queue_(queue), work_(std::move(work)) {
+    alarm_.Set(queue.queue_.get(),
+               gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(delay.count(), GPR_TIMESPAN)), this);
+  }
+  void happened(bool ok) override {
+    auto work = std::move(work_);
+    const GrpcQueue& queue = queue_;
+    delete this;
+    if (ok && !queue.closing()) work();
+  }
+
+ private:
+  GrpcQueue& queue_;
+  std::move_only_function<void()> work_;
+  grpc::Alarm alarm_;
+};
+
+GrpcQueue::GrpcQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue)
+    : queue_(std::move(queue)), posted_(std::make_unique<Posted>(*this)) {}
+
+GrpcQueue::~GrpcQueue() { stop(); }
+
+void GrpcQueue::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "coordination");
+    run();
+  });
+}
+
+void GrpcQueue::stop() {
+  close();
+  if (thread_.joinable()) {
+    // What had begun before it could see that the queue closes is over when this has run.
+    std::promise<void> over;
+    post([&over] { over.set_value(); });
+    over.get_future().wait();
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(stopped_, true)) return;
+    queue_->Shutdown();
+  }
+  if (thread_.joinable()) {
+    thread_.join();
+  } else {
+    run();
+  }
+}
+
+void GrpcQueue::post(std::move_only_function<void()> work) {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  waiting_.push_back(std::move(work));
+  if (!std::exchange(scheduled_, true)) posted_->schedule();
+}
+
+void GrpcQueue::post_after(Duration delay, std::move_only_function<void()> work) {
+  std::lock_guard lock(mutex_);
+  if (!stopped_ && !closing_) new Delayed(*this, delay, std::move(work));
+}
+
+void GrpcQueue::run() {
+  void* tag = nullptr;
+  for (bool ok = false; queue_->Next(&tag, &ok);) static_cast<Completion*>(tag)->happened(ok);
+}
+
+void GrpcQueue::run_posted() {
+  std::vector<std::move_only_function<void()>> work;
+  {
+    std::lock_guard lock(mutex_);
+    scheduled_ = false;
+    work.swap(waiting_);
+    if (stopped_) return;
+  }
+  for (auto& one : work) one();
+}
+
+}  // namespace evercert::api

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// gRPC's completion queue as an Executor: calls, and the coroutines that answer them, run on its one thread.
+#pragma once
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/completion_queue.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/env.h"
+
+namespace evercert::api {
+
+// What comes up on the queue.
+class Completion {
+ public:
+  virtual ~Completion() = default;
+  virtual void happened(bool ok) = 0;
+};
+
+class GrpcQueue : public Executor {
+ public:
+  explicit GrpcQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue);
+  ~GrpcQueue() override;
+
+  grpc::ServerCompletionQueue* get() { return queue_.get(); }
+  void start();
+  // Before the server is shut down: no new operation may be begun on the queue by what comes up from now on.
+  void close() { closing_ = true; }
+  bool closing() const { return closing_; }
+  // After the server was shut down: works off what is left and ends the thread. Nothing posted later is run.
+  void stop();
+
+  void post(std::move_only_function<void()> work) override;
+  void post_after(Duration delay, std::move_only_function<void()> work) override;
+
+ private:
+  class Posted;
+  class Delayed;
+  void run();
+  void run_posted();
+
+  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::vector<std::move_only_function<void()>> waiting_;
+  bool scheduled_ = false, stopped_ = false;
+  std::atomic<bool> closing_{false};
+  std::unique_ptr<Posted> posted_;
+};
+
+}  // namespace evercert::api

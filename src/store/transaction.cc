@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "store/catalog.h"
+
+namespace evercert::store {
+
+bool Transaction::in_removed_range(std::string_view key) const {
+  return std::any_of(removed_ranges_.begin(), removed_ranges_.end(),
+                     [&](const auto& range) { return key >= range.first && key < range.second; });
+}
+
+Result<std::optional<std::string>> Transaction::get(const std::string& key) const {
+  const auto changed = changes_.find(key);
+  if (changed != changes_.end()) return changed->second;
+  if (in_removed_range(key)) return std::nullopt;
+  return read_(key);
+}
+
+Status Transaction::scan(const std::string& from, const std::string& to, const KvVisitor& visit) const {
+  auto next = changes_.lower_bound(from);
+  bool going = true;
+  // Changes with keys below `end` that were not visited yet.
+  const auto visit_changes_below = [&](std::string_view end) {
+    for (; going && next != changes_.end() && next->first < end; ++next) {
+      if (next->second) going = visit(next->first, *next->second);
+    }
+  };
+  EC_TRY(scan_(from, to, [&](std::string_view key, std::string_view value) {
+    visit_changes_below(key);
+    if (!going) return false;
+    if (next != changes_.end() && next->first == key) {
+      if (next->second) going = visit(key, *next->second);
+      ++next;
+    } else if (!in_removed_range(key)) {
+      going = visit(key, value);
+    }
+    return going;
+  }));
+  visit_changes_below(to);
+  return {};
+}
+
+void Transaction::remove_range(std::string from, std::string to) {
+  if (from >= to) return;
+  changes_.erase(changes_.lower_bound(from), changes_.lower_bound(to));
+  removed_ranges_.emplace_back(std::move(from), std::move(to));
+}
+
+WriteBatch Transaction::take_changes() {
+  WriteBatch batch;
+  for (auto& [from, to] : std::exchange(removed_ranges_, {})) batch.remove_range(std::move(from), std::move(to));
+  for (auto& [key, value] : changes_) {
+    if (value) {
+      batch.put(key, std::move(*value));
+    } else {
+      batch.remove(key);
+    }
+  }
+  changes_.clear();
+  return batch;
+}
+
+}  // namespace evercert::store

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The key space with the clients that people have: etcdctl against the nodes of three real regions, evercert ctl through
+the edges. Locks, leases and watches live on while a region dies."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-coordination-")
+cluster = os.path.join(work, "cluster")
+regions = ["us-east-1", "us-west-2", "eu-central-1"]
+endpoints = [f"https://127.{r}.0.11:2379" for r in (1, 2, 3)]
+processes = {}
+checks = 0
+
+
+def check(condition, what):
+    global checks
+    checks += 1
+    if not condition:
+        raise AssertionError(what)
+    print(f"  ok  {what}", flush=True)
+
+
+def start(kind, region):
+    more = ["--zone", "1", "--data", os.path.join(work, "data-" + region)] if kind == "node" else []
+    log = open(os.path.join(work, f"{kind}-{region}.log"), "a")
+    processes[kind, region] = subprocess.Popen([evercert, kind, "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--region", region, *more],
+                                               stdout=log, stderr=subprocess.STDOUT)
+
+
+def kill(region):
+    for kind in ("edge", "node"):
+        processes[kind, region].send_signal(signal.SIGKILL)
+        processes[kind, region].wait()
+
+
+def etcdctl_command(*arguments, at=None, identity=True):
+    command = ["etcdctl", "--endpoints", ",".join(endpoints if at is None else [endpoints[at]]), "--cacert", f"{cluster}/public/root.pem"]
+    if identity:
+        command += ["--cert", f"{cluster}/operator/operator.pem", "--key", f"{cluster}/operator/operator.key"]
+    return command + list(arguments)
+
+
+environment = dict(os.environ, ETCDCTL_API="3")
+
+
+def etcdctl(*arguments, at=None, identity=True, stdin=None, fails=False):
+    done = subprocess.run(etcdctl_command(*arguments, at=at, identity=identity), input=stdin, capture_output=True, text=True, env=environment, timeout=60)
+    if fails:
+        assert done.returncode != 0, f"etcdctl {arguments} did not fail: {done.stdout}"
+        return done.stderr
+    assert done.returncode == 0, f"etcdctl {arguments}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def as_json(*arguments, **options):
+    return json.loads(etcdctl(*arguments, "-w", "json", **options))
+
+
+def ctl(*arguments, fails=False):
+    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
+    assert (done.returncode != 0) == fails, f"ctl {arguments}: {done.stdout}{done.stderr}"
+    return done.stdout if not fails else done.stderr
+
+
+class Lines:
+    """What a running client prints, line by line."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True, env=environment)
+        self.lines = []
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_for(self, line, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if line in self.lines:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.wait(10)
+
+
+def within(seconds, condition):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def writable(at=None):
+    return subprocess.run(etcdctl_command("--command-timeout", "2s", "put", "probe", "1", at=at), capture_output=True, env=environment).returncode == 0
+
+
+try:
+    subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback"], check=True, capture_output=True)
+    for region in regions:
+        start("node", region)
+        start("edge", region)
+    check(within(20, writable), "the key space is written to")
+
+    # --- keys
+    etcdctl("put", "a", "1", at=0)
+    check(all(etcdctl("get", "a", "--print-value-only", at=r).strip() == "1" for r in range(3)), "what one region wrote every region reads")
+    first = as_json("put", "a", "2", at=1)["header"]["revision"]
+    check(etcdctl("get", "a", "--rev", str(first - 1), "--print-value-only", at=2).strip() == "1", "the past is read at its revision")
+    check(etcdctl("get", "", "--from-key", "--keys-only", "--limit", "1", at=2).strip() == "a", "a range is limited")
+    done = etcdctl("txn", at=2, stdin='value("a") = "2"\n\nput b taken\n\nput b lost\n\n')
+    check("SUCCESS" in done and etcdctl("get", "b", "--print-value-only", at=0).strip() == "taken", "a transaction compares and sets")
+    check("FAILURE" in etcdctl("txn", at=0, stdin='create("a") = "0"\n\nput b again\n\nget a\n\n'), "and does the other thing when the comparison fails")
+    check(etcdctl("del", "b", at=1).strip() == "1", "a key is removed")
+
+    # --- who may
+    check("user name is empty" in etcdctl("get", "a", at=0, identity=False, fails=True), "without a name nobody reads")
+    token = open(f"{cluster}/operator/token").read().strip()
+    name = next(line.split(":", 1)[1].split(",")[0].strip() for line in open(f"{cluster}/cluster.yaml") if "name:" in line and "sha256" in line)
+    check(etcdctl("--user", f"{name}:{token}", "get", "a", "--print-value-only", at=0, identity=False).strip() == "2", "a token is as good as a certificate")
+    check("permission denied" in etcdctl("put", "evercert.internal/x", "1", at=0, fails=True), "the cluster's own keys are out of reach")
+    check(etcdctl("endpoint", "health", at=2) is not None and "3.4" in etcdctl("endpoint", "status"), "health and status answer")
+
+    # --- watches
+    watching = Lines(etcdctl_command("watch", "w", "--rev", "1", at=1))
+    etcdctl("put", "w", "one", at=0)
+    check(watching.wait_for("one"), "a watch in one region sees what another wrote")
+    watching.end()
+    resume_at = as_json("put", "w", "two", at=0)["header"]["revision"]
+    etcdctl("put", "w", "three", at=2)
+    resumed = Lines(etcdctl_command("watch", "w", "--rev", str(resume_at), at=2))
+    check(resumed.wait_for("three") and resumed.lines.index("two") < resumed.lines.index("three") and "one" not in resumed.lines,
+          "a watch resumes in another region at its revision")
+    resumed.end()
+    etcdctl("compact", str(resume_at), at=0)
+    late = subprocess.run(etcdctl_command("watch", "w", "--rev", "2", at=1), capture_output=True, text=True, env=environment, timeout=20)
+    check("compacted" in late.stderr + late.stdout, "a watch of what was compacted is told so")
+    check("compacted" in etcdctl("get", "a", "--rev", "2", at=0, fails=True), "so is a read")
+
+    # --- leases
+    granted = as_json("lease", "grant", "3", at=0)
+    lease = format(granted["ID"], "x")
+    etcdctl("put", "leased", "1", "--lease", lease, at=1)
+    check("leased" in etcdctl("lease", "timetolive", lease, "--keys", at=2), "a lease knows its keys in every region")
+    keeping = Lines(etcdctl_command("lease", "keep-alive", lease, at=2))
+    time.sleep(5)
+    check(etcdctl("get", "leased", "--print-value-only", at=0).strip() == "1", "a lease that is renewed lives on")
+    keeping.end(signal.SIGKILL)
+    check(within(8, lambda: etcdctl("get", "leased", at=1) == ""), "one that is not takes its keys along")
+
+    # --- a region dies
+    holder = Lines(etcdctl_command("lock", "job", at=1))
+    check(within(10, lambda: any(line.startswith("job/") for line in holder.lines)), "etcdctl holds a lock")
+    waiting = Lines(etcdctl_command("lock", "job", at=2))
+    time.sleep(1)
+    check(not waiting.lines, "and nobody else does")
+    over = Lines([*etcdctl_command("watch", "w", at=1)])
+    time.sleep(0.5)
+    kill(regions[0])  # the leader of the key space
+    check(within(15, lambda: writable(1)), "the key space is written to after the leader's region died")
+    check(etcdctl("get", "a", "--print-value-only", at=2).strip() == "2", "nothing is lost")
+    time.sleep(2)
+    check(holder.process.poll() is None and not waiting.lines, "the lock survives the region")
+    etcdctl("put", "w", "after", at=2)
+    check(over.wait_for("after"), "so do watches")
+    over.end()
+    holder.end(signal.SIGINT)
+    check(within(20, lambda: any(line.startswith("job/") for line in waiting.lines)), "released, it goes to the next")
+    waiting.end(signal.SIGINT)
+    start("node", regions[0])
+    start("edge", regions[0])
+    check(within(20, lambda: writable(0)), "the region comes back")
+    check(etcdctl("get", "w", "--print-value-only", at=0).strip() == "after", "and knows what was missed")
+
+    # --- ctl
+    ctl("kv", "put", "config/mode", "strict")
+    check(ctl("kv", "get", "config/mode").strip() == "strict", "ctl sets and shows a key")
+    revision = json.loads(ctl("--json", "kv", "get", "config/mode"))["mod_revision"]
+    ctl("kv", "put", "config/mode", "loose", "--if-revision", str(revision))
+    check("409" in ctl("kv", "put", "config/mode", "other", "--if-revision", str(revision), fails=True), "compare-and-set refuses what is stale")
+    check("put config/mode loose" in ctl("kv", "watch", "config/mode", "--from", str(revision + 1), "--once"), "ctl watches from a revision")
+    tokens = [int(ctl("lock", "nightly", "--", "printenv", "EVERCERT_LOCK_TOKEN")) for _ in range(2)]
+    check(tokens[0] < tokens[1], "each holder's fencing token is above the last one's")
+    leading = Lines([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "elect", "boss", "--value", "me", "--", "sleep", "30"])
+    check(within(10, lambda: subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "elect", "boss"], capture_output=True,
+                                            text=True).stdout.endswith("value me\n")), "ctl leads, and shows who does")
+    leading.end()
+    check(within(10, lambda: processes["node", regions[1]].poll() is None), "all nodes are still there")
+    print(f"coordination: {checks} passed, 0 failed")
+finally:
+    for process in processes.values():
+        process.kill()
+    for process in processes.values():
+        process.wait()
+    if sys.exc_info()[0] is not None:
+        for kind, region in processes:
+            path = os.path.join(work, f"{kind}-{region}.log")
+            print(f"--- {kind} {region}\n" + "".join(open(path).readlines()[-8:]), file=sys.stderr)
+    subprocess.run(["rm", "-rf", work])
