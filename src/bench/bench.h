@@ -18,6 +18,7 @@ struct BenchOptions {
   std::string peers;           // folder with step-ca, cfssl and acmeload; what is missing there is left out
   int seconds = 6;             // of each measurement
   int runs = 1;                // of each comparison; what is told is the median
+  std::vector<int> at_once;    // requests under way, one measurement each; empty: what shows each side at its best
   int certificates = 100'000;  // of the benchmark `memory`
 };
 

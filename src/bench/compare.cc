@@ -76,8 +76,9 @@ void tell_ratio(json& out, const std::string& name, const std::vector<double>& o
 
 }  // namespace
 
-Status compare(const Workbench& bench, const std::vector<int>& loads, const std::vector<Contender>& contenders,
+Status compare(const Workbench& bench, const std::vector<int>& usual_loads, const std::vector<Contender>& contenders,
                json& out) {
+  const auto& loads = bench.options.at_once.empty() ? usual_loads : bench.options.at_once;
   std::map<std::string, Runs> measured;
   for (int run = 0; run < bench.options.runs; ++run) {
     for (const int load : loads) {

@@ -41,10 +41,11 @@ struct Contender {
   // when it returns. nullopt: its program is not there.
   std::function<Result<std::optional<Rate>>(int at_once)> measure;
 };
-// Each contender in turn at each load, all of it options.runs times, so that a machine that drifts favours nobody. Into
-// `out`: medians with the rates of the runs, and for each of ours and each of the others the ratio of the best rates,
-// the median of the runs. kUnavailable: more than a hundredth of somebody's requests failed.
-Status compare(const Workbench& bench, const std::vector<int>& loads, const std::vector<Contender>& contenders,
+// Each contender in turn at each load (`usual_loads`, unless the options name others), all of it options.runs times, so
+// that a machine that drifts favours nobody. Into `out`: medians with the rates of the runs, and for each of ours and
+// each of the others the ratio of the best rates, the median of the runs. kUnavailable: more than a hundredth of
+// somebody's requests failed.
+Status compare(const Workbench& bench, const std::vector<int>& usual_loads, const std::vector<Contender>& contenders,
                nlohmann::json& out);
 
 // The benchmarks. Figures go into bench.results under their names.
