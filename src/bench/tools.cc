@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -132,5 +133,14 @@ double resident_mb(pid_t pid) {
   }
   return 0;
 }
+
+double cpu_seconds(pid_t pid) {
+  clockid_t clock{};
+  timespec used{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return 0;
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
+}
+
+void pause_for(Duration time) { usleep(static_cast<useconds_t>(time.count())); }
 
 }  // namespace evercert::bench

@@ -59,5 +59,7 @@ Result<Rate> run_wrk(const HttpLoad& load, const std::string& dir);
 Status write_bodies(const std::string& file, bool cfssl);
 
 double resident_mb(pid_t pid);
+double cpu_seconds(pid_t pid);  // user's and system's, since it started
+void pause_for(Duration time);
 
 }  // namespace evercert::bench
