@@ -10,6 +10,15 @@
 namespace evercert {
 namespace {
 
+// What passes is a request to OpenSSL too, signed with the key that we found in it.
+void agree(const pki::Csr& csr, std::string_view der) {
+  const unsigned char* at = pki::bytes(der);
+  const pki::ReqPtr request(d2i_X509_REQ(nullptr, &at, static_cast<long>(der.size())));
+  EC_CHECK(request && at == pki::bytes(der) + der.size(), "OpenSSL reads it");
+  EC_CHECK(X509_REQ_verify(request.get(), X509_REQ_get0_pubkey(request.get())) == 1, "and finds it rightly signed");
+  EC_CHECK(pki::to_der(X509_REQ_get_X509_PUBKEY(request.get()), i2d_X509_PUBKEY) == csr.key.spki_der(), "by that key");
+}
+
 void check(const Result<pki::Csr>& csr) {
   if (!csr) {
     EC_CHECK(csr.error().code == Code::kInvalid || csr.error().code == Code::kUnsupported, "the client's fault");
@@ -43,9 +52,13 @@ std::string signed_again(std::string_view der) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto input = evercert::fuzz::text(data, size);
   evercert::check(evercert::pki::parse_csr_pem(input));
-  evercert::check(evercert::pki::parse_csr(input));
+  const auto csr = evercert::pki::parse_csr(input);
+  evercert::check(csr);
+  if (csr) evercert::agree(*csr, input);
   if (const auto again = evercert::signed_again(input); !again.empty()) {
-    evercert::check(evercert::pki::parse_csr(again));
+    const auto signed_csr = evercert::pki::parse_csr(again);
+    evercert::check(signed_csr);
+    if (signed_csr) evercert::agree(*signed_csr, again);
   }
   return 0;
 }

@@ -23,36 +23,42 @@ constexpr std::array<std::int8_t, 256> inverse(std::string_view alphabet) {
 }
 
 std::string encode(std::string_view bytes, std::string_view alphabet, bool pad) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
-    for (std::size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      if (k <= n) out.push_back(alphabet[group >> (18 - 6 * k) & 63]);
-      else if (pad) out.push_back('=');
-    }
-  }
+  const std::size_t whole = bytes.size() / 3, rest = bytes.size() % 3;
+  std::string out(whole * 4 + (rest == 0 ? 0 : pad ? 4 : rest + 1), '=');
+  const auto at = [&](std::size_t i) -> std::uint32_t { return static_cast<unsigned char>(bytes[i]); };
+  char* to = out.data();
+  const auto put = [&](std::uint32_t group, int digits) {
+    for (int k = 0; k < digits; ++k) *to++ = alphabet[group >> (18 - 6 * k) & 63];
+  };
+  for (std::size_t i = 0; i < 3 * whole; i += 3) put(at(i) << 16 | at(i + 1) << 8 | at(i + 2), 4);
+  if (rest == 1) put(at(3 * whole) << 16, 2);
+  if (rest == 2) put(at(3 * whole) << 16 | at(3 * whole + 1) << 8, 3);
   return out;
 }
 
 Result<std::string> decode(std::string_view text, const std::array<std::int8_t, 256>& table) {
   if (text.size() % 4 == 1) return fail(Code::kInvalid, "base64 text has an impossible length");
-  std::string out;
-  out.reserve(text.size() * 3 / 4);
+  std::string out(text.size() / 4 * 3 + (text.size() % 4 == 0 ? 0 : text.size() % 4 - 1), '\0');
+  char* to = out.data();
+  const auto digit = [&](std::size_t i) -> std::int32_t { return table[static_cast<unsigned char>(text[i])]; };
+  std::size_t i = 0;
+  for (; i + 4 <= text.size(); i += 4) {
+    const std::int32_t a = digit(i), b = digit(i + 1), c = digit(i + 2), d = digit(i + 3);
+    if ((a | b | c | d) < 0) return fail(Code::kInvalid, "base64 text holds a character outside its alphabet");
+    *to++ = static_cast<char>(a << 2 | b >> 4);
+    *to++ = static_cast<char>(b << 4 | c >> 2);
+    *to++ = static_cast<char>(c << 6 | d);
+  }
   std::uint32_t bits = 0;
   int count = 0;
-  for (const char c : text) {
-    const int v = table[static_cast<unsigned char>(c)];
+  for (; i < text.size(); ++i) {
+    const std::int32_t v = digit(i);
     if (v < 0) return fail(Code::kInvalid, "base64 text holds a character outside its alphabet");
     bits = bits << 6 | static_cast<std::uint32_t>(v);
     count += 6;
     if (count >= 8) {
       count -= 8;
-      out.push_back(static_cast<char>(bits >> count & 0xff));
+      *to++ = static_cast<char>(bits >> count & 0xff);
     }
   }
   if ((bits & ((1u << count) - 1)) != 0) return fail(Code::kInvalid, "base64 text has stray bits at its end");
@@ -97,28 +103,53 @@ __attribute__((target("sse4.2"))) std::uint32_t crc_sse(std::string_view bytes, 
 }
 #endif
 
+// A context keeps what OpenSSL makes for one hash: one for each of them and each thread.
+struct HashContext {
+  HashContext() : ctx(EVP_MD_CTX_new()) {}
+  ~HashContext() { EVP_MD_CTX_free(ctx); }
+  HashContext(const HashContext&) = delete;
+  HashContext& operator=(const HashContext&) = delete;
+  EVP_MD_CTX* ctx;
+};
+
+// Looked up once: OpenSSL 3.0 asks its providers at each use otherwise, which takes longer than a short hash.
+class Hash {
+ public:
+  explicit Hash(const char* name) : md_(EVP_MD_fetch(nullptr, name, nullptr)) {}
+  std::string of(std::string_view bytes, const HashContext& context) const {
+    std::string out(static_cast<std::size_t>(EVP_MD_get_size(md_)), '\0');
+    const bool ok = EVP_DigestInit_ex2(context.ctx, md_, nullptr) == 1 &&
+                    EVP_DigestUpdate(context.ctx, bytes.data(), bytes.size()) == 1 &&
+                    EVP_DigestFinal_ex(context.ctx, reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1;
+    EC_CHECK(ok, "the hashes that we use are always there");
+    return out;
+  }
+
+ private:
+  EVP_MD* md_;  // as long as the process
+};
+
 }  // namespace
 
 std::string to_hex(std::string_view bytes) {
   static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* to = out.data();
   for (const char b : bytes) {
-    out.push_back(digits[static_cast<unsigned char>(b) >> 4]);
-    out.push_back(digits[static_cast<unsigned char>(b) & 15]);
+    *to++ = digits[static_cast<unsigned char>(b) >> 4];
+    *to++ = digits[static_cast<unsigned char>(b) & 15];
   }
   return out;
 }
 
 Result<std::string> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return fail(Code::kInvalid, "hexadecimal text has an odd length");
-  std::string out;
-  out.reserve(text.size() / 2);
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = nibble(text[i]);
-    const int low = nibble(text[i + 1]);
+  std::string out(text.size() / 2, '\0');
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int high = nibble(text[2 * i]);
+    const int low = nibble(text[2 * i + 1]);
     if (high < 0 || low < 0) return fail(Code::kInvalid, "hexadecimal text holds another character");
-    out.push_back(static_cast<char>(high << 4 | low));
+    out[i] = static_cast<char>(high << 4 | low);
   }
   return out;
 }
@@ -146,13 +177,22 @@ std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed) {
   return ~crc_portable(bytes, start);
 }
 
+std::string sha1(std::string_view bytes) {
+  static const Hash hash("SHA1");
+  thread_local HashContext context;
+  return hash.of(bytes, context);
+}
+
 std::string sha256(std::string_view bytes) {
-  std::string out(32, '\0');
-  unsigned int n = 0;
-  const int ok =
-      EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &n, EVP_sha256(), nullptr);
-  EC_CHECK(ok == 1 && n == 32, "SHA-256 is always there");
-  return out;
+  static const Hash hash("SHA256");
+  thread_local HashContext context;
+  return hash.of(bytes, context);
+}
+
+std::string sha384(std::string_view bytes) {
+  static const Hash hash("SHA384");
+  thread_local HashContext context;
+  return hash.of(bytes, context);
 }
 
 }  // namespace evercert

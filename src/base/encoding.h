@@ -20,6 +20,8 @@ Result<std::string> from_base64url(std::string_view text);  // refuses padding a
 // CRC-32C (Castagnoli), of `seed`'s bytes followed by `bytes`.
 std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed = 0);
 
+std::string sha1(std::string_view bytes);    // 20 bytes; for what formats of others demand
 std::string sha256(std::string_view bytes);  // 32 bytes
+std::string sha384(std::string_view bytes);  // 48 bytes
 
 }  // namespace evercert

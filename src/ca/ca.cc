@@ -90,7 +90,10 @@ Task<Result<Issued>> CertificateAuthority::sign_and_store(Executor& on, IssueReq
     intents_.resolved(serial);  // there is no signature to forget
     co_return fail(std::move(der).error());
   }
-  record->set_der(*der);
+  const Issuer& own = options_.issuers.at(options_.region.value);
+  Issued issued;
+  issued.chain_pem = pki::to_pem("CERTIFICATE", *der) + own.chain_pem;
+  record->set_der(std::move(*der));
   auto outcome = co_await store_.submit(on, home_group(request.home), std::move(command), options_.submit_timeout);
   if (!outcome) {
     // Refused by the state machine, or surely not proposed: nobody holds the certificate, its serial is done with.
@@ -108,10 +111,7 @@ Task<Result<Issued>> CertificateAuthority::sign_and_store(Executor& on, IssueReq
     if (!repeated && !request.request_key.empty()) doubt(serial, {});
     co_return repeated;
   }
-  const Issuer& own = options_.issuers.at(options_.region.value);
-  Issued issued;
   issued.serial = std::move(serial);
-  issued.chain_pem = pki::to_pem("CERTIFICATE", *der) + own.chain_pem;
   issued.issuer_region = own.region;
   issued.epoch = store_.epoch();
   co_return issued;

@@ -144,6 +144,26 @@ TEST_F(PkiTest, CsrsAreCheckedAndTheirNamesRead) {
   }
 }
 
+// Keys share what is costly to make; a signature counts for its own key alone, whichever was asked for before.
+TEST_F(PkiTest, ASignatureIsCheckedWithItsOwnKeyHoweverKeysAlternate) {
+  for (const KeyKind kind : {KeyKind::kP256, KeyKind::kP384}) {
+    const auto one = new_signer(kind), two = new_signer(kind);
+    const auto key_one = PublicKey::from_spki(one->spki_der()).value();
+    const auto key_two = PublicKey::from_spki(two->spki_der()).value();
+    const auto by_one = one->sign("data").value(), by_two = two->sign("data").value();
+    for (int turn = 0; turn < 3; ++turn) {
+      EXPECT_TRUE(key_one.verify_x509("data", by_one));
+      EXPECT_FALSE(key_two.verify_x509("data", by_one));
+      std::string off_curve = two->spki_der();
+      off_curve.back() ^= 1;
+      EXPECT_FALSE(PublicKey::from_spki(off_curve).has_value());
+      EXPECT_TRUE(key_two.verify_x509("data", by_two));
+      EXPECT_FALSE(key_one.verify_x509("data", by_two));
+      EXPECT_FALSE(key_one.verify_x509("other", by_one));
+    }
+  }
+}
+
 TEST_F(PkiTest, WeakRsaKeysAreRefusedWithTheReason) {
   const auto small =
       keys::make_csr_pem(keys::generate_key_pem(KeyKind::kRsa, 1024).value_or(""), {{NameKind::kDns, "a.test.test"}});

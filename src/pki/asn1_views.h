@@ -67,11 +67,14 @@ ViewPtr<RequestView> parse_request(std::string_view der);
 std::string encode(const TbsView& view);
 // What it says; kInvalid when its names do not parse.
 Result<CertificateFacts> facts_of(const TbsView& tbs);
-// An extension's value; null when it is missing, there twice, or does not parse.
+// An extension's value; null when it is missing, there twice, or does not parse. X509V3_get_d2i does the same and looks
+// the name of every extension up in OpenSSL's table at each call; this compares names.
 template <class Ptr>
-Ptr extension(const TbsView& tbs, int nid) {
-  Ptr found(static_cast<typename Ptr::pointer>(X509V3_get_d2i(tbs.extensions, nid, nullptr, nullptr)));
-  ERR_clear_error();
+Ptr extension(const STACK_OF(X509_EXTENSION) * all, int nid) {
+  const int at = X509v3_get_ext_by_NID(all, nid, -1);
+  if (at < 0 || X509v3_get_ext_by_NID(all, nid, at) >= 0) return nullptr;
+  Ptr found(static_cast<typename Ptr::pointer>(X509V3_EXT_d2i(X509v3_get_ext(all, at))));
+  if (!found) ERR_clear_error();
   return found;
 }
 // The encoding that an ANY holds; empty when it is no SEQUENCE.

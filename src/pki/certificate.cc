@@ -9,6 +9,8 @@
 namespace evercert::pki {
 namespace {
 
+constexpr std::size_t kKeyIdBytes = 20;
+
 // An extension in the notation of OpenSSL's configuration (slow: prepared once per kind of certificate).
 std::string configured(int nid, const std::string& value) {
   X509V3_CTX ctx;
@@ -71,12 +73,6 @@ std::string crl_extension(const std::vector<std::string>& urls) {
   return encoded(NID_crl_distribution_points, false, points.get());
 }
 
-// An extension whose value is an octet string of `size` octets, which come last: prepared once, patched for each key.
-std::string with_octets(std::string prepared, std::string_view octets) {
-  prepared.replace(prepared.size() - octets.size(), octets.size(), octets);
-  return prepared;
-}
-
 // RFC 5280 section 4.1.2.4: no name, or a common name alone.
 std::string name_der(std::string_view common_name) {
   static constexpr std::string_view kCommonName = "\x06\x03\x55\x04\x03";  // 2.5.4.3
@@ -85,7 +81,7 @@ std::string name_der(std::string_view common_name) {
   return der::wrap(der::kSequence, der::wrap(der::kSet, der::wrap(der::kSequence, pair)));
 }
 
-// RFC 5280 section 4.2.1.6. The lint reads it back by OpenSSL and compares.
+// RFC 5280 section 4.2.1.6. The lint reads it back and compares.
 Result<std::string> alternative_names(const std::vector<Name>& names, bool critical) {
   static constexpr std::string_view kOid = "\x06\x03\x55\x1d\x11";  // 2.5.29.17
   static constexpr std::string_view kCritical = "\x01\x01\xff";
@@ -101,26 +97,45 @@ Result<std::string> alternative_names(const std::vector<Name>& names, bool criti
 }
 
 struct Parts {
-  std::string serial, algorithm, issuer, subject, spki, extensions;
-  std::int64_t not_before, not_after;
+  std::string_view serial, algorithm, issuer, subject, spki;
+  std::int64_t not_before = 0, not_after = 0;
+  std::vector<std::string_view> extensions = {};
 };
 
 // RFC 5280 section 4.1: version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, extensions.
 std::string tbs_certificate(const Parts& parts) {
-  std::string content = der::wrap(der::context(0), der::integer("\x02"));
+  static const std::string version = der::wrap(der::context(0), der::integer("\x02"));
+  std::size_t size = 0;
+  for (const auto extension : parts.extensions) size += extension.size();
+  std::string list;
+  der::begin(list, der::kSequence, size);
+  std::string content;
+  constexpr std::size_t kFrames = 96;  // version, serial number, dates, headers
+  content.reserve(kFrames + parts.algorithm.size() + parts.issuer.size() + parts.subject.size() + parts.spki.size() +
+                  size);
+  content += version;
   content += der::integer(parts.serial);
   content += parts.algorithm;
   content += parts.issuer;
   content += der::wrap(der::kSequence, der::time(parts.not_before) + der::time(parts.not_after));
   content += parts.subject;
   content += parts.spki;
-  content += der::wrap(der::context(3), der::wrap(der::kSequence, parts.extensions));
+  der::begin(content, der::context(3), list.size() + size);
+  content += list;
+  for (const auto extension : parts.extensions) content += extension;
   return der::wrap(der::kSequence, content);
 }
 
 Result<std::string> signed_with(const Signer& signer, std::string_view tbs) {
   EC_ASSIGN(const auto signature, signer.sign(tbs));
-  return der::wrap(der::kSequence, std::string(tbs) + signer.algorithm_der() + der::bit_string(signature));
+  const std::string bits = der::bit_string(signature);
+  const std::string& algorithm = signer.algorithm_der();
+  const std::size_t size = tbs.size() + algorithm.size() + bits.size();
+  std::string out;
+  constexpr std::size_t kHeader = 8;
+  out.reserve(size + kHeader);
+  der::begin(out, der::kSequence, size);
+  return out.append(tbs).append(algorithm).append(bits);
 }
 
 std::string key_usage(Usage usage, KeyKind kind) {
@@ -157,19 +172,20 @@ Result<std::unique_ptr<CertificateFactory>> CertificateFactory::create(Issuer is
   factory->authority_key_id_ = authority_extension(facts.subject_key_id);
   factory->issuer_ = std::move(issuer);
   factory->signer_ = std::move(signer);
+  for (const Usage usage : {Usage::kServer, Usage::kClient, Usage::kBoth, Usage::kIssuingCa, Usage::kOcspResponder}) {
+    for (const KeyKind kind : {KeyKind::kP256, KeyKind::kP384, KeyKind::kRsa, KeyKind::kEd25519})
+      factory->fixed_[{usage, kind}] = factory->fixed_extensions(usage, kind);
+  }
   return factory;
 }
 
-std::string CertificateFactory::fixed_extensions(const Profile& profile, KeyKind kind) const {
-  std::lock_guard lock(mutex_);
-  std::string& known = fixed_[{profile.usage, kind}];
-  if (!known.empty()) return known;
-  const bool ca = profile.usage == Usage::kIssuingCa;
+std::string CertificateFactory::fixed_extensions(Usage usage, KeyKind kind) const {
+  const bool ca = usage == Usage::kIssuingCa;
   std::string all = configured(NID_basic_constraints, ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
-  all += configured(NID_key_usage, key_usage(profile.usage, kind));
-  if (const auto eku = extended_key_usage(profile.usage); !eku.empty()) all += configured(NID_ext_key_usage, eku);
+  all += configured(NID_key_usage, key_usage(usage, kind));
+  if (const auto eku = extended_key_usage(usage); !eku.empty()) all += configured(NID_ext_key_usage, eku);
   all += authority_key_id_;
-  if (profile.usage == Usage::kOcspResponder) {
+  if (usage == Usage::kOcspResponder) {
     // RFC 6960 section 4.2.2.2.1: nobody asks about the responder's own status; its life is short instead.
     all += configured(NID_id_pkix_OCSP_noCheck, "ignored");
   } else {
@@ -177,25 +193,25 @@ std::string CertificateFactory::fixed_extensions(const Profile& profile, KeyKind
       all += access_extension(issuer_.ocsp_urls, issuer_.ca_issuers_urls);
     if (!issuer_.crl_urls.empty()) all += crl_extension(issuer_.crl_urls);
   }
-  known = all;
-  return known;
+  return all;
 }
 
 Result<LintedTbs> CertificateFactory::prepare(const Profile& profile, const CertificateRequest& request) const {
-  Parts parts;
-  parts.serial = request.serial;
-  parts.algorithm = signer_->algorithm_der();
-  parts.issuer = issuer_name_der_;
-  parts.subject = name_der(request.common_name);
-  parts.spki = request.key->spki_der();
-  parts.not_before = request.not_before;
-  parts.not_after = request.not_after;
-  parts.extensions = fixed_extensions(profile, request.key->kind());
-  static const std::string key_identifier = octet_extension(NID_subject_key_identifier, std::string(20, '\0'));
-  parts.extensions += with_octets(key_identifier, request.key->key_identifier());
+  const std::string subject = name_der(request.common_name);
+  const std::string key_id = request.key->key_identifier();
+  Parts parts{request.serial,          signer_->algorithm_der(), issuer_name_der_, subject,
+              request.key->spki_der(), request.not_before,       request.not_after};
+  // All but the octets themselves is the same for every key.
+  static const std::string before_key_id = [] {
+    std::string whole = octet_extension(NID_subject_key_identifier, std::string(kKeyIdBytes, '\0'));
+    whole.resize(whole.size() - kKeyIdBytes);
+    return whole;
+  }();
+  parts.extensions = {fixed_.at({profile.usage, request.key->kind()}), before_key_id, key_id};
+  std::string names;
   if (!request.names.empty()) {
-    EC_ASSIGN(const auto names, alternative_names(request.names, request.common_name.empty()));
-    parts.extensions += names;
+    EC_ASSIGN(names, alternative_names(request.names, request.common_name.empty()));
+    parts.extensions.push_back(names);
   }
   std::string tbs = tbs_certificate(parts);
   EC_TRY(lint(profile, request, tbs));
@@ -207,17 +223,19 @@ Result<std::string> CertificateFactory::sign(LintedTbs tbs) const { return signe
 Result<std::string> make_root(std::string_view common_name, const std::string& serial, std::int64_t now,
                               const Signer& signer) {
   EC_ASSIGN(const auto key, PublicKey::from_spki(signer.spki_der()));
-  Parts parts;
-  parts.serial = serial;
-  parts.algorithm = signer.algorithm_der();
-  parts.issuer = parts.subject = name_der(common_name);
-  parts.spki = signer.spki_der();
-  parts.not_before = now - kBackdateSeconds;
-  parts.not_after = now + 20ll * 365 * 86400;
-  parts.extensions = configured(NID_basic_constraints, "critical,CA:TRUE") +
-                     configured(NID_key_usage, "critical,keyCertSign,cRLSign") +
-                     octet_extension(NID_subject_key_identifier, key.key_identifier());
-  return signed_with(signer, tbs_certificate(parts));
+  const std::string name = name_der(common_name);
+  const std::string extensions = configured(NID_basic_constraints, "critical,CA:TRUE") +
+                                 configured(NID_key_usage, "critical,keyCertSign,cRLSign") +
+                                 octet_extension(NID_subject_key_identifier, key.key_identifier());
+  constexpr std::int64_t kLife = 20ll * 365 * 86400;
+  return signed_with(signer, tbs_certificate({serial,
+                                              signer.algorithm_der(),
+                                              name,
+                                              name,
+                                              signer.spki_der(),
+                                              now - kBackdateSeconds,
+                                              now + kLife,
+                                              {extensions}}));
 }
 
 }  // namespace evercert::pki

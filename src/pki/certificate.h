@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,13 +68,12 @@ class CertificateFactory {
 
  private:
   CertificateFactory() = default;
-  std::string fixed_extensions(const Profile& profile, KeyKind kind) const;
+  std::string fixed_extensions(Usage usage, KeyKind kind) const;
 
   Issuer issuer_;
   std::shared_ptr<Signer> signer_;
   std::string issuer_name_der_, authority_key_id_;
-  mutable std::mutex mutex_;
-  mutable std::map<std::pair<Usage, KeyKind>, std::string> fixed_;  // prepared extensions
+  std::map<std::pair<Usage, KeyKind>, std::string> fixed_;  // prepared extensions
 };
 
 // A self-signed root, 20 years.

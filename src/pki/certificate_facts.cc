@@ -33,14 +33,15 @@ Result<CertificateFacts> facts_of(const TbsView& tbs) {
   if (length > 0) facts.subject_cn.assign(cn, static_cast<std::size_t>(length));
   facts.not_before = seconds_of(tbs.validity->notBefore);
   facts.not_after = seconds_of(tbs.validity->notAfter);
-  if (const auto names = extension<GeneralNamesPtr>(tbs, NID_subject_alt_name)) {
+  if (const auto names = extension<GeneralNamesPtr>(tbs.extensions, NID_subject_alt_name)) {
     EC_ASSIGN(facts.names, from_general_names(names.get()));
   }
   facts.spki_der = sequence(tbs.spki);
-  if (const auto id = extension<OctetsPtr>(tbs, NID_subject_key_identifier)) facts.subject_key_id = contents(id.get());
-  const auto authority = extension<AuthorityPtr>(tbs, NID_authority_key_identifier);
+  if (const auto id = extension<OctetsPtr>(tbs.extensions, NID_subject_key_identifier))
+    facts.subject_key_id = contents(id.get());
+  const auto authority = extension<AuthorityPtr>(tbs.extensions, NID_authority_key_identifier);
   if (authority && authority->keyid != nullptr) facts.authority_key_id = contents(authority->keyid);
-  const auto constraints = extension<BasicConstraintsPtr>(tbs, NID_basic_constraints);
+  const auto constraints = extension<BasicConstraintsPtr>(tbs.extensions, NID_basic_constraints);
   facts.is_ca = constraints && constraints->ca != 0;
   return facts;
 }

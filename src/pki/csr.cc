@@ -52,18 +52,14 @@ Result<std::vector<Name>> requested_names(const RequestView& info) {
   EC_ASSIGN(const auto extensions, requested_extensions(info));
   if (!extensions) return std::vector<Name>{};
   for (int i = 0; i < sk_X509_EXTENSION_num(extensions.get()); ++i) {
-    X509_EXTENSION* extension = sk_X509_EXTENSION_value(extensions.get(), i);
-    if (X509_EXTENSION_get_critical(extension) && X509_supported_extension(extension) == 0) {
+    X509_EXTENSION* asked = sk_X509_EXTENSION_value(extensions.get(), i);
+    if (X509_EXTENSION_get_critical(asked) && X509_supported_extension(asked) == 0) {
       return fail(Code::kInvalid, "the CSR asks for a critical extension that is not known: leave it out");
     }
   }
-  int critical = 0;
-  const GeneralNamesPtr names(
-      static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions.get(), NID_subject_alt_name, &critical, nullptr)));
-  if (!names) {
-    if (critical == -1) return std::vector<Name>{};
-    return fail(Code::kInvalid, "the CSR's subject alternative name does not parse");
-  }
+  if (X509v3_get_ext_by_NID(extensions.get(), NID_subject_alt_name, -1) < 0) return std::vector<Name>{};
+  const auto names = extension<GeneralNamesPtr>(extensions.get(), NID_subject_alt_name);
+  if (!names) return fail(Code::kInvalid, "the CSR's subject alternative name does not parse");
   return from_general_names(names.get());
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts DER elements, which OpenSSL encoded, into their outer frames. No parsing: that is OpenSSL's.
+// Puts DER elements together. No parsing: that is OpenSSL's.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,8 @@ inline constexpr std::uint8_t kInteger = 0x02, kBitString = 0x03, kOctetString =
 constexpr std::uint8_t context(int n) { return static_cast<std::uint8_t>(0xa0 | n); }  // constructed
 
 std::string wrap(std::uint8_t tag, std::string_view content);
+// Tag and length of an element whose `size` octets of content the caller appends.
+void begin(std::string& out, std::uint8_t tag, std::size_t size);
 // A signature value as BIT STRING.
 std::string bit_string(std::string_view content);
 // UTCTime until 2049, GeneralizedTime from then on (RFC 5280 section 4.1.2.5). Seconds since 1970.

@@ -26,7 +26,7 @@ Status lint_extensions(const Profile& profile, const TbsView& tbs, const Certifi
   const bool ca = profile.usage == Usage::kIssuingCa;
   if (X509v3_get_ext_by_NID(tbs.extensions, NID_basic_constraints, -1) < 0 || facts.is_ca != ca)
     return finding("e_basic_constraints", "CA flag does not fit the profile");
-  const auto usage = extension<KeyUsagePtr>(tbs, NID_key_usage);
+  const auto usage = extension<KeyUsagePtr>(tbs.extensions, NID_key_usage);
   if (!usage) return finding("e_key_usage_missing", "there is no key usage");
   constexpr int kKeyCertSign = 5, kCrlSign = 6;  // bits, RFC 5280 section 4.2.1.3
   if (!ca && (ASN1_BIT_STRING_get_bit(usage.get(), kKeyCertSign) || ASN1_BIT_STRING_get_bit(usage.get(), kCrlSign)))
@@ -34,7 +34,7 @@ Status lint_extensions(const Profile& profile, const TbsView& tbs, const Certifi
   if (facts.subject_key_id.empty()) return finding("e_ski_missing", "no subject key identifier");
   if (facts.authority_key_id.empty()) return finding("e_aki_missing", "no authority key identifier");
   if (ca) return {};
-  const auto extended = extension<ExtendedUsagePtr>(tbs, NID_ext_key_usage);
+  const auto extended = extension<ExtendedUsagePtr>(tbs.extensions, NID_ext_key_usage);
   if (!extended) return finding("e_eku_missing", "there is no extended key usage");
   for (int i = 0; profile.usage != Usage::kOcspResponder && i < sk_ASN1_OBJECT_num(extended.get()); ++i) {
     if (OBJ_obj2nid(sk_ASN1_OBJECT_value(extended.get(), i)) == NID_OCSP_sign)

@@ -4,7 +4,9 @@
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 
+#include "base/encoding.h"
 #include "pki/asn1_views.h"
+#include "pki/der.h"
 #include "pki/openssl.h"
 #include "pki/weak_keys.h"
 
@@ -25,20 +27,19 @@ std::string number(const EVP_PKEY* key, const char* name) {
   return out;
 }
 
-const EVP_MD* hash_of(KeyKind kind) {
-  switch (kind) {
-    case KeyKind::kP256:
-    case KeyKind::kRsa: return EVP_sha256();
-    case KeyKind::kP384: return EVP_sha384();
-    case KeyKind::kEd25519: return nullptr;
-  }
-  return nullptr;
-}
-
 bool verify(EVP_PKEY* key, const EVP_MD* hash, std::string_view data, std::string_view signature) {
   const MdCtxPtr ctx(EVP_MD_CTX_new());
   const bool ok = EVP_DigestVerifyInit(ctx.get(), nullptr, hash, nullptr, key) == 1 &&
                   EVP_DigestVerify(ctx.get(), bytes(signature), signature.size(), bytes(data), data.size()) == 1;
+  ERR_clear_error();
+  return ok;
+}
+
+// The general way looks the hash up anew at each signature.
+bool verify_ecdsa(EVP_PKEY* key, std::string_view digest, std::string_view signature) {
+  const PkeyCtxPtr ctx(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  const bool ok = ctx && EVP_PKEY_verify_init(ctx.get()) == 1 &&
+                  EVP_PKEY_verify(ctx.get(), bytes(signature), signature.size(), bytes(digest), digest.size()) == 1;
   ERR_clear_error();
   return ok;
 }
@@ -91,42 +92,66 @@ Result<PublicKey> PublicKey::from_handle(std::shared_ptr<Handle> handle) {
   return out;
 }
 
-// What all keys of a curve have in common. Keys are copies of `any` with another point: the way through OpenSSL's
-// decoders takes twenty times as long.
+// What all keys of a curve have in common. A key of our own for each would cost three microseconds, and the way through
+// OpenSSL's decoders a hundred; so each thread has one, which is given the point at hand.
 struct PublicKey::Curve {
   KeyKind kind;
+  int bits;
   std::size_t point_bytes;  // 0x04 || x || y
   PkeyPtr any;
   std::string spki_prefix;  // what stands before the point
+
+  // This thread's key, until its next call. nullptr: not on the curve. That is all there is to check: the cofactor is
+  // one, and this form cannot say infinity.
+  EVP_PKEY* with_point(std::string_view point) const {
+    struct Held {
+      PkeyPtr key;
+      std::string point;
+    };
+    thread_local Held p256, p384;
+    Held& held = kind == KeyKind::kP256 ? p256 : p384;
+    if (held.key && held.point == point) return held.key.get();
+    held.point.clear();
+    if (!held.key) held.key.reset(EVP_PKEY_dup(any.get()));
+    const bool taken = held.key && point.size() == point_bytes && point[0] == '\x04' &&
+                       EVP_PKEY_set1_encoded_public_key(held.key.get(), bytes(point), point.size()) == 1;
+    if (!taken) {
+      ERR_clear_error();
+      return nullptr;
+    }
+    held.point = point;
+    return held.key.get();
+  }
 };
 
 const PublicKey::Curve& PublicKey::curve(KeyKind kind) {
-  static const auto make = [](KeyKind of, const char* group, std::size_t point_bytes) {
+  static const auto make = [](KeyKind of, const char* group, int bits, std::size_t point_bytes) {
     const PkeyPtr pair(EVP_EC_gen(group));
     std::string spki = to_der(pair.get(), i2d_PUBKEY);
     const unsigned char* at = bytes(spki);
     PkeyPtr any(d2i_PUBKEY(nullptr, &at, static_cast<long>(spki.size())));  // without the private half
     spki.resize(spki.size() - point_bytes);
-    return Curve{of, point_bytes, std::move(any), std::move(spki)};
+    return Curve{of, bits, point_bytes, std::move(any), std::move(spki)};
   };
-  static const Curve p256 = make(KeyKind::kP256, "P-256", 65), p384 = make(KeyKind::kP384, "P-384", 97);
+  static const Curve p256 = make(KeyKind::kP256, "P-256", 256, 65), p384 = make(KeyKind::kP384, "P-384", 384, 97);
   return kind == KeyKind::kP256 ? p256 : p384;
 }
 
 Result<PublicKey> PublicKey::from_point(const Curve& curve, std::string_view point) {
-  PkeyPtr key(EVP_PKEY_dup(curve.any.get()));
-  // On the curve is all there is to check: its cofactor is one, and this form cannot say infinity.
-  if (point.size() != curve.point_bytes || point[0] != '\x04' || !key ||
-      EVP_PKEY_set1_encoded_public_key(key.get(), bytes(point), point.size()) != 1) {
-    ERR_clear_error();
+  if (curve.with_point(point) == nullptr)
     return fail(Code::kUnsupported, "the EC public key is not a point of its curve");
-  }
   PublicKey out;
   out.kind_ = curve.kind;
-  out.bits_ = curve.kind == KeyKind::kP256 ? 256 : 384;
-  out.spki_ = curve.spki_prefix + std::string(point);
-  out.handle_ = std::make_shared<Handle>(std::move(key));
+  out.bits_ = curve.bits;
+  out.spki_.reserve(curve.spki_prefix.size() + point.size());
+  out.spki_.append(curve.spki_prefix).append(point);
   return out;
+}
+
+EVP_PKEY* PublicKey::openssl_key() const {
+  if (handle_) return handle_->key.get();
+  const Curve& known = curve(kind_);
+  return known.with_point(std::string_view(spki_).substr(known.spki_prefix.size()));
 }
 
 Result<PublicKey> PublicKey::from_spki(std::string_view spki_der) {
@@ -165,33 +190,26 @@ Result<PublicKey> PublicKey::from_ed25519(std::string_view x) {
 }
 
 std::string PublicKey::key_identifier() const {
-  std::string out(20, '\0');
-  ViewPtr<SpkiView> spki;
-  std::string_view bits;
-  if (kind_ == KeyKind::kP256 || kind_ == KeyKind::kP384) {
-    bits = std::string_view(spki_).substr(curve(kind_).spki_prefix.size());
-  } else {
-    spki = parse_spki(spki_);
-    bits = contents(spki->bits);
-  }
-  EVP_Digest(bits.data(), bits.size(), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha1(), nullptr);
-  return out;
+  const bool ec = !handle_;
+  if (ec) return sha1(std::string_view(spki_).substr(curve(kind_).spki_prefix.size()));
+  const auto spki = parse_spki(spki_);
+  return sha1(spki ? contents(spki->bits) : std::string_view{});
 }
 
 bool PublicKey::verify_jws(SignatureAlgorithm algorithm, std::string_view data, std::string_view signature) const {
-  EVP_PKEY* key = handle_->key.get();
   switch (algorithm) {
-    case SignatureAlgorithm::kRs256: return kind_ == KeyKind::kRsa && verify(key, EVP_sha256(), data, signature);
-    case SignatureAlgorithm::kEdDsa: return kind_ == KeyKind::kEd25519 && verify(key, nullptr, data, signature);
+    case SignatureAlgorithm::kRs256:
+      return kind_ == KeyKind::kRsa && verify(openssl_key(), EVP_sha256(), data, signature);
+    case SignatureAlgorithm::kEdDsa:
+      return kind_ == KeyKind::kEd25519 && verify(openssl_key(), nullptr, data, signature);
     case SignatureAlgorithm::kEs256:
     case SignatureAlgorithm::kEs384: {
       const bool small = algorithm == SignatureAlgorithm::kEs256;
       const std::size_t size = small ? 32 : 48;
       if (kind_ != (small ? KeyKind::kP256 : KeyKind::kP384) || signature.size() != 2 * size) return false;
-      const Owned<ECDSA_SIG, ECDSA_SIG_free> pair(ECDSA_SIG_new());
-      ECDSA_SIG_set0(pair.get(), BN_bin2bn(bytes(signature), static_cast<int>(size), nullptr),
-                     BN_bin2bn(bytes(signature) + size, static_cast<int>(size), nullptr));
-      return verify(key, hash_of(kind_), data, to_der(pair.get(), i2d_ECDSA_SIG));
+      const std::string pair =
+          der::wrap(der::kSequence, der::integer(signature.substr(0, size)) + der::integer(signature.substr(size)));
+      return verify_ecdsa(openssl_key(), small ? sha256(data) : sha384(data), pair);
     }
   }
   return false;
@@ -202,26 +220,35 @@ bool PublicKey::verify_item(const X509_algor_st* algorithm, const asn1_string_st
   const ASN1_OBJECT* name = nullptr;
   X509_ALGOR_get0(&name, nullptr, nullptr, algorithm);
   int hash = NID_undef, key_type = NID_undef;
-  const int own_type = kind_ == KeyKind::kRsa ? NID_rsaEncryption : NID_X9_62_id_ecPublicKey;
+  const bool ec = kind_ == KeyKind::kP256 || kind_ == KeyKind::kP384;
   if (OBJ_find_sigid_algs(OBJ_obj2nid(name), &hash, &key_type) == 1 && hash != NID_undef &&
       kind_ != KeyKind::kEd25519) {
     // Most often: one hash, one signature. The general way copies and encodes the item first.
-    const EVP_MD* digest = EVP_get_digestbynid(hash);
     constexpr long kUnusedBits = 7;
-    return digest != nullptr && key_type == own_type && (signature->flags & kUnusedBits) == 0 &&
-           verify(handle_->key.get(), digest, der, contents(signature));
+    if (key_type != (ec ? NID_X9_62_id_ecPublicKey : NID_rsaEncryption) || (signature->flags & kUnusedBits) != 0)
+      return false;
+    if (ec && hash == NID_sha256) return verify_ecdsa(openssl_key(), sha256(der), contents(signature));
+    if (ec && hash == NID_sha384) return verify_ecdsa(openssl_key(), sha384(der), contents(signature));
+    const EVP_MD* digest = EVP_get_digestbynid(hash);
+    return digest != nullptr && verify(openssl_key(), digest, der, contents(signature));
   }
   const Owned<ASN1_TYPE, ASN1_TYPE_free> item(ASN1_TYPE_new());
   ASN1_STRING* whole = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
   ASN1_STRING_set(whole, der.data(), static_cast<int>(der.size()));
   ASN1_TYPE_set(item.get(), V_ASN1_SEQUENCE, whole);
-  const bool ok = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, item.get(), handle_->key.get()) == 1;
+  const bool ok = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_ANY), algorithm, signature, item.get(), openssl_key()) == 1;
   ERR_clear_error();
   return ok;
 }
 
 bool PublicKey::verify_x509(std::string_view data, std::string_view signature) const {
-  return verify(handle_->key.get(), hash_of(kind_), data, signature);
+  switch (kind_) {
+    case KeyKind::kP256: return verify_ecdsa(openssl_key(), sha256(data), signature);
+    case KeyKind::kP384: return verify_ecdsa(openssl_key(), sha384(data), signature);
+    case KeyKind::kRsa: return verify(openssl_key(), EVP_sha256(), data, signature);
+    case KeyKind::kEd25519: return verify(openssl_key(), nullptr, data, signature);
+  }
+  return false;
 }
 
 }  // namespace evercert::pki

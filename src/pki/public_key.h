@@ -10,6 +10,7 @@
 
 struct X509_algor_st;
 struct asn1_string_st;
+struct evp_pkey_st;
 
 namespace evercert::pki {
 
@@ -44,10 +45,11 @@ class PublicKey {
   static const Curve& curve(KeyKind kind);
   static Result<PublicKey> from_point(const Curve& curve, std::string_view point);
   static Result<PublicKey> from_handle(std::shared_ptr<Handle> handle);
+  evp_pkey_st* openssl_key() const;
   KeyKind kind_{};
   int bits_ = 0;
   std::string spki_;
-  std::shared_ptr<Handle> handle_;
+  std::shared_ptr<Handle> handle_;  // none: a point of a known curve
 };
 
 }  // namespace evercert::pki

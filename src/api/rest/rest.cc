@@ -29,9 +29,8 @@ json describe(const store::v1::Certificate& certificate) {
           {"not_after", rfc3339(certificate.not_after())}};
 }
 
-std::string pem_as_json(std::string_view pem) {
-  std::string out = "\"";
-  out.reserve(pem.size() + pem.size() / 32);
+void append_pem(std::string& out, std::string_view pem) {
+  out += '"';
   while (!pem.empty()) {
     const auto end = pem.find('\n');
     out += pem.substr(0, end);
@@ -39,7 +38,7 @@ std::string pem_as_json(std::string_view pem) {
     out += "\\n";
     pem.remove_prefix(end + 1);
   }
-  return out += '"';
+  out += '"';
 }
 
 void add_revocation(json& out, const store::v1::Certificate& certificate) {
@@ -93,14 +92,15 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   if (const Status known = only_members(*body, {"csr", "profile"}); !known) co_return net::problem(known.error());
   const auto pem = required_text(*body, "csr");
   if (!pem) co_return net::problem(pem.error());
-  const auto profile = required_text(*body, "profile");
+  auto profile = required_text(*body, "profile");
   if (!profile) co_return net::problem(profile.error());
   auto csr = pki::parse_csr_pem(*pem);
   if (!csr) co_return net::problem(csr.error());
   std::string key = request.headers.get("Idempotency-Key");
   if (key.size() > 255)
     co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
-  ca::IssueRequest wanted{std::move(*csr), *profile, {}, ca_.options().region, {}, {}, sha256(*profile + "\n" + *pem)};
+  std::string digest = sha256(*profile + "\n" + *pem);
+  ca::IssueRequest wanted{std::move(*csr), std::move(*profile), {}, ca_.options().region, {}, {}, std::move(digest)};
   wanted.names = wanted.csr.names;
   // Keys of clients are their own; an edge makes an id for its own repetitions.
   if (!key.empty()) {
@@ -113,9 +113,14 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   if (!issued) co_return net::problem(issued.error());
   const std::string serial = to_hex(issued->serial);
   // The chain is most of the answer and, being PEM, needs nothing escaped but its line ends.
-  std::string text = json{{"epoch", issued->epoch.value}, {"region", issued->issuer_region}, {"serial", serial}}.dump();
-  text.back() = ',';
-  text += "\"certificate\":" + pem_as_json(issued->chain_pem) + "}";
+  std::string text;
+  constexpr std::size_t kMembers = 160, kLine = 64;
+  text.reserve(issued->chain_pem.size() + issued->chain_pem.size() / kLine + kMembers);
+  text.append("{\"epoch\":").append(std::to_string(issued->epoch.value));
+  text.append(",\"region\":").append(json(issued->issuer_region).dump());
+  text.append(",\"serial\":\"").append(serial).append("\",\"certificate\":");
+  append_pem(text, issued->chain_pem);
+  text += '}';
   auto response = net::json_response(201, std::move(text));
   response.headers.set("Location", "/v1/certificates/" + serial);
   co_return response;

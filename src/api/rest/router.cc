@@ -6,8 +6,11 @@
 namespace evercert::api {
 namespace {
 
-std::vector<std::string> split(std::string_view path) {
-  std::vector<std::string> segments;
+template <class Text>
+std::vector<Text> split(std::string_view path) {
+  std::vector<Text> segments;
+  constexpr std::size_t kUsual = 4;
+  segments.reserve(kUsual);
   while (path.starts_with('/')) {
     path.remove_prefix(1);
     const auto slash = path.find('/');
@@ -17,19 +20,19 @@ std::vector<std::string> split(std::string_view path) {
   return segments;
 }
 
-bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
+bool matches(const std::vector<std::string>& pattern, const std::vector<std::string_view>& path,
              std::vector<std::string>& parts) {
   parts.clear();
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i].ends_with("*}")) {
       std::string rest;
-      for (std::size_t k = i; k < path.size(); ++k) rest += (k > i ? "/" : "") + path[k];
+      for (std::size_t k = i; k < path.size(); ++k) rest.append(k > i ? "/" : "").append(path[k]);
       parts.push_back(std::move(rest));
       return i < path.size();
     }
     if (i >= path.size()) return false;
     if (pattern[i].starts_with('{')) {
-      parts.push_back(path[i]);
+      parts.emplace_back(path[i]);
     } else if (pattern[i] != path[i]) {
       return false;
     }
@@ -40,22 +43,22 @@ bool matches(const std::vector<std::string>& pattern, const std::vector<std::str
 }  // namespace
 
 void Router::add(std::string method, std::string pattern, RouteHandler handler) {
-  routes_.push_back({std::move(method), split(pattern), std::move(handler)});
+  auto segments = split<std::string>(pattern);
+  routes_.push_back({std::move(method), std::move(pattern), std::move(segments), std::move(handler)});
 }
 
 Task<net::HttpResponse> Router::route(net::HttpRequest request) const {
-  const auto path = split(request.path);
+  const auto path = split<std::string_view>(request.path);  // of no use once a handler has the request
   std::vector<std::string> parts;
   std::string allowed;
   for (const Route& candidate : routes_) {
     if (!matches(candidate.segments, path, parts)) continue;
     if (candidate.method == request.method || (request.method == "HEAD" && candidate.method == "GET")) {
-      const std::string what = request.method + " " + request.path.substr(0, 200);
       try {
         co_return co_await candidate.handler(std::move(request), std::move(parts));
       } catch (const std::exception& e) {
         // A defect of ours or an input that no check foresaw: this request fails, the process goes on.
-        spdlog::error("{}: {}", what, e.what());
+        spdlog::error("{} {}: {}", candidate.method, candidate.pattern, e.what());
       }
       co_return net::problem(500, "Internal Server Error", "the request could not be handled; the log has the reason");
     }

@@ -21,8 +21,8 @@ class Router {
 
  private:
   struct Route {
-    std::string method;
-    std::vector<std::string> segments;
+    std::string method, pattern;
+    std::vector<std::string> segments;  // of the pattern
     RouteHandler handler;
   };
   std::vector<Route> routes_;
