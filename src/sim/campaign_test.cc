@@ -55,13 +55,15 @@ TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {
   }
 }
 
-// Found too, but in one of some hundreds of seeds: `make bugs` looks for them.
-bool is_rare(store::Bug bug) {
+// Found within some dozens of seeds. `make bugs` looks for the others too, which takes longer.
+bool is_quick(store::Bug bug) {
   using store::Bug;
-  for (const Bug rare :
-       {Bug::kForgetVote, Bug::kForgetPromises, Bug::kCountOldAcks, Bug::kCompareIndexes, Bug::kKeepNeighbour,
-        Bug::kOldLife, Bug::kSnapshotNotSynced, Bug::kSnapshotGap, Bug::kKeepCaches}) {
-    if (bug == rare) return true;
+  for (const Bug quick :
+       {Bug::kGrantWithoutLogCheck, Bug::kCountFromReceipt, Bug::kIgnorePromises, Bug::kReadPending, Bug::kAckOnAppend,
+        Bug::kReadOwnLogOnly, Bug::kLeaseCheckedLast, Bug::kAckBeforeSync, Bug::kForgetVote, Bug::kOldFloor,
+        Bug::kForgetPromises, Bug::kReadOwnCommit, Bug::kForgetfulMember, Bug::kVoteBehindGate, Bug::kPromiseBehindGate,
+        Bug::kReadToldBehindGate, Bug::kKeepTermAfterLoss, Bug::kForgetFloor}) {
+    if (bug == quick) return true;
   }
   return false;
 }
@@ -72,7 +74,7 @@ class PlantedBug : public testing::TestWithParam<store::PlantedBug> {
 };
 
 TEST_P(PlantedBug, IsFoundByTheCheckers) {
-  if (is_rare(GetParam().bug)) GTEST_SKIP() << "make bugs";
+  if (!is_quick(GetParam().bug)) GTEST_SKIP() << "make bugs";
   const auto scenario = scenario_for(GetParam().bug, EVERCERT_SCENARIOS);
   ASSERT_TRUE(scenario.has_value()) << scenario.error().message;
   bool found = false;
