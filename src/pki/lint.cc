@@ -48,6 +48,10 @@ Status lint_extensions(const Profile& profile, const TbsView& tbs, const Certifi
 Status lint(const Profile& profile, const CertificateRequest& request, std::string_view tbs) {
   const auto view = parse_tbs(tbs);
   if (!view || encode(*view) != tbs) return finding("e_not_der", "the certificate is not encoded in DER");
+  constexpr std::int64_t kV3 = 2;  // RFC 5280 section 4.1.2.1: what has extensions
+  std::int64_t version = 0;
+  if (view->version == nullptr || ASN1_INTEGER_get_int64(&version, view->version) != 1 || version != kV3)
+    return finding("e_version", "a certificate with extensions is of version 3");
   EC_ASSIGN(const auto facts, facts_of(*view));
   if (request.serial.size() != 16 || facts.serial != request.serial || view->serial->type != V_ASN1_INTEGER) {
     return finding("e_serial_number", "the serial number must be 16 octets and positive");
