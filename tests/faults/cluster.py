@@ -143,7 +143,9 @@ class Cluster:
 
     def with_faked_clock(self, process):
         """From its next start on; the answer sets its clock's distance from the true one, in seconds."""
-        library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0]
+        # The C library's allocator before jemalloc, which reads the clock before libfaketime can answer.
+        names = ("faketime/libfaketimeMT.so.1", "libc.so.6", "libstdc++.so.6")
+        libraries = [glob.glob(f"/usr/lib/*-linux-gnu/{name}")[0] for name in names]
         path = os.path.join(self.work, "clock")
 
         def set_offset(offset):
@@ -152,7 +154,7 @@ class Cluster:
             os.rename(path + ".new", path)
 
         set_offset("+0")
-        process.environment = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_CACHE_DURATION": "1",
+        process.environment = {"LD_PRELOAD": " ".join(libraries), "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_CACHE_DURATION": "1",
                                "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         return set_offset
 

@@ -285,7 +285,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="the scenarios")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     evercert = os.path.abspath(options.evercert)
     if options.inside:
         run_inside(options.inside, evercert, options.work)
