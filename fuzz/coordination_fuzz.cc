@@ -2,38 +2,17 @@
 // The state machine of the key space with whatever a peer may put into the log: commands one after another, each with
 // its length (two bytes) in front. Whatever they are, they are applied or refused, a refusal changes nothing, revisions
 // only grow, and a second replica comes to the same state.
-#include <map>
-
 #include "base/check.h"
 #include "coordination/keyspace.h"
 #include "coordination/machine.h"
 #include "fuzz/input.h"
+#include "testkit/map_state.h"
 
 namespace evercert::coordination {
 namespace {
 
-class FuzzState : public State {
- public:
-  Result<std::optional<std::string>> get(const std::string& key) const override {
-    const auto found = data.find(key);
-    return found == data.end() ? std::nullopt : std::optional(found->second);
-  }
-  Status scan(const std::string& from, const std::string& to, const Visit& visit) const override {
-    for (auto it = data.lower_bound(from); it != data.end() && it->first < to; ++it) {
-      if (!visit(it->first, it->second)) break;
-    }
-    return {};
-  }
-  void put(std::string key, std::string value) override { data[std::move(key)] = std::move(value); }
-  void remove(std::string key) override { data.erase(key); }
-  void remove_range(std::string from, std::string to) override {
-    if (from < to) data.erase(data.lower_bound(from), data.lower_bound(to));
-  }
-  std::map<std::string, std::string> data;
-};
-
 void one(std::string_view input) {
-  FuzzState first, second;
+  MapState first, second;
   std::int64_t revision = 1;
   while (input.size() >= 2) {
     const std::size_t wanted = static_cast<std::uint8_t>(input[0]) * 256u + static_cast<std::uint8_t>(input[1]);

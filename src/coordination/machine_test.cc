@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "coordination/keyspace.h"
-#include "coordination/map_state_test.h"
 #include "coordination/request_check.h"
+#include "testkit/map_state.h"
 
 namespace evercert::coordination {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "coordination/map_state_test.h"
+#include "testkit/map_state.h"
 
 namespace evercert::coordination {
 namespace {

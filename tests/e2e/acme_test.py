@@ -20,18 +20,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from checks import check
+
 cluster = json.load(open(sys.argv[1]))
 regions = [region for region in cluster["regions"] if len(sys.argv) < 3 or region["name"] in sys.argv[2:]]
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["LEGO_CA_CERTIFICATES"] = cluster["ca_bundle"]
 tls = ssl.create_default_context(cafile=cluster["ca_bundle"])
 work = tempfile.mkdtemp(prefix="evercert-acme-")
 run = os.path.basename(work).split("-")[-1].lower().replace("_", "")
-
-
-def check(condition, what):
-    if not condition:
-        raise AssertionError(what)
-    print(f"  ok  {what}", flush=True)
 
 
 def must(command, what):

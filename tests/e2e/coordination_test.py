@@ -11,21 +11,15 @@ import tempfile
 import threading
 import time
 
+import checks
+from checks import check
+
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
 work = tempfile.mkdtemp(prefix="evercert-coordination-")
 cluster = os.path.join(work, "cluster")
 regions = ["us-east-1", "us-west-2", "eu-central-1"]
 endpoints = [f"https://127.{r}.0.11:2379" for r in (1, 2, 3)]
 processes = {}
-checks = 0
-
-
-def check(condition, what):
-    global checks
-    checks += 1
-    if not condition:
-        raise AssertionError(what)
-    print(f"  ok  {what}", flush=True)
 
 
 def start(kind, region):
@@ -200,7 +194,7 @@ try:
                                             text=True).stdout.endswith("value me\n")), "ctl leads, and shows who does")
     leading.end()
     check(within(10, lambda: processes["node", regions[1]].poll() is None), "all nodes are still there")
-    print(f"coordination: {checks} passed, 0 failed")
+    print(f"coordination: {checks.count} passed, 0 failed")
 finally:
     for process in processes.values():
         process.kill()

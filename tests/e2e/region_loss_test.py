@@ -22,28 +22,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+import checks
+from checks import check, wait_for
+
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
 work = tempfile.mkdtemp(prefix="evercert-e2e-")
 dir_ = os.path.join(work, "cluster")
-checks = 0
-
-
-def check(condition, what):
-    global checks
-    checks += 1
-    if not condition:
-        raise AssertionError(what)
-    print(f"  ok  {what}", flush=True)
-
-
-def wait_for(what, condition, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {what}")
-
 
 demo = subprocess.Popen([evercert, "demo", "--keep", "--dir", dir_, "--wan", "off"], stdout=open(os.path.join(work, "demo.log"), "w"),
                         stderr=subprocess.STDOUT)
@@ -383,4 +367,4 @@ finally:
         process.kill()
         process.wait()
     subprocess.run(["rm", "-rf", work])
-print(f"{checks} checks passed")
+print(f"{checks.count} checks passed")

@@ -43,14 +43,14 @@ Status Backends::add(const EdgeEndpoint& endpoint, bool remote, HealthThresholds
   return {};
 }
 
-Backend* Backends::next(Tried& tried, bool may_leave_region, const Backend* preferred) {
+Backend* Backends::next(Tried& tried, bool may_leave_region, const Backend* preferred, bool refused) {
   const std::size_t turn = turn_.fetch_add(1, std::memory_order_relaxed);
   std::size_t best = kMost;
   int best_rank = 0;
   for (std::size_t i = 0; i < all_.size(); ++i) {
     const std::size_t at = (i + turn) % all_.size();
     const Backend& backend = *all_[at];
-    if (tried[at] || (backend.remote && !may_leave_region)) continue;
+    if (tried[at] || (backend.remote && !may_leave_region) || (refused && !backend.healthy())) continue;
     if (&backend == preferred && backend.healthy()) {
       best = at;
       break;

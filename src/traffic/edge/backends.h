@@ -45,8 +45,9 @@ class Backends {
   // kInvalid: more than kMost.
   Status add(const EdgeEndpoint& endpoint, bool remote, HealthThresholds thresholds);
   // The best that is not among `tried`, and among them now: `preferred` when it is well; own nodes, the least busy
-  // first; other regions; the unhealthy last of all, since a check may be wrong. nullptr: none is left.
-  Backend* next(Tried& tried, bool may_leave_region, const Backend* preferred = nullptr);
+  // first; other regions; the unhealthy last of all, since a check may be wrong, and not at all once somebody
+  // `refused`: they would be waited for to say no more than that. nullptr: none is left.
+  Backend* next(Tried& tried, bool may_leave_region, const Backend* preferred = nullptr, bool refused = false);
   bool any_node_healthy() const;
   std::string metrics() const;
   const std::vector<std::unique_ptr<Backend>>& all() const { return all_; }

@@ -62,6 +62,17 @@ TEST_F(BackendsTest, TheUnhealthyAreTriedLast) {
   EXPECT_TRUE(backends_.any_node_healthy());
 }
 
+TEST_F(BackendsTest, AfterARefusalTheUnhealthyAreNotWaitedFor) {
+  for (const int out : {0, 2, 3}) at(static_cast<std::size_t>(out)).request_failed();
+  Backends::Tried tried;
+  EXPECT_EQ(backends_.next(tried, true), &at(1));
+  Backends::Tried refused = tried;
+  EXPECT_EQ(backends_.next(refused, true, nullptr, true), nullptr);
+  EXPECT_EQ(backends_.next(tried, true, nullptr, false), &at(0)) << "without an answer they are all that is left";
+  at(3).checked(true);
+  EXPECT_EQ(backends_.next(refused, true, nullptr, true), &at(3));
+}
+
 TEST_F(BackendsTest, NodesKnowTheirPlaceAmongLinks) {
   EXPECT_EQ(at(0).link, 0u);
   EXPECT_EQ(at(1).link, 1u);

@@ -160,10 +160,8 @@ class EdgeImpl : public Edge {
     for (bool first = true;; first = false) {
       const Duration left = deadline - clock_.now();
       if (left <= kTooLate) break;
-      Backend* backend = backends_.next(tried, may_leave, first ? preferred : nullptr);
+      Backend* backend = backends_.next(tried, may_leave, first ? preferred : nullptr, refused.has_value());
       if (backend == nullptr) break;
-      // A check may be wrong, so what is out is tried too; but not to hear from it what another has said already.
-      if (refused && !backend->healthy()) break;
       if (!first) {
         std::lock_guard lock(budget_mutex_);
         if (!budget_.take(clock_.now())) break;
