@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/peer_transport.h"
 
-#include <absl/synchronization/mutex.h>
 #include <grpcpp/grpcpp.h>
 #include <pthread.h>
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <set>
-#include <sstream>
 #include <thread>
 
 #include "base/log.h"
@@ -24,25 +21,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) return fail(Code::kInvalid, path + ": cannot be read");
-  return text.str();
-}
-
 std::string identity_of(const std::string& cluster, NodeId node) {
   return "evercert://" + cluster + "/node/" + std::to_string(node.value);
 }
 
-// Everything that gRPC finishes for this transport comes up on one queue with one thread, so that the few batches of a
-// turn do not pay for handing work from thread to thread. One kind of completion of an object that lives while it is
-// outstanding:
-class Callback {
+// One kind of completion of an object that lives while it is outstanding.
+class Callback : public Completion {
  public:
   explicit Callback(std::function<void(bool)> then) : then_(std::move(then)) {}
-  void happened(bool ok) const {
+  void happened(bool ok) override {
     const auto then = then_;  // may end this object
     then(ok);
   }
@@ -313,61 +300,30 @@ class DelayLine {
 
 class TransportImpl : public PeerTransport {
  public:
-  TransportImpl(PeerTransportOptions options, Random& random) : options_(std::move(options)), random_(random) {}
+  TransportImpl(PeerTransportOptions options, GrpcHost& host, Random& random, OnBatch on_batch)
+      : options_(std::move(options)), host_(host), random_(random), service_(members(), std::move(on_batch)) {}
 
-  ~TransportImpl() override {
-    delays_.reset();
-    if (!server_) return;
-    service_->stop();
-    for (auto& [node, link] : links_) link->close();
-    server_->Shutdown(std::chrono::system_clock::now());
-    service_->wait_ended();
-    queue_->Shutdown();
-    thread_.join();
-  }
-
-  Status open(OnBatch on_batch, std::function<void(NodeId)> on_unreachable) {
-    EC_ASSIGN(const auto ca, read_text(options_.tls.ca_bundle));
-    EC_ASSIGN(const auto certificate, read_text(options_.tls.certificate_chain));
-    EC_ASSIGN(const auto key, read_text(options_.tls.private_key));
-    std::map<std::string, NodeId> members;
-    for (const auto& peer : options_.peers) members[identity_of(options_.cluster, peer.node)] = peer.node;
-    service_ = std::make_unique<Service>(std::move(members), std::move(on_batch));
-    grpc::SslServerCredentialsOptions server_tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-    server_tls.pem_root_certs = ca;
-    server_tls.pem_key_cert_pairs.push_back({key, certificate});
-    grpc::ServerBuilder builder;
-    const std::string where = options_.listen_address + ":" + std::to_string(options_.listen_port);
-    int bound = 0;
-    builder.AddListeningPort(where, grpc::SslServerCredentials(server_tls), &bound);
-    builder.SetMaxReceiveMessageSize(64 << 20);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 200);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-    set_windows([&](const char* name, int value) { builder.AddChannelArgument(name, value); });
-    builder.RegisterService(&service_->grpc_service());
-    queue_ = builder.AddCompletionQueue();
-    auto server = builder.BuildAndStart();
-    if (!server || bound == 0) {
-      if (server) server->Shutdown(std::chrono::system_clock::now());
-      queue_->Shutdown();
-      drain();
-      return fail(Code::kIo, "cannot listen for peers on " + where + ": the port is taken or TLS files are damaged");
-    }
+  Status open(const std::function<void(NodeId)>& on_unreachable) {
+    EC_ASSIGN(const auto pem, read_tls(options_.tls));
+    EC_TRY(host_.listen({options_.listen_address, options_.listen_port, options_.tls, true, "peers"}));
+    host_.serve(service_.grpc_service());
     for (const auto& peer : options_.peers) {
       if (peer.node == options_.self) continue;
-      links_[peer.node] = std::make_shared<Link>(peer, channel(peer, ca, key, certificate), *queue_,
-                                                 options_.queue_bytes, on_unreachable);
+      links_[peer.node] =
+          std::make_shared<Link>(peer, channel(peer, pem), *host_.queue().get(), options_.queue_bytes, on_unreachable);
     }
     delays_ = std::make_unique<DelayLine>([this](NodeId to, std::string batch) { pass_on(to, std::move(batch)); });
-    server_ = std::move(server);
-    service_->accept(*queue_);
-    thread_ = std::thread([this] {
-      pthread_setname_np(pthread_self(), "peers");
-      drain();
-    });
     return {};
   }
+
+  void begin() override { service_.accept(*host_.queue().get()); }
+
+  void close() override {
+    delays_.reset();
+    service_.stop();
+    for (auto& [node, link] : links_) link->close();
+  }
+  void wait_ended() override { service_.wait_ended(); }
 
   void send(NodeId to, std::string batch) override {
     const Duration delay = sample_round_trip(options_.delays, region_of(options_.self), region_of(to), random_) / 2;
@@ -382,9 +338,10 @@ class TransportImpl : public PeerTransport {
   std::uint64_t dropped() const override { return dropped_; }
 
  private:
-  void drain() {
-    void* done = nullptr;
-    for (bool ok = false; queue_->Next(&done, &ok);) static_cast<const Callback*>(done)->happened(ok);
+  std::map<std::string, NodeId> members() const {
+    std::map<std::string, NodeId> members;
+    for (const auto& peer : options_.peers) members[identity_of(options_.cluster, peer.node)] = peer.node;
+    return members;
   }
 
   void pass_on(NodeId to, std::string batch) {
@@ -392,20 +349,11 @@ class TransportImpl : public PeerTransport {
     if (found != links_.end()) found->second->send(std::move(batch), dropped_);
   }
 
-  // Windows that a batch always fits: no probing of the bandwidth, which costs pings and window updates at each batch.
-  template <class Set>
-  static void set_windows(Set set) {
-    set(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 8 << 20);
-    set(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 20);
-  }
-
-  std::shared_ptr<grpc::Channel> channel(const PeerAddress& peer, const std::string& ca, const std::string& key,
-                                         const std::string& certificate) {
+  std::shared_ptr<grpc::Channel> channel(const PeerAddress& peer, const TlsPem& pem) {
     grpc::SslCredentialsOptions tls;
-    tls.pem_root_certs = ca;
-    tls.pem_private_key = key;
-    tls.pem_cert_chain = certificate;
+    tls.pem_root_certs = pem.ca;
+    tls.pem_private_key = pem.key;
+    tls.pem_cert_chain = pem.certificate;
     grpc::ChannelArguments arguments;
     arguments.SetSslTargetNameOverride("node-" + std::to_string(peer.node.value) + "." + options_.cluster +
                                        ".internal");
@@ -424,25 +372,21 @@ class TransportImpl : public PeerTransport {
   }
 
   PeerTransportOptions options_;
+  GrpcHost& host_;
   Random& random_;
-  std::unique_ptr<Service> service_;
-  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
-  std::unique_ptr<grpc::Server> server_;
+  Service service_;
   std::map<NodeId, std::shared_ptr<Link>> links_;
   std::unique_ptr<DelayLine> delays_;
   std::atomic<std::uint64_t> dropped_{0};
-  std::thread thread_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<PeerTransport>> PeerTransport::start(PeerTransportOptions options, Random& random,
-                                                            OnBatch on_batch,
-                                                            std::function<void(NodeId)> on_unreachable) {
-  // Debian's build of gRPC looks for cycles of locks at each one that it takes.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  auto transport = std::make_unique<TransportImpl>(std::move(options), random);
-  EC_TRY(transport->open(std::move(on_batch), std::move(on_unreachable)));
+Result<std::unique_ptr<PeerTransport>> PeerTransport::create(PeerTransportOptions options, GrpcHost& host,
+                                                             Random& random, OnBatch on_batch,
+                                                             const std::function<void(NodeId)>& on_unreachable) {
+  auto transport = std::make_unique<TransportImpl>(std::move(options), host, random, std::move(on_batch));
+  EC_TRY(transport->open(on_unreachable));
   return transport;
 }
 

@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "net/grpc_host.h"
 #include "net/link_delay.h"
 #include "net/tls.h"
 
@@ -32,16 +33,23 @@ struct PeerTransportOptions {
   std::size_t queue_bytes = 64 << 20;  // waiting for one peer; beyond, new batches are dropped
 };
 
-// `from` is proved by the peer's certificate. Called on the transport's threads.
+// `from` is proved by the peer's certificate. Called on the host's thread.
 using OnBatch = std::function<void(NodeId from, std::string batch)>;
 
+// Before the host goes: close(), the host's shutdown(), wait_ended(), the host's stop().
 class PeerTransport {
  public:
-  // kIo: the port is taken; kInvalid: TLS files.
-  static Result<std::unique_ptr<PeerTransport>> start(PeerTransportOptions options, Random& random, OnBatch on_batch,
-                                                      std::function<void(NodeId)> on_unreachable);
+  // Before the host starts; the host outlives the transport. kInvalid: TLS files.
+  static Result<std::unique_ptr<PeerTransport>> create(PeerTransportOptions options, GrpcHost& host, Random& random,
+                                                       OnBatch on_batch,
+                                                       const std::function<void(NodeId)>& on_unreachable);
   virtual ~PeerTransport() = default;
-  // Best effort, in order per peer. Any thread.
+  // After the host has started: peers may deliver.
+  virtual void begin() = 0;
+  // Nothing is sent any more, no more peers are let in.
+  virtual void close() = 0;
+  virtual void wait_ended() = 0;  // until the last peer's stream has ended
+  // Best effort, in order per peer. Any thread, until close().
   virtual void send(NodeId to, std::string batch) = 0;
   virtual bool connected(NodeId node) const = 0;
   virtual std::uint64_t dropped() const = 0;  // batches, since the start

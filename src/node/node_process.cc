@@ -63,7 +63,12 @@ class NodeProcessImpl : public NodeProcess {
     if (link_) link_->stop(0ms);
     if (server_) server_->stop(0ms);
     if (store_) store_->stop();
-    etcd_.reset();
+    if (grpc_) {
+      if (transport_) transport_->close();
+      grpc_->shutdown();
+      if (transport_) transport_->wait_ended();
+      grpc_->stop();
+    }
     coordinator_.reset();
     for (auto* thread : {background_.get(), intent_writer_.get()}) {
       if (thread != nullptr) thread->stop();
@@ -76,7 +81,6 @@ class NodeProcessImpl : public NodeProcess {
     ca_.reset();
     link_.reset();
     server_.reset();
-    transport_.reset();
     store_executor_.reset();
     store_.reset();
   }
@@ -98,7 +102,7 @@ class NodeProcessImpl : public NodeProcess {
     background_ = os::ThreadExecutor::start("background");
     intent_writer_ = os::ThreadExecutor::start("intents");
     EC_TRY(open_store());
-    EC_TRY(open_transport());
+    EC_TRY(open_grpc());
     EC_TRY(open_ca());
     return open_server();
   }
@@ -153,8 +157,29 @@ class NodeProcessImpl : public NodeProcess {
     return {};
   }
 
+  // Peers are heard at once, clients of the key space when there is somebody to answer them.
+  Status open_grpc() {
+    grpc_ = std::make_unique<net::GrpcHost>();
+    EC_TRY(open_transport());
+    api::EtcdServerOptions server;
+    server.address = self_->address;
+    server.port = self_->coordination_port;
+    server.tls = tls();
+    for (const auto& region : config_.regions) {
+      for (const auto& node : region.nodes) {
+        server.members.push_back({node.id, region.name + "-" + std::to_string(node.zone),
+                                  "https://" + node.address + ":" + std::to_string(node.coordination_port),
+                                  "https://" + node.address + ":" + std::to_string(node.peer_port)});
+      }
+    }
+    EC_ASSIGN(etcd_, api::EtcdServer::create(std::move(server), *grpc_));
+    EC_TRY(grpc_->start());
+    transport_->begin();
+    transport_ready_ = transport_.get();
+    return {};
+  }
+
   Status open_transport() {
-    const config::Paths paths(config_.dir);
     net::PeerTransportOptions options;
     options.self = self_->id;
     options.cluster = config_.name;
@@ -165,11 +190,10 @@ class NodeProcessImpl : public NodeProcess {
     for (const auto& region : config_.regions) {
       for (const auto& node : region.nodes) options.peers.push_back({node.id, node.address, node.peer_port});
     }
-    EC_ASSIGN(transport_, net::PeerTransport::start(
-                              options, os::secure_random(),
+    EC_ASSIGN(transport_, net::PeerTransport::create(
+                              options, *grpc_, os::secure_random(),
                               [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
                               [this](NodeId node) { store_->unreachable(node); }));
-    transport_ready_ = transport_.get();
     return {};
   }
 
@@ -309,21 +333,7 @@ class NodeProcessImpl : public NodeProcess {
     locks_ = std::make_unique<api::Locks>(*coordinator_, *hub_);
     rest_space_ = std::make_unique<api::RestSpace>(*rest_, *coordinator_, *locks_, *hub_);
     rest_space_->mount(router_);
-    api::EtcdServerOptions server;
-    server.address = self_->address;
-    server.port = self_->coordination_port;
-    EC_ASSIGN(server.ca_pem, read_file(os::disk(), tls().ca_bundle));
-    EC_ASSIGN(server.certificate_pem, read_file(os::disk(), tls().certificate_chain));
-    EC_ASSIGN(server.key_pem, read_file(os::disk(), tls().private_key));
-    for (const auto& region : config_.regions) {
-      for (const auto& node : region.nodes) {
-        server.members.push_back({node.id, region.name + "-" + std::to_string(node.zone),
-                                  "https://" + node.address + ":" + std::to_string(node.coordination_port),
-                                  "https://" + node.address + ":" + std::to_string(node.peer_port)});
-      }
-    }
-    EC_ASSIGN(etcd_, api::EtcdServer::start(std::move(server), api::Access(config_.name, tokens()), *coordinator_,
-                                            *locks_, *hub_, *store_));
+    etcd_->begin(api::Access(config_.name, tokens()), *coordinator_, *locks_, *hub_, *store_);
     return {};
   }
 
@@ -409,6 +419,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<os::ThreadExecutor> store_executor_, background_, intent_writer_;
   TaskScope settling_;
   std::unique_ptr<store::Runtime> store_;
+  std::unique_ptr<net::GrpcHost> grpc_;
   std::unique_ptr<net::PeerTransport> transport_;
   std::atomic<net::PeerTransport*> transport_ready_{nullptr};
   std::unique_ptr<ca::Intents> intents_;

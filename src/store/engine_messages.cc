@@ -15,11 +15,32 @@ Position position_of(const v1::Position& p) { return {Term{p.term()}, LogIndex{p
 v1::Message* Engine::to(NodeId node) { return outbox_[node].add_messages(); }
 
 void Engine::deliver() {
+  // A follower that comes back is sent hundreds of entries at once; a transport takes so much in one piece.
+  constexpr std::size_t kBatchBytes = 4 << 20;
+  constexpr int kAlwaysFit = 4;
   for (auto& [node, batch] : outbox_) {
     if (batch.messages_size() == 0) continue;
     batch.set_cluster_id(options_.cluster_id);
     batch.set_start_id(start_id_);
-    peers_.send(node, batch);
+    if (batch.messages_size() <= kAlwaysFit || batch.ByteSizeLong() <= kBatchBytes) {
+      peers_.send(node, batch);
+    } else {
+      v1::Batch part;
+      part.set_cluster_id(options_.cluster_id);
+      part.set_start_id(start_id_);
+      std::size_t bytes = 0;
+      for (auto& message : *batch.mutable_messages()) {
+        const std::size_t more = message.ByteSizeLong();
+        if (bytes > 0 && bytes + more > kBatchBytes) {
+          peers_.send(node, part);
+          part.clear_messages();
+          bytes = 0;
+        }
+        part.add_messages()->Swap(&message);
+        bytes += more;
+      }
+      peers_.send(node, part);
+    }
     batch.Clear();
   }
 }

@@ -29,7 +29,7 @@ struct EtcdParts {
   Locks& locks;
   coordination::WatchHub& hub;
   store::Store& store;
-  GrpcQueue& queue;
+  net::GrpcQueue& queue;
   EtcdServices& services;
 };
 

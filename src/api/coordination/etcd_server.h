@@ -11,13 +11,14 @@
 #include "api/coordination/coordinator.h"
 #include "api/coordination/locks.h"
 #include "coordination/watch_hub.h"
+#include "net/grpc_host.h"
 
 namespace evercert::api {
 
 struct EtcdServerOptions {
   std::string address;
   std::uint16_t port = 0;
-  std::string ca_pem, certificate_pem, key_pem;
+  net::TlsFiles tls;
   struct Member {
     NodeId node;
     std::string name, client_url, peer_url;
@@ -27,10 +28,12 @@ struct EtcdServerOptions {
 
 class EtcdServer {
  public:
-  // kIo: the port is taken; kInvalid: TLS files. Everything given outlives the server.
-  static Result<std::unique_ptr<EtcdServer>> start(EtcdServerOptions options, Access access, Coordinator& coordinator,
-                                                   Locks& locks, coordination::WatchHub& hub, store::Store& store);
+  // Before the host starts; calls wait until begin(). kInvalid: TLS files. Outlives the host's queue.
+  static Result<std::unique_ptr<EtcdServer>> create(EtcdServerOptions options, net::GrpcHost& host);
   virtual ~EtcdServer() = default;
+  // Everything given outlives the host's queue.
+  virtual void begin(Access access, Coordinator& coordinator, Locks& locks, coordination::WatchHub& hub,
+                     store::Store& store) = 0;
 };
 
 }  // namespace evercert::api

@@ -8,7 +8,7 @@ namespace evercert::api {
 
 // Streams in both directions.
 template <auto request_method, class Service, class Request, class Response>
-void serve_stream(GrpcQueue& queue, const Access& access, Role least, Service& service,
+void serve_stream(net::GrpcQueue& queue, const Access& access, Role least, Service& service,
                   std::function<std::unique_ptr<Conversation<Request>>(StreamOut<Response>&)> begin) {
   using Io = grpc::ServerAsyncReaderWriter<Response, Request>;
   using Call = StreamCall<Request, Response, Io>;
@@ -21,7 +21,7 @@ void serve_stream(GrpcQueue& queue, const Access& access, Role least, Service& s
 
 // One request, a stream of answers.
 template <auto request_method, class Service, class Request, class Response>
-void serve_answers(GrpcQueue& queue, const Access& access, Role least, Service& service,
+void serve_answers(net::GrpcQueue& queue, const Access& access, Role least, Service& service,
                    std::function<std::unique_ptr<Conversation<Request>>(StreamOut<Response>&)> begin) {
   using Io = grpc::ServerAsyncWriter<Response>;
   using Call = StreamCall<Request, Response, Io>;

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "api/coordination/access.h"
-#include "api/coordination/grpc_queue.h"
+#include "net/grpc_queue.h"
 
 namespace evercert::api {
 
@@ -44,7 +44,7 @@ class StreamCall final : public StreamOut<Response> {
   using Begin = std::function<std::unique_ptr<Conversation<Request>>(StreamOut<Response>&)>;
   using Listen = std::function<void(grpc::ServerContext*, Request*, Io*, grpc::ServerCompletionQueue*, void* tag)>;
   struct Method {
-    GrpcQueue& queue;
+    net::GrpcQueue& queue;
     const Access& access;
     Role least;
     Listen listen;
@@ -140,7 +140,7 @@ class StreamCall final : public StreamOut<Response> {
     if (--pending_ == 0) delete this;
   }
 
-  struct Step : Completion {
+  struct Step : net::Completion {
     Step(StreamCall& c, void (StreamCall::*t)(bool)) : call(c), then(t) {}
     void happened(bool ok) override { (call.*then)(ok); }
     StreamCall& call;

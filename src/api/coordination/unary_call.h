@@ -9,11 +9,13 @@
 
 #include "api/coordination/access.h"
 #include "api/coordination/cancellation.h"
-#include "api/coordination/grpc_queue.h"
 #include "api/coordination/trouble.h"
 #include "base/task.h"
+#include "net/grpc_queue.h"
 
 namespace evercert::api {
+
+inline constexpr std::size_t kLargestRequest = 2 << 20;
 
 // What a handler may know of its call. Lives until the handler has answered.
 struct CallInfo {
@@ -29,7 +31,7 @@ class UnaryCall {
                                     grpc::ServerCompletionQueue*, void* tag)>;
   using Handler = std::function<Task<Answered<Response>>(CallInfo info, Request request)>;
   struct Method {
-    GrpcQueue& queue;
+    net::GrpcQueue& queue;
     const Access& access;
     Role least;
     bool waits;  // for what others do: the handler is told when the caller goes
@@ -59,6 +61,10 @@ class UnaryCall {
       writer_.FinishWithError(status, &finished_);
       return;
     }
+    if (request_.ByteSizeLong() > kLargestRequest) {
+      writer_.FinishWithError({grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: request is too large"}, &finished_);
+      return;
+    }
     spawn(method_->handler({method_->queue, cancellation_}, std::move(request_)), [this](Answered<Response> answer) {
       if (method_->queue.closing()) return;  // cancelled with the server
       if (answer) {
@@ -76,7 +82,7 @@ class UnaryCall {
     if (--pending_ == 0) delete this;
   }
 
-  struct Step : Completion {
+  struct Step : net::Completion {
     Step(UnaryCall& c, void (UnaryCall::*t)(bool)) : call(c), then(t) {}
     void happened(bool ok) override { (call.*then)(ok); }
     UnaryCall& call;
@@ -94,7 +100,7 @@ class UnaryCall {
 
 // serve<&Service::RequestPut>(queue, access, Role, service, handler): begins to answer the calls of one method.
 template <auto request_method, class Service, class Request, class Response>
-void serve_as(GrpcQueue& queue, const Access& access, Role least, Service& service,
+void serve_as(net::GrpcQueue& queue, const Access& access, Role least, Service& service,
               typename UnaryCall<Request, Response>::Handler handler, bool waits = false) {
   using Call = UnaryCall<Request, Response>;
   Call::listen(std::make_shared<const typename Call::Method>(typename Call::Method{

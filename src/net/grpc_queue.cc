@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/coordination/grpc_queue.h"
+#include "net/grpc_queue.h"
 
 #include <pthread.h>
 
 #include <future>
 
-namespace evercert::api {
+namespace evercert::net {
 
 // One wake-up for all that was posted meanwhile.
 class GrpcQueue::Posted : public Completion {
@@ -46,7 +46,7 @@ GrpcQueue::~GrpcQueue() { stop(); }
 
 void GrpcQueue::start() {
   thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "coordination");
+    pthread_setname_np(pthread_self(), "grpc");
     run();
   });
 }
@@ -99,4 +99,4 @@ void GrpcQueue::run_posted() {
   for (auto& one : work) one();
 }
 
-}  // namespace evercert::api
+}  // namespace evercert::net

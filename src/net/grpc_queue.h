@@ -13,7 +13,7 @@
 
 #include "base/env.h"
 
-namespace evercert::api {
+namespace evercert::net {
 
 // What comes up on the queue.
 class Completion {
@@ -53,4 +53,4 @@ class GrpcQueue : public Executor {
   std::unique_ptr<Posted> posted_;
 };
 
-}  // namespace evercert::api
+}  // namespace evercert::net
