@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "keys/software_signer.h"
 
+#include <openssl/core_names.h>
 #include <openssl/pem.h>
 
+#include <array>
+
 #include "keys/algorithms.h"
+#include "pki/bridge.h"
 #include "pki/names_openssl.h"
 #include "pki/pem.h"
 
@@ -22,6 +26,7 @@ Result<PkeyPtr> read_key(const std::string& pem) {
   return key;
 }
 
+// RSA and Ed25519 by OpenSSL.
 class SoftwareSigner : public pki::Signer {
  public:
   SoftwareSigner(PkeyPtr key, pki::PublicKey public_key)
@@ -55,6 +60,47 @@ class SoftwareSigner : public pki::Signer {
   MdCtxPtr prepared_;
 };
 
+// P-256 and P-384 by AWS-LC, in two thirds of the time that OpenSSL 3.0 takes for the smaller and a tenth for the
+// larger.
+class EcdsaSigner : public pki::Signer {
+ public:
+  EcdsaSigner(rust::Box<pki::bridge::EcdsaKey> key, pki::PublicKey public_key)
+      : key_(std::move(key)), public_key_(std::move(public_key)), algorithm_(keys::algorithm_der(public_key_.kind())) {}
+
+  Result<std::string> sign(std::string_view tbs) const override {
+    const auto signature = key_->sign(pki::octets(tbs));
+    if (signature.empty()) return fail(Code::kUnavailable, "the key did not sign");
+    return std::string(pki::text(signature));
+  }
+  const std::string& spki_der() const override { return public_key_.spki_der(); }
+  const std::string& algorithm_der() const override { return algorithm_; }
+
+ private:
+  rust::Box<pki::bridge::EcdsaKey> key_;
+  pki::PublicKey public_key_;
+  std::string algorithm_;
+};
+
+Result<std::shared_ptr<pki::Signer>> ecdsa_signer(const EVP_PKEY* key, pki::PublicKey public_key) {
+  const bool small = public_key.kind() == pki::KeyKind::kP256;
+  BIGNUM* number = nullptr;
+  EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &number);
+  const pki::Owned<BIGNUM, BN_clear_free> secret(number);
+  std::array<unsigned char, 48> half{};
+  std::array<unsigned char, 97> point{};
+  const int half_bytes = small ? 32 : 48;
+  std::size_t point_bytes = 0;
+  if (!secret || BN_bn2binpad(secret.get(), half.data(), half_bytes) != half_bytes ||
+      EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size(), &point_bytes) != 1) {
+    return fail(Code::kInvalid, "no usable private key: " + pki::last_openssl_error());
+  }
+  auto pair = pki::bridge::ecdsa_key(small ? pki::bridge::Ecdsa::P256Sha256 : pki::bridge::Ecdsa::P384Sha384,
+                                     {half.data(), static_cast<std::size_t>(half_bytes)}, {point.data(), point_bytes});
+  OPENSSL_cleanse(half.data(), half.size());
+  if (!pair->is_usable()) return fail(Code::kInvalid, "no usable private key: it is not a key pair of its curve");
+  return std::shared_ptr<pki::Signer>(std::make_shared<EcdsaSigner>(std::move(pair), std::move(public_key)));
+}
+
 }  // namespace
 
 Result<std::string> generate_key_pem(pki::KeyKind kind, int rsa_bits) {
@@ -77,6 +123,8 @@ Result<std::string> generate_key_pem(pki::KeyKind kind, int rsa_bits) {
 Result<std::shared_ptr<pki::Signer>> software_signer(const std::string& private_key_pem) {
   EC_ASSIGN(auto key, read_key(private_key_pem));
   EC_ASSIGN(auto public_key, pki::PublicKey::from_spki(pki::to_der(key.get(), i2d_PUBKEY)));
+  if (public_key.kind() == pki::KeyKind::kP256 || public_key.kind() == pki::KeyKind::kP384)
+    return ecdsa_signer(key.get(), std::move(public_key));
   return std::shared_ptr<pki::Signer>(std::make_shared<SoftwareSigner>(std::move(key), std::move(public_key)));
 }
 

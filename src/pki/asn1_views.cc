@@ -64,16 +64,6 @@ ViewPtr<RequestView> parse_request(std::string_view der) {
   return parse<RequestView>(der, ASN1_ITEM_rptr(RequestView));
 }
 
-std::string encode(const TbsView& view) {
-  unsigned char* out = nullptr;
-  const auto* value = static_cast<const ASN1_VALUE*>(static_cast<const void*>(&view));
-  const int length = ASN1_item_i2d(value, &out, ASN1_ITEM_rptr(TbsView));
-  if (length <= 0) return {};
-  std::string der(reinterpret_cast<char*>(out), static_cast<std::size_t>(length));
-  OPENSSL_free(out);
-  return der;
-}
-
 std::string_view sequence(const ASN1_TYPE* any) {
   return any->type == V_ASN1_SEQUENCE ? contents(any->value.sequence) : std::string_view{};
 }

@@ -63,10 +63,6 @@ ViewPtr<TbsView> parse_tbs(std::string_view der);
 ViewPtr<SignedView> parse_signed(std::string_view der);
 ViewPtr<RequestView> parse_request(std::string_view der);
 
-// Encodes again: equal to what was parsed only when that was DER.
-std::string encode(const TbsView& view);
-// What it says; kInvalid when its names do not parse.
-Result<CertificateFacts> facts_of(const TbsView& tbs);
 // An extension's value; null when it is missing, there twice, or does not parse. X509V3_get_d2i does the same and looks
 // the name of every extension up in OpenSSL's table at each call; this compares names.
 template <class Ptr>

@@ -21,8 +21,7 @@ X509Ptr parse(std::string_view der) {
   return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
 }
 
-}  // namespace
-
+// kInvalid when its names do not parse.
 Result<CertificateFacts> facts_of(const TbsView& tbs) {
   CertificateFacts facts;
   facts.serial = contents(tbs.serial);
@@ -45,6 +44,8 @@ Result<CertificateFacts> facts_of(const TbsView& tbs) {
   facts.is_ca = constraints && constraints->ca != 0;
   return facts;
 }
+
+}  // namespace
 
 Result<CertificateFacts> read_certificate(std::string_view der) {
   const auto whole = parse_signed(der);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "pki/asn1_views.h"
 #include "pki/der.h"
 
 namespace evercert::pki {
@@ -28,6 +29,22 @@ Name name_from_text(std::string_view text) {
   return {NameKind::kDns, lower(text)};
 }
 
+Result<Name> name_from_octets(int tag, std::string_view content) {
+  if (tag != GEN_DNS && tag != GEN_IPADD && tag != GEN_URI && tag != GEN_EMAIL) {
+    return fail(Code::kInvalid,
+                "a subject alternative name is of a kind that is not issued: use DNS, IP, URI or e-mail");
+  }
+  if (tag == GEN_IPADD) {
+    char address[INET6_ADDRSTRLEN];
+    if (content.size() != 4 && content.size() != 16) return fail(Code::kInvalid, "an IP name must have 4 or 16 bytes");
+    inet_ntop(content.size() == 4 ? AF_INET : AF_INET6, content.data(), address, sizeof address);
+    return Name{NameKind::kIp, address};
+  }
+  if (content.find('\0') != std::string_view::npos) return fail(Code::kInvalid, "a name holds a NUL character");
+  const NameKind kind = tag == GEN_DNS ? NameKind::kDns : tag == GEN_URI ? NameKind::kUri : NameKind::kEmail;
+  return Name{kind, kind == NameKind::kDns ? lower(content) : std::string(content)};
+}
+
 Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names) {
   std::vector<Name> out;
   if (sk_GENERAL_NAME_num(names) > static_cast<int>(kMaxNames)) return fail(Code::kInvalid, "more than 100 names");
@@ -35,22 +52,10 @@ Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names) {
     int type = 0;
     const auto* value =
         static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
-    if (type != GEN_DNS && type != GEN_IPADD && type != GEN_URI && type != GEN_EMAIL) {
-      return fail(Code::kInvalid,
-                  "a subject alternative name is of a kind that is not issued: use DNS, IP, URI or e-mail");
-    }
-    const std::string_view text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
-                                static_cast<std::size_t>(ASN1_STRING_length(value)));
-    if (type == GEN_IPADD) {
-      char address[INET6_ADDRSTRLEN];
-      if (text.size() != 4 && text.size() != 16) return fail(Code::kInvalid, "an IP name must have 4 or 16 bytes");
-      inet_ntop(text.size() == 4 ? AF_INET : AF_INET6, text.data(), address, sizeof address);
-      out.push_back({NameKind::kIp, address});
-    } else {
-      if (text.find('\0') != std::string_view::npos) return fail(Code::kInvalid, "a name holds a NUL character");
-      const NameKind kind = type == GEN_DNS ? NameKind::kDns : type == GEN_URI ? NameKind::kUri : NameKind::kEmail;
-      out.push_back({kind, kind == NameKind::kDns ? lower(text) : std::string(text)});
-    }
+    // Of another kind it is no string.
+    const bool text = type == GEN_DNS || type == GEN_IPADD || type == GEN_URI || type == GEN_EMAIL;
+    EC_ASSIGN(auto name, name_from_octets(type, text ? contents(value) : std::string_view{}));
+    out.push_back(std::move(name));
   }
   return out;
 }

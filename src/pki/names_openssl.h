@@ -9,6 +9,8 @@
 
 namespace evercert::pki {
 
+// A GeneralName (RFC 5280 section 4.2.1.6) by its tag and contents. kInvalid as below.
+Result<Name> name_from_octets(int tag, std::string_view content);
 // kInvalid for kinds other than DNS, IP, URI and e-mail, and for bytes that are no text.
 Result<std::vector<Name>> from_general_names(const GENERAL_NAMES* names);
 // The names must have passed check_name().
