@@ -73,14 +73,15 @@ pub fn read(input: &[u8]) -> der::Result<Tbs> {
     })
 }
 
-/// None: missing, there twice, or not to be parsed.
-fn only<T: AssociatedOid + for<'a> Decode<'a>>(extensions: &[Extension]) -> Option<T> {
+/// None: missing, there twice, or not in DER.
+fn only<T: AssociatedOid + Encode + for<'a> Decode<'a>>(extensions: &[Extension]) -> Option<T> {
     let mut all = extensions.iter().filter(|one| one.extn_id == T::OID);
     let value = &all.next()?.extn_value;
     if all.next().is_some() {
         return None;
     }
-    T::from_der(value.as_bytes()).ok()
+    let found = T::from_der(value.as_bytes()).ok()?;
+    (found.to_der().ok()? == value.as_bytes()).then_some(found)
 }
 
 fn is_any_twice(extensions: &[Extension]) -> bool {
