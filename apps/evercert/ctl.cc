@@ -47,10 +47,13 @@ int status(const Options& options) {
   if (options.as_json) {
     std::cout << all.dump(2) << "\n";
   } else {
-    std::printf("%-14s %6s %-11s %12s %8s  %s\n", "REGION", "NODE", "STATE", "CERTIFICATES", "LAG P99", "LEADS");
+    std::printf("%-14s %6s %-11s %6s %12s %8s  %s\n", "REGION", "NODE", "STATE", "EPOCH", "CERTIFICATES", "LAG P99",
+                "LEADS");
     for (const auto& entry : all) {
       std::string leads, state = entry.value("state", ""), why = entry.value("why", "");
       std::int64_t lag = 0;
+      const std::string membership = entry.value("regions", json::object()).value(entry.value("region", ""), "");
+      if (membership == "fenced" || membership == "draining") state = membership;
       if (entry.value("recovering", false)) state = "recovering";
       for (const auto& g : entry.value("groups", json::array())) {
         if (g.value("leads_here", false)) leads += g.value("group", "") + " ";
@@ -61,9 +64,10 @@ int status(const Options& options) {
               std::to_string(g["quorum_lost_ms"].get<std::int64_t>() / 1000) +
               " s: its writes are refused, its answers may be stale";
       }
-      std::printf("%-14s %6d %-11s %12lld %6lldms  %s%s\n", entry.value("region", "").c_str(), entry.value("node", 0),
-                  state.c_str(), static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag),
-                  leads.c_str(), why.c_str());
+      std::printf("%-14s %6d %-11s %6lld %12lld %6lldms  %s%s\n", entry.value("region", "").c_str(),
+                  entry.value("node", 0), state.c_str(), static_cast<long long>(entry.value("epoch", 0)),
+                  static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag), leads.c_str(),
+                  why.c_str());
     }
   }
   return down == 0 ? 0 : 1;
@@ -182,6 +186,7 @@ void register_ctl(CLI::App& app, int& exit_code) {
     if (!file) exit_code = report(Error{Code::kIo, options->out + ": cannot be written"});
   });
   register_ctl_space(*ctl, options, exit_code);
+  register_ctl_region(*ctl, options, exit_code);
   auto* config_command = app.add_subcommand("config", "Look at configuration files");
   config_command->require_subcommand(1);
   auto* check = config_command->add_subcommand(

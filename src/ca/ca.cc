@@ -8,6 +8,7 @@
 #include "pki/pem.h"
 #include "pki/serial.h"
 #include "store/keys.h"
+#include "store/membership.h"
 
 namespace evercert::ca {
 CertificateAuthority::CertificateAuthority(CaOptions options, store::Store& store,
@@ -53,7 +54,6 @@ Result<pki::LintedTbs> CertificateAuthority::prepare(const IssueRequest& request
   record->set_order_id(request.order_id);
   record->set_request_key(request.request_key);
   record->set_request_digest(request.request_digest);
-  record->set_epoch(store_.epoch().value);
   record->set_spki_sha256(sha256(request.csr.key.spki_der()));
   return factory_->prepare(profile->second, wanted);
 }
@@ -77,8 +77,12 @@ Task<Result<Issued>> CertificateAuthority::issue(Executor& on, IssueRequest requ
 // Prepares, writes the intent down, signs, and stores under `serial`. The intent of what is stored under an idempotency
 // key stays open: whose the key is comes after.
 Task<Result<Issued>> CertificateAuthority::sign_and_store(Executor& on, IssueRequest& request, std::string serial) {
+  const Issuer& own = options_.issuers.at(options_.region.value);
+  const auto epoch = store_.signing_epoch();
+  if (!epoch) co_return fail(epoch.error(), own.region);
   store::v1::Command command;
   auto* record = command.mutable_issue()->mutable_certificate();
+  record->set_epoch(epoch->value);
   command.mutable_issue()->set_order_id(request.order_id);
   auto tbs = prepare(request, serial, record);
   if (!tbs) co_return fail(std::move(tbs).error());
@@ -90,7 +94,6 @@ Task<Result<Issued>> CertificateAuthority::sign_and_store(Executor& on, IssueReq
     intents_.resolved(serial);  // there is no signature to forget
     co_return fail(std::move(der).error());
   }
-  const Issuer& own = options_.issuers.at(options_.region.value);
   Issued issued;
   issued.chain_pem = pki::to_pem("CERTIFICATE", *der) + own.chain_pem;
   record->set_der(std::move(*der));
@@ -102,6 +105,8 @@ Task<Result<Issued>> CertificateAuthority::sign_and_store(Executor& on, IssueReq
     } else {
       intents_.resolved(serial);
     }
+    // Fenced while it signed: nothing was stored, and another region's key may do it.
+    if (store::refused_by_fence(outcome.error())) co_return fail(Code::kUnavailable, outcome.error().message);
     co_return fail(std::move(outcome).error());
   }
   if (request.request_key.empty()) intents_.resolved(serial);
@@ -113,7 +118,7 @@ Task<Result<Issued>> CertificateAuthority::sign_and_store(Executor& on, IssueReq
   }
   issued.serial = std::move(serial);
   issued.issuer_region = own.region;
-  issued.epoch = store_.epoch();
+  issued.epoch = *epoch;
   co_return issued;
 }
 

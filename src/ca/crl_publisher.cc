@@ -47,7 +47,7 @@ bool CrlPublisher::due() {
 }
 
 void CrlPublisher::check() {
-  if (running_ || !store_.clock_trusted() || !duty() || !due()) return;
+  if (running_ || !store_.clock_trusted() || !store_.signing_epoch() || !duty() || !due()) return;
   running_ = true;
   publishing_.spawn(publish(), [this](Result<std::uint64_t> published) {
     running_ = false;
@@ -60,8 +60,11 @@ void CrlPublisher::check() {
 
 Task<Result<std::uint64_t>> CrlPublisher::publish() {
   revoked_since_ = false;  // before the state is read: what comes later asks for another list
+  const auto epoch = store_.signing_epoch();
+  if (!epoch) co_return fail(epoch.error());
   store::v1::Command allocate;
   allocate.mutable_allocate_crl_number()->set_issuer_region(options_.region.value);
+  allocate.mutable_allocate_crl_number()->set_epoch(epoch->value);
   const auto number = co_await store_.submit(executor_, kGlobalGroup, std::move(allocate), options_.submit_timeout);
   if (!number) co_return fail(number.error());
   const std::int64_t now = wall_.now().seconds();
@@ -78,6 +81,7 @@ Task<Result<std::uint64_t>> CrlPublisher::publish() {
   auto* crl = put.mutable_put_crl()->mutable_crl();
   crl->set_issuer_region(options_.region.value);
   crl->set_number(number->number());
+  crl->set_epoch(epoch->value);
   crl->set_der(std::move(*der));
   crl->set_this_update(now);
   crl->set_next_update(now + options_.validity_seconds);

@@ -90,7 +90,8 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
 Status read_timing(const YamlReader& in, const YAML::Node& node, Timing& out) {
   EC_TRY(
       in.only(node, "timing",
-              {"profile", "tick_ms", "heartbeat_ms", "election_ms", "lease_ttl_ms", "lease_renew_ms", "near_lag_ms"}));
+              {"profile", "tick_ms", "heartbeat_ms", "election_ms", "lease_ttl_ms", "lease_renew_ms", "near_lag_ms",
+               "fence_after_ms", "readmit_after_ms"}));
   std::string profile = "wan";
   EC_TRY(in.text(node, "profile", profile));
   if (profile == "loopback") {
@@ -110,11 +111,15 @@ Status read_timing(const YamlReader& in, const YAML::Node& node, Timing& out) {
   EC_TRY(milliseconds("lease_ttl_ms", out.lease_ttl));
   EC_TRY(milliseconds("lease_renew_ms", out.lease_renew));
   EC_TRY(milliseconds("near_lag_ms", out.near_lag));
+  EC_TRY(milliseconds("fence_after_ms", out.fence_after));
+  EC_TRY(milliseconds("readmit_after_ms", out.readmit_after));
   if (out.heartbeat < out.tick || out.election < 3 * out.heartbeat) {
     return in.wrong(node, "election_ms must be at least three times heartbeat_ms, and heartbeat_ms at least tick_ms");
   }
   if (out.lease_ttl < 3 * out.lease_renew)
     return in.wrong(node, "lease_ttl_ms must be at least three times lease_renew_ms, or one lost message ends a lease");
+  if (out.fence_after < 3 * out.lease_renew)
+    return in.wrong(node, "fence_after_ms must be at least three times lease_renew_ms, or a short flap fences a region");
   return {};
 }
 

@@ -42,6 +42,8 @@ struct RegionConfig {
 struct Timing {
   Duration tick = 50ms, heartbeat = 150ms, election = 1200ms;
   Duration lease_ttl = 1500ms, lease_renew = 300ms, near_lag = 400ms;
+  Duration fence_after = 3s;    // from the lapse of the promises to a region until it is fenced
+  Duration readmit_after = 2s;  // that it must be heard again, and keep up, before it is admitted
 };
 
 struct WanLink {

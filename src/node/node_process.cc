@@ -11,6 +11,7 @@
 
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
+#include "api/admin/regions.h"
 #include "api/coordination/etcd_server.h"
 #include "api/coordination/rest_space.h"
 #include "api/ocsp/ocsp.h"
@@ -140,6 +141,7 @@ class NodeProcessImpl : public NodeProcess {
     engine.election_ticks = static_cast<std::uint64_t>(timing.election / timing.tick);
     engine.heartbeat_ticks = static_cast<std::uint64_t>(timing.heartbeat / timing.tick);
     engine.lease = {timing.lease_ttl, timing.lease_renew, timing.near_lag, 0.03};
+    engine.fence = {timing.fence_after, timing.readmit_after};
     engine.submit_silence = timing.election;
     engine.submit_pause = timing.tick / 2;
     engine.read_retry = 2 * timing.heartbeat;
@@ -349,6 +351,10 @@ class NodeProcessImpl : public NodeProcess {
     ocsp.several_zones = region_->nodes.size() > 1;
     ocsp_ = std::make_unique<api::Ocsp>(std::move(ocsp), *responder_, *store_, os::wall_clock());
     rest_->mount(router_);
+    std::vector<std::string> names;
+    for (const auto& region : config_.regions) names.push_back(region.name);
+    regions_ = std::make_unique<api::Regions>(*rest_, *store_, std::move(names));
+    regions_->mount(router_);
     EC_TRY(open_coordination());
     const config::Paths paths(config_.dir);
     EC_ASSIGN(const auto nonce_key, read_text_file(paths.nonce_key(region_->name)));
@@ -389,7 +395,7 @@ class NodeProcessImpl : public NodeProcess {
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/acme", "/ocsp",
+    for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/regions", "/acme", "/ocsp",
                               "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
@@ -433,6 +439,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Rest> rest_;
   std::unique_ptr<api::Ocsp> ocsp_;
   std::unique_ptr<api::Admin> admin_;
+  std::unique_ptr<api::Regions> regions_;
   api::Router router_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::LinkServer> link_;

@@ -46,7 +46,9 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
   Checkers checkers(world, options.checkers);
   Workload workload(world, checkers, SeededRandom(options.seed ^ 0x636c69656e7473ull), options.workload);
   Faults faults(world);
-  Plan plan(world, faults, options.faults);
+  Operator person(world, SeededRandom(options.seed ^ 0x706572736f6eull));
+  checkers.set_operator(person);
+  Plan plan(world, faults, person, options.faults);
   record(world, checkers, timeline);
   workload.start();
   plan.start();
@@ -54,6 +56,7 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
   const Instant limit = world.now() + options.quiet;
   if (!checkers.found()) {
     plan.stop();
+    person.stop();
     faults.end();
     world.note("all faults end");
     world.run_until(world.now() + 3s);  // writes go on while it heals
@@ -61,7 +64,8 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
     checkers.end_of_writes();
     while (!checkers.found() && world.now() < limit) {
       world.run_until(world.now() + 500ms);
-      if (world.now() + 14s > limit && settled(world)) break;  // nothing a client waits for is older than 8 s
+      if (world.now() + 14s > limit && settled(world) && person.idle() && checkers.membership_finished())
+        break;  // nothing a client waits for is older than 8 s
     }
   }
   if (!checkers.found() && !settled(world)) checkers.violation("no convergence: the cluster does not come to rest");

@@ -10,8 +10,13 @@ std::string name(NodeId node) { return "node " + node_name(node); }
 
 }  // namespace
 
-Checkers::Checkers(World& world, CheckerOptions options) : world_(world), options_(options) {
-  world_.on_worked = [this](NodeId node) { check_leaders(node); };
+Checkers::Checkers(World& world, CheckerOptions options)
+    : world_(world), options_(options), membership_(world, [this](std::string what) { violation(std::move(what)); }) {
+  world_.on_started = [this](NodeId node) { membership_.started(node); };
+  world_.on_worked = [this](NodeId node) {
+    check_leaders(node);
+    if (options_.membership) membership_.worked(node);
+  };
   world_.on_applied = [this](NodeId node, GroupId group, LogIndex index, Term term, const std::string& data) {
     check_applied(node, group, index, term, data);
   };
@@ -84,16 +89,19 @@ void Checkers::check_leaders(NodeId node) {
 }
 
 void Checkers::check_applied(NodeId node, GroupId group, LogIndex index, Term term, const std::string& data) {
-  if (!options_.logs) return;
+  if (!options_.logs && !options_.membership) return;
   const std::size_t hash = std::hash<std::string>{}(data);
   const auto [known, first] = applied_.try_emplace({group, index}, std::pair{term, hash});
-  if (!first && known->second != std::pair{term, hash}) {
+  store::v1::Command command;
+  if (first && options_.membership && command.ParseFromString(data)) membership_.applied_first(group, command);
+  if (options_.logs && !first && known->second != std::pair{term, hash}) {
     violation("parted logs: " + name(node) + " applied another entry at index " + std::to_string(index.value) +
               " of group " + std::to_string(group.value));
   }
 }
 
 void Checkers::check_end() {
+  if (options_.membership && !found_) membership_.check_end(operator_);
   if (options_.durability && !found_) check_durable();
   if (options_.convergence && !found_) check_convergence();
   if (options_.linearizability && !found_) check_linearizable();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/membership_checker.h"
 #include "sim/record_specs.h"
 #include "sim/world.h"
 
@@ -21,6 +22,7 @@ struct CheckerOptions {
   bool durability = true;       // at the end every replica has everything acknowledged
   bool convergence = true;      // at the end all replicas are equal
   bool linearizability = true;  // of every record: all that clients were told has an order that explains it
+  bool membership = true;       // epochs, fences and floors (membership_checker.h)
   bool across_regions = false;  // of all regions' reads in one; otherwise each region's with all writes
   // Writes are acknowledged at least so often, somewhere, from the first one on until the workload ends.
   std::optional<Duration> write_gap;
@@ -43,6 +45,10 @@ class Checkers {
   void read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked);
 
   Histories& histories() { return histories_; }
+  // The operator whose word stands at the end.
+  void set_operator(const Operator& person) { operator_ = &person; }
+  // Fences, floors and re-admissions are done with; true when nobody looks.
+  bool membership_finished() const { return !options_.membership || !membership_.unfinished(operator_); }
   std::uint64_t undecided() const { return undecided_; }
 
   // At the end, when all nodes are up and the network is whole.
@@ -62,6 +68,8 @@ class Checkers {
   World& world_;
   CheckerOptions options_;
   std::optional<std::string> found_;
+  MembershipChecker membership_;
+  const Operator* operator_ = nullptr;
   Histories histories_;
   std::uint64_t undecided_ = 0;  // histories too long to be judged
   std::optional<Instant> last_write_;

@@ -32,6 +32,8 @@ std::string_view to_string(Kind kind) {
     case Kind::kCut: return "cut";
     case Kind::kBridge: return "bridge";
     case Kind::kHeal: return "heal";
+    case Kind::kFence: return "fence";
+    case Kind::kDrain: return "drain";
   }
   return "?";
 }
@@ -83,6 +85,12 @@ void Plan::strike(const PlannedFault& fault) {
       faults_.cut(fault.region, fault.to, lasting);
       return faults_.cut(fault.to, fault.region, lasting);
     case Kind::kHeal: faults_.count("healed"); return faults_.heal();
+    case Kind::kFence:
+      faults_.count("region fenced by an operator");
+      return operator_.put(fault.region, store::v1::FENCED, lasting);
+    case Kind::kDrain:
+      faults_.count("region drained");
+      return operator_.put(fault.region, store::v1::DRAINING, lasting);
     default:
       for (const NodeId node : nodes) strike_disk(fault, node);
   }

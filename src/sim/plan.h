@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/faults.h"
+#include "sim/operator.h"
 
 namespace evercert::sim {
 
@@ -27,6 +28,8 @@ struct PlannedFault {
     kCut,        // one way between two regions
     kBridge,     // both ways between two regions, which both see the others
     kHeal,       // every link
+    kFence,      // an operator fences a region, for good when `until_healed`
+    kDrain,      // or drains it
   } kind{};
   Duration at{};  // after the start of the run
   Duration lasting = 3s;
@@ -49,8 +52,8 @@ std::vector<PlannedFault> each(const std::vector<PlannedFault>& faults);
 
 class Plan {
  public:
-  Plan(World& world, Faults& faults, std::vector<PlannedFault> planned)
-      : world_(world), faults_(faults), planned_(std::move(planned)) {}
+  Plan(World& world, Faults& faults, Operator& person, std::vector<PlannedFault> planned)
+      : world_(world), faults_(faults), operator_(person), planned_(std::move(planned)) {}
   void start();
   void stop() { running_ = false; }
 
@@ -61,6 +64,7 @@ class Plan {
 
   World& world_;
   Faults& faults_;
+  Operator& operator_;
   std::vector<PlannedFault> planned_;
   bool running_ = true;
 };

@@ -13,7 +13,8 @@ using Kind = PlannedFault::Kind;
 
 constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,   Kind::kSlowDisk,
                            Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
-                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal};
+                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,
+                           Kind::kFence,    Kind::kDrain};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3;
@@ -186,7 +187,8 @@ class Reader {
       EC_TRY(yaml_.only(entry, "faults",
                         {"at",         "for",     "every",     "until",   "to",        "by_ms",     "where",
                          "kill",       "stop",    "wipe",      "tear",    "slow_disk", "full_disk", "fail_sync",
-                         "lose_write", "rot_log", "rot_state", "isolate", "cut",       "bridge",    "heal"}));
+                         "lose_write", "rot_log", "rot_state", "isolate", "cut",       "bridge",    "heal",
+                         "fence",      "drain"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
@@ -224,6 +226,8 @@ class Reader {
     }
     if (found != 1) return yaml_.wrong(entry, "a fault is one of " + all);
     const bool two_regions = fault.kind == Kind::kCut || fault.kind == Kind::kBridge;
+    if (fault.zone && (fault.kind == Kind::kFence || fault.kind == Kind::kDrain))
+      return yaml_.wrong(entry, "an operator fences and drains regions: name no zone");
     if (fault.zone && (two_regions || fault.kind == Kind::kIsolate))
       return yaml_.wrong(entry, "links are cut between regions: name no zone");
     if (fault.kind == Kind::kWipe && !fault.zone)
@@ -253,7 +257,8 @@ class Reader {
     EC_TRY(yaml_.only(
         node, "swarm",
         {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies", "process_ends",
-         "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost", "log_rots", "state_rots"}));
+         "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost", "log_rots", "state_rots",
+         "operator_fences", "operator_drains"}));
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
       EC_TRY(yaml_.number(node, name.c_str(), 0, 100, scenario_.swarm_weights[name]));
@@ -270,6 +275,7 @@ class Reader {
                                                    {"durability", &all.durability},
                                                    {"convergence", &all.convergence},
                                                    {"linearizability", &all.linearizability},
+                                                   {"membership", &all.membership},
                                                    {"across_regions", &all.across_regions}};
     for (const auto& [name, on] : names) *on = false;
     for (const YAML::Node& wanted : node) {
@@ -280,7 +286,7 @@ class Reader {
       if (!known)
         return yaml_.wrong(wanted,
                            "unknown checker: known are leaders, logs, freshness, durability, convergence, "
-                           "linearizability, across_regions");
+                           "linearizability, membership, across_regions");
     }
     return {};
   }

@@ -63,14 +63,14 @@ TEST(Scenario, AMistakeIsNamedWithItsPlaceAndWhatWouldBeRight) {
   EXPECT_EQ(
       error_of("name: x\nfaults:\n  - {at: 1}\n"),
       "s.yaml:3:5: a fault is one of kill, stop, wipe, tear, slow_disk, full_disk, fail_sync, lose_write, rot_log, "
-      "rot_state, isolate, cut, bridge, heal");
+      "rot_state, isolate, cut, bridge, heal, fence, drain");
   EXPECT_EQ(error_of("name: x\nfaults:\n  - {at: 1, wipe: us-east-1}\n"),
             "s.yaml:3:19: one node loses its disk: name its zone, as in 'us-east-1/1'");
   EXPECT_EQ(error_of("name: x\nlayout: {zones: 2}\n"),
             "s.yaml:2:17: 'zones' must be 1 or 3: two have no majority without both");
   EXPECT_EQ(error_of("name: x\ncheckers: [all]\n"),
             "s.yaml:2:12: unknown checker: known are leaders, logs, freshness, durability, convergence, "
-            "linearizability, across_regions");
+            "linearizability, membership, across_regions");
   EXPECT_EQ(error_of("name: x\nswarm: {bit_rot: 1}\n").substr(0, 48),
             "s.yaml:2:9: unknown key 'bit_rot' in 'swarm': kn");
   EXPECT_EQ(error_of("name: [\n").substr(0, 7), "s.yaml:");

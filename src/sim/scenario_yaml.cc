@@ -57,6 +57,7 @@ class Writer {
                                    {"durability", all.durability},
                                    {"convergence", all.convergence},
                                    {"linearizability", all.linearizability},
+                                   {"membership", all.membership},
                                    {"across_regions", all.across_regions}}) {
       if (on) checkers += (checkers.empty() ? "" : ", ") + std::string(name);
     }

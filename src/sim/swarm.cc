@@ -44,6 +44,8 @@ class Drawer {
     if (chosen == &SwarmOptions::bridge) return link(Kind::kBridge, region);
     if (chosen == &SwarmOptions::flapping) return flap(region);
     if (chosen == &SwarmOptions::heal) return add(of(Kind::kHeal));
+    if (chosen == &SwarmOptions::operator_fences) return put(Kind::kFence, region);
+    if (chosen == &SwarmOptions::operator_drains) return put(Kind::kDrain, region);
     if (chosen == &SwarmOptions::region_dies) {
       for (const NodeId each : layout_.nodes) {
         if (region_of(each) == region) of_node(Kind::kKill, each).lasting = down_time();
@@ -92,6 +94,13 @@ class Drawer {
     fault.until_healed = true;
     add(fault);
   }
+  void put(Kind kind, RegionId region) {
+    PlannedFault fault = of(kind);
+    fault.region = region;
+    fault.lasting = between(random_, 500ms, 6s);
+    fault.until_healed = random_.chance(0.2);
+    add(fault);
+  }
   void flap(RegionId region) {
     PlannedFault fault = of(random_.chance(0.5) ? Kind::kBridge : Kind::kCut);
     fault.region = region;
@@ -130,7 +139,9 @@ const std::map<std::string, double SwarmOptions::*>& swarm_names() {
                                                                    {"sync_fails", &SwarmOptions::sync_fails},
                                                                    {"write_lost", &SwarmOptions::write_lost},
                                                                    {"log_rots", &SwarmOptions::log_rots},
-                                                                   {"state_rots", &SwarmOptions::state_rots}};
+                                                                   {"state_rots", &SwarmOptions::state_rots},
+                                                                   {"operator_fences", &SwarmOptions::operator_fences},
+                                                                   {"operator_drains", &SwarmOptions::operator_drains}};
   return names;
 }
 
@@ -157,6 +168,8 @@ SwarmOptions SwarmOptions::draw(SeededRandom& random) {
   options.write_lost = weight() * 0.2;
   options.log_rots = weight() * 0.3;
   options.state_rots = weight() * 0.3;
+  options.operator_fences = weight() * 0.2;
+  options.operator_drains = weight() * 0.15;
   return options;
 }
 

@@ -2,6 +2,8 @@
 #include "sim/workload.h"
 
 #include "store/keys.h"
+#include "store/membership.h"
+#include "store/membership_board.h"
 
 namespace evercert::sim {
 namespace {
@@ -55,21 +57,32 @@ void Workload::submit(NodeId through, GroupId group, const store::v1::Command& c
           if (done) done(*outcome);
           return;
         }
+        if (outcome->message().starts_with(store::kFencedPrefix)) return checkers_.histories().not_done(id);
         const bool missing = outcome->code() == 1 + static_cast<std::uint32_t>(Code::kNotFound);
         checkers_.histories().returned(id, missing ? "missing" : "conflict", world_.now());
       });
   world_.wake(through);
 }
 
+// What the node's own region would sign now. A signer that cannot tell whether its region is fenced may have begun
+// before; one that knows does nothing.
+bool Workload::sign(NodeId through, const std::string& serial, store::v1::Certificate* certificate) {
+  const auto& membership = world_.engine(through)->membership();
+  const RegionId issuer = region_of(through);
+  if (store::member_of(membership.view()->record, issuer).state() == store::v1::FENCED) return false;
+  certificate->set_serial(serial);
+  certificate->set_der("certificate " + serial.substr(1));
+  certificate->set_issuer_region(issuer.value);
+  certificate->set_not_after(INT64_MAX);
+  certificate->set_epoch(membership.epoch().value);
+  return true;
+}
+
 void Workload::issue(NodeId through) {
   const RegionId home = random_.chance(options_.abroad) ? any_region() : region_of(through);
   const std::string serial = new_serial(home);
   store::v1::Command command;
-  auto* certificate = command.mutable_issue()->mutable_certificate();
-  certificate->set_serial(serial);
-  certificate->set_der("certificate " + serial.substr(1));
-  certificate->set_issuer_region(home.value);
-  certificate->set_not_after(INT64_MAX);
+  if (!sign(through, serial, command.mutable_issue()->mutable_certificate())) return;
   started_.push_back(serial);
   auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through),
                                           region_of(through), "issue", world_.now());
@@ -208,11 +221,7 @@ void Workload::order(NodeId through) {
   const std::string name = orders_[orders_.size() - 1 - random_.below(std::min<std::size_t>(orders_.size(), 2))];
   const GroupId group = *store::home_of_acme_id(name, world_.layout().regions);
   const std::string serial = new_serial(RegionId{static_cast<std::uint8_t>(group.value)});
-  auto* certificate = command.mutable_issue()->mutable_certificate();
-  certificate->set_serial(serial);
-  certificate->set_der("certificate " + serial.substr(1));
-  certificate->set_issuer_region(group.value);
-  certificate->set_not_after(INT64_MAX);
+  if (!sign(through, serial, command.mutable_issue()->mutable_certificate())) return;
   command.mutable_issue()->set_order_id(name);
   auto id = checkers_.histories().invoked(RecordKind::kOrder, name, client(through), region_of(through),
                                           "finalize " + serial_name(serial), world_.now());
@@ -252,6 +261,7 @@ void Workload::take_crl_number(NodeId through) {
   const RegionId issuer = any_region();
   store::v1::Command command;
   command.mutable_allocate_crl_number()->set_issuer_region(issuer.value);
+  command.mutable_allocate_crl_number()->set_epoch(world_.engine(through)->membership().epoch().value);
   auto id = checkers_.histories().invoked(RecordKind::kCrlNumber, std::to_string(issuer.value), client(through),
                                           region_of(through), "next", world_.now());
   submit(

@@ -63,6 +63,7 @@ class Workload {
   std::string client(NodeId through);
   RegionId any_region();
   std::string new_serial(RegionId home);
+  bool sign(NodeId through, const std::string& serial, store::v1::Certificate* certificate);
 
   World& world_;
   Checkers& checkers_;

@@ -123,6 +123,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
     options.tick = 50ms;
     options.election_ticks = 24;
     options.heartbeat_ticks = 3;
+    options.fence = {3s, 1s};
   } else {
     options.tick = 10ms;
     options.election_ticks = 15;
@@ -131,6 +132,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
     options.submit_silence = 300ms;
     options.submit_pause = 10ms;
     options.read_retry = 50ms;
+    options.fence = {1s, 500ms};
   }
   return options;
 }

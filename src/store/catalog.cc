@@ -5,6 +5,7 @@
 
 #include "store/coordination_state.h"
 #include "store/keys.h"
+#include "store/membership.h"
 #include "store/sweep.h"
 
 namespace evercert::store {
@@ -49,6 +50,8 @@ class Applier {
   Result<v1::Outcome> claim_account_key(const v1::ClaimAccountKey& command);
   Result<v1::Outcome> sweep(const v1::Sweep& command);
   Result<v1::Outcome> coordinate(const std::string& bytes);
+  Result<v1::Outcome> change_membership(const v1::ChangeMembership& command);
+  Result<v1::Outcome> set_epoch_floor(const v1::SetEpochFloor& command);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -77,6 +80,8 @@ class Applier {
   }
   Result<std::optional<v1::Outcome>> serial_taken(const v1::Certificate& wanted) const;
   Result<v1::Outcome> finish_order(const v1::IssueCertificate& command, v1::Order* finished) const;
+  // The answer to what was signed by `issuer` in an epoch before its fence; nullopt: it may be stored.
+  Result<std::optional<v1::Outcome>> fenced(std::uint32_t issuer, std::uint64_t epoch) const;
 
   const CatalogOptions& options_;
   GroupId group_;
@@ -119,18 +124,32 @@ Result<std::optional<v1::Outcome>> Applier::serial_taken(const v1::Certificate& 
   return std::optional(std::move(outcome));
 }
 
+Result<std::optional<v1::Outcome>> Applier::fenced(std::uint32_t issuer, std::uint64_t epoch) const {
+  const RegionId region{static_cast<std::uint8_t>(issuer)};
+  std::uint64_t floor = 0;
+  if (options_.floors != nullptr) {
+    floor = options_.floors->of(group_, region);
+  } else {
+    EC_ASSIGN(floor, number(epoch_floor_record(region)));
+  }
+  if (epoch >= floor || options_.bug == Bug::kIgnoreFloor) return std::optional<v1::Outcome>{};
+  return std::optional(refused(Code::kConflict, below_floor(region, epoch, floor)));
+}
+
 Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
   auto& certificate = *command.mutable_certificate();
   const auto home = home_of_serial(certificate.serial(), options_.regions);
   if (!home || *home != group_) return refused(Code::kInvalid, "this group is not the home of the serial number");
   EC_ASSIGN(auto taken, serial_taken(certificate));
   if (taken && options_.bug != Bug::kReissueRevoked) return std::move(*taken);
+  v1::Order finished;
   if (!command.order_id().empty()) {
-    v1::Order finished;
     EC_ASSIGN(auto stop, finish_order(command, &finished));
     if (stop.code() != 0 || stop.repeated_request()) return stop;
-    store(order_record(command.order_id()), finished);
   }
+  EC_ASSIGN(auto too_old, fenced(certificate.issuer_region(), certificate.epoch()));
+  if (too_old) return std::move(*too_old);
+  if (!command.order_id().empty()) store(order_record(command.order_id()), finished);
   if (const std::string& key = certificate.request_key(); !key.empty()) {
     // Who has the key is decided by the global group (ClaimRequestKey); this says who was first in this group.
     EC_ASSIGN(const auto first, load<v1::ClaimRequestKey>(request_key_record(key)));
@@ -264,6 +283,9 @@ Result<v1::Outcome> Applier::update_order(const v1::UpdateOrder& command) {
 
 Result<v1::Outcome> Applier::allocate_crl_number(const v1::AllocateCrlNumber& command) {
   const RegionId issuer{static_cast<std::uint8_t>(command.issuer_region())};
+  EC_ASSIGN(const auto membership, load<v1::Membership>(membership_record()));
+  const std::uint64_t fenced_in = membership ? member_of(*membership, issuer).fence_epoch() : 0;
+  if (command.epoch() < fenced_in) return refused(Code::kConflict, below_floor(issuer, command.epoch(), fenced_in));
   EC_ASSIGN(const auto last, number(crl_number_record(issuer)));
   if (options_.bug != Bug::kCrlNumberAgain || issuer.value != 1) set_number(crl_number_record(issuer), last + 1);
   return numbered(last + 1);
@@ -278,6 +300,8 @@ Result<v1::Outcome> Applier::put_crl(const v1::PutCrl& command) {
     }
     return refused(Code::kConflict, "CRL number " + std::to_string(existing->number()) + " is already published");
   }
+  EC_ASSIGN(auto too_old, fenced(command.crl().issuer_region(), command.crl().epoch()));
+  if (too_old) return std::move(*too_old);
   store(record, command.crl());
   return numbered(command.crl().number());
 }
@@ -348,6 +372,32 @@ Result<v1::Outcome> Applier::coordinate(const std::string& bytes) {
   return outcome;
 }
 
+Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& command) {
+  if (group_ != kGlobalGroup) return refused(Code::kInvalid, "membership belongs to the global group");
+  EC_ASSIGN(auto stored, load<v1::Membership>(membership_record()));
+  v1::Membership membership = stored ? std::move(*stored) : first_membership();
+  const auto changed = change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_,
+                              options_.bug);
+  if (!changed) return refused(changed.error().code, changed.error().message);
+  if (changed->repeated) return repeated(changed->epoch);
+  store(membership_record(), membership);
+  changes_.membership = std::move(membership);
+  return numbered(changed->epoch);
+}
+
+Result<v1::Outcome> Applier::set_epoch_floor(const v1::SetEpochFloor& command) {
+  if (group_ == kGlobalGroup) return refused(Code::kInvalid, "floors belong to the home groups");
+  if (command.region() == 0 || command.region() > options_.regions)
+    return refused(Code::kNotFound, "there is no such region");
+  const RegionId region{static_cast<std::uint8_t>(command.region())};
+  EC_ASSIGN(const auto floor, number(epoch_floor_record(region)));
+  if (command.epoch() <= floor) return repeated(floor);
+  set_number(epoch_floor_record(region), command.epoch());
+  if (options_.floors != nullptr) options_.floors->raise(group_, region, command.epoch());
+  changes_.floors = true;
+  return numbered(command.epoch());
+}
+
 }  // namespace
 
 Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, v1::Command& command,
@@ -366,6 +416,8 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kClaimRequestKey: return applier.claim(command.claim_request_key());
     case v1::Command::kClaimAccountKey: return applier.claim_account_key(command.claim_account_key());
     case v1::Command::kSweep: return applier.sweep(command.sweep());
+    case v1::Command::kChangeMembership: return applier.change_membership(command.change_membership());
+    case v1::Command::kSetEpochFloor: return applier.set_epoch_floor(command.set_epoch_floor());
     case v1::Command::kCoordination: return applier.coordinate(command.coordination());
     case v1::Command::KIND_NOT_SET: break;
   }

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "coordination/machine.h"
 #include "store/kv/kv.h"
+#include "store/membership.h"
 #include "store/planted.h"
 #include "store/proto/records.pb.h"
 
@@ -47,12 +48,15 @@ struct CatalogOptions {
   std::size_t regions = 0;
   Bug bug = Bug::kNone;
   coordination::Bug coordination_bug = coordination::Bug::kNone;
+  EpochFloors* floors = nullptr;  // as the state says and kept so; without them the state is looked at
 };
 
 // What a run of commands did, for those who keep copies or wait for news.
 struct AppliedChanges {
   std::vector<v1::Certificate> certificates;  // stored or revoked
   coordination::Effects coordination;
+  std::optional<v1::Membership> membership;  // as it is now
+  bool floors = false;                       // one was raised
 };
 
 // Applies one command of `group`. The Outcome is the client's answer (a refusal is an Outcome too, and leaves the

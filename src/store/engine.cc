@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "store/keys.h"
+#include "store/membership_keeper.h"
 #include "store/snapshots.h"
 
 namespace evercert::store {
@@ -29,6 +30,8 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       recovery_(options_.layout, options_.self,
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember),
       quorum_(options_.layout.groups(), options_.quorum_lost_after, now),
+      membership_(std::make_unique<MembershipKeeper>(options_.layout, kv, options_.self, options_.fence,
+                                                     options_.lease.renew, now, options_.bug)),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
       last_read_(random.next()) {}
@@ -58,6 +61,7 @@ Status Engine::open_groups(Instant now) {
     }
     EC_TRY(snapshot_receiver_->resume(id, log_.snapshot(id).index));
     EC_ASSIGN(const auto applied, read_applied(kv_, id));
+    EC_TRY(membership_->load(id));
     GroupOptions group;
     group.id = id;
     group.self = options_.self;

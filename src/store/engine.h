@@ -17,6 +17,7 @@
 
 #include "base/env.h"
 #include "coordination/lease_clock.h"
+#include "store/attestation.h"
 #include "store/catalog.h"
 #include "store/clock_watch.h"
 #include "store/freshness.h"
@@ -29,6 +30,8 @@
 
 namespace evercert::store {
 
+class MembershipBoard;
+class MembershipKeeper;
 class SnapshotSender;
 class SnapshotReceiver;
 
@@ -47,6 +50,7 @@ struct EngineOptions {
   std::uint64_t election_ticks = 30;
   std::uint64_t heartbeat_ticks = 3;
   LeaseTiming lease;
+  FenceTiming fence;
   Duration submit_silence = 1200ms;      // a forwarded command without an answer is sent again
   Duration submit_pause = 25ms;          // after "not the leader"
   Duration read_retry = 350ms;           // a read index without an answer is asked again
@@ -95,6 +99,8 @@ class Engine {
   Group& group(GroupId id) { return *groups_[id.value]; }
   const EngineOptions& options() const { return options_; }
   const coordination::LeaseClock& coordination_leases() const { return coordination_leases_; }
+  const MembershipBoard& membership() const;  // may be read from any thread
+  RegionSet attested_silent() const;          // by this node, in its last round
 
  private:
   struct Read {
@@ -145,6 +151,11 @@ class Engine {
   void on_read_index(GroupId group, std::uint64_t id, LogIndex index);
   void on_read_told(NodeId from, const v1::ReadTold& told);
 
+  // engine_membership.cc
+  void membership_round(Instant now);
+  void on_attestation(NodeId from, const v1::Attestation& attestation, Instant now);
+  bool send_leader_away(Group& group, Instant now);
+
   // engine_timers.cc
   void watch_quorums(Instant now);
   void lease_round(Instant now);
@@ -171,6 +182,7 @@ class Engine {
   Recovery recovery_;
   QuorumWatch quorum_;
   ClockWatch clocks_;
+  std::unique_ptr<MembershipKeeper> membership_;
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
 

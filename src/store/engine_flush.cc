@@ -5,6 +5,7 @@
 #include "base/probe.h"
 #include "store/engine.h"
 #include "store/keys.h"
+#include "store/membership_keeper.h"
 #include "store/snapshots.h"
 
 namespace evercert::store {
@@ -146,7 +147,8 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                           [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
                             return kv_.scan(from, to, SIZE_MAX, visit);
                           });
-  const CatalogOptions catalog{options_.layout.regions, options_.bug, options_.coordination_bug};
+  const CatalogOptions catalog{options_.layout.regions, options_.bug, options_.coordination_bug,
+                               &membership_->floors()};
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   AppliedChanges changes;
   for (const LogEntry& entry : entries) {
@@ -160,6 +162,7 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
   WriteBatch batch = transaction.take_changes();
   batch.put(applied_key(group.id()), encode_position({entries.back().term, entries.back().index}));
   EC_TRY(kv_.write(batch));
+  membership_->applied(changes);
   // Caches first, then the tail: a reader that finds the tail clear must find the new state everywhere.
   if (on_certificate_changed) {
     for (const auto& certificate : changes.certificates) on_certificate_changed(certificate);
@@ -193,6 +196,7 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
   if (options_.bug != Bug::kSnapshotNotSynced) EC_TRY(log_.sync());
   EC_TRY(snapshot_receiver_->swap_in(group.id()));
   if (group.id() == kGlobalGroup) EC_TRY(load_coordination_leases(now));
+  EC_TRY(membership_->load(group.id()));
   if (on_records_replaced && options_.bug != Bug::kKeepCaches) on_records_replaced();
   group.snapshot_installed(meta.index, now);
   return {};

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/probe.h"
 #include "store/engine.h"
+#include "store/membership_keeper.h"
 #include "store/snapshots.h"
 
 namespace evercert::store {
@@ -56,6 +57,7 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
   }
   if (batch.start_id() > known_start) {
     known_start = batch.start_id();
+    membership_->peer_started(from);
     // It may have lost its log: what it told of its end holds no more.
     for (auto& group : groups_) {
       if (options_.bug != Bug::kKeepNeighbour) group->lease().forget_neighbour(from);
@@ -100,6 +102,7 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
     case v1::Message::kRecoveryTold: return on_recovery_told(from, message.recovery_told(), now);
     case v1::Message::kSnapshotChunk: return on_snapshot_chunk(from, message.snapshot_chunk(), now);
     case v1::Message::kSnapshotAck: return on_snapshot_ack(from, message.snapshot_ack(), now);
+    case v1::Message::kAttestation: return on_attestation(from, message.attestation(), now);
     case v1::Message::kClock: return on_clock(from, message.clock(), now);
     case v1::Message::KIND_NOT_SET: return;  // of a newer version: its sender does without our answer
   }
@@ -160,6 +163,8 @@ void Engine::on_forward(NodeId from, const v1::Forward& forward, Instant now) {
       command.kind_case() == v1::Command::KIND_NOT_SET) {
     return reply(fail(Code::kInvalid, "the forwarded command does not parse"));
   }
+  if (command.has_change_membership() && command.change_membership().attested())
+    return reply(fail(Code::kInvalid, "what is attested, the leader proposes itself"));
   group->propose(forward.command(), wall_.now(), reply);
   (void)now;
 }

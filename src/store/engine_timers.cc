@@ -4,6 +4,7 @@
 #include "coordination/keyspace.h"
 #include "store/coordination_state.h"
 #include "store/engine.h"
+#include "store/membership_keeper.h"
 #include "store/snapshots.h"
 
 namespace evercert::store {
@@ -34,6 +35,7 @@ void Engine::tick(Instant now) {
   if (next_lease_round_ <= now) {
     next_lease_round_ = now + options_.lease.renew;
     lease_round(now);
+    membership_round(now);
   }
   if (next_ack_round_ <= now) {
     next_ack_round_ = now + options_.lease.renew / 4;
@@ -147,7 +149,7 @@ void Engine::tell_positions() {
 void Engine::send_leaders_home(Instant now) {
   for (auto& group : groups_) {
     const RegionId home{static_cast<std::uint8_t>(group->id() == kGlobalGroup ? 1 : group->id().value)};
-    if (!group->leads() || region_of(options_.self) == home || (group->promised(now) & region_bit(home)) == 0) {
+    if (send_leader_away(*group, now) || !membership_->serves(home) || !group->leads() || region_of(options_.self) == home || (group->promised(now) & region_bit(home)) == 0) {
       home_ready_since_.erase(group->id());
       continue;
     }
@@ -166,7 +168,9 @@ void Engine::send_leaders_home(Instant now) {
 
 void Engine::publish_leases() {
   for (auto& group : groups_) {
-    board_.set_leased_until(group->id(), group->gate_open() ? group->lease().leased_until() : Instant{0});
+    const Instant until = group->gate_open() ? group->lease().leased_until() : Instant{0};
+    board_.set_leased_until(group->id(), until);
+    if (group->id() == kGlobalGroup) membership_->leased_until(until);
   }
 }
 

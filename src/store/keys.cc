@@ -16,6 +16,10 @@ std::string order_index_record(std::string_view account_id) { return "u/" + std:
 std::string order_index_record(std::string_view account_id, std::string_view order_id) {
   return order_index_record(account_id).append(order_id);
 }
+std::string membership_record() { return "e/members"; }
+std::string epoch_floor_record(RegionId issuer) {
+  return std::string(kEpochFloorPrefix) + static_cast<char>(issuer.value);
+}
 
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions) {
   if (serial.size() != 16) return fail(Code::kInvalid, "a serial number of this CA has 16 bytes");
@@ -89,6 +93,8 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       return records;
     }
     case v1::Command::kCoordination: return {std::string(kCoordinationRecord)};
+    case v1::Command::kChangeMembership: return {membership_record()};
+    case v1::Command::kSetEpochFloor:
     case v1::Command::kAllocateCrlNumber:
     case v1::Command::KIND_NOT_SET: return {};
   }

@@ -30,6 +30,11 @@ std::string order_index_record(std::string_view account_id, std::string_view ord
 inline constexpr std::string_view kRevocationPrefix = "v/";
 // All of coordination's state begins with this; as a record, it is the whole of it.
 inline constexpr std::string_view kCoordinationRecord = "x/";
+// Who serves (store/membership.h): the record of the global group, and the floors of the home groups, each a decimal
+// epoch.
+std::string membership_record();
+inline constexpr std::string_view kEpochFloorPrefix = "e/floor";
+std::string epoch_floor_record(RegionId issuer);
 
 // Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);

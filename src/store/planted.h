@@ -46,6 +46,13 @@ enum class Bug {
   kFinalizeTwice,
   kLastClaimWins,
   kCrlNumberAgain,
+  kIgnoreFloor,
+  kEpochStays,
+  kUndoOperatorsFence,
+  kFenceOnOwnWord,
+  kFloorAtHomeOnly,
+  kNeverReadmit,
+  kAttestWhenAlone,
 };
 
 struct PlantedBug {
@@ -103,6 +110,14 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kLastClaimWins, "last_claim_wins", "an idempotency key goes to the last one who claims it"},
     {Bug::kCrlNumberAgain, "crl_number_again",
      "a CRL number that was given out is not stored when its issuer is the first region"},
+    {Bug::kIgnoreFloor, "ignore_floor", "what a fenced region signed under an earlier epoch is stored after the floor"},
+    {Bug::kEpochStays, "epoch_stays", "the membership changes and its epoch does not"},
+    {Bug::kUndoOperatorsFence, "undo_operators_fence", "a region that an operator fenced is admitted when it is heard"},
+    {Bug::kFenceOnOwnWord, "fence_on_own_word", "the leader fences a region that it alone does not hear"},
+    {Bug::kFloorAtHomeOnly, "floor_at_home_only", "a fence is carried to the fenced region's own group and no other"},
+    {Bug::kNeverReadmit, "never_readmit", "a region that was fenced by attestations stays so for good"},
+    {Bug::kAttestWhenAlone, "attest_when_alone",
+     "a region that hears nobody attests the silence of all others as soon as it is heard again"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

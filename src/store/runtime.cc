@@ -270,7 +270,9 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   bool clock_trusted() override { return clock_trusted_.load(); }
-  Epoch epoch() override { return Epoch{1}; }
+  Epoch epoch() override { return engine_->membership().epoch(); }
+  std::shared_ptr<const MembershipView> membership() override { return engine_->membership().view(); }
+  Result<Epoch> signing_epoch() override { return engine_->membership().signing_epoch(clock_.now()); }
 
  private:
   using Event = std::move_only_function<void(Instant)>;

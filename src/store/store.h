@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "store/lag_meter.h"
+#include "store/membership_board.h"
 #include "store/proto/records.pb.h"
 #include "store/sweep.h"
 
@@ -105,7 +106,11 @@ class Store {
   virtual std::uint64_t certificate_count() = 0;
   // This node's wall clock is close to the median of its peers' (RFC 5280 dates depend on it). False: do not sign.
   virtual bool clock_trusted() = 0;
+  // The epoch of the membership as this node knows it, and the whole of it.
   virtual Epoch epoch() = 0;
+  virtual std::shared_ptr<const MembershipView> membership() = 0;
+  // The epoch to be written into what this region's issuing key signs now; see MembershipBoard. Never blocks.
+  virtual Result<Epoch> signing_epoch() = 0;
 };
 
 }  // namespace evercert::store

@@ -13,13 +13,18 @@
 #include "store/coordination_state.h"
 #include "store/coordination_store.h"
 #include "store/kv/mem_kv.h"
+#include "store/membership.h"
 #include "store/store.h"
 
 namespace evercert::testkit {
 
 class MemoryStore : public store::Store, public store::CoordinationStore {
  public:
-  explicit MemoryStore(std::size_t regions) : regions_(regions) {}
+  // As `own` sees it.
+  explicit MemoryStore(std::size_t regions, RegionId own = RegionId{1}) : regions_(regions), membership_(own) {
+    membership_.publish({store::first_membership(), {}});
+    membership_.set_fresh_until(Instant{1});
+  }
 
   // What becomes of a command and what its proposer is told.
   enum class Fate {
@@ -84,7 +89,9 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
   std::vector<store::GroupStatus> group_status() override { return status; }
   std::uint64_t certificate_count() override;
   bool clock_trusted() override { return trusted_clock; }
-  Epoch epoch() override { return Epoch{1}; }
+  Epoch epoch() override { return membership_.epoch(); }
+  std::shared_ptr<const store::MembershipView> membership() override { return membership_.view(); }
+  Result<Epoch> signing_epoch() override { return membership_.signing_epoch(Instant{0}); }
   std::unique_ptr<coordination::View> coordination_view() override { return store::coordination_view(kv_); }
   void on_coordination(std::function<void(const coordination::Effects&)> told,
                        std::function<void()> replaced) override {
@@ -101,6 +108,7 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
   Result<std::optional<Record>> load(GroupId group, const std::string& record) const;
 
   std::size_t regions_;
+  store::MembershipBoard membership_;
   store::MemKv kv_;
   std::deque<std::pair<std::optional<store::v1::Command::KindCase>, Fate>> fates_;
   std::deque<std::move_only_function<void(Fate)>> held_;

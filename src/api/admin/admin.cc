@@ -13,10 +13,19 @@
 #include <shared_mutex>
 
 #include "base/encoding.h"
+#include "store/membership.h"
 
 namespace evercert::api {
 
 using nlohmann::json;
+
+namespace {
+
+std::string reason_of(const store::v1::RegionMember& member) {
+  return member.reason().empty() ? "" : ": " + member.reason();
+}
+
+}  // namespace
 
 struct Admin::Metrics {
   prometheus::Registry registry;
@@ -36,6 +45,17 @@ struct Admin::Metrics {
                                  .Help("1: the wall clock is near its peers'")
                                  .Register(registry)
                                  .Add({});
+
+  prometheus::Gauge& epoch = prometheus::BuildGauge()
+                                 .Name("evercert_epoch")
+                                 .Help("Epoch of the membership, as this node knows it")
+                                 .Register(registry)
+                                 .Add({});
+  prometheus::Gauge& may_sign = prometheus::BuildGauge()
+                                    .Name("evercert_may_sign")
+                                    .Help("1: this region's issuing key may be used now (0: fenced, or alone)")
+                                    .Register(registry)
+                                    .Add({});
 
   struct Series {
     prometheus::Counter* requests;
@@ -94,6 +114,10 @@ net::HttpResponse Admin::ready() const {
   const auto list = store_.crl(options_.region);
   if (!list || !*list) missing = "this region's CRL is not published yet";
   if (!store_.clock_trusted()) missing = "the wall clock is far from its peers'";
+  const auto membership = store_.membership();
+  const auto own = store::member_of(membership->record, options_.region);
+  if (own.state() == store::v1::DRAINING) missing = "drained by " + own.by() + reason_of(own);
+  if (own.state() == store::v1::FENCED) missing = "fenced by " + own.by() + reason_of(own);
   net::HttpResponse response;
   if (!missing.empty()) return net::problem(503, "Service Unavailable", missing);
   response.headers.set("Content-Type", "text/plain");
@@ -123,9 +147,16 @@ net::HttpResponse Admin::status() const {
                       {"lag_p99_ms", g.lag_p99_ms},
                       {"lag_counts", g.lag_counts}});
   }
+  const auto membership = store_.membership();
+  json states = json::object();
+  for (std::size_t r = 1; r <= options_.region_names.size(); ++r) {
+    const auto member = store::member_of(membership->record, RegionId{static_cast<std::uint8_t>(r)});
+    states[options_.region_names[r - 1]] = store::to_string(member.state());
+  }
   return net::json_response(200, json{{"node", options_.self.value},
                                       {"region", options_.region_names.at(options_.region.value - 1u)},
-                                      {"epoch", store_.epoch().value},
+                                      {"epoch", membership->record.epoch()},
+                                      {"regions", std::move(states)},
                                       {"recovering", store_.recovering()},
                                       {"clock_trusted", store_.clock_trusted()},
                                       {"certificates", store_.certificate_count()},
@@ -149,6 +180,8 @@ net::HttpResponse Admin::metrics() {
   }
   metrics_->certificates.Set(static_cast<double>(store_.certificate_count()));
   metrics_->clock.Set(store_.clock_trusted());
+  metrics_->epoch.Set(static_cast<double>(store_.epoch().value));
+  metrics_->may_sign.Set(store_.signing_epoch().has_value());
   net::HttpResponse response;
   response.headers.set("Content-Type", "text/plain; version=0.0.4");
   auto families = metrics_->registry.Collect();

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which regions serve, by ctl: region list, fence, unfence, drain.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "commands.h"
+#include "ctl_client.h"
+
+namespace evercert::apps {
+namespace {
+
+using nlohmann::json;
+
+struct RegionOptions {
+  std::shared_ptr<const CtlOptions> ctl;
+  std::string region, reason;
+};
+
+void print(const json& region) {
+  std::string fence, why = region.value("reason", "");
+  if (region.contains("fence") && region.value("state", "") == "fenced") {
+    const auto& f = region["fence"];
+    fence = "in " + std::to_string(f.value("groups_done", 0)) + " of " + std::to_string(f.value("groups", 0)) + " groups";
+  }
+  std::printf("%-14s %-9s %6lld  %-21s %-16s %-18s %s\n", region.value("region", "").c_str(),
+              region.value("state", "").c_str(), static_cast<long long>(region.value("epoch", 0)),
+              region.value("since", "").c_str(), region.value("by", "").c_str(), fence.c_str(), why.c_str());
+}
+
+void print_header() {
+  std::printf("%-14s %-9s %6s  %-21s %-16s %-18s %s\n", "REGION", "STATE", "EPOCH", "SINCE", "BY", "FENCE CARRIED OUT",
+              "REASON");
+}
+
+int list(const RegionOptions& options) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  return show(*options.ctl, ctl->call("GET", "/v1/regions"), [](const json& d) {
+    std::printf("epoch %lld\n", static_cast<long long>(d.value("epoch", 0)));
+    print_header();
+    for (const auto& region : d.value("regions", json::array())) print(region);
+  });
+}
+
+int change(const RegionOptions& options, const std::string& verb) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  if (ctl->cluster().region(options.region) == nullptr)
+    return report(Error{Code::kInvalid, options.ctl->cluster_file + ": there is no region '" + options.region + "'"});
+  const std::string body = options.reason.empty() ? "" : json{{"reason", options.reason}}.dump();
+  return show(*options.ctl, ctl->call("POST", "/v1/regions/" + options.region + "/" + verb, body), [](const json& d) {
+    std::printf("epoch %lld\n", static_cast<long long>(d.value("epoch", 0)));
+    print_header();
+    print(d.value("region", json::object()));
+  });
+}
+
+}  // namespace
+
+void register_ctl_region(CLI::App& ctl, std::shared_ptr<const CtlOptions> ctl_options, int& exit_code) {
+  auto options = std::make_shared<RegionOptions>();
+  options->ctl = std::move(ctl_options);
+  auto* region = ctl.add_subcommand("region", "Which regions serve\nExample: evercert ctl region fence us-east-1");
+  region->require_subcommand(1);
+  region->add_subcommand("list", "State of all regions and the epoch")->callback([=, &exit_code] {
+    exit_code = list(*options);
+  });
+  const auto add = [&](const char* verb, const char* what) {
+    auto* command = region->add_subcommand(verb, what);
+    command->add_option("region", options->region, "Name of the region")->required();
+    command->add_option("--reason", options->reason, "Why, for whoever looks later");
+    command->callback([=, &exit_code] { exit_code = change(*options, verb); });
+  };
+  add("fence", "Its issuing key is not used and its clients go elsewhere, until 'unfence'");
+  add("unfence", "It serves again, whether it was fenced or drained");
+  add("drain", "Its leaders and its clients go elsewhere; what comes is still answered, until 'unfence'");
+}
+
+}  // namespace evercert::apps

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/admin/regions.h"
+
+#include <algorithm>
+#include <ctime>
+#include <memory>
+
+#include "api/rest/json_body.h"
+#include "base/log.h"
+#include "store/keys.h"
+#include "store/membership.h"
+
+namespace evercert::api {
+namespace {
+
+using nlohmann::json;
+namespace v1 = store::v1;
+
+constexpr Duration kSubmitTimeout = 8s;
+constexpr Duration kReadTimeout = 3s;
+constexpr Duration kLook = 50ms;    // between two looks whether a fence is carried out
+constexpr int kMostLooks = 40;      // then the answer says how far it has come
+constexpr int kMostAttempts = 5;    // when the epoch moves between reading and proposing
+constexpr std::size_t kLongestReason = 500;
+
+std::string rfc3339(std::int64_t ms) {
+  const std::time_t t = ms / 1000;
+  std::tm parts{};
+  gmtime_r(&t, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+json describe(const std::string& name, const store::MembershipView& view, RegionId region, std::size_t groups) {
+  const v1::RegionMember member = store::member_of(view.record, region);
+  json out{{"region", name}, {"state", store::to_string(member.state())}, {"epoch", member.epoch()}};
+  if (member.since_ms() != 0) {
+    out["since"] = rfc3339(member.since_ms());
+    out["by"] = member.by();
+    out["reason"] = member.reason();
+  }
+  if (member.fence_epoch() != 0) {
+    const std::uint32_t done = region.value < view.carried_out.size() ? view.carried_out[region.value] : 0;
+    out["fence"] = {{"epoch", member.fence_epoch()}, {"groups_done", done}, {"groups", groups}};
+  }
+  return out;
+}
+
+Task<void> pause(Executor& on) {
+  auto start = [&on](auto resolve) {
+    auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
+    on.post_after(kLook, [shared] { (*shared)(true); });
+  };
+  auto waited = suspend_on<bool>(on, std::move(start));
+  co_await waited;
+}
+
+}  // namespace
+
+void Regions::mount(Router& router) {
+  router.add("GET", "/v1/regions", [this](net::HttpRequest r, auto) { return list(std::move(r)); });
+  const auto add = [&](const char* verb, v1::RegionState state) {
+    router.add("POST", std::string("/v1/regions/{region}/") + verb,
+               [this, state](net::HttpRequest r, auto parts) { return change(std::move(r), parts[0], state); });
+  };
+  add("fence", v1::FENCED);
+  add("unfence", v1::SERVING);
+  add("drain", v1::DRAINING);
+}
+
+Task<net::HttpResponse> Regions::list(net::HttpRequest request) {
+  if (auto refused = rest_.refuse(request, Role::kReader)) co_return std::move(*refused);
+  const auto freshness =
+      co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
+  const auto view = store_.membership();
+  json regions = json::array();
+  for (std::size_t r = 1; r <= names_.size(); ++r) {
+    regions.push_back(describe(names_[r - 1], *view, RegionId{static_cast<std::uint8_t>(r)}, names_.size()));
+  }
+  auto response =
+      net::json_response(200, json{{"epoch", view->record.epoch()}, {"regions", std::move(regions)}}.dump());
+  if (freshness == store::Freshness::kStale) response.headers.set("Evercert-Stale", "true");
+  co_return response;
+}
+
+Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string name, v1::RegionState state) {
+  Rest::Caller caller;
+  if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
+  const auto named = std::find(names_.begin(), names_.end(), name);
+  if (named == names_.end())
+    co_return net::problem(404, "Not Found", "there is no region '" + name.substr(0, 64) + "' in this cluster");
+  const RegionId region{static_cast<std::uint8_t>(named - names_.begin() + 1)};
+  std::string reason;
+  if (!request.body.empty()) {
+    const auto body = read_object(request);
+    if (!body) co_return net::problem(body.error());
+    if (const Status known = only_members(*body, {"reason"}); !known) co_return net::problem(known.error());
+    auto text = required_text(*body, "reason");
+    if (!text) co_return net::problem(text.error());
+    reason = text->substr(0, kLongestReason);
+  }
+  std::string id = request.headers.get("Idempotency-Key");
+  if (id.empty()) id = request.headers.get("Evercert-Request-Id");
+  v1::Command command;
+  auto* wanted = command.mutable_change_membership();
+  wanted->set_region(region.value);
+  wanted->set_state(state);
+  wanted->set_reason(std::move(reason));
+  wanted->set_by(caller.name);
+  wanted->set_request_id(id.substr(0, 255));
+  std::uint64_t epoch = 0;
+  for (int attempt = 1;; ++attempt) {
+    co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
+    wanted->set_expected_epoch(store_.epoch().value);
+    const auto done = co_await store_.submit(*request.executor, kGlobalGroup, command, kSubmitTimeout);
+    if (done) {
+      epoch = done->number();
+      break;
+    }
+    const bool moved = done.error().code == Code::kConflict && store_.epoch().value != wanted->expected_epoch();
+    if (!moved || attempt == kMostAttempts) co_return net::problem(fail(done.error(), name).error());
+  }
+  log_warning("admin: region " + name + " is " + std::string(store::to_string(state)) + " by the word of " +
+              caller.name + ", epoch " + std::to_string(epoch));
+  co_await settle(*request.executor, region, epoch);
+  const auto view = store_.membership();
+  co_return net::json_response(
+      200, json{{"epoch", epoch}, {"region", describe(name, *view, region, names_.size())}}.dump());
+}
+
+Task<void> Regions::settle(Executor& on, RegionId region, std::uint64_t epoch) {
+  for (int look = 0; look < kMostLooks; ++look) {
+    const auto view = store_.membership();
+    const bool fenced = store::member_of(view->record, region).fence_epoch() != 0;
+    const bool done = !fenced || (region.value < view->carried_out.size() &&
+                                  view->carried_out[region.value] == names_.size());
+    if (view->record.epoch() >= epoch && done) co_return;
+    co_await pause(on);
+  }
+}
+
+}  // namespace evercert::api

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/membership_checker.h"
+
+#include <algorithm>
+
+#include "store/keys.h"
+#include "store/membership.h"
+
+namespace evercert::sim {
+namespace {
+
+using store::v1::Membership;
+using store::v1::RegionMember;
+
+// From the last word that a node can have given to the fence being seen: the words' validity, a command's way.
+constexpr Duration kFenceTakes = 6s;
+
+std::string name(RegionId region) { return "region " + std::to_string(region.value); }
+RegionId region_in(std::uint32_t number) { return RegionId{static_cast<std::uint8_t>(number)}; }
+
+}  // namespace
+
+void MembershipChecker::worked(NodeId node) {
+  store::Engine* engine = world_.engine(node);
+  if (const store::RegionSet silent = engine->attested_silent(); silent != 0) {
+    for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
+      if ((silent & store::region_bit(RegionId{r})) != 0) attested_[{node, RegionId{r}}] = world_.now();
+    }
+  }
+  auto view = engine->membership().view();
+  auto& seen = seen_[node];
+  if (seen == view) return;
+  if (seen != nullptr && view->record.epoch() < seen->record.epoch())
+    return violation_("epoch: node " + node_name(node) + " went back to epoch " + std::to_string(view->record.epoch()));
+  seen = std::move(view);
+  check_record(node, seen->record);
+}
+
+void MembershipChecker::check_record(NodeId node, const Membership& record) {
+  const auto [known, first] = records_.try_emplace(record.epoch(), record.SerializeAsString());
+  if (!first) {
+    if (known->second != record.SerializeAsString())
+      violation_("epoch: node " + node_name(node) + " shows another membership in epoch " +
+                 std::to_string(record.epoch()));
+    return;
+  }
+  for (const RegionMember& member : record.members()) {
+    if (member.epoch() == record.epoch()) check_change(record, member);
+  }
+}
+
+// The change that made this epoch.
+void MembershipChecker::check_change(const Membership& record, const RegionMember& member) {
+  if (!member.attested()) return;
+  const RegionId region = region_in(member.region());
+  const std::string epoch = " in epoch " + std::to_string(record.epoch());
+  if (member.state() == store::v1::FENCED) {
+    std::map<RegionId, std::size_t> nodes;
+    for (const auto& [who, at] : attested_) {
+      if (who.second == region && world_.now() - at < kFenceTakes) ++nodes[region_of(who.first)];
+    }
+    std::size_t regions = 0;
+    for (const auto& [attesting, count] : nodes) {
+      if (attesting != region && count >= world_.layout().region_quorum(attesting)) ++regions;
+    }
+    if (regions <= world_.layout().regions / 2u)
+      violation_("fence: " + name(region) + " was fenced" + epoch + " and only " + std::to_string(regions) +
+                 " regions had attested its silence");
+    return;
+  }
+  const auto before = records_.find(record.epoch() - 1);
+  Membership earlier;
+  if (before == records_.end() || !earlier.ParseFromString(before->second)) return;  // passed over by every node
+  const RegionMember was = store::member_of(earlier, region);
+  if (was.state() != store::v1::FENCED || !was.attested())
+    violation_("fence: " + name(region) + " was admitted" + epoch + " without a person, and a person had fenced it");
+}
+
+void MembershipChecker::applied_first(GroupId group, const store::v1::Command& command) {
+  if (command.has_set_epoch_floor()) {
+    std::uint64_t& floor = floors_[{group, region_in(command.set_epoch_floor().region())}];
+    floor = std::max(floor, command.set_epoch_floor().epoch());
+  }
+  if (!command.has_issue()) return;
+  const auto& certificate = command.issue().certificate();
+  const auto floor = floors_.find({group, region_in(certificate.issuer_region())});
+  if (floor == floors_.end() || certificate.epoch() >= floor->second) {
+    stored_.insert(certificate.serial());
+  } else if (!stored_.contains(certificate.serial())) {
+    too_late_[certificate.serial()] = certificate.epoch();
+  }
+}
+
+std::optional<std::string> MembershipChecker::unfinished(const Operator* person) const {
+  for (const NodeId node : world_.nodes()) {
+    if (!world_.up(node)) return "node " + node_name(node) + " is down";
+    const auto view = world_.engine(node)->membership().view();
+    for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
+      const RegionId region{r};
+      const RegionMember member = store::member_of(view->record, region);
+      auto due = store::v1::SERVING;
+      if (person != nullptr && person->standing().contains(region)) due = person->standing().at(region);
+      if (member.state() != due)
+        return name(region) + " is " + std::string(store::to_string(member.state())) + " and should be " +
+               std::string(store::to_string(due));
+      for (std::uint32_t g = 1; g < world_.layout().groups(); ++g) {
+        const auto stored = world_.state(node).get(
+            store::state_key(GroupId{g}, store::epoch_floor_record(region)));
+        const std::uint64_t floor = stored && *stored ? std::stoull(**stored) : 0;
+        if (floor < member.fence_epoch())
+          return "the fence of " + name(region) + " in epoch " + std::to_string(member.fence_epoch()) +
+                 " is not carried out in group " + std::to_string(g);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+void MembershipChecker::check_end(const Operator* person) {
+  if (const auto what = unfinished(person)) return violation_("membership: " + *what);
+  for (const auto& [serial, epoch] : too_late_) {
+    if (stored_.contains(serial)) continue;
+    const auto group = store::home_of_serial(serial, world_.layout().regions);
+    for (const NodeId node : world_.nodes()) {
+      const auto bytes = world_.state(node).get(store::state_key(*group, store::certificate_record(serial)));
+      if (bytes && *bytes && !(*bytes)->empty())
+        return violation_("fence: node " + node_name(node) + " has " + serial_name(serial) +
+                          ", signed by a fenced region in epoch " + std::to_string(epoch));
+    }
+  }
+}
+
+}  // namespace evercert::sim

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A person at the controls of membership: fences, drains, and puts back, through whichever node answers, until it is
+// done or refused.
+#pragma once
+
+#include <map>
+
+#include "sim/world.h"
+
+namespace evercert::sim {
+
+class Operator {
+ public:
+  // `random` is the operator's own.
+  Operator(World& world, SeededRandom random) : world_(world), random_(random) {}
+  // The region is to be in that state; with `lasting`, it serves again after that.
+  void put(RegionId region, store::v1::RegionState state, std::optional<Duration> lasting);
+  void stop() { running_ = false; }
+
+  // What was acknowledged and not taken back since: what the operator may rely on.
+  const std::map<RegionId, store::v1::RegionState>& standing() const { return standing_; }
+  // Nothing is under way.
+  bool idle() const { return under_way_ == 0; }
+
+ private:
+  void attempt(const store::v1::ChangeMembership& wanted);
+  void again(const store::v1::ChangeMembership& wanted);
+  void answered(const store::v1::ChangeMembership& wanted, Result<store::v1::Outcome> outcome);
+
+  World& world_;
+  SeededRandom random_;
+  bool running_ = true;
+  std::uint64_t last_request_ = 0;
+  std::uint32_t under_way_ = 0;
+  std::map<RegionId, store::v1::RegionState> standing_;
+  std::map<RegionId, std::uint64_t> latest_;  // epoch of the last change that was acknowledged
+};
+
+}  // namespace evercert::sim

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Membership's part of the engine: what nodes say of their promises, what the leader of the global group makes of it,
+// and leaders that leave a region which is drained or fenced.
+#include "base/log.h"
+#include "base/probe.h"
+#include "store/engine.h"
+#include "store/membership_keeper.h"
+
+namespace evercert::store {
+
+const MembershipBoard& Engine::membership() const { return membership_->board(); }
+RegionSet Engine::attested_silent() const { return membership_->attested_silent(); }
+
+void Engine::membership_round(Instant now) {
+  RegionSet in_some = 0, in_all = ~RegionSet{0};
+  bool remembers = true;
+  for (const auto& group : groups_) {
+    const RegionSet promised = group->promised(now);
+    in_some |= promised;
+    in_all &= promised;
+    remembers = remembers && group->gate_open();
+  }
+  Group& global = *groups_[kGlobalGroup.value];
+  if (!remembers || recovery_.asking()) {
+    membership_->forget_promises(now);
+  } else if (auto attestation = membership_->attest(in_some, in_all, now)) {
+    if (global.leads()) {
+      membership_->told(options_.self, *attestation, now);
+    } else if (global.leader() != NodeId{0}) {
+      *to(global.leader())->mutable_attestation() = std::move(*attestation);
+    }
+  }
+  if (!global.leads()) return;
+  for (auto& proposal : membership_->due(now)) {
+    if (proposal.group == kGlobalGroup) {
+      const auto& change = proposal.command.change_membership();
+      if (change.state() == v1::FENCED) EC_PROBE("a silent region is fenced");
+      if (change.state() != v1::FENCED) EC_PROBE("a fenced region is admitted again");
+      log_info("store: region " + std::to_string(change.region()) + " is to be " +
+               (change.state() == v1::FENCED ? "fenced: " : "admitted again: ") + change.reason());
+      // Refused or lost: it is due again in a moment.
+      global.propose(proposal.command.SerializeAsString(), wall_.now(), [](Result<v1::Outcome>) {});
+    } else {
+      EC_PROBE("a fence is carried into a home group");
+      submissions_.add(proposal.group, proposal.command.SerializeAsString(), now + 2s, [](Result<v1::Outcome>) {});
+    }
+  }
+}
+
+void Engine::on_attestation(NodeId from, const v1::Attestation& attestation, Instant now) {
+  if (groups_[kGlobalGroup.value]->leads()) membership_->told(from, attestation, now);
+}
+
+// True when this leader's region is drained or fenced, so that it is not for home that it should leave.
+bool Engine::send_leader_away(Group& group, Instant now) {
+  if (!group.leads() || membership_->serves(region_of(options_.self))) return false;
+  const RegionSet near = membership_->serving_regions() & group.promised(now);
+  std::optional<FollowerStatus> best;
+  for (const FollowerStatus& follower : group.raft().followers()) {
+    if ((near & region_bit(region_of(follower.node))) == 0 || !follower.recent_active) continue;
+    if (!best || follower.matched > best->matched) best = follower;
+  }
+  if (best && best->matched >= group.status().commit) {
+    EC_PROBE("a leader leaves a region that does not serve");
+    group.raft().transfer_leader(best->node);
+  }
+  return true;
+}
+
+}  // namespace evercert::store

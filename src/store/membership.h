@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who serves: the membership record of the global group, its changes, and the floors that carry a fence into the home
+// groups. Pure and deterministic, part of the state machine (catalog.h). See docs/cycles/membership.md, layer 3.
+//
+// A fence is decided in the global group, which raises the epoch, and carried out in each home group by a floor: from
+// the entry that sets it, nothing is stored there that the fenced region's key signed under an earlier epoch. Whoever
+// is admitted again signs under a later epoch, so floors never have to fall.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "store/kv/kv.h"
+#include "store/layout.h"
+#include "store/planted.h"
+#include "store/proto/records.pb.h"
+
+namespace evercert::store {
+
+inline constexpr std::string_view kAttested = "attested";  // who fences when no operator does
+
+std::string_view to_string(v1::RegionState state);
+
+// The record of a cluster in which nothing has changed yet.
+v1::Membership first_membership();
+// The region's entry, or that of a region which serves since the beginning.
+v1::RegionMember member_of(const v1::Membership& membership, RegionId region);
+// Regions that serve (neither drained nor fenced).
+RegionSet serving(const v1::Membership& membership, std::uint8_t regions);
+
+// Carries the change out on `membership`. The epoch of the change; `repeated` when it had been carried out before.
+// kNotFound: no such region. kConflict: another epoch than expected, a state that the region has already, the last
+// region that serves, an operator's fence that a leader would undo, attestations that are no majority.
+struct Changed {
+  std::uint64_t epoch = 0;
+  bool repeated = false;
+};
+Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t regions,
+                       std::int64_t proposed_at_ms, Bug bug = Bug::kNone);
+
+// What a refusal by a floor begins with. Nothing was stored: another region may do it.
+inline constexpr std::string_view kFencedPrefix = "fenced: ";
+bool refused_by_fence(const Error& error);
+std::string below_floor(RegionId issuer, std::uint64_t epoch, std::uint64_t floor);
+
+// The floors of all home groups of a replica, beside the state that holds them: each issuance looks here.
+class EpochFloors {
+ public:
+  explicit EpochFloors(std::size_t groups) : floors_(groups) {}
+  std::uint64_t of(GroupId group, RegionId issuer) const {
+    return group.value < floors_.size() ? floors_[group.value][issuer.value] : 0;
+  }
+  void raise(GroupId group, RegionId issuer, std::uint64_t epoch) {
+    std::uint64_t& floor = floors_.at(group.value)[issuer.value];
+    floor = std::max(floor, epoch);
+  }
+  // From the state, at the start and after a snapshot took the place of the group's records.
+  Status load(GroupId group, const Kv& kv);
+
+ private:
+  std::vector<std::array<std::uint64_t, 256>> floors_;
+};
+
+// Of the global group, from the state.
+Result<v1::Membership> load_membership(const Kv& kv);
+
+}  // namespace evercert::store

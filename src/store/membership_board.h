@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node knows of membership, for any of its threads: the store writes, everybody reads. A question for the right
+// to sign is two atomic loads.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "store/proto/records.pb.h"
+
+namespace evercert::store {
+
+struct MembershipView {
+  v1::Membership record;
+  // By region: in how many home groups, as far as this node has applied them, its last fence is carried out.
+  std::vector<std::uint32_t> carried_out;
+};
+
+class MembershipBoard {
+ public:
+  explicit MembershipBoard(RegionId own) : own_(own) {}
+
+  void publish(MembershipView view);
+  // The region held a lease of the global group so shortly before `until` that no attestation can have fenced it.
+  void set_fresh_until(Instant until) { fresh_until_us_.store(until.us, std::memory_order_release); }
+
+  std::shared_ptr<const MembershipView> view() const;
+  Epoch epoch() const { return Epoch{word_.load(std::memory_order_acquire) >> 1}; }
+  // The epoch under which this region's key may be used now. kUnavailable: it is fenced, since when, by whom, and what
+  // to do; or this node cannot know whether it is.
+  Result<Epoch> signing_epoch(Instant now) const;
+
+ private:
+  Error why_fenced() const;
+
+  RegionId own_;
+  std::atomic<std::uint64_t> word_{1 << 1};  // epoch, and a last bit: the own region is fenced
+  std::atomic<std::int64_t> fresh_until_us_{0};
+  mutable std::mutex mutex_;
+  std::shared_ptr<const MembershipView> view_ = std::make_shared<MembershipView>();
+};
+
+}  // namespace evercert::store

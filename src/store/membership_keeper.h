@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// All of membership on one node: the record and the floors as the state has them, what this node attests, what it is
+// told as leader of the global group. The engine drives it and carries its words. See docs/cycles/membership.md.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "store/catalog.h"
+#include "store/fencing_duty.h"
+#include "store/membership_board.h"
+#include "store/proto/peer.pb.h"
+
+namespace evercert::store {
+
+class MembershipKeeper {
+ public:
+  // The layout and the state outlive it.
+  MembershipKeeper(const Layout& layout, const Kv& kv, NodeId self, FenceTiming timing, Duration round, Instant now,
+                   Bug bug = Bug::kNone);
+
+  // What the state holds of `group`: at the start, and after a snapshot took the place of its records.
+  Status load(GroupId group);
+  void applied(const AppliedChanges& changes);
+  EpochFloors& floors() { return floors_; }
+
+  // What this node has to say of its promises, in a round; nullopt: nothing.
+  std::optional<v1::Attestation> attest(RegionSet in_some, RegionSet in_all, Instant now);
+  void forget_promises(Instant now) { watch_.forget(now); }
+  void told(NodeId from, const v1::Attestation& attestation, Instant now);
+  void peer_started(NodeId node) { book_.forget(node); }
+  // What the leader of the global group proposes.
+  std::vector<FencingDuty::Proposal> due(Instant now) { return duty_.due(record_, floors_, book_, now); }
+
+  // The global group's lease of this region ends then.
+  void leased_until(Instant until);
+  bool serves(RegionId region) const;
+  RegionSet serving_regions() const { return serving(record_, layout_.regions); }
+  const v1::Membership& record() const { return record_; }
+  const MembershipBoard& board() const { return board_; }
+  // Regions whose silence this node attested in its last round.
+  RegionSet attested_silent() const { return attested_silent_; }
+
+ private:
+  void publish();
+
+  const Layout& layout_;
+  const Kv& kv_;
+  FenceTiming timing_;
+  Bug bug_;
+  NodeId self_;
+  v1::Membership record_ = first_membership();
+  EpochFloors floors_;
+  PromiseWatch watch_;
+  AttestationBook book_;
+  FencingDuty duty_;
+  MembershipBoard board_;
+  Instant fresh_until_;
+  RegionSet attested_silent_ = 0;
+  bool said_something_ = false;
+};
+
+}  // namespace evercert::store
