@@ -20,7 +20,8 @@ void print(const json& region) {
   std::string fence, why = region.value("reason", "");
   if (region.contains("fence") && region.value("state", "") == "fenced") {
     const auto& f = region["fence"];
-    fence = "in " + std::to_string(f.value("groups_done", 0)) + " of " + std::to_string(f.value("groups", 0)) + " groups";
+    fence =
+        "in " + std::to_string(f.value("groups_done", 0)) + " of " + std::to_string(f.value("groups", 0)) + " groups";
   }
   std::printf("%-14s %-9s %6lld  %-21s %-16s %-18s %s\n", region.value("region", "").c_str(),
               region.value("state", "").c_str(), static_cast<long long>(region.value("epoch", 0)),

@@ -88,10 +88,9 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
 }
 
 Status read_timing(const YamlReader& in, const YAML::Node& node, Timing& out) {
-  EC_TRY(
-      in.only(node, "timing",
-              {"profile", "tick_ms", "heartbeat_ms", "election_ms", "lease_ttl_ms", "lease_renew_ms", "near_lag_ms",
-               "fence_after_ms", "readmit_after_ms"}));
+  EC_TRY(in.only(node, "timing",
+                 {"profile", "tick_ms", "heartbeat_ms", "election_ms", "lease_ttl_ms", "lease_renew_ms", "near_lag_ms",
+                  "fence_after_ms", "readmit_after_ms"}));
   std::string profile = "wan";
   EC_TRY(in.text(node, "profile", profile));
   if (profile == "loopback") {
@@ -119,7 +118,8 @@ Status read_timing(const YamlReader& in, const YAML::Node& node, Timing& out) {
   if (out.lease_ttl < 3 * out.lease_renew)
     return in.wrong(node, "lease_ttl_ms must be at least three times lease_renew_ms, or one lost message ends a lease");
   if (out.fence_after < 3 * out.lease_renew)
-    return in.wrong(node, "fence_after_ms must be at least three times lease_renew_ms, or a short flap fences a region");
+    return in.wrong(node,
+                    "fence_after_ms must be at least three times lease_renew_ms, or a short flap fences a region");
   return {};
 }
 

@@ -104,8 +104,7 @@ std::optional<std::string> MembershipChecker::unfinished(const Operator* person)
         return name(region) + " is " + std::string(store::to_string(member.state())) + " and should be " +
                std::string(store::to_string(due));
       for (std::uint32_t g = 1; g < world_.layout().groups(); ++g) {
-        const auto stored = world_.state(node).get(
-            store::state_key(GroupId{g}, store::epoch_floor_record(region)));
+        const auto stored = world_.state(node).get(store::state_key(GroupId{g}, store::epoch_floor_record(region)));
         const std::uint64_t floor = stored && *stored ? std::stoull(**stored) : 0;
         if (floor < member.fence_epoch())
           return "the fence of " + name(region) + " in epoch " + std::to_string(member.fence_epoch()) +

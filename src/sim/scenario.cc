@@ -11,10 +11,10 @@ namespace {
 using config::YamlReader;
 using Kind = PlannedFault::Kind;
 
-constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,   Kind::kSlowDisk,
-                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
-                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,
-                           Kind::kFence,    Kind::kDrain};
+constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,     Kind::kTear,
+                           Kind::kSlowDisk, Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite,
+                           Kind::kRotLog,   Kind::kRotState, Kind::kIsolate,  Kind::kCut,
+                           Kind::kBridge,   Kind::kHeal,     Kind::kFence,    Kind::kDrain};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3;
@@ -184,11 +184,10 @@ class Reader {
   Status faults(const YAML::Node& node) {
     EC_TRY(yaml_.is_list(node, "faults"));
     for (const YAML::Node& entry : node) {
-      EC_TRY(yaml_.only(entry, "faults",
-                        {"at",         "for",     "every",     "until",   "to",        "by_ms",     "where",
-                         "kill",       "stop",    "wipe",      "tear",    "slow_disk", "full_disk", "fail_sync",
-                         "lose_write", "rot_log", "rot_state", "isolate", "cut",       "bridge",    "heal",
-                         "fence",      "drain"}));
+      EC_TRY(yaml_.only(entry, "faults", {"at",        "for",       "every",      "until",   "to",        "by_ms",
+                                          "where",     "kill",      "stop",       "wipe",    "tear",      "slow_disk",
+                                          "full_disk", "fail_sync", "lose_write", "rot_log", "rot_state", "isolate",
+                                          "cut",       "bridge",    "heal",       "fence",   "drain"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
@@ -254,11 +253,10 @@ class Reader {
       scenario_.swarm = on;
       return {};
     }
-    EC_TRY(yaml_.only(
-        node, "swarm",
-        {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies", "process_ends",
-         "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost", "log_rots", "state_rots",
-         "operator_fences", "operator_drains"}));
+    EC_TRY(yaml_.only(node, "swarm",
+                      {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies",
+                       "process_ends", "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost",
+                       "log_rots", "state_rots", "operator_fences", "operator_drains"}));
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
       EC_TRY(yaml_.number(node, name.c_str(), 0, 100, scenario_.swarm_weights[name]));
@@ -269,14 +267,11 @@ class Reader {
   Status checkers(const YAML::Node& node) {
     EC_TRY(yaml_.is_list(node, "checkers"));
     auto& all = scenario_.checkers;
-    const std::pair<const char*, bool*> names[] = {{"leaders", &all.leaders},
-                                                   {"logs", &all.logs},
-                                                   {"freshness", &all.freshness},
-                                                   {"durability", &all.durability},
-                                                   {"convergence", &all.convergence},
-                                                   {"linearizability", &all.linearizability},
-                                                   {"membership", &all.membership},
-                                                   {"across_regions", &all.across_regions}};
+    const std::pair<const char*, bool*> names[] = {
+        {"leaders", &all.leaders},         {"logs", &all.logs},
+        {"freshness", &all.freshness},     {"durability", &all.durability},
+        {"convergence", &all.convergence}, {"linearizability", &all.linearizability},
+        {"membership", &all.membership},   {"across_regions", &all.across_regions}};
     for (const auto& [name, on] : names) *on = false;
     for (const YAML::Node& wanted : node) {
       bool known = false;

@@ -16,7 +16,8 @@ struct SwarmOptions {
   // Weights.
   double region_alone = 0.15, one_way = 0.15, bridge = 0.1, flapping = 0.05, heal = 0.3, region_dies = 0.1,
          node_dies = 0.15, process_ends = 0.1, torn_write = 0.1, disk_lost = 0.05, disk_slow = 0.05, disk_full = 0.05,
-         sync_fails = 0.05, write_lost = 0.05, log_rots = 0.05, state_rots = 0.05, operator_fences = 0.05, operator_drains = 0.03;
+         sync_fails = 0.05, write_lost = 0.05, log_rots = 0.05, state_rots = 0.05, operator_fences = 0.05,
+         operator_drains = 0.03;
 
   static SwarmOptions draw(SeededRandom& random);
 };

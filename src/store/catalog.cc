@@ -376,8 +376,8 @@ Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& comma
   if (group_ != kGlobalGroup) return refused(Code::kInvalid, "membership belongs to the global group");
   EC_ASSIGN(auto stored, load<v1::Membership>(membership_record()));
   v1::Membership membership = stored ? std::move(*stored) : first_membership();
-  const auto changed = change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_,
-                              options_.bug);
+  const auto changed =
+      change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_, options_.bug);
   if (!changed) return refused(changed.error().code, changed.error().message);
   if (changed->repeated) return repeated(changed->epoch);
   store(membership_record(), membership);

@@ -149,7 +149,8 @@ void Engine::tell_positions() {
 void Engine::send_leaders_home(Instant now) {
   for (auto& group : groups_) {
     const RegionId home{static_cast<std::uint8_t>(group->id() == kGlobalGroup ? 1 : group->id().value)};
-    if (send_leader_away(*group, now) || !membership_->serves(home) || !group->leads() || region_of(options_.self) == home || (group->promised(now) & region_bit(home)) == 0) {
+    if (send_leader_away(*group, now) || !membership_->serves(home) || !group->leads() ||
+        region_of(options_.self) == home || (group->promised(now) & region_bit(home)) == 0) {
       home_ready_since_.erase(group->id());
       continue;
     }

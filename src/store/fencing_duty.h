@@ -18,7 +18,8 @@ class FencingDuty {
   FencingDuty(const Layout& layout, RegionId own, FenceTiming timing, Bug bug = Bug::kNone)
       : layout_(layout), own_(own), timing_(timing), bug_(bug) {}
 
-  // What is to be proposed now, and where. Each is idempotent and comes again in a while unless the state shows it done.
+  // What is to be proposed now, and where. Each is idempotent and comes again in a while unless the state shows it
+  // done.
   struct Proposal {
     GroupId group;
     v1::Command command;
@@ -33,8 +34,7 @@ class FencingDuty {
 
  private:
   std::optional<v1::ChangeMembership> wanted(const v1::Membership& membership, const v1::RegionMember& member,
-                                             const EpochFloors& floors, const AttestationBook& book,
-                                             Instant now) const;
+                                             const EpochFloors& floors, const AttestationBook& book, Instant now) const;
   bool pause_over(GroupId group, RegionId region, Instant now);
 
   const Layout& layout_;

@@ -115,8 +115,8 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& w
   const v1::RegionMember present = member_of(membership, region);
   if (is_done(membership, present, wanted)) return Changed{present.epoch(), true};
   if (wanted.expected_epoch() != membership.epoch())
-    return fail(Code::kConflict, "the membership has changed meanwhile: its epoch is " +
-                                     std::to_string(membership.epoch()));
+    return fail(Code::kConflict,
+                "the membership has changed meanwhile: its epoch is " + std::to_string(membership.epoch()));
   if (wanted.attested()) {
     EC_TRY(may_without_person(present, wanted, regions, bug));
   } else {

@@ -50,8 +50,9 @@ Error MembershipBoard::why_fenced() const {
   std::string text = "this region is fenced since " + rfc3339(member.since_ms()) + " (epoch " +
                      std::to_string(member.fence_epoch()) + ") by " + member.by();
   if (!member.reason().empty()) text += ": " + member.reason();
-  text += member.attested() ? "; it does not sign until it has been heard for some seconds and is admitted again by itself"
-                            : "; it does not sign until an operator admits it again ('evercert ctl region unfence')";
+  text += member.attested()
+              ? "; it does not sign until it has been heard for some seconds and is admitted again by itself"
+              : "; it does not sign until an operator admits it again ('evercert ctl region unfence')";
   return {Code::kUnavailable, text + "; ask another region"};
 }
 

@@ -86,15 +86,16 @@ void MembershipKeeper::told(NodeId from, const v1::Attestation& attestation, Ins
   std::vector<RegionWord> words;
   for (const auto& word : attestation.words()) {
     if (word.region() == 0 || word.region() > layout_.regions) return;
-    words.push_back({RegionId{static_cast<std::uint8_t>(word.region())}, bounded(word.silent_ms()),
-                     bounded(word.held_ms())});
+    words.push_back(
+        {RegionId{static_cast<std::uint8_t>(word.region())}, bounded(word.silent_ms()), bounded(word.held_ms())});
   }
   book_.told(from, Instant{attestation.sent_us()}, Epoch{attestation.epoch()}, std::move(words), now);
 }
 
 void MembershipKeeper::leased_until(Instant until) {
   if (until.us == 0) return;
-  const auto longer = Duration{static_cast<std::int64_t>(static_cast<double>(timing_.silence.count()) * (1 - kClockDrift))};
+  const auto longer =
+      Duration{static_cast<std::int64_t>(static_cast<double>(timing_.silence.count()) * (1 - kClockDrift))};
   const Instant fresh = until.us == INT64_MAX ? until : until + longer;
   if (fresh <= fresh_until_) return;
   fresh_until_ = fresh;

@@ -18,9 +18,9 @@ namespace v1 = store::v1;
 
 constexpr Duration kSubmitTimeout = 8s;
 constexpr Duration kReadTimeout = 3s;
-constexpr Duration kLook = 50ms;    // between two looks whether a fence is carried out
-constexpr int kMostLooks = 40;      // then the answer says how far it has come
-constexpr int kMostAttempts = 5;    // when the epoch moves between reading and proposing
+constexpr Duration kLook = 50ms;  // between two looks whether a fence is carried out
+constexpr int kMostLooks = 40;    // then the answer says how far it has come
+constexpr int kMostAttempts = 5;  // when the epoch moves between reading and proposing
 constexpr std::size_t kLongestReason = 500;
 
 std::string rfc3339(std::int64_t ms) {
@@ -124,16 +124,16 @@ Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string na
               caller.name + ", epoch " + std::to_string(epoch));
   co_await settle(*request.executor, region, epoch);
   const auto view = store_.membership();
-  co_return net::json_response(
-      200, json{{"epoch", epoch}, {"region", describe(name, *view, region, names_.size())}}.dump());
+  co_return net::json_response(200,
+                               json{{"epoch", epoch}, {"region", describe(name, *view, region, names_.size())}}.dump());
 }
 
 Task<void> Regions::settle(Executor& on, RegionId region, std::uint64_t epoch) {
   for (int look = 0; look < kMostLooks; ++look) {
     const auto view = store_.membership();
     const bool fenced = store::member_of(view->record, region).fence_epoch() != 0;
-    const bool done = !fenced || (region.value < view->carried_out.size() &&
-                                  view->carried_out[region.value] == names_.size());
+    const bool done =
+        !fenced || (region.value < view->carried_out.size() && view->carried_out[region.value] == names_.size());
     if (view->record.epoch() >= epoch && done) co_return;
     co_await pause(on);
   }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who serves: changes of the membership record, and what floors refuse.
+#include "store/membership.h"
+
+#include <gtest/gtest.h>
+
+#include "store/catalog.h"
+#include "store/keys.h"
+#include "store/kv/mem_kv.h"
+#include "store/membership_board.h"
+
+namespace evercert::store {
+namespace {
+
+constexpr GroupId kHome{1};
+constexpr RegionId kRegion{2};
+constexpr std::int64_t kNow = 1'000'000;
+
+v1::ChangeMembership put(v1::RegionState state, std::uint64_t epoch, RegionId region = kRegion) {
+  v1::ChangeMembership wanted;
+  wanted.set_expected_epoch(epoch);
+  wanted.set_region(region.value);
+  wanted.set_state(state);
+  wanted.set_by("alice");
+  return wanted;
+}
+
+v1::ChangeMembership attested(v1::RegionState state, std::uint64_t epoch, RegionSet attesters = 0b1010) {
+  v1::ChangeMembership wanted = put(state, epoch);
+  wanted.set_by(std::string(kAttested));
+  wanted.set_attested(true);
+  wanted.set_attesters(attesters);
+  return wanted;
+}
+
+class MembershipTest : public testing::Test {
+ protected:
+  Result<Changed> apply(const v1::ChangeMembership& wanted, std::int64_t at = kNow) {
+    return change(membership, wanted, 3, at);
+  }
+  Code refusal(const v1::ChangeMembership& wanted) {
+    const v1::Membership before = membership;
+    const auto changed = apply(wanted);
+    EXPECT_EQ(membership.SerializeAsString(), before.SerializeAsString()) << "a refusal changes nothing";
+    return changed ? Code::kInternal : changed.error().code;
+  }
+  v1::Membership membership = first_membership();
+};
+
+TEST_F(MembershipTest, EveryChangeIsAnEpochAndComparesWithTheLast) {
+  EXPECT_EQ(apply(put(v1::FENCED, 1))->epoch, 2u);
+  EXPECT_EQ(member_of(membership, kRegion).state(), v1::FENCED);
+  EXPECT_EQ(refusal(put(v1::SERVING, 1)), Code::kConflict) << "of an epoch that is over";
+  EXPECT_EQ(apply(put(v1::SERVING, 2))->epoch, 3u);
+  EXPECT_EQ(member_of(membership, kRegion).fence_epoch(), 2u) << "the floor of its last fence stays";
+}
+
+TEST_F(MembershipTest, ARepeatedChangeIsAnsweredAsTheFirstTime) {
+  auto fence = put(v1::FENCED, 1);
+  fence.set_request_id("r1");
+  ASSERT_TRUE(apply(fence));
+  const auto again = apply(fence);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->repeated);
+  EXPECT_EQ(again->epoch, 2u);
+  fence.set_expected_epoch(2);
+  EXPECT_TRUE(apply(fence)->repeated) << "also when it is proposed anew under the epoch that it has made";
+  EXPECT_EQ(refusal(put(v1::FENCED, 2)), Code::kConflict) << "another request is told that it is so already";
+}
+
+TEST_F(MembershipTest, UnknownRegionsAndStatesAreRefused) {
+  EXPECT_EQ(refusal(put(v1::FENCED, 1, RegionId{4})), Code::kNotFound);
+  EXPECT_EQ(refusal(put(v1::FENCED, 1, RegionId{0})), Code::kNotFound);
+  EXPECT_EQ(refusal(put(static_cast<v1::RegionState>(9), 1)), Code::kInvalid);
+  EXPECT_EQ(refusal(put(v1::SERVING, 1)), Code::kConflict) << "it serves already";
+}
+
+TEST_F(MembershipTest, TheLastRegionThatServesStays) {
+  ASSERT_TRUE(apply(put(v1::FENCED, 1, RegionId{1})));
+  ASSERT_TRUE(apply(put(v1::DRAINING, 2, RegionId{3})));
+  EXPECT_EQ(refusal(put(v1::FENCED, 3)), Code::kConflict);
+  EXPECT_EQ(refusal(put(v1::DRAINING, 3)), Code::kConflict);
+  EXPECT_EQ(refusal(attested(v1::FENCED, 3)), Code::kConflict);
+}
+
+TEST_F(MembershipTest, ALeaderNeedsAMajorityOfRegionsAndTheRegionItselfDoesNotCount) {
+  EXPECT_EQ(refusal(attested(v1::FENCED, 1, 0b0010)), Code::kConflict);
+  EXPECT_EQ(refusal(attested(v1::FENCED, 1, 0b0110)), Code::kConflict) << "bit 2 is the region's own";
+  EXPECT_EQ(refusal(attested(v1::FENCED, 1, 0b110010)), Code::kConflict) << "there are no regions 4 and 5";
+  EXPECT_TRUE(apply(attested(v1::FENCED, 1, 0b1010)));
+}
+
+TEST_F(MembershipTest, OnlyAnOperatorEndsAnOperatorsFence) {
+  ASSERT_TRUE(apply(put(v1::FENCED, 1)));
+  EXPECT_EQ(refusal(attested(v1::SERVING, 2)), Code::kConflict);
+  EXPECT_EQ(refusal(put(v1::DRAINING, 2)), Code::kConflict) << "not by the back door either";
+  EXPECT_TRUE(apply(put(v1::SERVING, 2)));
+}
+
+TEST_F(MembershipTest, AnOperatorMayMakeAFenceHisOwn) {
+  ASSERT_TRUE(apply(attested(v1::FENCED, 1)));
+  ASSERT_TRUE(apply(put(v1::FENCED, 2)));
+  EXPECT_EQ(refusal(attested(v1::SERVING, 3)), Code::kConflict);
+}
+
+TEST_F(MembershipTest, AttestationsPutARegionBackWhereItWas) {
+  ASSERT_TRUE(apply(put(v1::DRAINING, 1)));
+  ASSERT_TRUE(apply(attested(v1::FENCED, 2)));
+  ASSERT_TRUE(apply(attested(v1::SERVING, 3)));
+  EXPECT_EQ(member_of(membership, kRegion).state(), v1::DRAINING);
+}
+
+TEST_F(MembershipTest, FencesThatFollowCloselyAreCounted) {
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(apply(attested(v1::FENCED, membership.epoch()), kNow + i * 1000));
+    EXPECT_EQ(member_of(membership, kRegion).fences(), i);
+    ASSERT_TRUE(apply(attested(v1::SERVING, membership.epoch()), kNow + i * 1000));
+  }
+  ASSERT_TRUE(apply(attested(v1::FENCED, membership.epoch()), kNow + 3'600'000));
+  EXPECT_EQ(member_of(membership, kRegion).fences(), 1u) << "an hour later it is another story";
+}
+
+// ------------------------------------------------------------------------------------------------- state machine
+
+class FloorTest : public testing::Test {
+ protected:
+  v1::Outcome apply(GroupId group, v1::Command command, EpochFloors* with = nullptr) {
+    Transaction state([this](std::string_view key) { return kv.get(std::string(key)); });
+    AppliedChanges changes;
+    CatalogOptions options{3};
+    options.floors = with;
+    const auto outcome = apply_command(options, group, command, state, changes);
+    EXPECT_TRUE(outcome.has_value());
+    EXPECT_TRUE(kv.write(state.take_changes()).has_value());
+    return *outcome;
+  }
+  v1::Outcome issue(char serial, std::uint64_t epoch, EpochFloors* with = nullptr) {
+    v1::Command command;
+    auto* certificate = command.mutable_issue()->mutable_certificate();
+    certificate->set_serial(std::string("\x01") + "serial-number-" + serial);
+    certificate->set_der(std::string("certificate ") + serial);
+    certificate->set_issuer_region(kRegion.value);
+    certificate->set_epoch(epoch);
+    return apply(kHome, command, with);
+  }
+  v1::Outcome floor(std::uint64_t epoch, EpochFloors* with = nullptr) {
+    v1::Command command;
+    command.mutable_set_epoch_floor()->set_region(kRegion.value);
+    command.mutable_set_epoch_floor()->set_epoch(epoch);
+    return apply(kHome, command, with);
+  }
+  v1::Outcome crl(std::uint64_t number, std::uint64_t epoch) {
+    v1::Command command;
+    auto* list = command.mutable_put_crl()->mutable_crl();
+    list->set_issuer_region(kRegion.value);
+    list->set_number(number);
+    list->set_epoch(epoch);
+    return apply(kHome, command);
+  }
+  static bool is_fenced(const v1::Outcome& outcome) {
+    return outcome.code() == 1 + static_cast<std::uint32_t>(Code::kConflict) &&
+           outcome.message().starts_with(kFencedPrefix);
+  }
+  MemKv kv;
+};
+
+TEST_F(FloorTest, WhatWasSignedBeforeTheFenceIsNotStoredAfterIt) {
+  EXPECT_EQ(issue('a', 1).code(), 0u);
+  EXPECT_EQ(floor(5).number(), 5u);
+  EXPECT_TRUE(is_fenced(issue('b', 4)));
+  EXPECT_TRUE(issue('a', 1).repeated_request()) << "what was stored in time is answered as it was";
+  EXPECT_EQ(issue('c', 5).code(), 0u) << "admitted again, the region signs under a later epoch";
+  EXPECT_TRUE(is_fenced(crl(1, 4)));
+  EXPECT_EQ(crl(1, 5).code(), 0u);
+}
+
+TEST_F(FloorTest, FloorsOnlyRise) {
+  floor(5);
+  EXPECT_EQ(floor(3).number(), 5u);
+  EXPECT_TRUE(is_fenced(issue('a', 4)));
+}
+
+TEST_F(FloorTest, MemoryAndStateSayTheSame) {
+  EpochFloors floors(4);
+  ASSERT_TRUE(floors.load(kHome, kv).has_value());
+  EXPECT_EQ(issue('a', 1, &floors).code(), 0u);
+  floor(5, &floors);
+  EXPECT_TRUE(is_fenced(issue('b', 4, &floors)));
+  EpochFloors later(4);
+  ASSERT_TRUE(later.load(kHome, kv).has_value());
+  EXPECT_EQ(later.of(kHome, kRegion), 5u);
+  EXPECT_EQ(later.of(kHome, RegionId{1}), 0u);
+}
+
+TEST_F(FloorTest, ANumberOfACrlIsNotForAFencedRegion) {
+  v1::Command fence;
+  *fence.mutable_change_membership() = put(v1::FENCED, 1);
+  EXPECT_EQ(apply(kGlobalGroup, fence).number(), 2u);
+  v1::Command allocate;
+  allocate.mutable_allocate_crl_number()->set_issuer_region(kRegion.value);
+  allocate.mutable_allocate_crl_number()->set_epoch(1);
+  EXPECT_TRUE(is_fenced(apply(kGlobalGroup, allocate)));
+  allocate.mutable_allocate_crl_number()->set_epoch(3);
+  EXPECT_EQ(apply(kGlobalGroup, allocate).number(), 1u);
+}
+
+// ---------------------------------------------------------------------------------------------------------- board
+
+TEST(MembershipBoard, TheKeyIsUsedWhileTheRegionServesAndIsHeard) {
+  MembershipBoard board(kRegion);
+  EXPECT_FALSE(board.signing_epoch(Instant{0})) << "nothing is known yet";
+  board.set_fresh_until(Instant{1000});
+  ASSERT_TRUE(board.signing_epoch(Instant{999}));
+  EXPECT_EQ(*board.signing_epoch(Instant{999}), Epoch{1});
+  EXPECT_FALSE(board.signing_epoch(Instant{1000}));
+  v1::Membership membership = first_membership();
+  auto fence = put(v1::FENCED, 1);
+  fence.set_reason("the HSM was stolen");
+  ASSERT_TRUE(change(membership, fence, 3, 1'700'000'000'000));
+  board.publish({membership, {}});
+  const auto refused = board.signing_epoch(Instant{0});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_EQ(refused.error().message,
+            "this region is fenced since 2023-11-14T22:13:20Z (epoch 2) by alice: the HSM was stolen; it does not sign "
+            "until an operator admits it again ('evercert ctl region unfence'); ask another region");
+  EXPECT_EQ(board.epoch(), Epoch{2});
+}
+
+}  // namespace
+}  // namespace evercert::store

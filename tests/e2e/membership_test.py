@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Who serves: an operator fences, drains and puts back a region by ctl; a region that dies is fenced by the others and
+admitted again when it returns. Three real regions."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+from checks import check, wait_for
+import checks
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-membership-")
+cluster = os.path.join(work, "cluster")
+regions = ["us-east-1", "us-west-2", "eu-central-1"]
+processes = {}
+
+
+def start(kind, region):
+    more = ["--zone", "1", "--data", os.path.join(work, "data-" + region)] if kind == "node" else []
+    log = open(os.path.join(work, f"{kind}-{region}.log"), "a")
+    processes[kind, region] = subprocess.Popen([evercert, kind, "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--region", region, *more],
+                                               stdout=log, stderr=subprocess.STDOUT)
+
+
+def kill(region):
+    for kind in ("edge", "node"):
+        processes[kind, region].send_signal(signal.SIGKILL)
+        processes[kind, region].wait()
+
+
+def ctl(*arguments, exit_code=0):
+    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
+    return done.stdout if exit_code == 0 else done.stderr
+
+
+def members():
+    document = json.loads(ctl("--json", "region", "list"))
+    return document["epoch"], {one["region"]: one for one in document["regions"]}
+
+
+def state(region):
+    return members()[1][region]["state"]
+
+
+def issue_at(region):
+    """Asks the region's own node through its edge, so that the edge's choice of another region shows."""
+    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "--region", region, "--json", "issue", f"{work}/csr.pem"],
+                          capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout) if done.returncode == 0 else {"failed": done.stderr}
+
+
+def issues_itself(region):
+    return issue_at(region).get("region") == region
+
+
+def ask_node(region, path, body=None):
+    """The node behind the edge: what an edge would be told."""
+    request = urllib.request.Request(f"http://127.{regions.index(region) + 1}.0.11:9080{path}", data=None if body is None else json.dumps(body).encode(),
+                                     headers={"Authorization": "Bearer " + open(f"{cluster}/operator/token").read().strip()})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def ready(region):
+    return ask_node(region, "/readyz")
+
+
+def ask_to_issue(region):
+    return ask_node(region, "/v1/certificates", {"csr": open(f"{work}/csr.pem").read(), "profile": "server"})
+
+
+try:
+    subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{work}/key.pem", "-subj", "/",
+                    "-addext", "subjectAltName=DNS:a.test", "-out", f"{work}/csr.pem"], check=True, capture_output=True)
+    for region in regions:
+        start("node", region)
+        start("edge", region)
+    east, west, central = regions
+    wait_for("all regions issue", lambda: all(issues_itself(region) for region in regions), 30)
+    before, all_members = members()
+    check(all(one["state"] == "serving" for one in all_members.values()), "all regions serve")
+
+    # --- an operator fences
+    shown = ctl("region", "fence", west, "--reason", "its HSM was stolen")
+    check(f"epoch {before + 1}" in shown and "in 3 of 3 groups" in shown, "a fence makes an epoch and is carried out in all groups")
+    epoch, all_members = members()
+    check(epoch == before + 1 and all_members[west]["state"] == "fenced" and all_members[west]["reason"] == "its HSM was stolen", "every region shows it")
+    wait_for("the fenced node knows it", lambda: ready(west)[0] == 503, 10)
+    code, problem = ask_to_issue(west)
+    check(code == 503 and all(word in json.loads(problem)["detail"] for word in ("fenced since", "its HSM was stolen", "unfence", f"epoch {epoch}")),
+          "its node refuses to sign and says since when, why and what to do")
+    check("fenced by" in ready(west)[1], "it is not ready, and says that it is fenced")
+    check(issue_at(west).get("region") in (east, central), "what comes to its edge is issued by another region")
+    issued = issue_at(east)
+    check(issued.get("region") == east and issued["epoch"] == epoch, "the others go on, under the new epoch")
+    check("409" in ctl("region", "fence", west, exit_code=2), "fenced is fenced")
+    check("no region" in ctl("region", "fence", "mars", exit_code=2), "an unknown region is named")
+    check(ask_node(east, "/v1/regions/mars/fence", {"reason": "?"})[0] == 404, "by REST too")
+    ctl("region", "fence", east)
+    check("no other region serves" in ctl("region", "fence", central, exit_code=2), "the last region that serves cannot be fenced")
+    check("no other region serves" in ctl("region", "drain", central, exit_code=2), "or drained")
+    ctl("region", "unfence", east)
+    ctl("region", "unfence", west)
+    wait_for("the region issues again", lambda: issues_itself(west) and issues_itself(east), 20)
+    check(issue_at(west)["epoch"] == members()[0], "unfenced, it signs under the present epoch")
+    check("409" in ctl("region", "unfence", west, exit_code=2), "serving is serving")
+
+    # --- and drains
+    ctl("region", "drain", east, "--reason", "new switches")
+    wait_for("the leaders leave", lambda: all(not group["leads_here"] for group in json.loads(ask_node(east, "/v1/status")[1])["groups"]), 10)
+    check(ready(east)[0] == 503 and "drained by" in ready(east)[1] and "new switches" in ready(east)[1], "a drained region is not ready and says so")
+    code, issued = ask_to_issue(east)
+    check(code == 201 and json.loads(issued)["region"] == east, "what comes to it still works")
+    check("draining" in ctl("status"), "ctl status shows it")
+    ctl("region", "unfence", east)
+    wait_for("the leaders come home", lambda: any(group["leads_here"] for group in json.loads(ask_node(east, "/v1/status")[1])["groups"]), 10)
+    check(issues_itself(east) and ready(east)[0] == 200, "undrained, it is ready")
+
+    # --- a region dies
+    epoch = members()[0]
+    kill(central)
+    died = time.monotonic()
+    wait_for("the region is fenced", lambda: state(central) == "fenced", 20)
+    fenced_after = time.monotonic() - died
+    check(fenced_after > 2, f"not by a short silence: it took {fenced_after:.1f} s")
+    now, all_members = members()
+    check(now == epoch + 1 and all_members[central]["by"] == "attested" and "2 of 3 regions attest" in all_members[central]["reason"], "a majority attested it")
+    check(issues_itself(east) and issues_itself(west), "the two others go on")
+    start("node", central)
+    start("edge", central)
+    back = time.monotonic()
+    wait_for("it is admitted again", lambda: state(central) == "serving", 20)
+    print(f"      fenced {fenced_after:.1f} s after its death, admitted {time.monotonic() - back:.1f} s after its start")
+    check(members()[0] == epoch + 2, "by another epoch")
+    wait_for("it issues again", lambda: issues_itself(central), 20)
+    check(True, "admitted, it issues")
+
+    # --- an operator's fence is not undone by itself
+    ctl("region", "fence", central)
+    time.sleep(6)
+    check(state(central) == "fenced", "who is well and fenced by an operator stays fenced")
+    print(f"membership: {checks.count} passed, 0 failed")
+finally:
+    for process in processes.values():
+        process.kill()
+    for process in processes.values():
+        process.wait()
+    if sys.exc_info()[0] is not None:
+        for kind, region in processes:
+            path = os.path.join(work, f"{kind}-{region}.log")
+            print(f"--- {kind} {region}\n" + "".join(open(path).readlines()[-8:]), file=sys.stderr)
+    subprocess.run(["rm", "-rf", work])
