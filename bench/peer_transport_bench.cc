@@ -15,6 +15,7 @@
 #include "bench/workbench.h"
 #include "ceremony/ceremony.h"
 #include "config/paths.h"
+#include "net/grpc_host.h"
 #include "net/peer_transport.h"
 
 namespace evercert::bench {
@@ -44,8 +45,19 @@ class Node {
       ++heard_;
       say();
     };
-    EC_ASSIGN(transport_, net::PeerTransport::start(std::move(options), os::secure_random(), heard, [](NodeId) {}));
+    EC_ASSIGN(transport_,
+              net::PeerTransport::create(std::move(options), host_, os::secure_random(), heard, [](NodeId) {}));
+    EC_TRY(host_.start());
+    transport_->begin();
     return {};
+  }
+  ~Node() {
+    store_->stop();
+    if (!transport_) return;
+    transport_->close();
+    host_.shutdown();
+    transport_->wait_ended();
+    host_.stop();
   }
   void say() {
     store_->post([this] { transport_->send(other_, says_); });
@@ -57,6 +69,7 @@ class Node {
   NodeId other_;
   std::atomic<std::uint64_t> heard_{0};
   std::unique_ptr<os::ThreadExecutor> store_ = os::ThreadExecutor::start("store");
+  net::GrpcHost host_;
   std::unique_ptr<net::PeerTransport> transport_;
 };
 
