@@ -34,7 +34,8 @@ TEST_F(CampaignTest, NothingAcknowledgedIsLostAndNoFreshReadIsOldInAnySeed) {
   EXPECT_GT(report.fresh_reads, seeds * 20);
   for (const char* fault : {"region cut off", "link cut one way", "two regions parted", "node killed", "process ended",
                             "power lost in a write", "disk lost", "disk slow", "disk full", "fsync failed",
-                            "write lost", "bit rot in the log", "bit rot in the state", "damaged disk replaced"}) {
+                            "write lost", "bit rot in the log", "bit rot in the state", "damaged disk replaced",
+                            "region fenced by an operator", "region drained"}) {
     EXPECT_GT(report.faults.count(fault) ? report.faults.at(fault) : 0, 0u) << fault;
   }
   if (seeds < 100) return;
@@ -60,10 +61,12 @@ TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {
 bool is_quick(store::Bug bug) {
   using store::Bug;
   for (const Bug quick :
-       {Bug::kGrantWithoutLogCheck, Bug::kCountFromReceipt, Bug::kIgnorePromises, Bug::kReadPending, Bug::kAckOnAppend,
-        Bug::kReadOwnLogOnly, Bug::kLeaseCheckedLast, Bug::kAckBeforeSync, Bug::kForgetVote, Bug::kOldFloor,
-        Bug::kForgetPromises, Bug::kReadOwnCommit, Bug::kForgetfulMember, Bug::kVoteBehindGate, Bug::kPromiseBehindGate,
-        Bug::kReadToldBehindGate, Bug::kKeepTermAfterLoss, Bug::kForgetFloor}) {
+       {Bug::kGrantWithoutLogCheck, Bug::kCountFromReceipt, Bug::kIgnorePromises,    Bug::kReadPending,
+        Bug::kAckOnAppend,          Bug::kReadOwnLogOnly,   Bug::kLeaseCheckedLast,  Bug::kAckBeforeSync,
+        Bug::kForgetVote,           Bug::kOldFloor,         Bug::kForgetPromises,    Bug::kReadOwnCommit,
+        Bug::kForgetfulMember,      Bug::kVoteBehindGate,   Bug::kPromiseBehindGate, Bug::kReadToldBehindGate,
+        Bug::kKeepTermAfterLoss,    Bug::kForgetFloor,      Bug::kIgnoreFloor,       Bug::kEpochStays,
+        Bug::kUndoOperatorsFence,   Bug::kFenceOnOwnWord,   Bug::kFloorAtHomeOnly,   Bug::kNeverReadmit}) {
     if (bug == quick) return true;
   }
   return false;

@@ -5,14 +5,14 @@
 
 namespace evercert::store {
 
-PromiseWatch::PromiseWatch(std::uint8_t regions, RegionId own, Instant start, Bug bug)
-    : regions_(regions), own_(own), bug_(bug), times_(regions + 1u, Times{start, start}) {}
+PromiseWatch::PromiseWatch(std::uint8_t regions, RegionId own, Instant start)
+    : regions_(regions), own_(own), times_(regions + 1u, Times{start, start}) {}
 
 void PromiseWatch::saw(RegionSet in_some, RegionSet in_all, Instant now) {
   RegionSet all = 0;
   for (std::uint8_t r = 1; r <= regions_; ++r) all |= region_bit(RegionId{r});
   const RegionSet heard = (in_some | region_bit(own_)) & all;
-  const bool alone = std::popcount(heard) <= regions_ / 2 && bug_ != Bug::kAttestWhenAlone;
+  const bool alone = std::popcount(heard) <= regions_ / 2;
   for (std::uint8_t r = 1; r <= regions_; ++r) {
     const RegionSet bit = region_bit(RegionId{r});
     if (alone || (in_some & bit) != 0) times_[r].promised = now;

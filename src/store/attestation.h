@@ -13,7 +13,6 @@
 
 #include "base/time.h"
 #include "store/layout.h"
-#include "store/planted.h"
 
 namespace evercert::store {
 
@@ -32,7 +31,7 @@ struct RegionWord {
 // Of one node: how long it has promised what to whom.
 class PromiseWatch {
  public:
-  PromiseWatch(std::uint8_t regions, RegionId own, Instant start, Bug bug = Bug::kNone);
+  PromiseWatch(std::uint8_t regions, RegionId own, Instant start);
   // The promises that stand now: to these regions in some group, to those in all groups. Call every lease renewal.
   void saw(RegionSet in_some, RegionSet in_all, Instant now);
   // This node's own memory is not whole: its promises say nothing.
@@ -46,7 +45,6 @@ class PromiseWatch {
   };
   std::uint8_t regions_;
   RegionId own_;
-  Bug bug_;
   std::vector<Times> times_;  // by region
 };
 

@@ -23,9 +23,8 @@ MembershipKeeper::MembershipKeeper(const Layout& layout, const Kv& kv, NodeId se
       kv_(kv),
       timing_(timing),
       bug_(bug),
-      self_(self),
       floors_(layout.groups()),
-      watch_(layout.regions, region_of(self), now, bug),
+      watch_(layout.regions, region_of(self), now),
       book_(layout, kRoundsValid * round),
       duty_(layout, region_of(self), timing, bug),
       board_(region_of(self)) {}

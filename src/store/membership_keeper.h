@@ -48,7 +48,6 @@ class MembershipKeeper {
   const Kv& kv_;
   FenceTiming timing_;
   Bug bug_;
-  NodeId self_;
   v1::Membership record_ = first_membership();
   EpochFloors floors_;
   PromiseWatch watch_;

@@ -52,7 +52,6 @@ enum class Bug {
   kFenceOnOwnWord,
   kFloorAtHomeOnly,
   kNeverReadmit,
-  kAttestWhenAlone,
 };
 
 struct PlantedBug {
@@ -116,8 +115,6 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kFenceOnOwnWord, "fence_on_own_word", "the leader fences a region that it alone does not hear"},
     {Bug::kFloorAtHomeOnly, "floor_at_home_only", "a fence is carried to the fenced region's own group and no other"},
     {Bug::kNeverReadmit, "never_readmit", "a region that was fenced by attestations stays so for good"},
-    {Bug::kAttestWhenAlone, "attest_when_alone",
-     "a region that hears nobody attests the silence of all others as soon as it is heard again"},
 };
 
 constexpr std::string_view to_string(Bug bug) {
