@@ -261,5 +261,68 @@ TEST_F(CaTest, ARegionThatCannotBeSureSaysSo) {
   EXPECT_TRUE(found->stale);
 }
 
+// ------------------------------------------------------------------------------------------------------ membership
+
+class FencedCaTest : public CaTest {
+ protected:
+  void put(store::v1::RegionState state) {
+    store::v1::Command command;
+    auto* wanted = command.mutable_change_membership();
+    wanted->set_expected_epoch(cluster.store.epoch().value);
+    wanted->set_region(here.id.value);
+    wanted->set_state(state);
+    wanted->set_by("alice");
+    submit(kGlobalGroup, std::move(command));
+  }
+  void set_floor(std::uint64_t epoch) {
+    store::v1::Command command;
+    command.mutable_set_epoch_floor()->set_region(here.id.value);
+    command.mutable_set_epoch_floor()->set_epoch(epoch);
+    submit(home_group(here.id), std::move(command));
+  }
+  void submit(GroupId group, store::v1::Command command) {
+    const auto done =
+        testkit::finish(cluster.executor, cluster.store.submit(cluster.executor, group, std::move(command), 1s));
+    ASSERT_TRUE(done.has_value()) << done.error().message;
+  }
+};
+
+TEST_F(FencedCaTest, TheKeyOfAFencedRegionIsNotUsed) {
+  const auto before = issue(request("key"));
+  ASSERT_TRUE(before.has_value());
+  put(store::v1::FENCED);
+  const auto open_before = open();
+  const auto refused = issue(request());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kUnavailable) << "another region may do it";
+  EXPECT_TRUE(refused.error().message.starts_with("region-1: this region is fenced since ")) << refused.error().message;
+  EXPECT_EQ(open(), open_before) << "nothing was begun";
+  const auto repeated = issue(request("key"));
+  ASSERT_TRUE(repeated.has_value()) << "what was signed before is answered as before: no key is needed for that";
+  EXPECT_EQ(repeated->serial, before->serial);
+  put(store::v1::SERVING);
+  const auto after = issue(request());
+  ASSERT_TRUE(after.has_value());
+  EXPECT_EQ(after->epoch, Epoch{3});
+  EXPECT_EQ(cluster.store.certificate(after->serial).value()->epoch(), 3u);
+}
+
+TEST_F(FencedCaTest, ADrainedRegionSigns) {
+  put(store::v1::DRAINING);
+  EXPECT_TRUE(issue(request()).has_value());
+}
+
+TEST_F(FencedCaTest, WhatIsSignedWhileTheFenceComesIsNobodys) {
+  bool once = true;
+  cluster.store.before = [&](GroupId, const store::v1::Command& command) {
+    if (command.has_issue() && std::exchange(once, false)) set_floor(2);
+  };
+  const auto refused = issue(request());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_TRUE(open().empty()) << "its serial number is done with";
+  EXPECT_EQ(cluster.store.certificate_count(), 0u);
+}
+
 }  // namespace
 }  // namespace evercert::ca

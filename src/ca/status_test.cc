@@ -201,5 +201,21 @@ TEST_F(CrlTest, AFailureIsMadeUpForAndOthersAreLeftAlone) {
   EXPECT_EQ(number(), second) << "its dates would be wrong";
 }
 
+TEST_F(CrlTest, AFencedRegionSignsNoListAndItsLastOneStays) {
+  publisher->start();
+  cluster.executor.advance(1s);
+  const auto first = number();
+  store::v1::Command fence;
+  fence.mutable_change_membership()->set_expected_epoch(1);
+  fence.mutable_change_membership()->set_region(1);
+  fence.mutable_change_membership()->set_state(store::v1::FENCED);
+  ASSERT_TRUE(
+      testkit::finish(cluster.executor, cluster.store.submit(cluster.executor, kGlobalGroup, std::move(fence), 1s)));
+  cluster.wall.advance(7200);
+  cluster.executor.advance(10s);
+  EXPECT_EQ(number(), first);
+  EXPECT_FALSE(testkit::finish(cluster.executor, publisher->publish()).has_value()) << "not by hand either";
+}
+
 }  // namespace
 }  // namespace evercert::ca

@@ -78,6 +78,14 @@ def ready(region):
     return ask_node(region, "/readyz")
 
 
+def ask_edge_ready(region):
+    try:
+        with urllib.request.urlopen(f"http://127.{regions.index(region) + 1}.0.1:8080/readyz", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
 def ask_to_issue(region):
     return ask_node(region, "/v1/certificates", {"csr": open(f"{work}/csr.pem").read(), "profile": "server"})
 
@@ -123,12 +131,14 @@ try:
     ctl("region", "drain", east, "--reason", "new switches")
     wait_for("the leaders leave", lambda: all(not group["leads_here"] for group in json.loads(ask_node(east, "/v1/status")[1])["groups"]), 10)
     check(ready(east)[0] == 503 and "drained by" in ready(east)[1] and "new switches" in ready(east)[1], "a drained region is not ready and says so")
+    wait_for("its edge says the same", lambda: ask_edge_ready(east)[0] == 503 and "drained by" in ask_edge_ready(east)[1], 10)
     code, issued = ask_to_issue(east)
     check(code == 201 and json.loads(issued)["region"] == east, "what comes to it still works")
     check("draining" in ctl("status"), "ctl status shows it")
     ctl("region", "unfence", east)
     wait_for("the leaders come home", lambda: any(group["leads_here"] for group in json.loads(ask_node(east, "/v1/status")[1])["groups"]), 10)
-    check(issues_itself(east) and ready(east)[0] == 200, "undrained, it is ready")
+    wait_for("its edge sends it what comes", lambda: issues_itself(east), 10)
+    check(ready(east)[0] == 200 and ask_edge_ready(east)[0] == 200, "undrained, it is ready")
 
     # --- a region dies
     epoch = members()[0]

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <shared_mutex>
 #include <unordered_map>
 
@@ -84,7 +85,7 @@ class EdgeImpl : public Edge {
     if (request.path == "/readyz") {
       if (draining_ || !backends_.any_node_healthy())
         return net::problem(503, "Service Unavailable",
-                            draining_ ? "this edge is draining" : "no node of this region is healthy");
+                            draining_ ? "this edge is draining" : "no node of this region is healthy" + why_unready());
       response.body = "ready\n";
       return response;
     }
@@ -94,6 +95,12 @@ class EdgeImpl : public Edge {
       return response;
     }
     return std::nullopt;
+  }
+
+  // What a node of this region gave as its reason last.
+  std::string why_unready() {
+    std::lock_guard lock(why_mutex_);
+    return why_unready_.empty() ? "" : ": " + why_unready_;
   }
 
   std::string ocsp_metrics() const {
@@ -223,6 +230,10 @@ class EdgeImpl : public Edge {
     ready.target = "/readyz";
     const auto result = co_await ask(*checker_, backend, ready, options_.check_timeout);
     backend.checked(result && result->status == 200);
+    if (backend.remote || !result) co_return;
+    const auto problem = nlohmann::json::parse(result->bytes(), nullptr, false);
+    std::lock_guard lock(why_mutex_);
+    why_unready_ = problem.is_object() ? problem.value("detail", "") : "";
   }
 
   // What is out is looked at again soon, not in a whole interval.
@@ -242,6 +253,8 @@ class EdgeImpl : public Edge {
   std::shared_mutex desks_mutex_;
   std::unordered_map<Executor*, std::unique_ptr<OcspDesk>> desks_;
   std::atomic<bool> draining_{false};
+  std::mutex why_mutex_;
+  std::string why_unready_;
   std::mutex budget_mutex_;
   RetryBudget budget_;
   std::unique_ptr<net::HttpClient> client_;
