@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fences in whole clusters: when they come, when they must not, and what goes on meanwhile.
+#include "store/membership.h"
+
 #include <gtest/gtest.h>
 
 #include "base/log.h"
 #include "sim/operator.h"
 #include "store/keys.h"
-#include "store/membership.h"
 #include "store/membership_board.h"
 
 namespace evercert::sim {
