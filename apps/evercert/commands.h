@@ -24,6 +24,7 @@ void register_sim(CLI::App& app, int& exit_code);
 void register_completion(CLI::App& app, int& exit_code);
 void register_demo(CLI::App& app, int& exit_code);
 void register_load(CLI::App& app, int& exit_code);  // load, judge
+void register_recover(CLI::App& app, int& exit_code);
 void register_bench(CLI::App& app, int& exit_code);
 
 // Prints "evercert: what" to standard error and returns the exit code that fits.

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/node_process.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cstring>
 #include <mutex>
 
 #include "api/acme/acme.h"
@@ -29,31 +24,14 @@
 #include "net/link_server.h"
 #include "net/ocsp_news.h"
 #include "net/peer_transport.h"
+#include "node/dir_lock.h"
+#include "node/layout_of.h"
 #include "node/signers.h"
 #include "pki/pem.h"
 #include "store/runtime.h"
 
 namespace evercert::node {
 namespace {
-
-// A data directory belongs to one process: two would write one log.
-class DirLock {
- public:
-  ~DirLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Status take(const std::string& dir) {
-    const std::string path = dir + "/lock";
-    fd_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (fd_ < 0) return fail(Code::kIo, path + ": " + std::strerror(errno));
-    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0)
-      return fail(Code::kIo, dir + " is in use by another process: one node, one folder");
-    return {};
-  }
-
- private:
-  int fd_ = -1;
-};
 
 class NodeProcessImpl : public NodeProcess {
  public:
@@ -119,16 +97,6 @@ class NodeProcessImpl : public NodeProcess {
   }
 
  private:
-  static store::Layout layout_of(const config::ClusterConfig& config) {
-    store::Layout layout;
-    layout.regions = static_cast<std::uint8_t>(config.regions.size());
-    for (const auto& region : config.regions) {
-      for (const auto& node : region.nodes) layout.nodes.push_back(node.id);
-    }
-    std::sort(layout.nodes.begin(), layout.nodes.end());
-    return layout;
-  }
-
   Status open_store() {
     store::RuntimeOptions runtime;
     runtime.data_dir = options_.data_dir;

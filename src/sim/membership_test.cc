@@ -147,5 +147,34 @@ TEST_F(MembershipSimTest, AnOperatorsFenceOutlivesEveryLeader) {
   EXPECT_FALSE(may_sign(c));
 }
 
+TEST_F(MembershipSimTest, WhoIsLeftOfALostMajorityGoesOnWhenAPersonSaysSo) {
+  ASSERT_EQ(write(c, 1), 0u);
+  world.end(a, World::End::kMachine);
+  world.end(b, World::End::kMachine);
+  run_for(10s);
+  EXPECT_EQ(write(c, 1), std::nullopt);
+  world.end(c, World::End::kProcess);
+  ASSERT_TRUE(world.reform(c, {c}).has_value());
+  EXPECT_EQ(world.reform(c, {c}).error().code, Code::kConflict) << "it is so already";
+  world.start(c);
+  run_for(6s);
+  EXPECT_TRUE(may_sign(c));
+  EXPECT_EQ(state(c, a), store::v1::FENCED);
+  EXPECT_EQ(state(c, b), store::v1::FENCED);
+  EXPECT_EQ(epoch(c), 2u);
+  EXPECT_EQ(write(c, 2), 0u);
+  world.start(a);
+  world.start(b);
+  run_for(6s);
+  EXPECT_TRUE(world.engine(c)->group(kGlobalGroup).leads()) << "those that were left out are not heard";
+  EXPECT_EQ(write(c, 2), 0u);
+  EXPECT_EQ(epoch(c), 2u);
+  world.end(c, World::End::kMachine);
+  world.start(c);
+  run_for(4s);
+  EXPECT_EQ(write(c, 2), 0u) << "also after a restart";
+  EXPECT_EQ(epoch(c), 2u) << "the reformation is written down once";
+}
+
 }  // namespace
 }  // namespace evercert::sim

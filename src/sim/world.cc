@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "store/keys.h"
+#include "store/reform.h"
 
 namespace evercert::sim {
 namespace {
@@ -298,6 +299,14 @@ void World::break_connection(NodeId node, NodeId gone) {
 
 void World::power_off_in_operation(NodeId id, std::uint64_t operation) {
   nodes_.at(id)->disk.power_off_after(operation);
+}
+
+Status World::reform(NodeId id, const std::vector<NodeId>& voters) {
+  Node& node = *nodes_.at(id);
+  EC_CHECK(!node.engine, "a node that runs is not made anew");
+  EC_ASSIGN(const auto log, store::Log::open(node.disk, "/log", {}));
+  EC_TRY(store::reform(*log, layout_, voters, "person", WallTime{now_.us / 1000}, "unknown"));
+  return {};
 }
 
 void World::wipe(NodeId id) {

@@ -66,6 +66,8 @@ class World {
   void end(NodeId node, End how);
   // The machine goes off in the middle of the n-th disk operation from now.
   void power_off_in_operation(NodeId node, std::uint64_t operation);
+  // What a person does to a stopped node when a majority is lost for good (store/reform.h).
+  Status reform(NodeId node, const std::vector<NodeId>& voters);
   // The disk is lost too. The node starts empty.
   void wipe(NodeId node);
 

@@ -52,6 +52,7 @@ class Applier {
   Result<v1::Outcome> coordinate(const std::string& bytes);
   Result<v1::Outcome> change_membership(const v1::ChangeMembership& command);
   Result<v1::Outcome> set_epoch_floor(const v1::SetEpochFloor& command);
+  Result<v1::Outcome> record_reformation(const v1::Reformation& command);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -78,6 +79,8 @@ class Applier {
   void set_number(const std::string& record, std::uint64_t value) {
     state_.put(state_key(group_, record), std::to_string(value));
   }
+  template <class Make>
+  Result<v1::Outcome> with_membership(Make make);
   Result<std::optional<v1::Outcome>> serial_taken(const v1::Certificate& wanted) const;
   Result<v1::Outcome> finish_order(const v1::IssueCertificate& command, v1::Order* finished) const;
   // The answer to what was signed by `issuer` in an epoch before its fence; nullopt: it may be stored.
@@ -372,17 +375,30 @@ Result<v1::Outcome> Applier::coordinate(const std::string& bytes) {
   return outcome;
 }
 
-Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& command) {
+// `make` is what changes the membership.
+template <class Make>
+Result<v1::Outcome> Applier::with_membership(Make make) {
   if (group_ != kGlobalGroup) return refused(Code::kInvalid, "membership belongs to the global group");
   EC_ASSIGN(auto stored, load<v1::Membership>(membership_record()));
   v1::Membership membership = stored ? std::move(*stored) : first_membership();
-  const auto changed =
-      change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_, options_.bug);
+  const Result<Changed> changed = make(membership);
   if (!changed) return refused(changed.error().code, changed.error().message);
   if (changed->repeated) return repeated(changed->epoch);
   store(membership_record(), membership);
   changes_.membership = std::move(membership);
   return numbered(changed->epoch);
+}
+
+Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& command) {
+  return with_membership([&](v1::Membership& membership) {
+    return change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_, options_.bug);
+  });
+}
+
+Result<v1::Outcome> Applier::record_reformation(const v1::Reformation& command) {
+  return with_membership([&](v1::Membership& membership) {
+    return record(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_);
+  });
 }
 
 Result<v1::Outcome> Applier::set_epoch_floor(const v1::SetEpochFloor& command) {
@@ -418,6 +434,7 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kSweep: return applier.sweep(command.sweep());
     case v1::Command::kChangeMembership: return applier.change_membership(command.change_membership());
     case v1::Command::kSetEpochFloor: return applier.set_epoch_floor(command.set_epoch_floor());
+    case v1::Command::kRecordReformation: return applier.record_reformation(command.record_reformation());
     case v1::Command::kCoordination: return applier.coordinate(command.coordination());
     case v1::Command::KIND_NOT_SET: break;
   }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "store/keys.h"
 #include "store/membership_keeper.h"
+#include "store/reform.h"
 #include "store/snapshots.h"
 
 namespace evercert::store {
@@ -41,7 +42,10 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random,
                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
                                              Instant now) {
+  EC_ASSIGN(auto reformation, load_reformation(log));
+  if (reformation) use(*reformation, options.layout, options.cluster_id);
   std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id, now));
+  if (reformation) engine->membership_->set_reformation(std::move(*reformation));
   EC_TRY(engine->open_groups(now));
   return engine;
 }

@@ -8,6 +8,23 @@
 
 namespace evercert::store {
 
+namespace {
+
+void note_proposal(const v1::Command& command) {
+  if (command.has_record_reformation()) {
+    EC_PROBE("a reformation of the groups is written down");
+    return log_warning("store: the groups were made anew: " + command.record_reformation().losses());
+  }
+  const auto& change = command.change_membership();
+  const bool fence = change.state() == v1::FENCED;
+  if (fence) EC_PROBE("a silent region is fenced");
+  if (!fence) EC_PROBE("a fenced region is admitted again");
+  log_warning("store: region " + std::to_string(change.region()) + " is to be " +
+              (fence ? "fenced: " : "admitted again: ") + change.reason());
+}
+
+}  // namespace
+
 const MembershipBoard& Engine::membership() const { return membership_->board(); }
 RegionSet Engine::attested_silent() const { return membership_->attested_silent(); }
 
@@ -32,18 +49,14 @@ void Engine::membership_round(Instant now) {
   }
   if (!global.leads()) return;
   for (auto& proposal : membership_->due(now)) {
-    if (proposal.group == kGlobalGroup) {
-      const auto& change = proposal.command.change_membership();
-      if (change.state() == v1::FENCED) EC_PROBE("a silent region is fenced");
-      if (change.state() != v1::FENCED) EC_PROBE("a fenced region is admitted again");
-      log_info("store: region " + std::to_string(change.region()) + " is to be " +
-               (change.state() == v1::FENCED ? "fenced: " : "admitted again: ") + change.reason());
-      // Refused or lost: it is due again in a moment.
-      global.propose(proposal.command.SerializeAsString(), wall_.now(), [](Result<v1::Outcome>) {});
-    } else {
+    if (proposal.group != kGlobalGroup) {
       EC_PROBE("a fence is carried into a home group");
       submissions_.add(proposal.group, proposal.command.SerializeAsString(), now + 2s, [](Result<v1::Outcome>) {});
+      continue;
     }
+    note_proposal(proposal.command);
+    // Refused or lost: it is due again in a moment.
+    global.propose(proposal.command.SerializeAsString(), wall_.now(), [](Result<v1::Outcome>) {});
   }
 }
 

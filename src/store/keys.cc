@@ -93,7 +93,8 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       return records;
     }
     case v1::Command::kCoordination: return {std::string(kCoordinationRecord)};
-    case v1::Command::kChangeMembership: return {membership_record()};
+    case v1::Command::kChangeMembership:
+    case v1::Command::kRecordReformation: return {membership_record()};
     case v1::Command::kSetEpochFloor:
     case v1::Command::kAllocateCrlNumber:
     case v1::Command::KIND_NOT_SET: return {};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/membership.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 
@@ -128,6 +129,32 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& w
   v1::RegionMember* entry = entry_of(membership, region);
   if (entry == nullptr) entry = membership.add_members();
   carry_out(*entry, wanted, membership.epoch(), proposed_at_ms);
+  return Changed{membership.epoch(), false};
+}
+
+bool knows(const v1::Membership& membership, const std::string& reformation) {
+  return std::any_of(membership.reformations().begin(), membership.reformations().end(),
+                     [&](const auto& known) { return known.id() == reformation; });
+}
+
+Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t regions,
+                       std::int64_t proposed_at_ms) {
+  if (reformation.voters().empty()) return fail(Code::kInvalid, "a group has at least one voter");
+  if (knows(membership, reformation.id())) return Changed{membership.epoch(), true};
+  membership.set_epoch(membership.epoch() + 1);
+  *membership.add_reformations() = reformation;
+  RegionSet left = 0;
+  for (const auto voter : reformation.voters()) left |= region_bit(region_of(NodeId{voter}));
+  for (std::uint8_t r = 1; r <= regions; ++r) {
+    if ((left & region_bit(RegionId{r})) != 0) continue;
+    v1::ChangeMembership fence;
+    fence.set_region(r);
+    fence.set_state(v1::FENCED);
+    fence.set_by(reformation.by());
+    fence.set_reason("lost: the quorum was made anew without it; " + reformation.losses());
+    v1::RegionMember* entry = entry_of(membership, RegionId{r});
+    carry_out(entry != nullptr ? *entry : *membership.add_members(), fence, membership.epoch(), proposed_at_ms);
+  }
   return Changed{membership.epoch(), false};
 }
 

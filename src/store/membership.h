@@ -42,6 +42,12 @@ struct Changed {
 Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t regions,
                        std::int64_t proposed_at_ms, Bug bug = Bug::kNone);
 
+// Writes down that the groups were made anew, in an epoch of its own; regions that were left out are fenced by `by`.
+// `repeated` when that id is known. kInvalid: it names no voter.
+Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t regions,
+                       std::int64_t proposed_at_ms);
+bool knows(const v1::Membership& membership, const std::string& reformation);
+
 // What a refusal by a floor begins with. Nothing was stored: another region may do it.
 inline constexpr std::string_view kFencedPrefix = "fenced: ";
 bool refused_by_fence(const Error& error);

@@ -91,6 +91,13 @@ void MembershipKeeper::told(NodeId from, const v1::Attestation& attestation, Ins
   book_.told(from, Instant{attestation.sent_us()}, Epoch{attestation.epoch()}, std::move(words), now);
 }
 
+std::vector<FencingDuty::Proposal> MembershipKeeper::due(Instant now) {
+  if (!reformation_ || knows(record_, reformation_->id())) return duty_.due(record_, floors_, book_, now);
+  std::vector<FencingDuty::Proposal> first(1, {kGlobalGroup, {}});
+  *first.front().command.mutable_record_reformation() = *reformation_;
+  return first;
+}
+
 void MembershipKeeper::leased_until(Instant until) {
   if (until.us == 0) return;
   const auto longer =

@@ -29,8 +29,10 @@ class MembershipKeeper {
   void forget_promises(Instant now) { watch_.forget(now); }
   void told(NodeId from, const v1::Attestation& attestation, Instant now);
   void peer_started(NodeId node) { book_.forget(node); }
+  // This replica is of groups that were made anew: the record is to say so.
+  void set_reformation(v1::Reformation reformation) { reformation_ = std::move(reformation); }
   // What the leader of the global group proposes.
-  std::vector<FencingDuty::Proposal> due(Instant now) { return duty_.due(record_, floors_, book_, now); }
+  std::vector<FencingDuty::Proposal> due(Instant now);
 
   // The global group's lease of this region ends then.
   void leased_until(Instant until);
@@ -54,6 +56,7 @@ class MembershipKeeper {
   AttestationBook book_;
   FencingDuty duty_;
   MembershipBoard board_;
+  std::optional<v1::Reformation> reformation_;
   Instant fresh_until_;
   RegionSet attested_silent_ = 0;
   bool said_something_ = false;

@@ -120,6 +120,20 @@ TEST_F(MembershipTest, FencesThatFollowCloselyAreCounted) {
   EXPECT_EQ(member_of(membership, kRegion).fences(), 1u) << "an hour later it is another story";
 }
 
+TEST_F(MembershipTest, AReformationFencesWhoIsLeftOutForAnOperatorToAdmit) {
+  v1::Reformation reformation;
+  reformation.set_id("769");
+  reformation.set_by("alice");
+  reformation.set_losses("unknown");
+  EXPECT_EQ(record(membership, reformation, 3, kNow).error().code, Code::kInvalid) << "somebody must be left";
+  reformation.add_voters(node_id(RegionId{3}, 1).value);
+  EXPECT_EQ(record(membership, reformation, 3, kNow)->epoch, 2u);
+  EXPECT_TRUE(record(membership, reformation, 3, kNow)->repeated);
+  EXPECT_EQ(serving(membership, 3), region_bit(RegionId{3}));
+  EXPECT_EQ(member_of(membership, RegionId{1}).fence_epoch(), 2u);
+  EXPECT_FALSE(member_of(membership, RegionId{1}).attested());
+}
+
 // ------------------------------------------------------------------------------------------------- state machine
 
 class FloorTest : public testing::Test {

@@ -163,6 +163,32 @@ try:
     ctl("region", "fence", central)
     time.sleep(6)
     check(state(central) == "fenced", "who is well and fenced by an operator stays fenced")
+    ctl("region", "unfence", central)
+    wait_for("it issues again", lambda: issues_itself(central), 20)
+
+    # --- two regions are lost for good
+    issued = issue_at(west)
+    kill(east)
+    kill(west)
+    check("failed" in issue_at(central), "one region of three issues nothing")
+    recover = [evercert, "recover", "--cluster", f"{cluster}/cluster.yaml", "--region", central, "--data", os.path.join(work, "data-" + central), "--by", "alice"]
+    running = subprocess.run(recover, input=central + "\n", capture_output=True, text=True)
+    check(running.returncode == 1 and "in use by another process" in running.stderr, "a node that runs is not recovered")
+    kill(central)
+    refused = subprocess.run(recover, input="yes\n", capture_output=True, text=True)
+    check(refused.returncode == 1 and "nothing was changed" in refused.stderr and "What may be lost" in refused.stdout, "recovery says what may be lost, and wants the region's name")
+    done = subprocess.run(recover, input=central + "\n", capture_output=True, text=True)
+    check(done.returncode == 0 and any(name.startswith("reformed-") for name in os.listdir(recover[7])), f"with it, the node is made the only voter, and a record stays {done.stderr}")
+    start("node", central)
+    start("edge", central)
+    wait_for("the region issues alone", lambda: issues_itself(central), 20)
+    all_members = members()[1]
+    check(all(all_members[lost]["state"] == "fenced" and all_members[lost]["by"] == "alice" and "made anew without it" in all_members[lost]["reason"] for lost in (east, west)),
+          "the lost regions are fenced, and the record says why")
+    check("good" in ctl("--region", central, "ocsp", issued["serial"]), "what they had issued is known")
+    start("node", east)
+    time.sleep(3)
+    check(issues_itself(central) and state(east) == "fenced", "one that comes back after all is not heard")
     print(f"membership: {checks.count} passed, 0 failed")
 finally:
     for process in processes.values():
