@@ -13,6 +13,7 @@ std::string name(NodeId node) { return "node " + node_name(node); }
 Checkers::Checkers(World& world, CheckerOptions options)
     : world_(world), options_(options), membership_(world, [this](std::string what) { violation(std::move(what)); }) {
   world_.on_started = [this](NodeId node) { membership_.started(node); };
+  world_.on_ticked = [this](NodeId node) { membership_.ticked(node); };
   world_.on_worked = [this](NodeId node) {
     check_leaders(node);
     if (options_.membership) membership_.worked(node);

@@ -12,22 +12,23 @@ namespace {
 using store::v1::Membership;
 using store::v1::RegionMember;
 
-// From the last word that a node can have given to the fence being seen: the words' validity, a command's way.
-constexpr Duration kFenceTakes = 6s;
+// A word counts for three rounds of at most 0.3 s after it has arrived, which may take as long as a late batch does.
+constexpr Duration kWordTakes = 900ms + 4s;
 
 std::string name(RegionId region) { return "region " + std::to_string(region.value); }
 RegionId region_in(std::uint32_t number) { return RegionId{static_cast<std::uint8_t>(number)}; }
 
 }  // namespace
 
-void MembershipChecker::worked(NodeId node) {
-  store::Engine* engine = world_.engine(node);
-  if (const store::RegionSet silent = engine->attested_silent(); silent != 0) {
-    for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
-      if ((silent & store::region_bit(RegionId{r})) != 0) attested_[{node, RegionId{r}}] = world_.now();
-    }
+void MembershipChecker::ticked(NodeId node) {
+  const store::RegionSet silent = world_.engine(node)->attested_silent();
+  for (std::uint8_t r = 1; silent != 0 && r <= world_.layout().regions; ++r) {
+    if ((silent & store::region_bit(RegionId{r})) != 0) attested_[{node, RegionId{r}}].push_back(world_.now());
   }
-  auto view = engine->membership().view();
+}
+
+void MembershipChecker::worked(NodeId node) {
+  auto view = world_.engine(node)->membership().view();
   auto& seen = seen_[node];
   if (seen == view) return;
   if (seen != nullptr && view->record.epoch() < seen->record.epoch())
@@ -55,9 +56,14 @@ void MembershipChecker::check_change(const Membership& record, const RegionMembe
   const RegionId region = region_in(member.region());
   const std::string epoch = " in epoch " + std::to_string(record.epoch());
   if (member.state() == store::v1::FENCED) {
+    // Held up on its way, the proposal may be carried out when nobody would make it any more: what counts is when it
+    // was made. The world's wall clock begins with it.
+    const Instant proposed{(member.since_ms() - world_.wall_start().ms) * 1000};
     std::map<RegionId, std::size_t> nodes;
-    for (const auto& [who, at] : attested_) {
-      if (who.second == region && world_.now() - at < kFenceTakes) ++nodes[region_of(who.first)];
+    for (const auto& [who, times] : attested_) {
+      const bool said = std::any_of(times.begin(), times.end(),
+                                    [&](Instant at) { return at <= proposed + 1ms && proposed - at < kWordTakes; });
+      if (who.second == region && said) ++nodes[region_of(who.first)];
     }
     std::size_t regions = 0;
     for (const auto& [attesting, count] : nodes) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "sim/operator.h"
 #include "sim/world.h"
@@ -20,6 +21,7 @@ class MembershipChecker {
       : world_(world), violation_(std::move(violation)) {}
 
   void started(NodeId node) { seen_.erase(node); }
+  void ticked(NodeId node);
   // After every turn of a node.
   void worked(NodeId node);
   // An entry that nobody had applied before.
@@ -36,11 +38,11 @@ class MembershipChecker {
   World& world_;
   std::function<void(std::string)> violation_;
   std::map<NodeId, std::shared_ptr<const store::MembershipView>> seen_;
-  std::map<std::uint64_t, std::string> records_;                  // by epoch
-  std::map<std::pair<NodeId, RegionId>, Instant> attested_;       // when a node said last that a region is silent
-  std::map<std::pair<GroupId, RegionId>, std::uint64_t> floors_;  // that were applied
-  std::set<std::string> stored_;                                  // serial numbers of what was signed in time
-  std::map<std::string, std::uint64_t> too_late_;                 // signed in that epoch, below the floor
+  std::map<std::uint64_t, std::string> records_;                          // by epoch
+  std::map<std::pair<NodeId, RegionId>, std::vector<Instant>> attested_;  // when a node said that a region is silent
+  std::map<std::pair<GroupId, RegionId>, std::uint64_t> floors_;          // that were applied
+  std::set<std::string> stored_;                                          // serial numbers of what was signed in time
+  std::map<std::string, std::uint64_t> too_late_;                         // signed in that epoch, below the floor
 };
 
 }  // namespace evercert::sim

@@ -34,7 +34,7 @@ WorldOptions WorldOptions::draw(SeededRandom& random) {
 struct World::Node : store::PeerSink, WallClock {
   Node(World& w, NodeId node, double clock_speed) : world(w), id(node), speed(clock_speed) {}
   void send(NodeId to, const store::v1::Batch& batch) override { world.transmit(id, to, batch); }
-  WallTime now() const override { return WallTime{1'700'000'000'000 + world.now_.us / 1000}; }
+  WallTime now() const override { return WallTime{wall_start().ms + world.now_.us / 1000}; }
 
   World& world;
   NodeId id;
@@ -201,6 +201,7 @@ void World::tick(NodeId id, std::uint64_t life) {
   if (!node.engine || node.life != life) return;
   if (const Duration busy = busy_for(id); busy > 0us) return at(busy, [this, id, life] { tick(id, life); });
   node.engine->tick(local_now(id));
+  if (on_ticked) on_ticked(id);
   turn(id);
   schedule_tick(id, life);
 }
@@ -305,7 +306,7 @@ Status World::reform(NodeId id, const std::vector<NodeId>& voters) {
   Node& node = *nodes_.at(id);
   EC_CHECK(!node.engine, "a node that runs is not made anew");
   EC_ASSIGN(const auto log, store::Log::open(node.disk, "/log", {}));
-  EC_TRY(store::reform(*log, layout_, voters, "person", WallTime{now_.us / 1000}, "unknown"));
+  EC_TRY(store::reform(*log, layout_, voters, "person", node.now(), "unknown"));
   return {};
 }
 

@@ -43,7 +43,8 @@ class World {
   ~World();
 
   // --- time
-  Instant now() const { return now_; }  // true time, which no node sees
+  Instant now() const { return now_; }                                            // true time, which no node sees
+  static constexpr WallTime wall_start() { return WallTime{1'700'000'000'000}; }  // what wall clocks say at Instant{0}
   void at(Duration delay, std::function<void()> event);
   // Runs events until `end`, or until stop() was called.
   void run_until(Instant end);
@@ -90,6 +91,7 @@ class World {
   void heal() { cuts_.clear(); }
 
   // --- observers
+  std::function<void(NodeId)> on_ticked;  // before the turn that follows, which may be its last
   std::function<void(NodeId)> on_worked;  // after every turn of a node
   std::function<void(NodeId, GroupId, LogIndex, Term, const std::string&)> on_applied;
   std::function<void(NodeId)> on_started, on_down;
