@@ -212,8 +212,19 @@ class Demo {
     std::fflush(stdout);
   }
 
-  // Everything acknowledged must be in every region's own store, as it was told.
+  // Everything acknowledged must be in every region's own store, as it was told. What is acknowledged is in their logs;
+  // that it may be applied they hear from the leader, a trip later.
   Status verify() {
+    constexpr auto kPatience = 5s, kPause = 200ms;
+    for (const auto begun = std::chrono::steady_clock::now();;) {
+      EC_TRY(count_lost());
+      if (lost_ == 0 || std::chrono::steady_clock::now() - begun > kPatience) return {};
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+
+  Status count_lost() {
+    lost_ = 0;
     const auto told = history_.certificates();
     for (std::size_t r = 0; r < config().regions.size(); ++r) {
       for (std::size_t n = 0; n < config().regions[r].nodes.size(); ++n) {

@@ -23,7 +23,7 @@ struct CheckerOptions {
   bool convergence = true;      // at the end all replicas are equal
   bool linearizability = true;  // of every record: all that clients were told has an order that explains it
   bool membership = true;       // epochs, fences and floors (membership_checker.h)
-  bool across_regions = false;  // of all regions' reads in one; otherwise each region's with all writes
+  bool across_regions = true;   // of all regions' reads in one; otherwise each region's with all writes
   // Writes are acknowledged at least so often, somewhere, from the first one on until the workload ends.
   std::optional<Duration> write_gap;
 };

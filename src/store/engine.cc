@@ -143,6 +143,7 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
       fatal_ = adopted;
       return;
     }
+    committed_[group->id().value].clear();  // the new core hands them out again
     group->close_gate(floor);
     if (floor.index > LogIndex{0} && options_.bug != Bug::kForgetFloor)
       log_.put_meta(floor_key(group->id()), encode_position(floor));

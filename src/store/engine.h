@@ -141,6 +141,7 @@ class Engine {
   void after_sync(Group& group, Instant now);
   void route(Group& group, std::vector<RaftMessage> messages, Instant now);
   Status apply(Group& group, const std::vector<LogEntry>& entries, Instant now);
+  bool applicable(Instant now);
   Status apply_all(Instant now);
   void compact(Group& group);
   Status install_snapshot(Group& group, const SnapshotMeta& meta, Instant now);
@@ -188,7 +189,7 @@ class Engine {
 
   std::map<NodeId, v1::Batch> outbox_;
   std::map<NodeId, std::uint64_t> peer_start_ids_;
-  std::vector<std::vector<LogEntry>> committed_;  // by group, to be applied in this flush
+  std::vector<std::vector<LogEntry>> committed_;  // by group, to be applied when they are settled
   std::vector<std::vector<RaftMessage>> after_sync_;
   std::set<std::uint32_t> in_ready_;  // groups whose ready is being written
   std::map<std::uint64_t, Read> reads_;

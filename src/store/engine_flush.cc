@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One turn of the store: what the groups have ready is sent, written, synced, acknowledged, applied, answered.
+#include <algorithm>
+#include <iterator>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/probe.h"
@@ -39,7 +42,7 @@ Status Engine::flush(Instant now) {
     // What could not be written must not be acknowledged below.
     if (!fatal_) return fatal_;
     deliver();
-    if (!any) {
+    if (!any && !applicable(now)) {
       if (more_coming && more_coming()) break;
       for (auto& group : groups_) any = group->tell_commit() || any;
       if (!any) break;
@@ -57,7 +60,7 @@ Status Engine::flush(Instant now) {
   }
   for (auto& group : groups_) {
     if (group->raft().broken()) return fail(Code::kInternal, "the consensus core found its state impossible");
-    group->settle(now);
+    group->settle();
   }
   if (options_.bug != Bug::kIgnoreDamage) EC_TRY(snapshot_sender_->state_sound());
   snapshot_receiver_->core_has_decided();
@@ -78,6 +81,7 @@ void Engine::take_ready(Group& group, Instant now) {
     const HardState before = log_.hard_state(group.id());
     must_sync_ = must_sync_ || before.term != ready.hard_state->term || before.vote != ready.hard_state->vote;
     HardState written = *ready.hard_state;
+    written.commit = std::min(written.commit, group.settled());
     if (options_.bug == Bug::kForgetVote) written.vote = NodeId{0};
     log_.set_hard_state(group.id(), written);
   }
@@ -107,7 +111,7 @@ void Engine::after_sync(Group& group, Instant now) {
     group.raft().advance_applied(group.applied_index());  // a snapshot
   if (light.commit) {
     HardState state = log_.hard_state(group.id());
-    state.commit = *light.commit;
+    state.commit = std::min(*light.commit, group.settled());
     log_.set_hard_state(group.id(), state);
   }
   route(group, std::move(light.messages), now);
@@ -134,9 +138,25 @@ void Engine::route(Group& group, std::vector<RaftMessage> messages, Instant now)
   }
 }
 
+// Whether acknowledgements that came meanwhile have settled something that waits to be applied.
+bool Engine::applicable(Instant now) {
+  bool any = false;
+  for (auto& group : groups_) {
+    group->settle_more(now);
+    const auto& waiting = committed_[group->id().value];
+    any = any || (!waiting.empty() && group->may_apply(waiting.front()));
+  }
+  return any;
+}
+
 Status Engine::apply_all(Instant now) {
   for (auto& group : groups_) {
-    auto entries = std::exchange(committed_[group->id().value], {});
+    group->settle_more(now);
+    auto& waiting = committed_[group->id().value];
+    const auto end = std::find_if_not(waiting.begin(), waiting.end(),
+                                      [&](const LogEntry& entry) { return group->may_apply(entry); });
+    std::vector<LogEntry> entries(std::move_iterator(waiting.begin()), std::move_iterator(end));
+    waiting.erase(waiting.begin(), end);
     if (!entries.empty()) EC_TRY(apply(*group, entries, now));
   }
   return {};
@@ -198,6 +218,7 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
   if (group.id() == kGlobalGroup) EC_TRY(load_coordination_leases(now));
   EC_TRY(membership_->load(group.id()));
   if (on_records_replaced && options_.bug != Bug::kKeepCaches) on_records_replaced();
+  std::erase_if(committed_[group.id().value], [&](const LogEntry& entry) { return entry.index <= meta.index; });
   group.snapshot_installed(meta.index, now);
   return {};
 }

@@ -50,7 +50,8 @@ Group::Group(GroupOptions options, const Layout& layout, Log& log, TailIndex& ta
       promises_(layout, options.self, options.lease, now, last_position(), options.bug),
       lease_(layout, options.self, options.lease, options.bug),
       acks_(layout, options.bug),
-      applied_(applied) {}
+      applied_(applied),
+      settled_(std::max(applied, log.hard_state(options.id).commit)) {}
 
 Status Group::start_raft() {
   RaftOptions raft;
@@ -60,6 +61,7 @@ Status Group::start_raft() {
   raft.heartbeat_ticks = options_.heartbeat_ticks;
   raft.applied = applied_;
   EC_ASSIGN(raft_, RaftNode::create(raft, *this));
+  if (options_.bug != Bug::kApplyBeforeSettled) raft_->set_settled(settled_);
   return {};
 }
 
@@ -81,7 +83,7 @@ void Group::refresh_role() {
   }
   if (now.term != role_term_) last_ack_.reset();
   // What was committed before, the first append of a leader says.
-  if (changed && now.role == RaftRole::kLeader) told_commit_ = now.commit;
+  if (changed && now.role == RaftRole::kLeader) told_commit_ = std::min(now.commit, settled_);
   role_ = now.role;
   role_term_ = now.term;
   if (now.leader != leader_) {
@@ -101,6 +103,8 @@ void Group::tick(Instant) {
 Result<RaftMessage> Group::step(NodeId from, std::string_view raft_message) {
   auto stepped = raft_->step(raft_message, from, gate_open_ || options_.bug == Bug::kVoteBehindGate);
   if (!stepped && !gate_open_) EC_PROBE("a vote or a leader's belief is refused behind a closed gate");
+  // Whoever said it, and in whatever term: what is settled stays so.
+  if (stepped) settled_to(stepped->commit);
   refresh_role();
   return stepped;
 }
@@ -126,12 +130,12 @@ void Group::propose(std::string command, WallTime wall, Answer answer) {
   const RaftStatus now = raft_->status();
   if (options_.bug == Bug::kAckOnAppend) return answer(v1::Outcome{});
   proposals_.push_back({now.last, now.term, false, std::nullopt, std::move(answer)});
-  told_commit_ = now.commit;  // the append carries it
+  told_commit_ = std::min(now.commit, settled_);  // the append carries it
 }
 
 bool Group::tell_commit() {
   if (role_ != RaftRole::kLeader) return false;
-  const LogIndex commit = raft_->status().commit;
+  const LogIndex commit = std::min(raft_->status().commit, settled_);
   if (commit <= told_commit_) return false;
   told_commit_ = commit;
   raft_->tell_commit();
@@ -148,7 +152,31 @@ void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcom
   }
 }
 
-void Group::settle(Instant now) {
+void Group::settled_to(LogIndex index) {
+  if (index <= settled_) return;
+  settled_ = index;
+  if (options_.bug != Bug::kApplyBeforeSettled) raft_->set_settled(settled_);
+}
+
+void Group::settle_more(Instant now) {
+  if (role_ != RaftRole::kLeader) return;
+  const LogIndex commit = raft_->status().commit;
+  if (commit <= settled_) return;
+  acks_.acknowledged(options_.self, log_.last_index(options_.id), promised(now));
+  settled_to(acks_.answerable(commit));
+}
+
+bool Group::may_apply(const LogEntry& entry) const {
+  if (entry.index <= settled_ || options_.bug == Bug::kApplyBeforeSettled) return true;
+  if (role_ != RaftRole::kLeader) return false;
+  for (const Parsed& parsed : parsed_) {
+    if (parsed.index < entry.index) continue;
+    return parsed.index == entry.index && parsed.term == entry.term && answered_by_majority(*parsed.command);
+  }
+  return false;
+}
+
+void Group::settle() {
   if (proposals_.empty()) return;
   if (role_ != RaftRole::kLeader) {
     // What was applied may be told as unknown too: whether every live region has it, only the new leader can say.
@@ -158,8 +186,7 @@ void Group::settle(Instant now) {
     for (Proposal& proposal : lost) proposal.answer(fail(Code::kUnknownOutcome, "leadership was lost"));
     return;
   }
-  acks_.acknowledged(options_.self, log_.last_index(options_.id), promised(now));
-  const LogIndex upto = acks_.answerable(applied_);
+  const LogIndex upto = std::min(settled_, applied_);
   while (!proposals_.empty() && proposals_.front().index <= upto) {
     Proposal proposal = std::move(proposals_.front());
     proposals_.pop_front();
@@ -230,6 +257,7 @@ void Group::synced(WallTime wall, Instant now) {
 void Group::snapshot_installed(LogIndex index, Instant now) {
   parsed_.clear();
   applied_ = index;
+  settled_to(index);
   tail_.applied_to(LogIndex{UINT64_MAX});
   const Position last = last_position();
   promises_.log_at(last, now);

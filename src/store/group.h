@@ -51,7 +51,15 @@ class Group : private RaftStorage {
   // Entries up to `index` were applied here; outcomes of own proposals among them.
   void applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome);
   // Answers what may be answered now, and gives up what another leader's term has overtaken.
-  void settle(Instant now);
+  void settle();
+
+  // --- what is settled: durable as widely as an answer asks for (lease.h). Raft commits earlier, but nothing is
+  // applied or told to be committed before, so that what anybody can read will be seen by whoever reads later.
+  LogIndex settled() const { return settled_; }
+  // A leader looks at its acknowledgements again. Only when everything in the log is durable.
+  void settle_more(Instant now);
+  // A committed entry may be applied: it is settled, or it changes nothing that is read from copies.
+  bool may_apply(const LogEntry& entry) const;
 
   // --- the consensus core's work, in this order: ready, (durable), advanced, applied
   bool has_ready() const { return raft_->has_ready(); }
@@ -122,6 +130,7 @@ class Group : private RaftStorage {
         Instant now);
   Status start_raft();
   void refresh_role();
+  void settled_to(LogIndex index);
   void remember(const LogEntry& entry, std::unique_ptr<v1::Command> command);
   void conclude(Proposal proposal);
   std::uint64_t draw_election_ticks();
@@ -150,6 +159,7 @@ class Group : private RaftStorage {
   LogIndex applied_;
   std::optional<Acknowledged> last_ack_;
 
+  LogIndex settled_;
   LogIndex told_commit_;  // by this leader to its followers
   RaftRole role_ = RaftRole::kFollower;
   Term role_term_;

@@ -86,6 +86,7 @@ class Transcript {
     std::unique_ptr<TailIndex> tail;
     std::unique_ptr<Group> group;
     LogIndex applied;
+    std::vector<LogEntry> committed;  // waits to be applied
   };
   struct Message {
     RaftMessage raft;
@@ -129,6 +130,7 @@ class Transcript {
     Member& m = member(n);
     m.group.reset();
     m.log.reset();
+    m.committed.clear();
     m.log = Log::open(m.disk, "/log", {}).value();
     m.tail = std::make_unique<TailIndex>();
     GroupOptions options;
@@ -168,8 +170,10 @@ class Transcript {
     while (m.group->has_ready() || m.group->tell_commit()) {
       any = true;
       turn(n, m);
+      apply(n, m);
     }
-    m.group->settle(now_);
+    any = apply(n, m) || any;
+    m.group->settle();
     return any;
   }
 
@@ -194,14 +198,19 @@ class Transcript {
     ASSERT_TRUE(m.log->sync());
     m.group->synced(WallTime{1}, now_);
     send(m, std::move(ready.persisted_messages));
-    apply(n, m, ready.committed);
+    std::move(ready.committed.begin(), ready.committed.end(), std::back_inserter(m.committed));
     LightReady light = m.group->raft().advance_append();
     send(m, std::move(light.messages));
-    apply(n, m, light.committed);
+    std::move(light.committed.begin(), light.committed.end(), std::back_inserter(m.committed));
   }
 
-  void apply(std::uint64_t n, Member& m, const std::vector<LogEntry>& entries) {
-    for (const LogEntry& entry : entries) {
+  bool apply(std::uint64_t n, Member& m) {
+    m.group->settle_more(now_);
+    bool any = false;
+    while (!m.committed.empty() && m.group->may_apply(m.committed.front())) {
+      const LogEntry entry = std::move(m.committed.front());
+      m.committed.erase(m.committed.begin());
+      any = true;
       const auto command = m.group->take_parsed(entry);
       std::optional<v1::Outcome> outcome;
       if (!entry.data.empty()) {
@@ -212,6 +221,7 @@ class Transcript {
       m.group->applied(entry.index, entry.term, std::move(outcome));
       m.group->raft().advance_applied(entry.index);
     }
+    return any;
   }
 
   static std::string text_of(const LogEntry& entry) {

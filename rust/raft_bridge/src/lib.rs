@@ -28,6 +28,7 @@ mod ffi {
         kind: i32,
         term: u64,
         index: u64,
+        commit: u64,
         reject: bool,
         bytes: Vec<u8>,
     }
@@ -97,6 +98,7 @@ mod ffi {
         fn advance_append(self: &mut Core) -> Work;
         fn advance_applied(self: &mut Core, index: u64);
         fn tell_commit(self: &mut Core);
+        fn set_settled(self: &mut Core, index: u64);
         fn campaign(self: &mut Core) -> bool;
         fn transfer_leader(self: &mut Core, to: u64);
         fn read_index(self: &mut Core, context: &[u8]);
@@ -177,6 +179,8 @@ pub struct Core {
     /// The term in which this replica leads and has sent ahead, and the index of that term's first entry.
     ahead_term: u64,
     ahead_index: u64,
+    /// Nobody is told that more than this is committed.
+    settled: u64,
 }
 
 fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> Result<Box<Core>, raft::Error> {
@@ -202,7 +206,7 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|what| eprintln!("evercert: the consensus core asserts: {what}"))));
     let logger = slog::Logger::root(slog::Discard, slog::o!());
-    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0 }))
+    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0, settled: u64::MAX }))
 }
 
 /// What may come from the network at all. Everything else is the core's own talk with itself.
@@ -260,11 +264,12 @@ fn decode_checked(bytes: &[u8], members: &[u64]) -> Result<Message, String> {
     Ok(m)
 }
 
-fn from_message(m: Message) -> ffi::Msg {
-    ffi::Msg { from: m.from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, reject: m.reject, bytes: m.encode_to_vec() }
+fn from_message(mut m: Message, settled: u64) -> ffi::Msg {
+    m.commit = m.commit.min(settled);
+    ffi::Msg { from: m.from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, commit: m.commit, reject: m.reject, bytes: m.encode_to_vec() }
 }
-fn from_messages(v: Vec<Message>) -> Vec<ffi::Msg> {
-    v.into_iter().map(from_message).collect()
+fn from_messages(v: Vec<Message>, settled: u64) -> Vec<ffi::Msg> {
+    v.into_iter().map(|m| from_message(m, settled)).collect()
 }
 fn from_entries(v: Vec<Entry>) -> Vec<ffi::BridgeEntry> {
     v.into_iter().map(from_entry).collect()
@@ -325,7 +330,7 @@ impl Core {
         if asks_for_vote && !may_vote {
             return Err("this replica does not vote until it has caught up".into());
         }
-        let facts = ffi::Msg { from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, reject: m.reject, bytes: vec![] };
+        let facts = ffi::Msg { from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, commit: m.commit, reject: m.reject, bytes: vec![] };
         let log = &self.node.raft.raft_log;
         // The core asserts that a commit index lies inside its log. A leader that remembers more of this replica than the
         // replica itself does (its disk was lost) would trip that. (One of an older term is answered, so that it steps down.)
@@ -422,8 +427,8 @@ impl Core {
             let meta = r.snapshot().get_metadata();
             w.snapshot = ffi::BridgeSnapshot { present: true, index: meta.index, term: meta.term };
         }
-        w.messages = from_messages(r.take_messages());
-        w.persisted_messages = from_messages(r.take_persisted_messages());
+        w.messages = from_messages(r.take_messages(), self.settled);
+        w.persisted_messages = from_messages(r.take_persisted_messages(), self.settled);
         w.committed = from_entries(r.take_committed_entries());
         w.entries = from_entries(r.take_entries());
         w.reads = r.take_read_states().into_iter().map(|s| ffi::ReadIndex { index: s.index, context: s.request_ctx }).collect();
@@ -442,7 +447,7 @@ impl Core {
             w.has_hard_state = true;
             w.commit = commit;
         }
-        w.messages = from_messages(light.take_messages());
+        w.messages = from_messages(light.take_messages(), self.settled);
         w.committed = from_entries(light.take_committed_entries());
         w
     }
@@ -456,6 +461,9 @@ impl Core {
                 c.node.raft.bcast_append();
             }
         })
+    }
+    fn set_settled(&mut self, index: u64) {
+        self.settled = index;
     }
     fn campaign(&mut self) -> bool {
         self.guarded(false, |c| {

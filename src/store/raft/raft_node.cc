@@ -66,8 +66,8 @@ std::string text(const rust::Vec<std::uint8_t>& bytes) {
 
 RaftMessage from_bridge(const bridge::Msg& message) {
   return {NodeId{message.from}, NodeId{message.to},      static_cast<MessageType>(message.kind),
-          Term{message.term},   LogIndex{message.index}, message.reject,
-          text(message.bytes)};
+          Term{message.term},   LogIndex{message.index}, LogIndex{message.commit},
+          message.reject,       text(message.bytes)};
 }
 
 std::vector<RaftMessage> from_bridge(const rust::Vec<bridge::Msg>& messages) {
@@ -133,6 +133,7 @@ class RaftNodeImpl : public RaftNode {
   }
   void advance_applied(LogIndex index) override { core_->advance_applied(index.value); }
   void tell_commit() override { core_->tell_commit(); }
+  void set_settled(LogIndex index) override { core_->set_settled(index.value); }
   Status campaign() override {
     if (core_->campaign()) return {};
     return fail(Code::kUnavailable, "the campaign was not begun");

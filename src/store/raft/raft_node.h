@@ -54,6 +54,7 @@ struct RaftMessage {
   MessageType type{};
   Term term;
   LogIndex index;
+  LogIndex commit;  // what its sender says to be committed; 0 in messages that do not say
   bool reject = false;
   std::string bytes;  // eraftpb.Message
 };
@@ -147,6 +148,8 @@ class RaftNode {
   virtual void advance_applied(LogIndex index) = 0;
   // A leader tells its followers what is committed. Proposals do so by themselves; without either they learn it late.
   virtual void tell_commit() = 0;
+  // From now on no message says that more than `index` is committed, whatever is. (Until the first call: all.)
+  virtual void set_settled(LogIndex index) = 0;
   virtual Status campaign() = 0;
   virtual void transfer_leader(NodeId to) = 0;
   // The answer comes as a ReadState with this context, or never.
