@@ -215,7 +215,7 @@ class Demo {
   // Everything acknowledged must be in every region's own store, as it was told. What is acknowledged is in their logs;
   // that it may be applied they hear from the leader, a trip later.
   Status verify() {
-    constexpr auto kPatience = 5s, kPause = 200ms;
+    constexpr Duration kPatience = 5s, kPause = 200ms;
     for (const auto begun = std::chrono::steady_clock::now();;) {
       EC_TRY(count_lost());
       if (lost_ == 0 || std::chrono::steady_clock::now() - begun > kPatience) return {};

@@ -139,36 +139,44 @@ void put_meta_removed(std::string& out, std::string_view key) {
 }
 
 std::string batch(std::uint64_t sequence, std::string_view payload) {
-  std::string covered;
-  put_u64(covered, payload.size());
-  put_u64(covered, sequence);
   std::string out;
   out.reserve(kBatchHeader + payload.size());
   put_u32(out, kBatchMark);
-  out.append(covered);
-  put_u32(out, crc32c(payload, crc32c(covered)));
+  put_u64(out, payload.size());
+  put_u64(out, sequence);
+  put_u32(out, crc32c(payload, crc32c(out)));
   out.append(payload);
   return out;
 }
 
-bool is_other_version(std::string_view bytes) {
-  if (bytes.size() < 4 || bytes.substr(0, 3) != "EVB" || bytes[3] == '1') return false;
-  std::string same(bytes);
-  same[3] = '1';
-  return read_batch(same).has_value();
-}
+namespace {
 
-std::optional<Batch> read_batch(std::string_view bytes) {
+// `covered_from`: where what the checksum covers begins.
+std::optional<Batch> sound_batch(std::string_view bytes, std::size_t covered_from) {
   if (bytes.size() < kBatchHeader) return std::nullopt;
-  Cursor in(bytes.substr(0, kBatchHeader));
-  const std::uint32_t mark = in.u32();
+  Cursor in(bytes.substr(sizeof kBatchMark, kBatchHeader - sizeof kBatchMark));
   const std::uint64_t length = in.u64();
   const std::uint64_t sequence = in.u64();
   const std::uint32_t crc = in.u32();
-  if (mark != kBatchMark || length > kMaxBatch || length > bytes.size() - kBatchHeader) return std::nullopt;
+  if (length > kMaxBatch || length > bytes.size() - kBatchHeader) return std::nullopt;
   const auto payload = bytes.substr(kBatchHeader, length);
-  if (crc32c(payload, crc32c(bytes.substr(4, 16))) != crc) return std::nullopt;
+  constexpr std::size_t kCrcAt = kBatchHeader - sizeof crc;
+  if (crc32c(payload, crc32c(bytes.substr(covered_from, kCrcAt - covered_from))) != crc) return std::nullopt;
   return Batch{sequence, payload};
+}
+
+}  // namespace
+
+bool is_other_version(std::string_view bytes) {
+  constexpr std::size_t kDigit = 3;
+  if (bytes.size() <= kDigit || bytes.substr(0, kDigit) != "EVB" || bytes[kDigit] == kVersionDigit) return false;
+  // The first version's checksum did not cover the mark.
+  return sound_batch(bytes, 0) || (bytes[kDigit] == '1' && sound_batch(bytes, sizeof kBatchMark));
+}
+
+std::optional<Batch> read_batch(std::string_view bytes) {
+  if (bytes.size() < kBatchHeader || Cursor(bytes).u32() != kBatchMark) return std::nullopt;
+  return sound_batch(bytes, 0);
 }
 
 Result<std::vector<Record>> read_records(std::string_view payload) {

@@ -14,7 +14,8 @@
 namespace evercert::store::format {
 
 inline constexpr std::size_t kBatchHeader = 24;
-inline constexpr std::uint32_t kBatchMark = 0x31425645;  // "EVB1": the digit is the version
+inline constexpr std::uint32_t kBatchMark = 0x32425645;  // "EVB2": the digit is the version
+inline constexpr char kVersionDigit = '2';
 inline constexpr std::uint64_t kMaxBatch = 256u << 20;
 
 enum class Kind : std::uint8_t { kEntry = 1, kHardState = 2, kBeginning = 3, kMeta = 4, kMetaRemoved = 5, kEnd = 6 };

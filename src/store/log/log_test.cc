@@ -5,9 +5,11 @@
 
 #include <filesystem>
 
+#include "base/encoding.h"
 #include "base/fake_disk.h"
 #include "base/log.h"
 #include "base/os/system.h"
+#include "store/log/format.h"
 
 namespace evercert::store {
 namespace {
@@ -127,6 +129,33 @@ TEST_F(LogTest, ABitThatFlipsBeforeTheTailIsReportedWithItsPlaceNeverUsed) {
     ASSERT_FALSE(log.has_value()) << "bit " << bit;
     EXPECT_NE(log.error().message.find("/log/000000000001.log"), std::string::npos) << log.error().message;
   }
+}
+
+TEST_F(LogTest, AVersionsDigitThatRotsIsDamageAndNotAnotherVersion) {
+  auto bytes = format::batch(1, "payload");
+  for (const char digit : {'1', '3'}) {
+    bytes[3] = digit;
+    EXPECT_FALSE(format::is_other_version(bytes)) << digit;
+    EXPECT_FALSE(format::read_batch(bytes)) << digit;
+  }
+}
+
+TEST_F(LogTest, AWholeBatchOfAnotherVersionIsToldByItsChecksum) {
+  std::string later = format::batch(1, "payload");
+  later[3] = '3';
+  const auto seal = [](std::string& bytes, std::size_t covered_from) {
+    constexpr std::size_t kCrcAt = format::kBatchHeader - 4;
+    const std::uint32_t crc =
+        crc32c(bytes.substr(format::kBatchHeader), crc32c(bytes.substr(covered_from, kCrcAt - covered_from)));
+    for (int i = 0; i < 4; ++i) bytes[kCrcAt + static_cast<std::size_t>(i)] = static_cast<char>(crc >> (8 * i));
+  };
+  seal(later, 0);
+  EXPECT_TRUE(format::is_other_version(later));
+  std::string first = format::batch(1, "payload");
+  first[3] = '1';
+  seal(first, 4);
+  EXPECT_TRUE(format::is_other_version(first)) << "its checksum did not cover the mark";
+  EXPECT_FALSE(format::is_other_version(format::batch(1, "payload")));
 }
 
 TEST_F(LogTest, SpaceWrittenAheadIsNoDamageAndIsCutOff) {
