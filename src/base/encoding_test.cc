@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/rfc3339.h"
+
 namespace evercert {
 namespace {
 
@@ -26,6 +28,11 @@ TEST(Encoding, Base64UrlRefusesPaddingForeignCharactersAndStrayBits) {
   EXPECT_FALSE(from_base64url("Zm+v").has_value());
   EXPECT_FALSE(from_base64url("Z").has_value());
   EXPECT_FALSE(from_base64url("Zh").has_value()) << "two spellings of the same bytes must not both be accepted";
+}
+
+TEST(Rfc3339, IsInUtcAndCutToWholeSeconds) {
+  EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(rfc3339(1'769'860'799'999), "2026-01-31T11:59:59Z");
 }
 
 TEST(Encoding, HexIsLowerCaseAndReadsEitherCase) {

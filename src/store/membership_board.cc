@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/membership_board.h"
 
-#include <ctime>
-
+#include "base/rfc3339.h"
 #include "store/membership.h"
 
 namespace evercert::store {
-namespace {
-
-std::string rfc3339(std::int64_t ms) {
-  const std::time_t t = ms / 1000;
-  std::tm parts{};
-  gmtime_r(&t, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
-}  // namespace
-
 void MembershipBoard::publish(MembershipView view) {
   const bool fenced = member_of(view.record, own_).state() == v1::FENCED;
   const std::uint64_t word = view.record.epoch() << 1 | (fenced ? 1 : 0);

@@ -12,6 +12,7 @@ import threading
 import time
 
 import checks
+from servers import Servers
 from checks import check
 
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
@@ -19,20 +20,8 @@ work = tempfile.mkdtemp(prefix="evercert-coordination-")
 cluster = os.path.join(work, "cluster")
 regions = ["us-east-1", "us-west-2", "eu-central-1"]
 endpoints = [f"https://127.{r}.0.11:2379" for r in (1, 2, 3)]
-processes = {}
-
-
-def start(kind, region):
-    more = ["--zone", "1", "--data", os.path.join(work, "data-" + region)] if kind == "node" else []
-    log = open(os.path.join(work, f"{kind}-{region}.log"), "a")
-    processes[kind, region] = subprocess.Popen([evercert, kind, "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--region", region, *more],
-                                               stdout=log, stderr=subprocess.STDOUT)
-
-
-def kill(region):
-    for kind in ("edge", "node"):
-        processes[kind, region].send_signal(signal.SIGKILL)
-        processes[kind, region].wait()
+servers = Servers(evercert, work, cluster)
+start, kill, processes = servers.start, servers.kill, servers.processes
 
 
 def etcdctl_command(*arguments, at=None, identity=True):

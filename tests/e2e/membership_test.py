@@ -4,7 +4,6 @@
 admitted again when it returns. Three real regions."""
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
+from servers import Servers
 from checks import check, wait_for
 import checks
 
@@ -19,20 +19,8 @@ evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert
 work = tempfile.mkdtemp(prefix="evercert-membership-")
 cluster = os.path.join(work, "cluster")
 regions = ["us-east-1", "us-west-2", "eu-central-1"]
-processes = {}
-
-
-def start(kind, region):
-    more = ["--zone", "1", "--data", os.path.join(work, "data-" + region)] if kind == "node" else []
-    log = open(os.path.join(work, f"{kind}-{region}.log"), "a")
-    processes[kind, region] = subprocess.Popen([evercert, kind, "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--region", region, *more],
-                                               stdout=log, stderr=subprocess.STDOUT)
-
-
-def kill(region):
-    for kind in ("edge", "node"):
-        processes[kind, region].send_signal(signal.SIGKILL)
-        processes[kind, region].wait()
+servers = Servers(evercert, work, cluster)
+start, kill, processes = servers.start, servers.kill, servers.processes
 
 
 def ctl(*arguments, exit_code=0):

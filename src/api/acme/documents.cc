@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/acme/documents.h"
 
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/encoding.h"
+#include "base/rfc3339.h"
 
 namespace evercert::api {
 namespace {
@@ -12,14 +12,6 @@ namespace {
 using nlohmann::json;
 
 const std::string kErrorPrefix = "urn:ietf:params:acme:error:";
-
-std::string rfc3339(std::int64_t ms) {
-  const std::time_t t = ms / 1000;
-  std::tm parts{};
-  gmtime_r(&t, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 json challenge_json(const store::v1::Authorization& authorization, const store::v1::Challenge& challenge,
                     const std::string& base) {

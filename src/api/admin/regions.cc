@@ -2,11 +2,11 @@
 #include "api/admin/regions.h"
 
 #include <algorithm>
-#include <ctime>
 #include <memory>
 
 #include "api/rest/json_body.h"
 #include "base/log.h"
+#include "base/rfc3339.h"
 #include "store/keys.h"
 #include "store/membership.h"
 
@@ -22,14 +22,6 @@ constexpr Duration kLook = 50ms;  // between two looks whether a fence is carrie
 constexpr int kMostLooks = 40;    // then the answer says how far it has come
 constexpr int kMostAttempts = 5;  // when the epoch moves between reading and proposing
 constexpr std::size_t kLongestReason = 500;
-
-std::string rfc3339(std::int64_t ms) {
-  const std::time_t t = ms / 1000;
-  std::tm parts{};
-  gmtime_r(&t, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 json describe(const std::string& name, const store::MembershipView& view, RegionId region, std::size_t groups) {
   const v1::RegionMember member = store::member_of(view.record, region);

@@ -2,11 +2,11 @@
 #include "api/rest/rest.h"
 
 #include <charconv>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "api/rest/json_body.h"
 #include "base/encoding.h"
+#include "base/rfc3339.h"
 #include "pki/crl.h"
 
 namespace evercert::api {
@@ -14,19 +14,11 @@ namespace {
 
 using nlohmann::json;
 
-std::string rfc3339(std::int64_t seconds) {
-  const std::time_t t = seconds;
-  std::tm parts{};
-  gmtime_r(&t, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 json describe(const store::v1::Certificate& certificate) {
   return {{"serial", to_hex(certificate.serial())},
           {"status", certificate.revoked() ? "revoked" : "good"},
-          {"not_before", rfc3339(certificate.not_before())},
-          {"not_after", rfc3339(certificate.not_after())}};
+          {"not_before", rfc3339(certificate.not_before() * 1000)},
+          {"not_after", rfc3339(certificate.not_after() * 1000)}};
 }
 
 void append_pem(std::string& out, std::string_view pem) {
@@ -42,7 +34,7 @@ void append_pem(std::string& out, std::string_view pem) {
 }
 
 void add_revocation(json& out, const store::v1::Certificate& certificate) {
-  out["revoked_at"] = certificate.revoked() ? json(rfc3339(certificate.revoked_at_ms() / 1000)) : json(nullptr);
+  out["revoked_at"] = certificate.revoked() ? json(rfc3339(certificate.revoked_at_ms())) : json(nullptr);
   out["reason"] =
       certificate.revoked() ? json(pki::reason_name(static_cast<int>(certificate.reason()))) : json(nullptr);
 }
