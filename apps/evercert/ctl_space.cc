@@ -107,6 +107,13 @@ int watch(const SpaceOptions& options) {
   });
 }
 
+int compact(const SpaceOptions& options) {
+  return with_ctl(options, [&](Ctl& ctl) {
+    return show(*options.ctl, ctl.call("POST", "/v1/compaction", json{{"revision", options.revision}}.dump()),
+                [](const json& d) { std::cout << "compacted up to revision " << d.value("compacted", 0ll) << "\n"; });
+  });
+}
+
 Result<std::string> grant(Ctl& ctl, std::int64_t ttl) {
   EC_ASSIGN(const auto response, ctl.call("POST", "/v1/leases", json{{"ttl_seconds", ttl}}.dump()));
   const auto document = json::parse(response.body, nullptr, false);
@@ -147,7 +154,16 @@ int hold(const SpaceOptions& options, const char* what) {
           options.wait >= 0 && os::monotonic_clock().now() - begun >= std::chrono::seconds(options.wait);
       if ((response && response->status != 409 && response->status < 500) || waited || !renew()) {
         give_up();
-        return response ? complain(*response) : report(response.error());
+        if (!response) return report(response.error());
+        const int code = complain(*response);
+        if (response->status == 409) {
+          std::fprintf(
+              stderr,
+              "  who holds it:          evercert ctl lock %s\n"
+              "  taking it from him:    evercert ctl lease revoke LEASE (when he is dead; else --wait longer)\n",
+              options.key.c_str());
+        }
+        return code;
       }
     }
     const std::string token = std::to_string(held.value("token", 0ll));
@@ -193,17 +209,23 @@ void register_kv(CLI::App& ctl, const std::shared_ptr<SpaceOptions>& options, in
   watch_command->add_flag("--prefix", options->prefix, "All keys that begin with it");
   watch_command->add_flag("--once", options->once, "End after the first changes");
   watch_command->callback([=, &exit_code] { exit_code = watch(*options); });
+  auto* compact_command = kv->add_subcommand(
+      "compact", "Forget the past: what was before a revision can be neither read nor watched any more");
+  compact_command->add_option("revision", options->revision, "The first that is kept")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  compact_command->callback([=, &exit_code] { exit_code = compact(*options); });
 }
 
 void register_lease(CLI::App& ctl, const std::shared_ptr<SpaceOptions>& options, int& exit_code) {
   auto* lease = ctl.add_subcommand("lease", "Leases: keys that go when nobody renews them");
   lease->require_subcommand(1);
-  const auto ask = [=, &exit_code](CLI::App* command, const char* method, const char* suffix) {
-    command->add_option("lease", options->lease, "Its name")->required();
+  const auto ask = [=, &exit_code](CLI::App* command, const char* method, const char* suffix,
+                                   void (*human)(const json&)) {
+    command->add_option("lease", options->lease, "Its name, as grant, list or a lock's holder shows it")->required();
     command->callback([=, &exit_code] {
       exit_code = with_ctl(*options, [&](Ctl& open) {
-        return show(*options->ctl, open.call(method, "/v1/leases/" + encoded(options->lease) + suffix),
-                    [](const json& d) { std::cout << d.dump() << "\n"; });
+        return show(*options->ctl, open.call(method, "/v1/leases/" + encoded(options->lease) + suffix), human);
       });
     });
   };
@@ -223,9 +245,14 @@ void register_lease(CLI::App& ctl, const std::shared_ptr<SpaceOptions>& options,
       });
     });
   });
-  ask(lease->add_subcommand("show", "Its time and its keys"), "GET", "");
-  ask(lease->add_subcommand("renew", "Begin its time anew"), "POST", "/renew");
-  ask(lease->add_subcommand("revoke", "End it, and its keys"), "DELETE", "");
+  ask(lease->add_subcommand("show", "Its time and its keys"), "GET", "", [](const json& d) {
+    std::cout << d.value("remaining_seconds", 0ll) << " of " << d.value("ttl_seconds", 0ll) << " s are left\n";
+    for (const auto& key : d.value("keys", json::array())) std::cout << text_of(key, "key") << "\n";
+  });
+  ask(lease->add_subcommand("renew", "Begin its time anew"), "POST", "/renew",
+      [](const json& d) { std::cout << d.value("ttl_seconds", 0ll) << " s from now\n"; });
+  ask(lease->add_subcommand("revoke", "End it, and its keys: a lock that it holds goes to the next"), "DELETE", "",
+      [](const json& d) { std::cout << "revision " << d.value("revision", 0ll) << "\n"; });
 }
 
 }  // namespace
@@ -237,13 +264,14 @@ void register_ctl_space(CLI::App& ctl, std::shared_ptr<const CtlOptions> shared,
   register_lease(ctl, options, exit_code);
   auto* lock = ctl.add_subcommand(
       "lock",
-      "Run a command while a lock is held; EVERCERT_LOCK_TOKEN is its fencing token\nExample: evercert ctl "
-      "lock nightly -- backup.sh");
+      "Run a command while a lock is held; without one, show who holds it. EVERCERT_LOCK_TOKEN is its fencing "
+      "token\nExample: evercert ctl lock nightly -- backup.sh");
   lock->add_option("name", options->key, "Name of the lock")->required();
   lock->add_option("--ttl", options->ttl, "Seconds that the lock outlives a dead holder")->check(CLI::Range(3, 86400));
   lock->add_option("--wait", options->wait, "Give up after so many seconds");
-  lock->add_option("command", options->command, "Command and arguments")->required();
-  lock->callback([=, &exit_code] { exit_code = hold(*options, "holding"); });
+  lock->add_option("command", options->command, "Command and arguments");
+  lock->callback(
+      [=, &exit_code] { exit_code = options->command.empty() ? show_holder(*options) : hold(*options, "holding"); });
   auto* elect = ctl.add_subcommand(
       "elect",
       "Run a command while leading; without one, show who leads\nExample: evercert ctl elect scheduler "

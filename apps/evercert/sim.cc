@@ -12,6 +12,8 @@
 #include "sim/campaign.h"
 #include "sim/lease_model.h"
 #include "sim/shrink.h"
+#include "sim/space/space_bugs.h"
+#include "sim_space.h"
 
 namespace evercert::apps {
 namespace {
@@ -22,7 +24,7 @@ struct Options {
   std::string scenario, json, bug, shrink;
   std::string scenarios = "tests/scenarios";
   std::uint64_t enough = UINT64_MAX;
-  bool timeline = false, model = false;
+  bool timeline = false, model = false, space = false;
 };
 
 // How often rare branches were taken: one that never was is one that no run has tested.
@@ -91,17 +93,23 @@ int run_bugs(const Options& options) {
   nlohmann::json out{{"commit", EVERCERT_COMMIT}, {"seeds", options.seeds}, {"bugs", nlohmann::json::array()}};
   if (options.enough != UINT64_MAX) out["enough"] = options.enough;
   bool every = true;
-  for (const auto& bug : store::kPlantedBugs) {
-    const auto findings = sim::measure(bug, options.seeds, options.scenarios,
-                                       [&](const sim::BugFindings& so_far) { return so_far.found < options.enough; });
-    if (!findings) return report(findings.error());
-    std::printf("%-26s %llu of %llu seeds\n", std::string(bug.name).c_str(),
-                static_cast<unsigned long long>(findings->found), static_cast<unsigned long long>(findings->seeds));
+  const auto enough = [&](const sim::BugFindings& so_far) { return so_far.found < options.enough; };
+  const auto take = [&](const sim::BugFindings& findings) {
+    std::printf("%-26s %llu of %llu seeds\n", std::string(findings.bug.name).c_str(),
+                static_cast<unsigned long long>(findings.found), static_cast<unsigned long long>(findings.seeds));
     std::fflush(stdout);
-    every = every && findings->found > 0;
-    out["bugs"].push_back(to_json(*findings));
-    all.push_back(*findings);
-    if (const int written = write_json(options, out); written != 0) return written;
+    every = every && findings.found > 0;
+    out["bugs"].push_back(to_json(findings));
+    all.push_back(findings);
+    return write_json(options, out);
+  };
+  for (const auto& bug : store::kPlantedBugs) {
+    const auto findings = sim::measure(bug, options.seeds, options.scenarios, enough);
+    if (!findings) return report(findings.error());
+    if (const int written = take(*findings); written != 0) return written;
+  }
+  for (const auto& bug : coordination::kPlantedBugs) {
+    if (const int written = take(sim::measure(bug, options.seeds, enough)); written != 0) return written;
   }
   std::printf("\n%s", sim::to_table(all).c_str());
   return every ? 0 : 1;
@@ -157,6 +165,13 @@ int run_model(const Options& options) {
 int run(const Options& options) {
   if (options.model) return run_model(options);
   if (options.bug == "all") return run_bugs(options);
+  if (const auto* bug = space_bug(options.bug); bug != nullptr || options.space) {
+    if (bug == nullptr && !options.bug.empty())
+      return report(Error{Code::kInvalid, "there is no bug '" + options.bug + "' to be planted in the key space"});
+    if (!options.scenario.empty() || !options.json.empty() || !options.shrink.empty() || options.timeline)
+      return report(Error{Code::kInvalid, "runs of the key space take --seed, --seeds and --bug alone"});
+    return run_space_seeds(options.seed.value_or(1), options.seed ? 1 : options.seeds, bug);
+  }
   sim::Scenario scenario;
   if (!options.scenario.empty()) {
     const auto text = read_file(os::disk(), options.scenario);
@@ -251,6 +266,7 @@ void register_sim(CLI::App& app, int& exit_code) {
   command->add_option("--seed", options->seed, "This seed alone");
   command->add_option("--scenario", options->scenario, "Scenario file (YAML)");
   command->add_option("--json", options->json, "Write the result here too");
+  command->add_flag("--space", options->space, "The key space: locks, counters, watchers, compaction");
   command->add_flag("--model", options->model, "The lease rule alone, in every order of events");
   command->add_flag("--timeline", options->timeline, "With --seed: what happened, step by step");
   command->add_option("--shrink", options->shrink, "With --seed: write the smallest run that fails alike to this file");

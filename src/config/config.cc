@@ -213,6 +213,24 @@ Status read_services(const YamlReader& in, const YAML::Node& root, ClusterConfig
   return {};
 }
 
+Status read_compaction(const YamlReader& in, const YAML::Node& node, CompactionConfig& out) {
+  EC_TRY(in.only(node, "compaction", {"mode", "retention_seconds", "retention_revisions"}));
+  EC_TRY(in.required(node, "compaction", {"mode"}));
+  EC_TRY(in.text(node, "mode", out.mode));
+  if (out.mode != "off" && out.mode != "periodic" && out.mode != "revision")
+    return in.wrong(node["mode"], "unknown mode '" + out.mode + "': use off, periodic or revision");
+  // A retention that another mode would keep is a mistake that shows only when the past is gone.
+  for (const char* key : {"retention_seconds", "retention_revisions"}) {
+    const std::string mode = key == std::string("retention_seconds") ? "periodic" : "revision";
+    if (node[key] && out.mode != mode)
+      return in.wrong(node[key],
+                      "'" + std::string(key) + "' means nothing with mode " + out.mode + ": use mode " + mode);
+  }
+  EC_TRY(in.integer(node, "retention_seconds", 10, 10 * 365 * 86400, out.retention_seconds));
+  EC_TRY(in.integer(node, "retention_revisions", 1, 1'000'000'000'000'000, out.retention_revisions));
+  return {};
+}
+
 // The specification's documents must speak of the regions that there are.
 Status check_documents(const YamlReader& in, const YAML::Node& root, const ClusterConfig& out) {
   if (out.load_balancer) {
@@ -244,7 +262,7 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   out.profiles = {{"server", "server", 90 * 86400}, {"client", "client", 90 * 86400}, {"both", "both", 90 * 86400}};
   EC_TRY(in.only(root, "configuration",
                  {"evercert", "cluster", "regions", "timing", "emulated_wan", "profiles", "acme", "ocsp", "crl",
-                  "tokens", "global_load_balancer", "cassandra"}));
+                  "tokens", "coordination", "global_load_balancer", "cassandra"}));
   EC_TRY(in.required(root, "configuration", {"evercert", "cluster", "regions"}));
   int version = 0;
   EC_TRY(in.integer(root, "evercert", 0, 1'000'000, version));
@@ -272,6 +290,10 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   if (root["emulated_wan"]) EC_TRY(read_wan(in, root["emulated_wan"], out));
   if (root["profiles"]) EC_TRY(read_profiles(in, root["profiles"], out));
   EC_TRY(read_services(in, root, out));
+  if (const YAML::Node coordination = root["coordination"]) {
+    EC_TRY(in.only(coordination, "coordination", {"compaction"}));
+    if (coordination["compaction"]) EC_TRY(read_compaction(in, coordination["compaction"], out.compaction));
+  }
   if (root["global_load_balancer"]) {
     EC_ASSIGN(out.load_balancer, read_load_balancer(in, root["global_load_balancer"]));
   }

@@ -88,6 +88,12 @@ struct CassandraConfig {
   bool latency_aware = false, prefer_local = false;
 };
 
+// How long the history of the key space is kept (coordination/auto_compaction.h).
+struct CompactionConfig {
+  std::string mode = "periodic";  // off, periodic, revision
+  std::int64_t retention_seconds = 3600, retention_revisions = 10'000;
+};
+
 struct ClusterConfig {
   std::string path, dir;  // of the file; other paths are relative to dir
   std::string name, id;   // id: 16 bytes
@@ -106,6 +112,7 @@ struct ClusterConfig {
   Terms terms;
   std::int64_t ocsp_validity_seconds = 3600, crl_interval_seconds = 3600, crl_validity_seconds = 86400;
   std::vector<TokenConfig> tokens;
+  CompactionConfig compaction;
   std::optional<LoadBalancerConfig> load_balancer;
   std::optional<CassandraConfig> cassandra;
 

@@ -39,6 +39,23 @@ TEST(Config, AWholeConfigurationLoads) {
   EXPECT_EQ(document->cluster->regions[0].nodes[0].id, NodeId{257});
 }
 
+TEST(Config, TheKeySpaceKeepsAnHourOfHistoryUnlessTold) {
+  const auto compaction = [](const std::string& text) { return parse("c.yaml", kGood + text)->cluster->compaction; };
+  EXPECT_EQ(compaction("").mode, "periodic");
+  EXPECT_EQ(compaction("").retention_seconds, 3600);
+  EXPECT_EQ(compaction("coordination: {compaction: {mode: periodic, retention_seconds: 86400}}\n").retention_seconds,
+            86400);
+  EXPECT_EQ(compaction("coordination: {compaction: {mode: revision, retention_revisions: 7}}\n").retention_revisions,
+            7);
+  EXPECT_EQ(compaction("coordination: {compaction: {mode: off}}\n").mode, "off");
+  EXPECT_EQ(error_of(kGood + "coordination: {compaction: {mode: hourly}}\n"),
+            "c.yaml:7:35: unknown mode 'hourly': use off, periodic or revision");
+  EXPECT_EQ(error_of(kGood + "coordination: {compaction: {mode: revision, retention_seconds: 60}}\n"),
+            "c.yaml:7:64: 'retention_seconds' means nothing with mode revision: use mode periodic");
+  EXPECT_EQ(error_of(kGood + "coordination: {compaction: {mode: periodic, retention_seconds: 1}}\n"),
+            "c.yaml:7:64: 'retention_seconds' must lie between 10 and 315360000");
+}
+
 TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {
   EXPECT_EQ(error_of(kGood + "timming: {profile: wan}\n"),
             "c.yaml:7:1: unknown key 'timming' in 'configuration': did you mean 'timing'?");

@@ -9,35 +9,38 @@ namespace evercert::coordination {
 
 enum class Bug {
   kNone,
-  kExpireEarly,        // a new leader does not begin a lease's time anew but ends it soon
-  kIgnoreRenewal,      // an expiry ends a lease although it was renewed meanwhile
-  kLeaseKeepsKeys,     // a lease ends and its keys stay
-  kReuseToken,         // a key that is made again has the revision of its first life
-  kCompareAfterWrite,  // a transaction looks at what its own first write has made
-  kApplyTwice,         // a repeated command is applied again
-  kSkipAtResume,       // a watch that resumes begins one revision late
-  kDropWhenSlow,       // a watcher whose queue is full loses events
-  kCompactTooMuch,     // compaction removes events that watches may still ask for
+  kExpireEarly,
+  kIgnoreRenewal,
+  kLeaseKeepsKeys,
+  kReuseToken,
+  kCompareAfterWrite,
+  kApplyTwice,
+  kSkipAtResume,
+  kDropWhenSlow,
+  kCompactTooMuch,
+  kKeepTooLittle,
+  kSilentGap,
+  kHoldUnseen,
 };
 
-inline constexpr Bug kAllBugs[] = {Bug::kExpireEarly,  Bug::kIgnoreRenewal,     Bug::kLeaseKeepsKeys,
-                                   Bug::kReuseToken,   Bug::kCompareAfterWrite, Bug::kApplyTwice,
-                                   Bug::kSkipAtResume, Bug::kDropWhenSlow,      Bug::kCompactTooMuch};
-
-constexpr std::string_view to_string(Bug bug) {
-  switch (bug) {
-    case Bug::kNone: return "none";
-    case Bug::kExpireEarly: return "expire_early";
-    case Bug::kIgnoreRenewal: return "ignore_renewal";
-    case Bug::kLeaseKeepsKeys: return "lease_keeps_keys";
-    case Bug::kReuseToken: return "reuse_token";
-    case Bug::kCompareAfterWrite: return "compare_after_write";
-    case Bug::kApplyTwice: return "apply_twice";
-    case Bug::kSkipAtResume: return "skip_at_resume";
-    case Bug::kDropWhenSlow: return "drop_when_slow";
-    case Bug::kCompactTooMuch: return "compact_too_much";
-  }
-  return "?";
-}
+struct PlantedBug {
+  Bug bug;
+  std::string_view name;
+  std::string_view what;  // what it does
+};
+inline constexpr PlantedBug kPlantedBugs[] = {
+    {Bug::kExpireEarly, "expire_early", "a new leader does not begin a lease's time anew but ends it soon"},
+    {Bug::kIgnoreRenewal, "ignore_renewal", "an expiry ends a lease although it was renewed meanwhile"},
+    {Bug::kLeaseKeepsKeys, "lease_keeps_keys", "a lease ends and its keys stay"},
+    {Bug::kReuseToken, "reuse_token", "a key that is made again has the revision of its first life"},
+    {Bug::kCompareAfterWrite, "compare_after_write", "a transaction looks at what its own first write has made"},
+    {Bug::kApplyTwice, "apply_twice", "a repeated command is applied again"},
+    {Bug::kSkipAtResume, "skip_at_resume", "a watch that resumes begins one revision late"},
+    {Bug::kDropWhenSlow, "drop_when_slow", "a watcher whose queue is full loses events"},
+    {Bug::kCompactTooMuch, "compact_too_much", "compaction removes events that watches may still ask for"},
+    {Bug::kKeepTooLittle, "keep_too_little", "automatic compaction goes beyond what its retention keeps"},
+    {Bug::kSilentGap, "silent_gap", "a watch that compaction has overtaken goes on without being told"},
+    {Bug::kHoldUnseen, "hold_unseen", "a lock is taken to be held before its node has applied what came first"},
+};
 
 }  // namespace evercert::coordination

@@ -15,7 +15,7 @@ class Proposer {
   // `session` grows with every start of the node (wall time will do).
   Proposer(std::uint64_t node, std::uint64_t session) : node_(node), session_(session) {}
 
-  // Stamps the command; the number is to be given to end() when its answer is there or given up.
+  // Stamps the command; the number is to be given to end() when its answer is there or given up (Proposed does it).
   std::uint64_t begin(v1::Command& command) {
     std::lock_guard lock(mutex_);
     const std::uint64_t sequence = next_++;
@@ -42,6 +42,19 @@ class Proposer {
   std::uint64_t session_;
   std::uint64_t next_ = 1;
   std::set<std::uint64_t> waiting_;
+};
+
+// A command that somebody waits for, until its answer is there or the waiting is given up.
+class Proposed {
+ public:
+  Proposed(Proposer& proposer, v1::Command& command) : proposer_(proposer), sequence_(proposer.begin(command)) {}
+  Proposed(const Proposed&) = delete;
+  Proposed& operator=(const Proposed&) = delete;
+  ~Proposed() { proposer_.end(sequence_); }
+
+ private:
+  Proposer& proposer_;
+  std::uint64_t sequence_;
 };
 
 }  // namespace evercert::coordination

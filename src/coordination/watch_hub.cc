@@ -119,7 +119,7 @@ Result<WatchNews> WatchHub::catch_up(const std::shared_ptr<Watch>& watch, std::s
   const auto view = view_();
   EC_ASSIGN(const auto meta, read_meta(*view));
   WatchNews news;
-  if (watch->next < meta.compacted) {
+  if (watch->next < meta.compacted && bug_ != Bug::kSilentGap) {
     EC_PROBE("a watch is behind compaction");
     news.compacted = meta.compacted;
     return news;

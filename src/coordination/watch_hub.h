@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "coordination/layout.h"
@@ -82,6 +83,30 @@ class WatchHub {
   std::map<Id, std::shared_ptr<Watch>> watches_;
   std::unordered_multimap<std::string, Watch*> by_key_;  // of one key
   std::map<Watch*, Id> of_ranges_;
+};
+
+// A watch that ends with its holder, wherever that is destroyed.
+class Watching {
+ public:
+  // As WatchHub::add(). The hub outlives the watch.
+  static Result<Watching> begin(WatchHub& hub, WatchRequest request, std::function<void()> wake) {
+    EC_ASSIGN(const auto id, hub.add(std::move(request), std::move(wake)));
+    return Watching(hub, id);
+  }
+  Watching(Watching&& other) noexcept : hub_(std::exchange(other.hub_, nullptr)), id_(other.id_) {}
+  Watching& operator=(Watching&&) = delete;
+  ~Watching() {
+    if (hub_ != nullptr) hub_->remove(id_);
+  }
+
+  Result<WatchNews> take() { return hub_->take(id_); }
+  std::optional<std::int64_t> progress() const { return hub_->progress(id_); }
+
+ private:
+  Watching(WatchHub& hub, WatchHub::Id id) : hub_(&hub), id_(id) {}
+
+  WatchHub* hub_;
+  WatchHub::Id id_;
 };
 
 }  // namespace evercert::coordination

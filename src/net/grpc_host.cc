@@ -3,7 +3,9 @@
 
 #include <absl/synchronization/mutex.h>
 
+#include "base/check.h"
 #include "base/env.h"
+#include "base/log.h"
 #include "base/os/system.h"
 
 namespace evercert::net {
@@ -11,6 +13,7 @@ namespace {
 
 // Peers split what they say (store/engine_messages.cc). Services that want less check it.
 constexpr int kLargestMessage = 16 << 20;
+constexpr Duration kTimeToTell = 500ms, kTimeToEnd = 30s;
 
 }  // namespace
 
@@ -70,11 +73,24 @@ Status GrpcHost::start() {
   return {};
 }
 
-void GrpcHost::shutdown() {
-  queue_->close();
-  if (server_) server_->Shutdown(std::chrono::system_clock::now());
+void GrpcHost::drain(Duration patience) {
+  queue_->calls().close();
+  if (server_ && !queue_->calls().wait_answered(patience)) log_info("grpc: calls are left after the drain");
 }
 
-void GrpcHost::stop() { queue_->stop(); }
+void GrpcHost::shutdown() {
+  queue_->calls().give_up();
+  if (!server_) return;
+  // A moment for the answers to leave: who does not take his by then finds the connection closed.
+  (void)queue_->calls().wait_answered(kTimeToTell);
+  server_->Shutdown(std::chrono::system_clock::now());
+}
+
+void GrpcHost::stop() {
+  // gRPC has ended what a call could wait for, so what is left is a call that forgot its own end: nothing may be begun
+  // on the queue below, and it could begin something.
+  if (server_) EC_CHECK(queue_->calls().wait_gone(kTimeToEnd), "a call outlives its server");
+  queue_->stop();
+}
 
 }  // namespace evercert::net

@@ -36,6 +36,12 @@ struct GrpcPort {
   std::string whom;                   // for the error when the port is taken: "peers"
 };
 
+// In etcd's words: its clients go on elsewhere.
+inline const grpc::Status& server_stopped() {
+  static const grpc::Status status{grpc::StatusCode::UNAVAILABLE, "etcdserver: server stopped"};
+  return status;
+}
+
 class GrpcHost {
  public:
   GrpcHost();
@@ -47,10 +53,16 @@ class GrpcHost {
   GrpcQueue& queue() { return *queue_; }  // nothing comes up before start()
   // kIo: a port is taken. Calls wait until their services ask for them.
   Status start();
+  // Of the listeners in order, after start(): what port 0 became.
+  std::uint16_t port(std::size_t listener) const { return static_cast<std::uint16_t>(bound_.at(listener)->port); }
 
-  // In this order, by the owner: no operation is begun by what comes up after shutdown(), except to end calls; when
-  // those have ended, stop() ends the thread.
+  // The end, in this order, by the owner. Callers of a server that ends are told server_stopped().
+  //
+  // New calls are refused, those that wait for what others do are ended; the rest has `patience` to be answered.
+  void drain(Duration patience);
+  // Ends every call that is left and closes the ports. Whoever answers calls need not work any more.
   void shutdown();
+  // Ends the thread. Streams of this process's own must have ended.
   void stop();
 
  private:

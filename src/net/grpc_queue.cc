@@ -3,8 +3,6 @@
 
 #include <pthread.h>
 
-#include <future>
-
 namespace evercert::net {
 
 // One wake-up for all that was posted meanwhile.
@@ -19,18 +17,25 @@ class GrpcQueue::Posted : public Completion {
   grpc::Alarm alarm_;
 };
 
+// Made and cancelled under the queue's mutex.
 class GrpcQueue::Delayed : public Completion {
  public:
   Delayed(GrpcQueue& queue, Duration delay, std::move_only_function<void()> work)
       : queue_(queue), work_(std::move(work)) {
+    queue_.delayed_.insert(this);
     alarm_.Set(queue.queue_.get(),
                gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(delay.count(), GPR_TIMESPAN)), this);
   }
+  void cancel() { alarm_.Cancel(); }
   void happened(bool ok) override {
     auto work = std::move(work_);
-    const GrpcQueue& queue = queue_;
+    {
+      std::lock_guard lock(queue_.mutex_);
+      queue_.delayed_.erase(this);
+      ok = ok && !queue_.stopped_;
+    }
     delete this;
-    if (ok && !queue.closing()) work();
+    if (ok) work();
   }
 
  private:
@@ -52,16 +57,11 @@ void GrpcQueue::start() {
 }
 
 void GrpcQueue::stop() {
-  close();
-  if (thread_.joinable()) {
-    // What had begun before it could see that the queue closes is over when this has run.
-    std::promise<void> over;
-    post([&over] { over.set_value(); });
-    over.get_future().wait();
-  }
   {
     std::lock_guard lock(mutex_);
     if (std::exchange(stopped_, true)) return;
+    // The queue ends with its last operation: it would wait for the last timer.
+    for (Delayed* delayed : delayed_) delayed->cancel();
     queue_->Shutdown();
   }
   if (thread_.joinable()) {
@@ -80,7 +80,7 @@ void GrpcQueue::post(std::move_only_function<void()> work) {
 
 void GrpcQueue::post_after(Duration delay, std::move_only_function<void()> work) {
   std::lock_guard lock(mutex_);
-  if (!stopped_ && !closing_) new Delayed(*this, delay, std::move(work));
+  if (!stopped_) new Delayed(*this, delay, std::move(work));
 }
 
 void GrpcQueue::run() {

@@ -5,13 +5,14 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 
-#include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "base/env.h"
+#include "net/server_calls.h"
 
 namespace evercert::net {
 
@@ -28,11 +29,10 @@ class GrpcQueue : public Executor {
   ~GrpcQueue() override;
 
   grpc::ServerCompletionQueue* get() { return queue_.get(); }
+  ServerCalls& calls() { return calls_; }
   void start();
-  // Before the server is shut down: no new operation may be begun on the queue by what comes up from now on.
-  void close() { closing_ = true; }
-  bool closing() const { return closing_; }
-  // After the server was shut down: works off what is left and ends the thread. Nothing posted later is run.
+  // After the server was shut down and its last call has gone: no operation may be begun on the queue any more. Drops
+  // timers, works off what is left and ends the thread. Nothing posted later is run.
   void stop();
 
   void post(std::move_only_function<void()> work) override;
@@ -48,9 +48,10 @@ class GrpcQueue : public Executor {
   std::thread thread_;
   std::mutex mutex_;
   std::vector<std::move_only_function<void()>> waiting_;
+  std::set<Delayed*> delayed_;
   bool scheduled_ = false, stopped_ = false;
-  std::atomic<bool> closing_{false};
   std::unique_ptr<Posted> posted_;
+  ServerCalls calls_{*this};
 };
 
 }  // namespace evercert::net

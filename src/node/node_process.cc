@@ -48,7 +48,6 @@ class NodeProcessImpl : public NodeProcess {
       if (transport_) transport_->wait_ended();
       grpc_->stop();
     }
-    coordinator_.reset();
     for (auto* thread : {background_.get(), intent_writer_.get()}) {
       if (thread != nullptr) thread->stop();
     }
@@ -87,6 +86,7 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   void drain(Duration patience) override {
+    grpc_->drain(patience);
     link_->drain(patience);
     server_->drain(patience);
   }
@@ -110,6 +110,7 @@ class NodeProcessImpl : public NodeProcess {
     engine.heartbeat_ticks = static_cast<std::uint64_t>(timing.heartbeat / timing.tick);
     engine.lease = {timing.lease_ttl, timing.lease_renew, timing.near_lag, 0.03};
     engine.fence = {timing.fence_after, timing.readmit_after};
+    engine.compaction = compaction();
     engine.submit_silence = timing.election;
     engine.submit_pause = timing.tick / 2;
     engine.read_retry = 2 * timing.heartbeat;
@@ -125,6 +126,18 @@ class NodeProcessImpl : public NodeProcess {
                     fatal_ = std::move(error);
                   }));
     return {};
+  }
+
+  coordination::CompactionPolicy compaction() const {
+    using Mode = coordination::CompactionPolicy::Mode;
+    const auto& wanted = config_.compaction;
+    coordination::CompactionPolicy policy;
+    policy.mode = wanted.mode == "periodic"   ? Mode::kPeriodic
+                  : wanted.mode == "revision" ? Mode::kRevision
+                                              : Mode::kOff;
+    policy.retention = std::chrono::seconds(wanted.retention_seconds);
+    policy.revisions = wanted.retention_revisions;
+    return policy;
   }
 
   // Peers are heard at once, clients of the key space when there is somebody to answer them.
@@ -298,9 +311,17 @@ class NodeProcessImpl : public NodeProcess {
       options.cluster_id = options.cluster_id << 8 | static_cast<std::uint8_t>(c);
     coordinator_ = std::make_unique<api::Coordinator>(options, *store_, *store_, os::secure_random());
     hub_ = std::make_unique<coordination::WatchHub>([this] { return store_->coordination_view(); });
-    store_->on_coordination([this](const coordination::Effects& effects) { hub_->applied(effects); },
-                            [this] { hub_->replaced(); });
-    locks_ = std::make_unique<api::Locks>(*coordinator_, *hub_);
+    contenders_ = std::make_unique<coordination::LockTable>([this] { return store_->coordination_view(); });
+    store_->on_coordination(
+        [this](const coordination::Effects& effects) {
+          hub_->applied(effects);
+          contenders_->applied(effects);
+        },
+        [this] {
+          hub_->replaced();
+          contenders_->replaced();
+        });
+    locks_ = std::make_unique<api::Locks>(*coordinator_, *contenders_);
     rest_space_ = std::make_unique<api::RestSpace>(*rest_, *coordinator_, *locks_, *hub_);
     rest_space_->mount(router_);
     etcd_->begin(api::Access(config_.name, tokens()), *coordinator_, *locks_, *hub_, *store_);
@@ -363,8 +384,9 @@ class NodeProcessImpl : public NodeProcess {
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/regions",
-                              "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+    for (const char* known :
+         {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/compaction", "/v1/regions",
+          "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";
@@ -412,6 +434,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::LinkServer> link_;
   std::unique_ptr<coordination::WatchHub> hub_;
+  std::unique_ptr<coordination::LockTable> contenders_;
   std::unique_ptr<api::Coordinator> coordinator_;
   std::unique_ptr<api::Locks> locks_;
   std::unique_ptr<api::RestSpace> rest_space_;

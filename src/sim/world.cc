@@ -116,6 +116,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   options.self = node;
   options.cluster_id = "simulated";
   options.bug = options_.bug;
+  options.compaction = options_.compaction;
   options.coordination_bug = options_.coordination_bug;
   options.compact_after = 30;
   options.keep = 20;

@@ -30,6 +30,7 @@ struct WorldOptions {
   std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first; others are drawn
   std::map<RegionId, double> clock_speeds;                        // others are drawn within `drift`
   store::Bug bug = store::Bug::kNone;
+  coordination::CompactionPolicy compaction;
   coordination::Bug coordination_bug = coordination::Bug::kNone;
 
   static WorldOptions draw(SeededRandom& random);

@@ -28,6 +28,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       start_id_(start_id),
       submissions_(options_.submit_silence, options_.submit_pause, random.next(), options_.bug),
       coordination_leases_(options_.coordination_bug),
+      coordination_compaction_(options_.compaction, options_.coordination_bug),
       recovery_(options_.layout, options_.self,
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember),
       quorum_(options_.layout.groups(), options_.quorum_lost_after, now),

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "coordination/auto_compaction.h"
 #include "coordination/lease_clock.h"
 #include "store/attestation.h"
 #include "store/catalog.h"
@@ -58,6 +59,7 @@ struct EngineOptions {
   std::uint64_t compact_after = 40'000;  // entries in a group's log beyond `keep` before it is cut
   std::uint64_t keep = 20'000;           // entries kept for followers that lag
   std::size_t snapshot_chunk_bytes = 256 * 1024;
+  coordination::CompactionPolicy compaction;  // of the key space
   Bug bug = Bug::kNone;
   coordination::Bug coordination_bug = coordination::Bug::kNone;
 };
@@ -165,6 +167,8 @@ class Engine {
   void publish_leases();
   Status load_coordination_leases(Instant now);
   void end_coordination_leases(Instant now);
+  void compact_key_space(Instant now);
+  void propose(const coordination::v1::Command& command);
   void tell_positions();
 
   EngineOptions options_;
@@ -179,6 +183,7 @@ class Engine {
   std::vector<std::unique_ptr<Group>> groups_;
   Submissions submissions_;
   coordination::LeaseClock coordination_leases_;
+  coordination::AutoCompaction coordination_compaction_;
   NodeId coordination_leader_;  // when the leases' time was begun last
   Recovery recovery_;
   QuorumWatch quorum_;

@@ -62,6 +62,7 @@ void Engine::tick(Instant now) {
   watch_quorums(now);
   submissions_.expire(now);
   end_coordination_leases(now);
+  compact_key_space(now);
 }
 
 Status Engine::load_coordination_leases(Instant now) {
@@ -81,10 +82,30 @@ void Engine::end_coordination_leases(Instant now) {
     EC_PROBE("a lease of the key space runs out");
     coordination::v1::Command command;
     *command.mutable_expire() = std::move(expire);
-    v1::Command entry;
-    entry.set_coordination(command.SerializeAsString());
-    group.propose(entry.SerializeAsString(), wall_.now(), [](Result<v1::Outcome>) {});  // found due again if lost
+    propose(command);
   }
+}
+
+// What is lost is found due again.
+void Engine::propose(const coordination::v1::Command& command) {
+  v1::Command entry;
+  entry.set_coordination(command.SerializeAsString());
+  groups_[kGlobalGroup.value]->propose(entry.SerializeAsString(), wall_.now(), [](Result<v1::Outcome>) {});
+}
+
+void Engine::compact_key_space(Instant now) {
+  if (!coordination_compaction_.due(now)) return;
+  const auto meta = coordination::read_meta(*coordination_view(kv_));
+  if (!meta) {
+    fatal_ = fail(meta.error());
+    return;
+  }
+  const auto to = coordination_compaction_.look(*meta, now);
+  if (!to || !groups_[kGlobalGroup.value]->leads()) return;
+  EC_PROBE("the history of the key space is cut");
+  coordination::v1::Command command;
+  command.mutable_compact()->set_revision(*to);
+  propose(command);
 }
 
 void Engine::watch_quorums(Instant now) {

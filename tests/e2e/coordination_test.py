@@ -88,6 +88,32 @@ def within(seconds, condition):
     return False
 
 
+class Counting:
+    """Writes 1, 2, 3 ... to one key through whichever region answers, each until it is acknowledged."""
+
+    def __init__(self, key):
+        self.key, self.last, self.going = key, 0, True
+        self.thread = threading.Thread(target=self.count, daemon=True)
+        self.thread.start()
+
+    def count(self):
+        while self.going:
+            put = etcdctl_command("--command-timeout", "5s", "put", self.key, str(self.last + 1))
+            if subprocess.run(put, capture_output=True, env=environment).returncode == 0:
+                self.last += 1
+
+    def end(self):
+        self.going = False
+        self.thread.join(60)
+        return self.last
+
+
+def told(lines, key):
+    """The values of a watch, those left out that were written again because nobody knew whether they had been."""
+    values = [int(value) for name, value in zip(lines, lines[1:]) if name == key and value.isdigit()]
+    return [value for before, value in zip([0] + values, values) if value != before]
+
+
 def writable(at=None):
     return subprocess.run(etcdctl_command("--command-timeout", "2s", "put", "probe", "1", at=at), capture_output=True, env=environment).returncode == 0
 
@@ -152,7 +178,10 @@ try:
     time.sleep(1)
     check(not waiting.lines, "and nobody else does")
     over = Lines([*etcdctl_command("watch", "w", at=1)])
-    time.sleep(0.5)
+    counted = {at: Lines(etcdctl_command("watch", "count", at=at)) for at in (1, 2)}
+    time.sleep(1)
+    counting = Counting("count")
+    check(within(20, lambda: counting.last >= 10), "a writer counts")
     kill(regions[0])  # the leader of the key space
     check(within(15, lambda: writable(1)), "the key space is written to after the leader's region died")
     check(etcdctl("get", "a", "--print-value-only", at=2).strip() == "2", "nothing is lost")
@@ -161,6 +190,13 @@ try:
     etcdctl("put", "w", "after", at=2)
     check(over.wait_for("after"), "so do watches")
     over.end()
+    at_death = counting.last
+    check(within(20, lambda: counting.last >= at_death + 10), "and goes on counting under another leader")
+    last = counting.end()
+    for at, watcher in counted.items():
+        check(within(20, lambda: told(watcher.lines, "count")[-1:] == [last]) and told(watcher.lines, "count") == list(range(1, last + 1)),
+              f"a watch in {regions[at]} was told every change once, in order, across the change of leaders")
+        watcher.end()
     holder.end(signal.SIGINT)
     check(within(20, lambda: any(line.startswith("job/") for line in waiting.lines)), "released, it goes to the next")
     waiting.end(signal.SIGINT)
@@ -183,6 +219,41 @@ try:
                                             text=True).stdout.endswith("value me\n")), "ctl leads, and shows who does")
     leading.end()
     check(within(10, lambda: processes["node", regions[1]].poll() is None), "all nodes are still there")
+    check("holder" not in ctl("lock", "nobody's", fails=True) and "404" in ctl("lock", "nobody's", fails=True), "ctl says that nobody holds a lock")
+
+    # --- a node ends while clients wait
+    etcdctl("put", "stop", "1", at=0)
+    waiters = [Lines(etcdctl_command("watch", "stop", at=1)), Lines(etcdctl_command("lock", "taken", at=1))]
+    check(within(10, lambda: any(line.startswith("taken/") for line in waiters[1].lines)), "a lock is held through a node")
+    waiters.append(Lines(etcdctl_command("lock", "taken", at=1)))
+    waiters.append(Lines(etcdctl_command("elect", "--listen", "nobody", at=1)))
+    time.sleep(1)
+    check(servers.stop(regions[1]) == 0, "a node that is told to stop ends all that waits at it, and itself")
+    for waiter in waiters:
+        waiter.end(signal.SIGKILL)
+
+    # --- automatic compaction: the whole cluster with another retention
+    for region in (regions[0], regions[2]):
+        check(servers.stop(region) == 0, f"{region} stops")
+    with open(f"{cluster}/cluster.yaml", "a") as file:
+        file.write("coordination:\n  compaction: {mode: periodic, retention_seconds: 10}\n")
+    for region in regions:
+        start("node", region)
+        start("edge", region)
+    check(within(30, writable), "the cluster starts with a retention of ten seconds")
+    old = as_json("put", "kept", "old", at=0)["header"]["revision"]
+    etcdctl("put", "kept", "new", at=0)
+    check(etcdctl("get", "kept", "--rev", str(old), "--print-value-only", at=1).strip() == "old", "the past is there")
+    upto = Lines(etcdctl_command("watch", "kept", at=2))
+    compacted = lambda: subprocess.run(etcdctl_command("get", "kept", "--rev", str(old), at=1), capture_output=True, text=True, env=environment).stderr
+    check(within(60, lambda: "compacted" in compacted()), "what is older than the retention goes by itself")
+    late = subprocess.run(etcdctl_command("watch", "kept", "--rev", str(old), at=2), capture_output=True, text=True, env=environment, timeout=20)
+    check("compacted" in late.stderr + late.stdout, "a watch from there is told so")
+    check("410" in ctl("kv", "watch", "kept", "--from", str(old), fails=True), "by REST too")
+    check(etcdctl("get", "kept", "--print-value-only", at=2).strip() == "new", "what is now stays")
+    etcdctl("put", "kept", "newest", at=0)
+    check(upto.wait_for("newest"), "a watch that is up to date is not touched")
+    upto.end()
     print(f"coordination: {checks.count} passed, 0 failed")
 finally:
     for process in processes.values():

@@ -16,6 +16,12 @@ class Servers:
         self.processes[kind, region] = subprocess.Popen([self.evercert, kind, "--die-with-parent", "--cluster", f"{self.cluster}/cluster.yaml", "--region", region, *more],
                                                         stdout=log, stderr=subprocess.STDOUT)
 
+    def stop(self, region):
+        """Asks both to end; the node's exit status."""
+        for kind in ("edge", "node"):
+            self.processes[kind, region].send_signal(signal.SIGTERM)
+        return [self.processes[kind, region].wait(60) for kind in ("edge", "node")][1]
+
     def kill(self, region):
         for kind in ("edge", "node"):
             self.processes[kind, region].send_signal(signal.SIGKILL)

@@ -24,11 +24,10 @@ void Coordinator::fill(ResponseHeader* header, std::int64_t revision) {
 
 Task<Answered<cv1::Answer>> Coordinator::propose(Executor& on, cv1::Command command) {
   for (int attempt = 0; attempt < 3; ++attempt) {
-    const std::uint64_t sequence = proposer_.begin(command);
+    const coordination::Proposed proposed(proposer_, command);
     store::v1::Command entry;
     entry.set_coordination(command.SerializeAsString());
     auto outcome = co_await store_.submit(on, kGlobalGroup, std::move(entry), options_.patience);
-    proposer_.end(sequence);
     if (!outcome) co_return std::unexpected(trouble(std::move(outcome).error()));
     cv1::Answer answer;
     if (!answer.ParseFromString(outcome->coordination())) {

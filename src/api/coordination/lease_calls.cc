@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/coordination/etcd_calls.h"
 #include "api/coordination/stream_binding.h"
+#include "base/task_scope.h"
 
 namespace evercert::api {
 namespace {
@@ -13,28 +14,25 @@ class KeepAlive : public Conversation<LeaseKeepAliveRequest> {
       : out_(out), executor_(executor), coordinator_(coordinator) {}
 
   void received(LeaseKeepAliveRequest request) override {
-    ++under_way_;
-    spawn(coordinator_.renew(executor_, std::move(request)),
-          [this, alive = std::weak_ptr<int>(alive_)](Answered<LeaseKeepAliveResponse> renewed) {
-            if (!alive.lock()) return;
-            --under_way_;
-            if (!renewed) return out_.finish(to_grpc(renewed.error()));
-            out_.send(std::move(*renewed));
-            if (closed_) half_closed();
-          });
+    renewing_.spawn(coordinator_.renew(executor_, std::move(request)),
+                    [this](Answered<LeaseKeepAliveResponse> renewed) {
+                      if (!renewed) return out_.finish(to_grpc(renewed.error()));
+                      out_.send(std::move(*renewed));
+                      // This renewal still counts.
+                      if (closed_ && renewing_.running() == 1) out_.finish(grpc::Status::OK);
+                    });
   }
   void half_closed() override {
     closed_ = true;
-    if (under_way_ == 0) out_.finish(grpc::Status::OK);
+    if (renewing_.running() == 0) out_.finish(grpc::Status::OK);
   }
 
  private:
   StreamOut<LeaseKeepAliveResponse>& out_;
   Executor& executor_;
   Coordinator& coordinator_;
-  int under_way_ = 0;
   bool closed_ = false;
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  TaskScope renewing_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/coordination/locks.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace evercert::api {
@@ -35,8 +36,8 @@ std::string contender_key(const std::string& name, std::int64_t lease) {
   return name + "/" + std::string(hex, end);
 }
 
-Task<Answered<Held>> Locks::contend(Executor& on, const std::string& name, std::int64_t lease, const std::string& value,
-                                    bool* first) {
+Task<Answered<Held>> Locks::contend(Executor& on, const std::string& name, std::int64_t lease,
+                                    const std::string& value) {
   Held held;
   held.key = contender_key(name, lease);
   held.lease = lease;
@@ -47,15 +48,16 @@ Task<Answered<Held>> Locks::contend(Executor& on, const std::string& name, std::
   put->set_value(value);
   put->set_lease(lease);
   txn.add_failure()->mutable_request_range()->set_key(held.key);
-  contenders_of(name, *txn.add_success()->mutable_request_range());
-  contenders_of(name, *txn.add_failure()->mutable_request_range());
   auto done = co_await coordinator_.txn(on, std::move(txn));
   if (!done) co_return std::unexpected(done.error());
   held.revision = done->header().revision();
-  held.token = done->succeeded() ? held.revision : done->responses(0).response_range().kvs(0).create_revision();
-  const auto& contenders = done->responses(1).response_range();
-  *first = contenders.kvs_size() > 0 && contenders.kvs(0).create_revision() == held.token;
-  if (!done->succeeded() && done->responses(0).response_range().kvs(0).value() != value) {
+  if (done->succeeded()) {
+    held.token = held.revision;
+    co_return held;
+  }
+  const auto& own = done->responses(0).response_range().kvs(0);
+  held.token = own.create_revision();
+  if (own.value() != value) {
     auto proclaimed = co_await proclaim(on, held, value);
     if (!proclaimed) co_return std::unexpected(proclaimed.error());
   }
@@ -71,58 +73,25 @@ Task<Answered<Held>> Locks::acquire(Executor& on, std::string name, std::int64_t
     if (!granted) co_return std::unexpected(granted.error());
     lease = granted->id();
   }
-  bool first = false;
-  auto held = co_await contend(on, name, lease, value, &first);
-  if (!held || first) co_return held;
+  const auto signal = std::make_shared<Signal>();
+  if (cancellation) cancellation->tell(signal);
+  coordination::LockTable::Contender contender(table_, name, [signal] { signal->notify(); });
+  auto held = co_await contend(on, name, lease, value);
+  if (!held) co_return held;
   for (;;) {
-    // The last of those before this one: each waits for one key alone, so that a release wakes one contender.
-    RangeRequest before;
-    contenders_of(name, before);
-    before.set_sort_order(RangeRequest::DESCEND);
-    before.set_max_create_revision(held->token - 1);
-    auto found = co_await coordinator_.range(on, std::move(before));
-    if (!found) co_return std::unexpected(found.error());
-    held->revision = found->header().revision();
-    if (found->kvs_size() == 0) break;
-    const auto deleted = co_await wait_deleted(on, found->kvs(0).key(), found->header().revision() + 1, cancellation);
-    if (!deleted || !*deleted) {
+    using Place = coordination::LockTable::Place;
+    const auto standing = contender.standing(held->token);
+    if (!standing) co_return std::unexpected(trouble(standing.error()));
+    held->revision = std::max(held->revision, standing->revision);
+    if (standing->place == Place::kFirst) co_return held;
+    if (standing->place == Place::kGone) co_return std::unexpected(trouble(gone()));
+    // Who does not want to wait is still told of a lock that is free: his place is known in a moment.
+    if (standing->place == Place::kBehind && cancellation && cancellation->cancelled()) {
       auto withdrawn = co_await release(on, held->key, held->token);
-      if (!deleted) co_return std::unexpected(deleted.error());
       co_return std::unexpected(trouble(Error{Code::kExpired, "the lock was not free in time"}));
     }
+    co_await signal->wait(on);
   }
-  RangeRequest own;
-  own.set_key(held->key);
-  const auto still = co_await coordinator_.range(on, std::move(own));
-  if (!still) co_return std::unexpected(still.error());
-  if (still->kvs_size() == 0 || still->kvs(0).create_revision() != held->token)
-    co_return std::unexpected(trouble(gone()));
-  co_return held;
-}
-
-Task<Answered<bool>> Locks::wait_deleted(Executor& on, std::string key, std::int64_t revision,
-                                         std::shared_ptr<Cancellation> cancellation) {
-  auto signal = std::make_shared<Signal>();
-  coordination::WatchRequest request{coordination::key_range(key, ""), revision, false, true};
-  const auto watch = hub_.add(std::move(request), [signal] { signal->notify(); });
-  if (!watch) co_return std::unexpected(trouble(watch.error()));
-  if (cancellation) cancellation->tell(signal);
-  Answered<bool> result = false;
-  while (!cancellation || !cancellation->cancelled()) {
-    auto news = hub_.take(*watch);
-    if (!news) {
-      result = std::unexpected(trouble(news.error()));
-      break;
-    }
-    if (!news->events.empty() || news->compacted) {  // compacted meanwhile: look again
-      result = true;
-      break;
-    }
-    if (!news->more) co_await signal->wait(on);
-  }
-  if (cancellation) cancellation->tell(nullptr);
-  hub_.remove(*watch);
-  co_return result;
 }
 
 Task<Answered<ResponseHeader>> Locks::release(Executor& on, std::string key) {

@@ -9,7 +9,7 @@
 
 #include "api/coordination/cancellation.h"
 #include "api/coordination/coordinator.h"
-#include "coordination/watch_hub.h"
+#include "coordination/lock_table.h"
 
 namespace evercert::api {
 
@@ -25,10 +25,11 @@ std::string contender_key(const std::string& name, std::int64_t lease);
 
 class Locks {
  public:
-  Locks(Coordinator& coordinator, coordination::WatchHub& hub) : coordinator_(coordinator), hub_(hub) {}
+  // `table` is told what this node applies. Both outlive the locks and every task they gave out.
+  Locks(Coordinator& coordinator, coordination::LockTable& table) : coordinator_(coordinator), table_(table) {}
 
   // Waits until it is held or cancelled (kExpired; the contender's key is gone then). Asking again with the same lease
-  // goes on waiting in the same place. lease 0: a new one of 60 seconds.
+  // goes on waiting in the same place. lease 0: a new one of 60 seconds. Free, it takes one entry of the log.
   Task<Answered<Held>> acquire(Executor& on, std::string name, std::int64_t lease, std::string value,
                                std::shared_ptr<Cancellation> cancellation);
   Task<Answered<etcdserverpb::ResponseHeader>> release(Executor& on, std::string key);
@@ -40,14 +41,10 @@ class Locks {
                                                                                                   std::string name);
 
  private:
-  Task<Answered<Held>> contend(Executor& on, const std::string& name, std::int64_t lease, const std::string& value,
-                               bool* first);
-  // Until the key is deleted after `revision`, or the wait is cancelled.
-  Task<Answered<bool>> wait_deleted(Executor& on, std::string key, std::int64_t revision,
-                                    std::shared_ptr<Cancellation> cancellation);
+  Task<Answered<Held>> contend(Executor& on, const std::string& name, std::int64_t lease, const std::string& value);
 
   Coordinator& coordinator_;
-  coordination::WatchHub& hub_;
+  coordination::LockTable& table_;
 };
 
 }  // namespace evercert::api

@@ -36,6 +36,16 @@ net::HttpResponse conflict(const TxnResponse& done) {
                                             : "the key is at revision " + std::to_string(found.kvs(0).mod_revision()));
 }
 
+net::HttpResponse gone(std::int64_t compacted) {
+  auto response = net::problem(410, "Gone",
+                               "compacted up to revision " + std::to_string(compacted) +
+                                   ": read the keys as they are, and watch from the revision of that answer on");
+  auto body = json::parse(response.body);
+  body["compacted"] = compacted;
+  response.body = body.dump();
+  return response;
+}
+
 }  // namespace
 
 void RestSpace::mount(Router& router) {
@@ -51,6 +61,7 @@ void RestSpace::mount(Router& router) {
   add("PUT", "/v1/kv/{key*}", &RestSpace::put);
   add("DELETE", "/v1/kv/{key*}", &RestSpace::remove);
   add("GET", "/v1/watch/{key*}", &RestSpace::watch);
+  router.add("POST", "/v1/compaction", [this](net::HttpRequest r, auto) { return compact(std::move(r)); });
   router.add("POST", "/v1/leases", [this](net::HttpRequest r, auto) { return grant(std::move(r)); });
   router.add("GET", "/v1/leases", [this](net::HttpRequest r, auto) { return leases(std::move(r)); });
   add("GET", "/v1/leases/{id}", &RestSpace::lease);
@@ -135,8 +146,8 @@ Task<net::HttpResponse> RestSpace::watch(net::HttpRequest request, std::string k
   RangeRequest range;
   set_range(range, key, query_flag(request, "prefix"));
   auto signal = std::make_shared<Signal>();
-  const auto added = hub_.add({coordination::key_range(range.key(), range.range_end()), *from, true, true},
-                              [signal] { signal->notify(); });
+  coordination::WatchRequest wanted{coordination::key_range(range.key(), range.range_end()), *from, true, true};
+  auto added = coordination::Watching::begin(hub_, std::move(wanted), [signal] { signal->notify(); });
   if (!added) co_return net::problem(added.error());
   auto over = std::make_shared<bool>(false);
   request.executor->post_after(std::chrono::seconds(*patience), [over, signal] {
@@ -145,16 +156,16 @@ Task<net::HttpResponse> RestSpace::watch(net::HttpRequest request, std::string k
   });
   net::HttpResponse response = net::json_response(200, "");
   for (;;) {
-    const auto news = hub_.take(*added);
+    const auto news = added->take();
     if (!news) {
       response = net::problem(news.error());
       break;
     }
     if (news->compacted) {
-      response = net::problem(410, "Gone", "compacted up to revision " + std::to_string(*news->compacted));
+      response = gone(*news->compacted);
       break;
     }
-    const auto reached = hub_.progress(*added);
+    const auto reached = added->progress();
     if (!news->events.empty() || (*over && reached)) {
       json out{{"events", json::array()}};
       for (const auto& event : news->events) out["events"].push_back(describe(*event));
@@ -164,8 +175,22 @@ Task<net::HttpResponse> RestSpace::watch(net::HttpRequest request, std::string k
     }
     if (!news->more) co_await signal->wait(*request.executor);
   }
-  hub_.remove(*added);
   co_return response;
+}
+
+Task<net::HttpResponse> RestSpace::compact(net::HttpRequest request) {
+  if (auto refused = rest_.refuse(request, Role::kOperator)) co_return std::move(*refused);
+  const auto body = read_object(request);
+  if (!body) co_return net::problem(body.error());
+  if (const Status known = only_members(*body, {"revision"}); !known) co_return net::problem(known.error());
+  const auto revision = member_number(*body, "revision", 0, 1, INT64_MAX);
+  if (!revision || *revision == 0)
+    co_return net::problem(Error{Code::kInvalid, "'revision' must name the first revision that is kept"});
+  CompactionRequest wanted;
+  wanted.set_revision(*revision);
+  const auto done = co_await coordinator_.compact(*request.executor, std::move(wanted));
+  if (!done) co_return problem_of(done.error());
+  co_return net::json_response(200, json{{"compacted", *revision}, {"revision", done->header().revision()}}.dump());
 }
 
 Task<net::HttpResponse> RestSpace::grant(net::HttpRequest request) {

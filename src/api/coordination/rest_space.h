@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The key space by REST: /v1/kv, /v1/watch, /v1/leases, /v1/locks. See docs/coordination.md; errors are RFC 7807
-// problems.
+// The key space by REST: /v1/kv, /v1/watch, /v1/leases, /v1/locks, /v1/compaction. See docs/coordination.md; errors are
+// RFC 7807 problems.
 #pragma once
 
 #include "api/coordination/locks.h"
 #include "api/rest/rest.h"
 #include "api/rest/router.h"
+#include "coordination/watch_hub.h"
 
 namespace evercert::api {
 
@@ -22,6 +23,7 @@ class RestSpace {
   Response put(net::HttpRequest request, std::string key);
   Response remove(net::HttpRequest request, std::string key);
   Response watch(net::HttpRequest request, std::string key);
+  Response compact(net::HttpRequest request);
   Response grant(net::HttpRequest request);
   Response leases(net::HttpRequest request);
   Response lease(net::HttpRequest request, std::string id);

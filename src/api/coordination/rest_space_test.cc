@@ -22,8 +22,15 @@ struct Reply {
 class RestSpaceTest : public testing::Test {
  protected:
   RestSpaceTest() {
-    cluster.store.on_coordination([this](const coordination::Effects& effects) { hub.applied(effects); },
-                                  [this] { hub.replaced(); });
+    cluster.store.on_coordination(
+        [this](const coordination::Effects& effects) {
+          hub.applied(effects);
+          contenders.applied(effects);
+        },
+        [this] {
+          hub.replaced();
+          contenders.replaced();
+        });
     space.mount(router);
   }
   Task<net::HttpResponse> ask(const std::string& method, const std::string& target, const json& body,
@@ -69,10 +76,25 @@ class RestSpaceTest : public testing::Test {
   Rest rest{options(), *cluster.region(1).ca, cluster.store};
   Coordinator coordinator{{NodeId{257}, 1, 7, 7s, 2}, cluster.store, cluster.store, os::secure_random()};
   coordination::WatchHub hub{[this] { return cluster.store.coordination_view(); }};
-  Locks locks{coordinator, hub};
+  coordination::LockTable contenders{[this] { return cluster.store.coordination_view(); }};
+  Locks locks{coordinator, contenders};
   RestSpace space{rest, coordinator, locks, hub};
   Router router;
 };
+
+TEST_F(RestSpaceTest, WhatWasCompactedIsGoneAndAWatchOfItIsToldUpToWhere) {
+  for (const char* value : {"1", "2", "3"}) send("PUT", "/v1/kv/a", {{"value", value}});
+  EXPECT_EQ(send("POST", "/v1/compaction", {{"revision", 3}}, "reads").status, 403);
+  EXPECT_EQ(send("POST", "/v1/compaction").status, 400);
+  EXPECT_EQ(send("POST", "/v1/compaction", {{"revision", 99}}).status, 400);
+  EXPECT_EQ(send("POST", "/v1/compaction", {{"revision", 3}}).body["compacted"], 3);
+  const auto watched = send("GET", "/v1/watch/a?from=2&wait_seconds=0");
+  EXPECT_EQ(watched.status, 410);
+  EXPECT_EQ(watched.body["compacted"], 3);
+  EXPECT_EQ(send("GET", "/v1/watch/a?from=3&wait_seconds=0").body["events"].size(), 2u);
+  EXPECT_EQ(send("GET", "/v1/kv/a?revision=3").body["value"], "2");
+  EXPECT_GE(send("GET", "/v1/kv/a?revision=2").status, 400);
+}
 
 TEST_F(RestSpaceTest, AKeyIsSetShownAndRemoved) {
   EXPECT_EQ(send("GET", "/v1/kv/config/mode").status, 404);

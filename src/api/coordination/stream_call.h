@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls with a stream of answers. What is sent waits in a queue; a conversation is told when the queue has run empty,
-// and when its caller has gone.
+// and is destroyed when its caller has gone or the server ends.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "api/coordination/access.h"
-#include "net/grpc_queue.h"
+#include "net/grpc_host.h"
 
 namespace evercert::api {
 
@@ -38,7 +38,7 @@ class Conversation {
 
 // `Io` is the reader and writer of gRPC: bidirectional, or a writer whose one request came with the call.
 template <class Request, class Response, class Io>
-class StreamCall final : public StreamOut<Response> {
+class StreamCall final : public StreamOut<Response>, public net::ServerCall {
  public:
   static constexpr bool kReads = requires(Io & io, Request* request) { io.Read(request, nullptr); };
   using Begin = std::function<std::unique_ptr<Conversation<Request>>(StreamOut<Response>&)>;
@@ -65,19 +65,31 @@ class StreamCall final : public StreamOut<Response> {
     write_next();
   }
 
+  void give_up() override {
+    if (pending_ == 0) return;
+    conversation_.reset();
+    // What a slow caller has not taken, he asks another server for.
+    while (out_.size() > (writing_ ? 1u : 0u)) out_.pop_back();
+    finish(net::server_stopped());
+  }
+  bool waits() const override { return true; }
+
  private:
-  explicit StreamCall(std::shared_ptr<const Method> method) : method_(std::move(method)), io_(&context_) {
+  explicit StreamCall(std::shared_ptr<const Method> method)
+      : ServerCall(method->queue.calls()), method_(std::move(method)), io_(&context_) {
     context_.AsyncNotifyWhenDone(&done_);
     method_->listen(&context_, &request_, &io_, method_->queue.get(), &accepted_);
   }
 
   void accepted(bool ok) {
-    if (!ok || method_->queue.closing()) {  // the server shuts down
-      if (!ok) delete this;                 // otherwise `done` is still to come, and the process ends
+    if (!ok) {  // the server shuts down
+      delete this;
       return;
     }
     listen(method_);
+    begun();
     pending_ = 1;  // done
+    if (method_->queue.calls().closed()) return finish(net::server_stopped());
     if (auto status = method_->access.check(context_, method_->least); !status.ok()) return finish(std::move(status));
     conversation_ = method_->begin(*this);
     if constexpr (kReads) {
@@ -95,7 +107,6 @@ class StreamCall final : public StreamOut<Response> {
     }
   }
   void was_read(bool ok) {
-    if (method_->queue.closing()) return;
     if (conversation_ && !finishing_) {
       if (ok) {
         conversation_->received(std::move(request_));
@@ -107,7 +118,7 @@ class StreamCall final : public StreamOut<Response> {
     release();
   }
   void write_next() {
-    if (writing_ || ended_ || method_->queue.closing()) return;
+    if (writing_ || ended_) return;
     if (!out_.empty()) {
       writing_ = true;
       ++pending_;
@@ -119,7 +130,6 @@ class StreamCall final : public StreamOut<Response> {
     }
   }
   void was_written(bool ok) {
-    if (method_->queue.closing()) return;
     writing_ = false;
     if (!out_.empty()) {
       out_.pop_front();
@@ -131,7 +141,6 @@ class StreamCall final : public StreamOut<Response> {
   }
   // The call is over, in one way or another.
   void over() {
-    if (method_->queue.closing()) return;
     ended_ = true;
     conversation_.reset();
     release();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls with one request and one answer. A listener waits for the next call, hands it to a coroutine, and sends what
-// that answers.
+// that answers. When the server ends first, the coroutine is destroyed where it is.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -10,8 +10,8 @@
 #include "api/coordination/access.h"
 #include "api/coordination/cancellation.h"
 #include "api/coordination/trouble.h"
-#include "base/task.h"
-#include "net/grpc_queue.h"
+#include "base/task_scope.h"
+#include "net/grpc_host.h"
 
 namespace evercert::api {
 
@@ -24,7 +24,7 @@ struct CallInfo {
 };
 
 template <class Request, class Response>
-class UnaryCall {
+class UnaryCall final : public net::ServerCall {
  public:
   // Asks the service for the next call of this kind.
   using Listen = std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncResponseWriter<Response>*,
@@ -41,8 +41,16 @@ class UnaryCall {
 
   static void listen(std::shared_ptr<const Method> method) { new UnaryCall(std::move(method)); }
 
+  void give_up() override {
+    if (!std::exchange(handled_, false)) return;
+    handling_.cancel();
+    writer_.FinishWithError(net::server_stopped(), &finished_);
+  }
+  bool waits() const override { return method_->waits; }
+
  private:
-  explicit UnaryCall(std::shared_ptr<const Method> method) : method_(std::move(method)), writer_(&context_) {
+  explicit UnaryCall(std::shared_ptr<const Method> method)
+      : ServerCall(method->queue.calls()), method_(std::move(method)), writer_(&context_) {
     if (method_->waits) {
       cancellation_ = std::make_shared<Cancellation>();
       context_.AsyncNotifyWhenDone(&done_);
@@ -51,28 +59,34 @@ class UnaryCall {
   }
 
   void accepted(bool ok) {
-    if (!ok || method_->queue.closing()) {  // the server shuts down
-      if (!ok || !method_->waits) delete this;
+    if (!ok) {  // the server shuts down
+      delete this;
       return;
     }
     listen(method_);
+    begun();
     pending_ = method_->waits ? 2 : 1;
-    if (const auto status = method_->access.check(context_, method_->least); !status.ok()) {
-      writer_.FinishWithError(status, &finished_);
+    if (auto refusal = refused(); !refusal.ok()) {
+      writer_.FinishWithError(refusal, &finished_);
       return;
     }
-    if (request_.ByteSizeLong() > kLargestRequest) {
-      writer_.FinishWithError({grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: request is too large"}, &finished_);
-      return;
-    }
-    spawn(method_->handler({method_->queue, cancellation_}, std::move(request_)), [this](Answered<Response> answer) {
-      if (method_->queue.closing()) return;  // cancelled with the server
-      if (answer) {
-        writer_.Finish(*answer, grpc::Status::OK, &finished_);
-      } else {
-        writer_.FinishWithError(to_grpc(answer.error()), &finished_);
-      }
-    });
+    handled_ = true;
+    handling_.spawn(method_->handler({method_->queue, cancellation_}, std::move(request_)),
+                    [this](Answered<Response> answer) {
+                      handled_ = false;
+                      if (answer) {
+                        writer_.Finish(*answer, grpc::Status::OK, &finished_);
+                      } else {
+                        writer_.FinishWithError(to_grpc(answer.error()), &finished_);
+                      }
+                    });
+  }
+  grpc::Status refused() const {
+    if (method_->queue.calls().closed()) return net::server_stopped();
+    if (auto status = method_->access.check(context_, method_->least); !status.ok()) return status;
+    if (request_.ByteSizeLong() > kLargestRequest)
+      return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: request is too large"};
+    return grpc::Status::OK;
   }
   void done(bool) {
     if (context_.IsCancelled()) cancellation_->cancel();
@@ -94,7 +108,9 @@ class UnaryCall {
   Request request_;
   grpc::ServerAsyncResponseWriter<Response> writer_;
   std::shared_ptr<Cancellation> cancellation_;
-  int pending_ = 0;  // completions to come
+  TaskScope handling_;
+  bool handled_ = false;  // by a coroutine that has not answered yet
+  int pending_ = 0;       // completions to come
   Step accepted_{*this, &UnaryCall::accepted}, finished_{*this, &UnaryCall::release}, done_{*this, &UnaryCall::done};
 };
 

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/space/lock_client.h"
 
-#include "coordination/keyspace.h"
-
 namespace evercert::sim {
 namespace {
 
 namespace cv1 = coordination::v1;
 constexpr std::int64_t kTtlSeconds = 3;
 constexpr Duration kTtl = 3s;
-
-void first_contender(const std::string& lock, etcdserverpb::RangeRequest& request) {
-  request.set_key(lock + "/");
-  request.set_range_end(coordination::end_of(lock + "/"));
-  request.set_sort_target(etcdserverpb::RangeRequest::CREATE);
-  request.set_sort_order(etcdserverpb::RangeRequest::ASCEND);
-  request.set_limit(1);
-}
 
 }  // namespace
 
@@ -30,6 +20,7 @@ void LockClient::later(Duration delay, std::function<void()> work) {
 
 void LockClient::begin() {
   ++attempt_;
+  contender_.reset();
   holds_ = renewing_ = false;
   lease_ = static_cast<std::int64_t>(random_.next() >> 2 | 1);
   cv1::Command command;
@@ -78,29 +69,32 @@ void LockClient::contend() {
     if (!answer) return later(200ms, [this] { contend(); });
     if (answer->refusal() != cv1::NONE) return lose();
     const auto& txn_answer = answer->txn();
-    if (!txn_answer.succeeded() && txn_answer.responses(0).response_range().kvs_size() == 0) return lose();
+    token_ = txn_answer.header().revision();
+    if (!txn_answer.succeeded()) {
+      const auto& own = txn_answer.responses(0).response_range();
+      if (own.kvs_size() == 0) return lose();
+      token_ = own.kvs(0).create_revision();
+    }
     look();
   });
 }
 
-// Who is first, by a fresh read; its create revision is the token.
+// Asks one node for its place until it is the first; now and then another one, as who lost his connection does.
 void LockClient::look() {
-  nodes_.read(somewhere(), [this, attempt = attempt_](const coordination::View* view) {
-    if (attempt != attempt_ || !running_) return;
-    if (view != nullptr) {
-      etcdserverpb::RangeRequest request;
-      first_contender(lock_, request);
-      const auto found = coordination::read_range(*view, request);
-      const auto own = coordination::find_key(*view, key());
-      if (!found || !own) return checker_.violation("the key space cannot be read");
-      if (!*own) return lose();
-      if (found->kvs(0).key() == key() && world_.now() < counts_on_) {
-        token_ = (*own)->create_revision();
-        return acquired();
-      }
-    }
-    later(random_.between(30ms, 250ms), [this] { look(); });
-  });
+  if (contender_ == nullptr || nodes_.contenders(asked_) != table_ || random_.chance(0.1)) {
+    contender_.reset();
+    asked_ = somewhere();
+    table_ = nodes_.contenders(asked_);
+    if (table_ != nullptr) contender_ = std::make_unique<coordination::LockTable::Contender>(*table_, lock_, [] {});
+  }
+  if (contender_ != nullptr) {
+    const auto standing = contender_->standing(token_);
+    if (!standing) return checker_.violation("the key space cannot be read");
+    using Place = coordination::LockTable::Place;
+    if (standing->place == Place::kGone) return lose();
+    if (standing->place == Place::kFirst && world_.now() < counts_on_) return acquired();
+  }
+  later(random_.between(30ms, 250ms), [this] { look(); });
 }
 
 void LockClient::acquired() {

@@ -3,6 +3,7 @@
 // with the lock in its hands.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "sim/seeded_random.h"
@@ -42,6 +43,10 @@ class LockClient {
   std::int64_t lease_ = 0, token_ = 0;
   Instant counts_on_;  // until then the lease cannot have ended: from when its last renewal was sent
   bool holds_ = false, renewing_ = false;
+  // Where it asks for its place.
+  NodeId asked_;
+  std::shared_ptr<coordination::LockTable> table_;
+  std::unique_ptr<coordination::LockTable::Contender> contender_;
 };
 
 }  // namespace evercert::sim

@@ -29,7 +29,43 @@ void SpaceChecker::applied(const coordination::Effects& effects) {
         violation("a put was applied twice: " + value);
     }
     history_.emplace(revision, std::move(events));
+    first_applied_.emplace(revision, world_.now());
   }
+  if (effects.meta.compacted > compacted_) compacted(effects.meta);
+}
+
+std::int64_t SpaceChecker::latest_at(Instant time) const {
+  std::int64_t latest = 1;
+  for (const auto& [revision, applied] : first_applied_) {
+    if (applied > time) break;
+    latest = revision;
+  }
+  return latest;
+}
+
+void SpaceChecker::compacted(const coordination::Meta& meta) {
+  compacted_ = meta.compacted;
+  if (!policy_) return;
+  const auto violated = [&](std::int64_t kept_from) {
+    if (compacted_ <= kept_from) return;
+    violation("the key space is compacted to revision " + std::to_string(compacted_) + ", its policy keeps " +
+              std::to_string(kept_from));
+  };
+  if (policy_->mode == coordination::CompactionPolicy::Mode::kRevision)
+    return violated(meta.revision - policy_->revisions);
+  // The leader's clock may be slow by so much.
+  violated(latest_at(world_.now() - policy_->retention * 95 / 100));
+}
+
+// After a time of quiet, in which nobody died.
+void SpaceChecker::check_compacted() {
+  if (!policy_) return;
+  const bool by_number = policy_->mode == coordination::CompactionPolicy::Mode::kRevision;
+  const std::int64_t wanted =
+      by_number ? last_revision() - policy_->revisions : latest_at(world_.now() - policy_->retention * 12 / 10 - 3s);
+  if (wanted > 1 && compacted_ < wanted)
+    violation("the key space is compacted to revision " + std::to_string(compacted_) + " only, its policy keeps " +
+              std::to_string(wanted));
 }
 
 void SpaceChecker::holds(int client, const std::string& lock, std::int64_t token) {

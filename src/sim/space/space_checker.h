@@ -37,14 +37,22 @@ class SpaceChecker {
   // --- an acknowledged put is in the history at its revision
   void acknowledged(std::int64_t revision, const std::string& key, const std::string& value);
   void check_acknowledged();
+  // --- automatic compaction: nothing goes that the policy keeps, and what it does not keep goes in the end
+  void keeps(const coordination::CompactionPolicy& policy) { policy_ = policy; }
+  void check_compacted();
 
   void violation(std::string what);
   const std::optional<std::string>& found() const { return found_; }
   std::uint64_t acquisitions() const { return acquisitions_; }
   std::uint64_t successes() const { return counted_.size(); }
+  std::int64_t compacted() const { return compacted_; }
   std::int64_t last_revision() const { return history_.empty() ? 1 : history_.rbegin()->first; }
 
  private:
+  void compacted(const coordination::Meta& meta);
+  // The latest revision at a time.
+  std::int64_t latest_at(Instant time) const;
+
   World& world_;
   std::optional<std::string> found_;
   std::map<std::int64_t, std::vector<SeenEvent>> history_;
@@ -54,6 +62,9 @@ class SpaceChecker {
   std::set<std::int64_t> counted_;
   std::map<std::int64_t, std::pair<std::string, std::string>> acknowledged_;
   std::uint64_t acquisitions_ = 0;
+  std::optional<coordination::CompactionPolicy> policy_;
+  std::map<std::int64_t, Instant> first_applied_;  // revisions, by the first node
+  std::int64_t compacted_ = 0;
 };
 
 }  // namespace evercert::sim

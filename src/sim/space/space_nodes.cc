@@ -24,19 +24,27 @@ void SpaceNodes::begin_life(NodeId node) {
   ++life.number;
   life.hub = std::make_unique<coordination::WatchHub>(
       [this, node] { return store::coordination_view(world_.state(node)); }, kWaitingBytes, bug_);
+  life.contenders = std::make_shared<coordination::LockTable>(
+      [this, node] { return store::coordination_view(world_.state(node)); }, 1, bug_);
   life.proposer = std::make_unique<coordination::Proposer>(node.value, life.number);
   store::Engine& engine = *world_.engine(node);
   engine.on_coordination = [this, node](const coordination::Effects& effects) {
     if (on_applied) on_applied(effects);
     lives_[node].hub->applied(effects);
+    lives_[node].contenders->applied(effects);
   };
   engine.on_records_replaced = [this, node, others = std::move(engine.on_records_replaced)] {
     if (others) others();
     lives_[node].hub->replaced();
+    lives_[node].contenders->replaced();
   };
 }
 
 coordination::WatchHub* SpaceNodes::hub(NodeId node) { return world_.up(node) ? lives_[node].hub.get() : nullptr; }
+
+std::shared_ptr<coordination::LockTable> SpaceNodes::contenders(NodeId node) {
+  return world_.up(node) ? lives_[node].contenders : nullptr;
+}
 
 void SpaceNodes::submit(NodeId through, coordination::v1::Command command, Answered done) {
   if (!world_.up(through)) return world_.at(50ms, [done] { done(std::nullopt); });

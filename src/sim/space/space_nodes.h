@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "coordination/lock_table.h"
 #include "coordination/proposer.h"
 #include "coordination/watch_hub.h"
 #include "sim/world.h"
@@ -26,6 +27,8 @@ class SpaceNodes {
 
   // Null while the node is down. A hub lives as long as the node's life, which has a number.
   coordination::WatchHub* hub(NodeId node);
+  // The same.
+  std::shared_ptr<coordination::LockTable> contenders(NodeId node);
   std::uint64_t life(NodeId node) { return lives_[node].number; }
 
   // Of all nodes.
@@ -35,6 +38,8 @@ class SpaceNodes {
   struct Life {
     std::uint64_t number = 0;
     std::unique_ptr<coordination::WatchHub> hub;
+    // What is asked of it may outlive the life.
+    std::shared_ptr<coordination::LockTable> contenders;
     std::unique_ptr<coordination::Proposer> proposer;
   };
   void begin_life(NodeId node);

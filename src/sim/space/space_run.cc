@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/space/space_run.h"
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -48,6 +49,17 @@ class Trouble {
   bool running_ = true;
 };
 
+// One way of compaction to a run: a client's, or a policy's of the cluster.
+coordination::CompactionPolicy draw_policy(SeededRandom& random) {
+  using Mode = coordination::CompactionPolicy::Mode;
+  coordination::CompactionPolicy policy;
+  policy.mode = std::array{Mode::kOff, Mode::kPeriodic, Mode::kRevision}[random.below(3)];
+  policy.retention = random.between(1s, 6s);
+  policy.revisions = 5 + static_cast<std::int64_t>(random.below(200));
+  policy.interval = 500ms;
+  return policy;
+}
+
 void check_count(World& world, SpaceChecker& checker) {
   const auto view = store::coordination_view(world.state(world.nodes().front()));
   const auto count = coordination::find_key(*view, "count/it");
@@ -60,8 +72,11 @@ SpaceReport run_space(std::uint64_t seed, coordination::Bug bug) {
   SeededRandom random(seed);
   WorldOptions options = WorldOptions::draw(random);
   options.coordination_bug = bug;
+  options.compaction = draw_policy(random);
+  const bool by_policy = options.compaction.mode != coordination::CompactionPolicy::Mode::kOff;
   World world(options, random);
   SpaceChecker checker(world);
+  if (by_policy) checker.keeps(options.compaction);
   SpaceNodes nodes(world, bug);
   nodes.on_applied = [&](const coordination::Effects& effects) { checker.applied(effects); };
   world.on_refused = [&](NodeId, const Error& error) { checker.violation("a node stops: " + error.message); };
@@ -72,7 +87,7 @@ SpaceReport run_space(std::uint64_t seed, coordination::Bug bug) {
   std::vector<std::unique_ptr<SpaceClient>> clients;
   for (int i = 0; i < 2; ++i) clients.push_back(std::make_unique<Writer>(i, world, nodes, checker, random));
   for (int i = 0; i < 3; ++i) clients.push_back(std::make_unique<Counter>(world, nodes, checker, random));
-  clients.push_back(std::make_unique<Compactor>(world, nodes, checker, random));
+  if (!by_policy) clients.push_back(std::make_unique<Compactor>(world, nodes, checker, random));
   std::vector<std::unique_ptr<Watcher>> watchers;
   for (const char* prefix : {"w/", "w/1", "lock/", "count/"})
     watchers.push_back(std::make_unique<Watcher>(prefix, world, nodes, checker, random));
@@ -94,6 +109,7 @@ SpaceReport run_space(std::uint64_t seed, coordination::Bug bug) {
   if (!checker.found()) {
     for (auto& watcher : watchers) watcher->finish();
     checker.check_acknowledged();
+    checker.check_compacted();
     check_count(world, checker);
   }
   SpaceReport report;
@@ -101,6 +117,7 @@ SpaceReport run_space(std::uint64_t seed, coordination::Bug bug) {
   report.acquisitions = checker.acquisitions();
   report.successes = checker.successes();
   report.revisions = checker.last_revision();
+  report.compacted = by_policy ? checker.compacted() : 0;
   report.simulated_seconds = static_cast<double>(world.now().us) / 1e6;
   return report;
 }

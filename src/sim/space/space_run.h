@@ -14,6 +14,7 @@ struct SpaceReport {
   std::optional<std::string> violation;
   std::uint64_t acquisitions = 0, successes = 0;  // of locks; of compare-and-sets
   std::int64_t revisions = 0;
+  std::int64_t compacted = 0;  // up to which a policy has cut the history
   double simulated_seconds = 0;
 };
 
