@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "ctl_client.h"
 #include "held_command.h"
+#include "interruption.h"
 
 namespace evercert::apps {
 namespace {
@@ -19,7 +20,7 @@ struct SpaceOptions {
   std::shared_ptr<const CtlOptions> ctl;
   std::string key, value, lease;
   std::int64_t revision = 0, if_revision = -1, from = 0, ttl = 30, wait = -1;
-  bool prefix = false, once = false;
+  bool prefix = false, once = false, observe = false;
   std::vector<std::string> command;
 };
 
@@ -125,6 +126,7 @@ Result<std::string> grant(Ctl& ctl, std::int64_t ttl) {
 // Holds the lock (or leads) while the command runs.
 int hold(const SpaceOptions& options, const char* what) {
   return with_ctl(options, [&](Ctl& ctl) {
+    const auto interrupted = watch_for_interruption();
     const auto lease = grant(ctl, options.ttl);
     if (!lease) return report(lease.error());
     const Duration ttl = std::chrono::seconds(options.ttl);
@@ -150,6 +152,10 @@ int hold(const SpaceOptions& options, const char* what) {
         held = json::parse(response->body, nullptr, false);
         break;
       }
+      if (interrupted()) {
+        give_up();
+        return 130;
+      }
       const bool waited =
           options.wait >= 0 && os::monotonic_clock().now() - begun >= std::chrono::seconds(options.wait);
       if ((response && response->status != 409 && response->status < 500) || waited || !renew()) {
@@ -168,8 +174,9 @@ int hold(const SpaceOptions& options, const char* what) {
     }
     const std::string token = std::to_string(held.value("token", 0ll));
     std::cerr << what << " " << options.key << ", token " << token << "\n";
-    const auto code = run_while_held(
-        options.command, {{"EVERCERT_LOCK_NAME", options.key}, {"EVERCERT_LOCK_TOKEN", token}}, ttl / 3, renew);
+    const auto code =
+        run_while_held(options.command, {{"EVERCERT_LOCK_NAME", options.key}, {"EVERCERT_LOCK_TOKEN", token}}, ttl / 3,
+                       renew, interrupted);
     give_up();  // the key goes with the lease
     return code ? *code : report(code.error());
   });
@@ -181,6 +188,32 @@ int show_holder(const SpaceOptions& options) {
       std::cout << "token " << d.value("token", 0ll) << ", lease " << d.value("lease", "") << ", value "
                 << text_of(d, "value") << "\n";
     });
+  });
+}
+
+// Each leader and what he says, as they come. What is overtaken within a moment is left out.
+int observe(const SpaceOptions& options) {
+  return with_ctl(options, [&](Ctl& ctl) {
+    std::string last;
+    for (;;) {
+      const auto response = ctl.call("GET", "/v1/locks/" + encoded(options.key));
+      if (!response) return report(response.error());
+      if (response->status >= 400 && response->status != 404) return complain(*response);
+      const auto held = json::parse(response->body, nullptr, false);
+      if (held.is_discarded()) return report(Error{Code::kInternal, "the answer is no JSON"});
+      const bool led = response->status == 200;
+      const std::string now =
+          led ? "token " + std::to_string(held.value("token", 0ll)) + ", value " + text_of(held, "value")
+              : "nobody leads";
+      if (now != last) std::cout << (options.ctl->as_json && led ? held.dump() : now) << std::endl;
+      last = now;
+      // Until something happens below the name, or for a while: who came between the two calls is seen then.
+      const auto changed =
+          ctl.call("GET", "/v1/watch/" + encoded(options.key + "/") + "?prefix=true&wait_seconds=" + (led ? "5" : "1") +
+                              "&from=" + std::to_string(led ? held.value("revision", 0ll) + 1 : 0));
+      if (!changed) return report(changed.error());
+      if (changed->status >= 400 && changed->status != 410) return complain(*changed);
+    }
   });
 }
 
@@ -280,9 +313,13 @@ void register_ctl_space(CLI::App& ctl, std::shared_ptr<const CtlOptions> shared,
   elect->add_option("--value", options->value, "What others are told about this leader");
   elect->add_option("--ttl", options->ttl, "Seconds that a dead leader leads on")->check(CLI::Range(3, 86400));
   elect->add_option("--wait", options->wait, "Give up after so many seconds");
-  elect->add_option("command", options->command, "Command and arguments");
-  elect->callback(
-      [=, &exit_code] { exit_code = options->command.empty() ? show_holder(*options) : hold(*options, "leading"); });
+  elect->add_flag("--observe", options->observe, "Show each leader as they come, until interrupted");
+  elect->add_option("command", options->command, "Command and arguments")->excludes("--observe");
+  elect->callback([=, &exit_code] {
+    exit_code = options->observe           ? observe(*options)
+                : options->command.empty() ? show_holder(*options)
+                                           : hold(*options, "leading");
+  });
 }
 
 }  // namespace evercert::apps

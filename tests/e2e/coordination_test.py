@@ -214,10 +214,15 @@ try:
     check("put config/mode loose" in ctl("kv", "watch", "config/mode", "--from", str(revision + 1), "--once"), "ctl watches from a revision")
     tokens = [int(ctl("lock", "nightly", "--", "printenv", "EVERCERT_LOCK_TOKEN")) for _ in range(2)]
     check(tokens[0] < tokens[1], "each holder's fencing token is above the last one's")
+    observing = Lines([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "elect", "boss", "--observe"])
+    check(observing.wait_for("nobody leads"), "ctl observes an election that nobody has won")
     leading = Lines([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "elect", "boss", "--value", "me", "--", "sleep", "30"])
     check(within(10, lambda: subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "elect", "boss"], capture_output=True,
                                             text=True).stdout.endswith("value me\n")), "ctl leads, and shows who does")
-    leading.end()
+    leading.end()  # long before its lease would have run out
+    check(within(20, lambda: len(observing.lines) >= 3 and observing.lines[-1] == "nobody leads" and observing.lines[1].endswith("value me")),
+          "and is told of the leader and of his end")
+    observing.end()
     check(within(10, lambda: processes["node", regions[1]].poll() is None), "all nodes are still there")
     check("holder" not in ctl("lock", "nobody's", fails=True) and "404" in ctl("lock", "nobody's", fails=True), "ctl says that nobody holds a lock")
 

@@ -69,6 +69,7 @@ void RestSpace::mount(Router& router) {
   add("POST", "/v1/leases/{id}/renew", &RestSpace::renew);
   add("POST", "/v1/locks/{name*}", &RestSpace::lock);
   add("GET", "/v1/locks/{name*}", &RestSpace::holder);
+  add("PUT", "/v1/locks/{name*}", &RestSpace::proclaim);
   add("DELETE", "/v1/locks/{name*}", &RestSpace::unlock);
 }
 
@@ -292,9 +293,33 @@ Task<net::HttpResponse> RestSpace::holder(net::HttpRequest request, std::string 
   const auto found = co_await locks_.holder(*request.executor, name);
   if (!found) co_return problem_of(found.error());
   if (!found->second) co_return net::problem(404, "Not Found", "nobody holds it");
-  json out{{"name", name}, {"token", found->second->create_revision()}, {"lease", lease_name(found->second->lease())}};
+  json out{{"name", name},
+           {"token", found->second->create_revision()},
+           {"lease", lease_name(found->second->lease())},
+           {"revision", found->first.revision()}};
   put_bytes(out, "value", found->second->value());
   co_return net::json_response(200, out.dump());
+}
+
+// Another value of the one who leads.
+Task<net::HttpResponse> RestSpace::proclaim(net::HttpRequest request, std::string name) {
+  if (auto refused = rest_.refuse(request, Role::kOperator)) co_return std::move(*refused);
+  const auto body = read_object(request);
+  if (!body) co_return net::problem(body.error());
+  if (const Status known = only_members(*body, {"lease", "token", "value", "value_base64"}); !known)
+    co_return net::problem(known.error());
+  const auto named = required_text(*body, "lease");
+  if (!named) co_return net::problem(named.error());
+  const auto lease = lease_id(*named);
+  if (!lease) co_return net::problem(lease.error());
+  const auto token = member_number(*body, "token", 0, 1, INT64_MAX);
+  if (!token || *token == 0) co_return net::problem(Error{Code::kInvalid, "'token' must name the leader"});
+  auto value = read_bytes(*body, "value");
+  if (!value) co_return net::problem(value.error());
+  Held held{contender_key(name, *lease), *token, *lease, 0};
+  const auto done = co_await locks_.proclaim(*request.executor, std::move(held), std::move(*value));
+  if (!done) co_return problem_of(done.error());
+  co_return net::json_response(200, json{{"revision", done->revision()}}.dump());
 }
 
 Task<net::HttpResponse> RestSpace::unlock(net::HttpRequest request, std::string name) {

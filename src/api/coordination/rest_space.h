@@ -31,6 +31,7 @@ class RestSpace {
   Response revoke(net::HttpRequest request, std::string id);
   Response lock(net::HttpRequest request, std::string name);
   Response holder(net::HttpRequest request, std::string name);
+  Response proclaim(net::HttpRequest request, std::string name);
   Response unlock(net::HttpRequest request, std::string name);
 
   const Rest& rest_;

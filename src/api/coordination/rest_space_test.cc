@@ -166,6 +166,19 @@ TEST_F(RestSpaceTest, ALockGoesFromHolderToHolderWithAHigherToken) {
   EXPECT_GT((*waiting)->body["token"].get<int>(), held.body["token"].get<int>());
 }
 
+TEST_F(RestSpaceTest, WhoLeadsMaySayAnotherValueAndNobodyElseMay) {
+  const auto mine = lease();
+  const auto token = send("POST", "/v1/locks/boss", {{"lease", mine}, {"value", "one"}}).body["token"];
+  EXPECT_EQ(send("PUT", "/v1/locks/boss", {{"lease", mine}, {"token", token}, {"value", "two"}}).status, 200);
+  const auto leader = send("GET", "/v1/locks/boss");
+  EXPECT_EQ(leader.body["value"], "two");
+  EXPECT_EQ(leader.body["token"], token);
+  EXPECT_GT(leader.body["revision"], token);
+  EXPECT_EQ(send("PUT", "/v1/locks/boss", {{"lease", lease()}, {"token", token}, {"value", "three"}}).status, 409);
+  EXPECT_EQ(send("PUT", "/v1/locks/boss", {{"lease", mine}, {"value", "three"}}).status, 400);
+  EXPECT_EQ(send("PUT", "/v1/locks/boss", {{"lease", mine}, {"token", token}}, "reads").status, 403);
+}
+
 TEST_F(RestSpaceTest, ALeaseThatEndsFreesItsLock) {
   const std::string first = lease(), second = lease();
   send("POST", "/v1/locks/job", {{"lease", first}});
