@@ -23,14 +23,17 @@ void print(const json& region) {
     fence =
         "in " + std::to_string(f.value("groups_done", 0)) + " of " + std::to_string(f.value("groups", 0)) + " groups";
   }
-  std::printf("%-14s %-9s %6lld  %-21s %-16s %-18s %s\n", region.value("region", "").c_str(),
+  const json crls = region.value("crls", json::object());
+  const std::string signer = crls.contains("signed_by") && crls["signed_by"].is_string() ? crls["signed_by"] : "nobody";
+  std::printf("%-14s %-9s %6lld  %-21s %-16s %-18s %-14s %s\n", region.value("region", "").c_str(),
               region.value("state", "").c_str(), static_cast<long long>(region.value("epoch", 0)),
-              region.value("since", "").c_str(), region.value("by", "").c_str(), fence.c_str(), why.c_str());
+              region.value("since", "").c_str(), region.value("by", "").c_str(), fence.c_str(), signer.c_str(),
+              why.c_str());
 }
 
 void print_header() {
-  std::printf("%-14s %-9s %6s  %-21s %-16s %-18s %s\n", "REGION", "STATE", "EPOCH", "SINCE", "BY", "FENCE CARRIED OUT",
-              "REASON");
+  std::printf("%-14s %-9s %6s  %-21s %-16s %-18s %-14s %s\n", "REGION", "STATE", "EPOCH", "SINCE", "BY",
+              "FENCE CARRIED OUT", "CRLS SIGNED BY", "REASON");
 }
 
 int list(const RegionOptions& options) {

@@ -34,7 +34,8 @@ void register_init(CLI::App& app, int& exit_code) {
       return;
     }
     std::printf(
-        "\nThe root key lies in %s/root: take it off this machine.\nNext, in each region:\n"
+        "\nThe root key lies in %s/root, with the keys that open the regions' standbys: take it off this machine.\n"
+        "Next, in each region:\n"
         "  evercert node --cluster %s/cluster.yaml --region %s --zone 1 --data /var/lib/evercert\n"
         "  evercert edge --cluster %s/cluster.yaml --region %s\n",
         options->dir.c_str(), options->dir.c_str(), options->regions.front().c_str(), options->dir.c_str(),

@@ -105,8 +105,10 @@ class CrlTest : public StatusTest {
     cluster.store.status = {own};
     CrlOptions options;
     options.region = RegionId{1};
+    options.name = "region-1";
     options.self = node_id(RegionId{1}, 1);
-    publisher = std::make_unique<CrlPublisher>(options, cluster.region(1).certificate_der, cluster.region(1).signer,
+    publisher = std::make_unique<CrlPublisher>(options, cluster.region(1).certificate_der,
+                                               std::make_shared<OwnCrlKey>(pki::crl_signer(cluster.region(1).signer)),
                                                cluster.store, cluster.wall, cluster.executor);
   }
   std::optional<pki::CrlFacts> published() {
@@ -215,6 +217,164 @@ TEST_F(CrlTest, AFencedRegionSignsNoListAndItsLastOneStays) {
   cluster.executor.advance(10s);
   EXPECT_EQ(number(), first);
   EXPECT_FALSE(testkit::finish(cluster.executor, publisher->publish()).has_value()) << "not by hand either";
+}
+
+// The CRLs of region 2, as a node of region 1 sees to them.
+class StandInTest : public StatusTest {
+ protected:
+  struct Key : CrlKey {
+    Task<Opened> open(Executor&, store::Activation activation) override {
+      ++opened;
+      under = activation;
+      if (!has_shares) co_return fail(Code::kUnavailable, "too few shares");
+      co_return pki::crl_signer(signer);
+    }
+    void put_away() override { ++put_aways; }
+    std::shared_ptr<pki::Signer> signer;
+    store::Activation under;
+    bool has_shares = true;
+    int opened = 0, put_aways = 0;
+  };
+
+  StandInTest() {
+    key->signer = cluster.region(2).signer;
+    store::GroupStatus home;
+    home.group = home_group(RegionId{2});
+    home.leads_here = true;
+    cluster.store.status = {home};
+    CrlOptions options;
+    options.region = RegionId{2};
+    options.name = "region-2";
+    options.self = node_id(RegionId{1}, 1);
+    publisher = std::make_unique<CrlPublisher>(options, cluster.region(2).certificate_der, key, cluster.store,
+                                               cluster.wall, cluster.executor);
+    publisher->start();
+  }
+  std::uint64_t put(std::uint32_t region, store::v1::RegionState state) {
+    store::v1::Command command;
+    command.mutable_change_membership()->set_expected_epoch(cluster.store.epoch().value);
+    command.mutable_change_membership()->set_region(region);
+    command.mutable_change_membership()->set_state(state);
+    return testkit::finish(cluster.executor, cluster.store.submit(cluster.executor, kGlobalGroup, command, 1s))
+        .value()
+        .number();
+  }
+  // As region 2 itself would.
+  Result<std::uint64_t> publish_at_home() {
+    store::v1::Command command;
+    command.mutable_allocate_crl_number()->set_issuer_region(2);
+    command.mutable_allocate_crl_number()->set_epoch(cluster.store.epoch().value);
+    const auto number =
+        testkit::finish(cluster.executor, cluster.store.submit(cluster.executor, kGlobalGroup, command, 1s));
+    if (!number) return fail(number.error());
+    store::v1::Command list;
+    list.mutable_put_crl()->mutable_crl()->set_issuer_region(2);
+    list.mutable_put_crl()->mutable_crl()->set_number(number->number());
+    list.mutable_put_crl()->mutable_crl()->set_epoch(cluster.store.epoch().value);
+    list.mutable_put_crl()->mutable_crl()->set_this_update(cluster.wall.now().seconds());
+    const auto stored =
+        testkit::finish(cluster.executor, cluster.store.submit(cluster.executor, home_group(RegionId{2}), list, 1s));
+    if (!stored) return fail(stored.error());
+    return number->number();
+  }
+  store::v1::Crl stored() { return cluster.store.crl(RegionId{2}).value().value_or(store::v1::Crl{}); }
+  pki::CrlFacts facts() { return pki::read_crl(stored().der(), cluster.region(2).certificate_der).value(); }
+
+  std::shared_ptr<Key> key = std::make_shared<Key>();
+  std::unique_ptr<CrlPublisher> publisher;
+};
+
+TEST_F(StandInTest, ARegionThatServesSignsItself) {
+  cluster.executor.advance(10s);
+  EXPECT_EQ(stored().number(), 0u);
+  EXPECT_EQ(testkit::finish(cluster.executor, publisher->publish()).error().code, Code::kUnavailable) << "nor by hand";
+  EXPECT_EQ(key->opened, 0) << "its standby stays closed";
+}
+
+TEST_F(StandInTest, FromTheFenceOnItsListsAreSignedHereAndTellWhatIsRevokedSince) {
+  ASSERT_TRUE(publish_at_home().has_value());
+  const auto last = publish_at_home().value();
+  const auto serial = issue(2);
+  const auto epoch = put(2, store::v1::FENCED);
+  cluster.executor.advance(3s);
+  EXPECT_GT(stored().number(), last) << "who takes over shows at once that it can";
+  EXPECT_EQ(stored().signer_region(), 1u);
+  EXPECT_EQ(stored().epoch(), epoch);
+  EXPECT_EQ(key->under, (store::Activation{RegionId{1}, epoch}));
+  EXPECT_TRUE(facts().entries.empty());
+  auto number = stored().number();
+  cluster.executor.advance(20s);
+  EXPECT_EQ(stored().number(), number) << "nothing happened that a list tells";
+  revoke(serial);
+  cluster.executor.advance(3s);
+  EXPECT_GT(stored().number(), number);
+  ASSERT_EQ(facts().entries.size(), 1u);
+  EXPECT_EQ(facts().entries[0].serial, serial);
+  number = stored().number();
+  cluster.wall.advance(3601);
+  cluster.executor.advance(3s);
+  EXPECT_GT(stored().number(), number) << "the interval is over";
+}
+
+TEST_F(StandInTest, WhenTheRegionIsAdmittedTheKeyIsPutAwayAndNumbersGoOn) {
+  put(2, store::v1::FENCED);
+  cluster.executor.advance(3s);
+  const auto number = stored().number();
+  ASSERT_GT(number, 0u);
+  EXPECT_EQ(key->put_aways, 1) << "it begins anew";
+  put(2, store::v1::SERVING);
+  cluster.wall.advance(7200);
+  cluster.executor.advance(10s);
+  EXPECT_EQ(stored().number(), number);
+  EXPECT_EQ(key->put_aways, 2);
+  EXPECT_GT(publish_at_home().value(), number);
+}
+
+// The stand-in has its number, and the region is back before the list is stored.
+TEST_F(StandInTest, AListThatIsLateIsNotStoredOverTheRegionsOwn) {
+  put(2, store::v1::FENCED);
+  std::uint64_t own = 0;
+  cluster.store.before = [&](GroupId, const store::v1::Command& command) {
+    if (!command.has_put_crl()) return;
+    cluster.store.before = nullptr;
+    put(2, store::v1::SERVING);
+    own = publish_at_home().value();
+  };
+  EXPECT_EQ(testkit::finish(cluster.executor, publisher->publish()).error().code, Code::kConflict);
+  EXPECT_EQ(stored().number(), own);
+  EXPECT_EQ(stored().signer_region(), 0u);
+}
+
+TEST_F(StandInTest, WhoIsFencedItselfStandsInForNobody) {
+  put(2, store::v1::FENCED);
+  cluster.executor.advance(3s);
+  const auto number = stored().number();
+  put(2, store::v1::SERVING);
+  put(1, store::v1::FENCED);
+  cluster.wall.advance(7200);
+  cluster.executor.advance(10s);
+  EXPECT_EQ(stored().number(), number);
+}
+
+TEST_F(StandInTest, WithoutTheSharesItGoesOnAskingLessAndLessOften) {
+  key->has_shares = false;
+  const auto number = publish_at_home().value();
+  put(2, store::v1::FENCED);
+  cluster.executor.advance(300s);
+  EXPECT_EQ(stored().number(), number);
+  EXPECT_GT(key->opened, 5);
+  EXPECT_LT(key->opened, 30);
+  key->has_shares = true;
+  cluster.executor.advance(40s);
+  EXPECT_GT(stored().number(), number);
+}
+
+TEST_F(StandInTest, AListThatTheIssuersCertificateDoesNotVerifyIsNotStored) {
+  key->signer = cluster.region(1).signer;
+  put(2, store::v1::FENCED);
+  cluster.executor.advance(3s);
+  EXPECT_EQ(stored().number(), 0u);
+  EXPECT_GT(key->put_aways, 1) << "it is opened anew";
 }
 
 }  // namespace

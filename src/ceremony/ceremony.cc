@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -11,7 +12,9 @@
 #include "base/os/system.h"
 #include "config/paths.h"
 #include "keys/pkcs11.h"
+#include "keys/shares.h"
 #include "keys/software_signer.h"
+#include "keys/standby.h"
 #include "pki/certificate.h"
 #include "pki/pem.h"
 #include "pki/serial.h"
@@ -71,6 +74,40 @@ class Ceremony {
     return tokens_.at(region)->signer(label);
   }
 
+  // Of the regions that are left, a majority of all: as many as may fence the issuer. With two regions the other alone.
+  std::uint8_t shares_needed() const {
+    const std::size_t regions = options_.regions.size();
+    return static_cast<std::uint8_t>(std::min(regions / 2 + 1, regions - 1));
+  }
+
+  // An issuing key, and its standby in every other region.
+  Result<std::shared_ptr<pki::Signer>> make_issuing_key(const std::string& region) {
+    const std::string label = "issuing";
+    const std::size_t others = options_.regions.size() - 1;
+    if (others == 0) return make_key(region, label);
+    const std::string wrapping_key = os::secure_random().bytes(keys::kWrappingKeyBytes);
+    std::string wrapped;
+    std::shared_ptr<pki::Signer> signer;
+    if (options_.hsm) {
+      EC_ASSIGN(wrapped, tokens_.at(region)->generate_with_standby(label, pki::KeyKind::kP256, wrapping_key));
+      EC_ASSIGN(signer, tokens_.at(region)->signer(label));
+    } else {
+      EC_ASSIGN(const auto pem, keys::generate_key_pem(pki::KeyKind::kP256));
+      EC_TRY(write(paths_.key(region, label), pem, 0600));
+      EC_ASSIGN(wrapped, keys::wrap_key(pem, wrapping_key));
+      EC_ASSIGN(signer, keys::software_signer(pem));
+    }
+    EC_TRY(write(paths_.standby_wrapping_key(region), to_hex(wrapping_key) + "\n", 0600));
+    EC_ASSIGN(const auto shares, keys::split(wrapping_key, shares_needed(), static_cast<std::uint8_t>(others)));
+    auto share = shares.begin();
+    for (const auto& other : options_.regions) {
+      if (other == region) continue;
+      EC_TRY(write(paths_.standby(other, region), to_hex(wrapped) + "\n", 0600));
+      EC_TRY(write(paths_.standby_share(other, region), keys::to_text({shares_needed(), *share++}), 0600));
+    }
+    return signer;
+  }
+
   Status make_root() {
     progress_("root key and certificate");
     EC_ASSIGN(const auto pem, keys::generate_key_pem(pki::KeyKind::kP256));
@@ -104,9 +141,10 @@ class Ceremony {
   std::string token_label(const std::string& region) const { return ("evercert-" + region).substr(0, 32); }
 
   Status make_issuer(const std::string& region) {
-    progress_("issuing CA of " + region + (options_.hsm ? " in its own token" : ""));
+    progress_("issuing CA of " + region + (options_.hsm ? " in its own token" : "") +
+              (options_.regions.size() > 1 ? ", its standby in the others" : ""));
     if (options_.hsm) EC_TRY(make_token(region));
-    EC_ASSIGN(auto signer, make_key(region, "issuing"));
+    EC_ASSIGN(auto signer, make_issuing_key(region));
     EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
     const pki::Profile profile{"issuing", pki::Usage::kIssuingCa, 3650 * kDay, {}};
     EC_ASSIGN(

@@ -7,11 +7,14 @@
 #include <filesystem>
 #include <map>
 
+#include "base/encoding.h"
 #include "base/os/system.h"
 #include "config/config.h"
 #include "config/paths.h"
 #include "keys/pkcs11.h"
+#include "keys/shares.h"
 #include "keys/software_signer.h"
+#include "keys/standby.h"
 #include "pki/certificate.h"
 #include "pki/pem.h"
 
@@ -110,14 +113,16 @@ TEST_F(CeremonyTest, SecretsAreForTheirOwnerAlone) {
   int secrets = 0;
   for (const auto& [name, text] : files()) {
     const bool secret = text.find("PRIVATE KEY") != std::string::npos || name == "operator/token" ||
-                        name.ends_with("nonce.key") || name.ends_with("/pin");
+                        name.ends_with("nonce.key") || name.ends_with("/pin") ||
+                        name.find("/standby-") != std::string::npos;
     if (!secret) continue;
     ++secrets;
     const auto mode = fs::status(options.dir + "/" + name).permissions();
     EXPECT_EQ(mode & (fs::perms::group_all | fs::perms::others_all), fs::perms::none) << name;
   }
-  // root; per region: issuing key, two responders, nonces, two nodes, one edge; operator's key and token.
-  EXPECT_EQ(secrets, 1 + 2 * (1 + 2 + 1 + 2 + 1) + 2);
+  // root; per region: issuing key, two responders, nonces, two nodes, one edge, the other's standby, its share, and
+  // what opens its own one, with the root; operator's key and token.
+  EXPECT_EQ(secrets, 1 + 2 * (1 + 2 + 1 + 2 + 1 + 2 + 1) + 2);
 }
 
 TEST_F(CeremonyTest, ARegionsFolderHoldsItsOwnSecretsAlone) {
@@ -131,6 +136,42 @@ TEST_F(CeremonyTest, ARegionsFolderHoldsItsOwnSecretsAlone) {
     EXPECT_EQ(copies, 1) << name << " is somewhere else too";
   }
   EXPECT_EQ(all.at("regions/north/nonce.key"), all.at("regions/south/nonce.key")) << "each takes the others' nonces";
+}
+
+// Of five regions any three of the four others open a region's standby, or what lies with the root; two do not.
+TEST_F(CeremonyTest, AMajorityOfTheRegionsOpensAStandbyAndNoRegionAlone) {
+  options.regions = {"a", "b", "c", "d", "e"};
+  options.zones = 1;
+  ASSERT_TRUE(make().has_value());
+  const config::Paths paths(options.dir);
+  const auto text = [](const std::string& path) {
+    std::string all = read_file(os::disk(), path).value();
+    all.pop_back();
+    return all;
+  };
+  EXPECT_FALSE(fs::exists(paths.standby("a", "a"))) << "its own key is enough";
+  std::vector<keys::Share> shares;
+  const std::string issuer = der(paths.issuer("a"));
+  for (const std::string other : {"b", "c", "d", "e"}) {
+    const auto share = keys::parse_share(text(paths.standby_share(other, "a"))).value();
+    EXPECT_EQ(share.threshold, 3);
+    shares.push_back(share.share);
+    const auto wrapped = from_hex(text(paths.standby(other, "a"))).value();
+    const auto standby = keys::open_standby(wrapped, keys::combine(shares).value());
+    ASSERT_EQ(standby.has_value(), shares.size() >= 3) << shares.size();
+    if (!standby) continue;
+    EXPECT_EQ((*standby)->spki_der(), pki::read_certificate(issuer)->spki_der);
+  }
+  const auto whole = from_hex(text(paths.standby_wrapping_key("a"))).value();
+  EXPECT_TRUE(keys::open_standby(from_hex(text(paths.standby("b", "a"))).value(), whole).has_value());
+  EXPECT_FALSE(keys::open_standby(from_hex(text(paths.standby("a", "b"))).value(), whole).has_value())
+      << "each region's standby has its own";
+}
+
+TEST_F(CeremonyTest, OfOneRegionThereIsNoStandby) {
+  options.regions = {"alone"};
+  ASSERT_TRUE(make().has_value());
+  for (const auto& [name, text] : files()) EXPECT_EQ(name.find("standby"), std::string::npos) << name;
 }
 
 TEST_F(CeremonyTest, CertificatesChainToTheRootAndFitTheirKeys) {

@@ -30,6 +30,18 @@ struct Paths {
   std::string responder(const std::string& region, const std::string& issuer) const {
     return region_dir(region) + "/ocsp-" + issuer + ".pem";
   }
+  // The standby of another region's issuing key, and this region's share of what opens it (keys/standby.h). The whole
+  // of that lies with the root's key; a copy of it in a region's folder opens the standby there without the others.
+  std::string standby(const std::string& region, const std::string& issuer) const {
+    return region_dir(region) + "/standby-" + issuer + ".wrapped";
+  }
+  std::string standby_share(const std::string& region, const std::string& issuer) const {
+    return region_dir(region) + "/standby-" + issuer + ".share";
+  }
+  std::string standby_wrapping_key(const std::string& issuer) const { return dir + "/root/standby-" + issuer + ".key"; }
+  std::string standby_wrapping_key_at(const std::string& region, const std::string& issuer) const {
+    return region_dir(region) + "/standby-" + issuer + ".key";
+  }
   std::string node(const std::string& region, int zone) const {
     return region_dir(region) + "/node-" + std::to_string(zone);
   }

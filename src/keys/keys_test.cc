@@ -2,20 +2,15 @@
 #include <gtest/gtest.h>
 #include <openssl/core_names.h>
 #include <openssl/pem.h>
-#include <stdlib.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "base/os/system.h"
 #include "keys/pkcs11.h"
+#include "keys/softhsm_test.h"
 #include "keys/software_signer.h"
 #include "pki/openssl.h"
 
 namespace evercert::keys {
 namespace {
-
-constexpr const char* kModule = "/usr/lib/softhsm/libsofthsm2.so";
 
 TEST(SoftwareSigner, SignaturesOfEveryKindOfKeyVerify) {
   for (const auto kind : {pki::KeyKind::kP256, pki::KeyKind::kP384, pki::KeyKind::kRsa, pki::KeyKind::kEd25519}) {
@@ -61,11 +56,7 @@ TEST(SoftwareSigner, OpenSslAgreesAboutEcdsaHoweverThePointOfAKeyIsWritten) {
 }
 
 TEST(Pkcs11, AKeyMadeInATokenSignsAndStaysThereAcrossReopening) {
-  const auto dir = std::filesystem::temp_directory_path() / ("hsm" + std::to_string(os::secure_random().next()));
-  std::filesystem::create_directories(dir / "tokens");
-  std::ofstream(dir / "softhsm2.conf") << "directories.tokendir = " << (dir / "tokens").string()
-                                       << "\nlog.level = ERROR\n";
-  setenv("SOFTHSM2_CONF", (dir / "softhsm2.conf").c_str(), 1);
+  use_softhsm_of_tests();
   const auto created = create_token(kModule, "region-1", "1234");
   ASSERT_TRUE(created.has_value()) << created.error().message;
   EXPECT_EQ(create_token(kModule, "region-1", "1234").error().code, Code::kConflict);
@@ -86,7 +77,6 @@ TEST(Pkcs11, AKeyMadeInATokenSignsAndStaysThereAcrossReopening) {
   }
   const auto again = open_token(kModule, "region-1", "1234").value();
   EXPECT_TRUE(again->signer("key0").has_value());
-  std::filesystem::remove_all(dir);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "keys/algorithms.h"
+#include "keys/standby.h"
 
 namespace evercert::keys {
 namespace {
@@ -79,11 +80,26 @@ class Module {
 
 class TokenImpl;
 
+// A key that lives in the token as long as this and the session that made it.
+struct SessionKey {
+  ~SessionKey() {
+    if (key != 0) p11->C_DestroyObject(session, key);
+    if (session != 0) p11->C_CloseSession(session);
+  }
+  std::shared_ptr<TokenImpl> token;  // that stays open meanwhile
+  CK_FUNCTION_LIST* p11 = nullptr;
+  CK_SESSION_HANDLE session = 0;
+  CK_OBJECT_HANDLE key = 0;
+};
+
 class Pkcs11Signer : public pki::Signer {
  public:
-  Pkcs11Signer(std::shared_ptr<TokenImpl> token, std::string label, CK_OBJECT_HANDLE key, pki::PublicKey public_key)
+  // `label` empty: there is nothing to find again when the token has been away.
+  Pkcs11Signer(std::shared_ptr<TokenImpl> token, std::string label, CK_OBJECT_HANDLE key, pki::PublicKey public_key,
+               std::unique_ptr<SessionKey> own = nullptr)
       : token_(std::move(token)),
         label_(std::move(label)),
+        own_(std::move(own)),
         key_(key),
         public_key_(std::move(public_key)),
         algorithm_(keys::algorithm_der(public_key_.kind())) {}
@@ -94,6 +110,7 @@ class Pkcs11Signer : public pki::Signer {
  private:
   std::shared_ptr<TokenImpl> token_;
   std::string label_;
+  std::unique_ptr<SessionKey> own_;
   CK_OBJECT_HANDLE key_;
   pki::PublicKey public_key_;
   std::string algorithm_;
@@ -124,6 +141,9 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
         return session;
       }
     }
+    return open_session();
+  }
+  Result<CK_SESSION_HANDLE> open_session() {
     CK_SESSION_HANDLE session = 0;
     const CK_RV rv = module_.p11->C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session);
     if (rv != CKR_OK) return refused("C_OpenSession", rv);
@@ -163,6 +183,52 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
     }
     give_back(session);
     return made;
+  }
+
+  Result<std::string> generate_with_standby(const std::string& label, pki::KeyKind kind,
+                                            const std::string& wrapping_key) override {
+    EC_ASSIGN(const auto session, borrow());
+    Result<std::string> wrapped = fail(Code::kConflict, "the token already has a key '" + label + "'");
+    if (!find(session, CKO_PRIVATE_KEY, label)) wrapped = generate_and_wrap(session, label, kind, wrapping_key);
+    give_back(session);
+    return wrapped;
+  }
+
+  Result<std::shared_ptr<const pki::CrlSigner>> open_standby(const std::string& wrapped,
+                                                             const std::string& wrapping_key,
+                                                             const std::string& spki_der) override {
+    EC_ASSIGN(auto public_key, pki::PublicKey::from_spki(spki_der));
+    if (!login()) {  // the token has been away
+      forget_sessions();
+      EC_TRY(login());
+    }
+    auto own = std::make_unique<SessionKey>();
+    own->token = shared_from_this();
+    own->p11 = module_.p11;
+    // Not one of the pool: it ends with the key, and who closes a token's last session is logged out of it.
+    EC_ASSIGN(own->session, open_session());
+    EC_ASSIGN(const auto with, import_wrapping_key(own->session, wrapping_key));
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_OBJECT_CLASS kind = CKO_PRIVATE_KEY;
+    CK_KEY_TYPE type = public_key.kind() == pki::KeyKind::kRsa ? CKK_RSA : CKK_EC;
+    CK_ATTRIBUTE secret[] = {{CKA_CLASS, &kind, sizeof kind},   {CKA_KEY_TYPE, &type, sizeof type},
+                             {CKA_TOKEN, &no, sizeof no},       {CKA_PRIVATE, &yes, sizeof yes},
+                             {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no},
+                             {CKA_SIGN, &yes, sizeof yes}};
+    CK_MECHANISM mechanism{CKM_AES_KEY_WRAP_PAD, nullptr, 0};
+    std::string in = wrapped;
+    const CK_RV rv = module_.p11->C_UnwrapKey(own->session, &mechanism, with, reinterpret_cast<CK_BYTE*>(in.data()),
+                                              in.size(), secret, std::size(secret), &own->key);
+    module_.p11->C_DestroyObject(own->session, with);
+    if (rv != CKR_OK) {
+      own->key = 0;
+      auto error = refused("C_UnwrapKey", rv).error();
+      return fail(rv == CKR_WRAPPED_KEY_INVALID || rv == CKR_GENERAL_ERROR ? Code::kDenied : error.code,
+                  "the standby does not open: another wrapping key, or it was changed; " + error.message);
+    }
+    const CK_OBJECT_HANDLE key = own->key;
+    return pki::crl_signer(
+        std::make_shared<Pkcs11Signer>(shared_from_this(), "", key, std::move(public_key), std::move(own)));
   }
 
   Result<CK_OBJECT_HANDLE> find(CK_SESSION_HANDLE session, CK_OBJECT_CLASS kind, const std::string& label) {
@@ -217,13 +283,65 @@ class TokenImpl : public Pkcs11Token, public std::enable_shared_from_this<TokenI
                                    xy.substr(1 + half));
   }
 
-  Status generate_pair(CK_SESSION_HANDLE session, const std::string& label, pki::KeyKind kind, int rsa_bits) {
+  // For this session.
+  Result<CK_OBJECT_HANDLE> import_wrapping_key(CK_SESSION_HANDLE session, std::string value) {
+    if (value.size() != kWrappingKeyBytes)
+      return fail(Code::kInvalid, "a wrapping key has " + std::to_string(kWrappingKeyBytes) + " bytes");
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_OBJECT_CLASS kind = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_AES;
+    CK_ATTRIBUTE attributes[] = {
+        {CKA_CLASS, &kind, sizeof kind}, {CKA_KEY_TYPE, &type, sizeof type}, {CKA_TOKEN, &no, sizeof no},
+        {CKA_PRIVATE, &yes, sizeof yes}, {CKA_SENSITIVE, &yes, sizeof yes},  {CKA_EXTRACTABLE, &no, sizeof no},
+        {CKA_WRAP, &yes, sizeof yes},    {CKA_UNWRAP, &yes, sizeof yes},     {CKA_VALUE, value.data(), value.size()}};
+    CK_OBJECT_HANDLE key = 0;
+    const CK_RV rv = module_.p11->C_CreateObject(session, attributes, std::size(attributes), &key);
+    OPENSSL_cleanse(value.data(), value.size());
+    if (rv != CKR_OK) return refused("C_CreateObject", rv);
+    return key;
+  }
+
+  Result<std::string> wrap_and_close(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, CK_OBJECT_HANDLE with) {
+    CK_MECHANISM mechanism{CKM_AES_KEY_WRAP_PAD, nullptr, 0};
+    std::string wrapped(4096, '\0');
+    CK_ULONG size = wrapped.size();
+    CK_RV rv =
+        module_.p11->C_WrapKey(session, &mechanism, with, key, reinterpret_cast<CK_BYTE*>(wrapped.data()), &size);
+    if (rv != CKR_OK) return refused("C_WrapKey", rv);
+    wrapped.resize(size);
+    CK_BBOOL no = CK_FALSE;  // PKCS #11: it can never be made true again
+    CK_ATTRIBUTE closed{CKA_EXTRACTABLE, &no, sizeof no};
+    rv = module_.p11->C_SetAttributeValue(session, key, &closed, 1);
+    if (rv != CKR_OK) return refused("C_SetAttributeValue", rv);
+    EC_ASSIGN(const auto is, attribute(session, key, CKA_EXTRACTABLE));
+    if (is.empty() || is.front() != CK_FALSE) return fail(Code::kUnavailable, "the HSM does not close the key");
+    return wrapped;
+  }
+
+  Result<std::string> generate_and_wrap(CK_SESSION_HANDLE session, const std::string& label, pki::KeyKind kind,
+                                        const std::string& wrapping_key) {
+    EC_ASSIGN(const auto with, import_wrapping_key(session, wrapping_key));
+    Result<std::string> wrapped = fail(Code::kInternal, "not made");
+    if (const Status made = generate_pair(session, label, kind, 2048, true); !made) {
+      wrapped = fail(made.error());
+    } else if (const auto key = find(session, CKO_PRIVATE_KEY, label); !key) {
+      wrapped = fail(key.error());
+    } else if (wrapped = wrap_and_close(session, *key, with); !wrapped) {
+      module_.p11->C_DestroyObject(session, *key);
+      if (const auto open = find(session, CKO_PUBLIC_KEY, label)) module_.p11->C_DestroyObject(session, *open);
+    }
+    module_.p11->C_DestroyObject(session, with);
+    return wrapped;
+  }
+
+  Status generate_pair(CK_SESSION_HANDLE session, const std::string& label, pki::KeyKind kind, int rsa_bits,
+                       bool extractable = false) {
+    CK_BBOOL yes = CK_TRUE, leaves = extractable ? CK_TRUE : CK_FALSE;
     auto* name = const_cast<char*>(label.data());
     std::vector<CK_ATTRIBUTE> open{
         {CKA_TOKEN, &yes, sizeof yes}, {CKA_VERIFY, &yes, sizeof yes}, {CKA_LABEL, name, label.size()}};
     std::vector<CK_ATTRIBUTE> secret{{CKA_TOKEN, &yes, sizeof yes},     {CKA_PRIVATE, &yes, sizeof yes},
-                                     {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no},
+                                     {CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &leaves, sizeof leaves},
                                      {CKA_SIGN, &yes, sizeof yes},      {CKA_LABEL, name, label.size()}};
     CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
     std::string curve;
@@ -290,7 +408,10 @@ Result<std::string> Pkcs11Signer::sign(std::string_view tbs) const {
                      BN_bin2bn(pki::bytes(out) + half, half, nullptr));
       return pki::to_der(pair.get(), i2d_ECDSA_SIG);
     }
-    if (!session_is_gone(rv) || attempt > 0) return refused("C_Sign", rv);
+    if (!session_is_gone(rv) || attempt > 0 || label_.empty()) {
+      token_->give_back(session);
+      return refused("C_Sign", rv);
+    }
     token_->forget_sessions();
     EC_TRY(token_->login());
     EC_ASSIGN(const auto fresh, token_->borrow());

@@ -216,7 +216,8 @@ TEST_F(PkiTest, OcspAnswersVerifyAndSayWhatWasMeant) {
 
 TEST_F(PkiTest, CrlsVerifyAndCarryNumberDatesAndEntries) {
   const std::string one = serial();
-  const auto der = make_crl(ca, *ca_signer, 7, kNow, kNow + 86400, {{one, kNow - 10, 1}, {serial(), kNow - 20, 0}});
+  const auto der =
+      make_crl(ca, *crl_signer(ca_signer), 7, kNow, kNow + 86400, {{one, kNow - 10, 1}, {serial(), kNow - 20, 0}});
   ASSERT_TRUE(der.has_value());
   const auto facts = read_crl(*der, ca);
   ASSERT_TRUE(facts.has_value()) << facts.error().message;
@@ -225,7 +226,7 @@ TEST_F(PkiTest, CrlsVerifyAndCarryNumberDatesAndEntries) {
   ASSERT_EQ(facts->entries.size(), 2u);
   EXPECT_EQ(facts->entries[0].serial, one);
   EXPECT_EQ(facts->entries[0].reason, 1);
-  EXPECT_TRUE(read_crl(make_crl(ca, *ca_signer, 8, kNow, kNow + 1, {}).value(), ca).has_value())
+  EXPECT_TRUE(read_crl(make_crl(ca, *crl_signer(ca_signer), 8, kNow, kNow + 1, {}).value(), ca).has_value())
       << "an empty list is a list";
   EXPECT_FALSE(read_crl(*der, root).has_value()) << "another issuer";
 }

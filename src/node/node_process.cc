@@ -7,6 +7,7 @@
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
 #include "api/admin/regions.h"
+#include "api/admin/standby_shares.h"
 #include "api/coordination/etcd_server.h"
 #include "api/coordination/rest_space.h"
 #include "api/ocsp/ocsp.h"
@@ -20,6 +21,7 @@
 #include "ca/ocsp_responder.h"
 #include "ca/sweeper.h"
 #include "config/paths.h"
+#include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/link_server.h"
 #include "net/ocsp_news.h"
@@ -27,6 +29,7 @@
 #include "node/dir_lock.h"
 #include "node/layout_of.h"
 #include "node/signers.h"
+#include "node/standby_key.h"
 #include "pki/pem.h"
 #include "store/runtime.h"
 
@@ -53,7 +56,8 @@ class NodeProcessImpl : public NodeProcess {
     }
     settling_.cancel();
     sweeper_.reset();
-    crl_.reset();
+    crls_.clear();
+    standby_client_.reset();
     acme_.reset();
     ocsp_.reset();
     ca_.reset();
@@ -234,13 +238,7 @@ class NodeProcessImpl : public NodeProcess {
     ocsp.validity_seconds = config_.ocsp_validity_seconds;
     ocsp.incarnation = os::secure_random().next() | 1;
     EC_ASSIGN(responder_, ca::OcspResponder::create(ocsp, std::move(issuers), *store_, os::wall_clock()));
-    ca::CrlOptions crl;
-    crl.region = region_->id;
-    crl.self = self_->id;
-    crl.interval_seconds = config_.crl_interval_seconds;
-    crl.validity_seconds = config_.crl_validity_seconds;
-    crl_ = std::make_unique<ca::CrlPublisher>(crl, issuer_der.front(), signer, *store_, os::wall_clock(), *background_);
-    crl_->start();
+    EC_TRY(open_crls(paths, signer, admin.issuer_ders));
     settle_intents();
     sweeper_ = std::make_unique<ca::Sweeper>(ca::SweepOptions{}, *store_, os::wall_clock(), *background_);
     sweeper_->start();
@@ -251,6 +249,58 @@ class NodeProcessImpl : public NodeProcess {
     admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
     watch_counters();
     return {};
+  }
+
+  // Of every issuer: who signs its CRLs is a matter of the membership, which may change at any time.
+  Status open_crls(const config::Paths& paths, const std::shared_ptr<pki::Signer>& own_key,
+                   const std::map<std::string, std::string>& issuer_ders) {
+    EC_ASSIGN(standby_client_, net::HttpClient::create({self_->address, tls()}));
+    EC_ASSIGN(const auto token, open_token_of(*region_, paths));
+    for (const auto& issuer : config_.regions) {
+      const std::string& certificate = issuer_ders.at(issuer.name);
+      ca::CrlOptions options;
+      options.region = issuer.id;
+      options.name = issuer.name;
+      options.self = self_->id;
+      options.interval_seconds = config_.crl_interval_seconds;
+      options.validity_seconds = config_.crl_validity_seconds;
+      std::shared_ptr<ca::CrlKey> key;
+      if (issuer.id == region_->id) {
+        key = std::make_shared<ca::OwnCrlKey>(pki::crl_signer(own_key));
+      } else {
+        key = std::make_shared<StandbyKey>(
+            StandbyKeyOptions{region_->name, issuer.name, certificate, paths, token, who_has_shares_of(issuer)},
+            *standby_client_);
+      }
+      crls_.push_back(std::make_unique<ca::CrlPublisher>(options, certificate, std::move(key), *store_,
+                                                         os::wall_clock(), *background_));
+      crls_.back()->start();
+    }
+    return {};
+  }
+
+  std::vector<StandbyKeyOptions::Place> who_has_shares_of(const config::RegionConfig& issuer) const {
+    std::vector<StandbyKeyOptions::Place> places;
+    for (const auto& region : config_.regions) {
+      if (region.id == issuer.id || region.id == region_->id) continue;
+      StandbyKeyOptions::Place& place = places.emplace_back(StandbyKeyOptions::Place{region.name, {}});
+      for (const auto& node : region.nodes) {
+        place.nodes.push_back({node.address, node.api_port, true,
+                               "node-" + std::to_string(node.id.value) + "." + config_.name + ".internal"});
+      }
+    }
+    return places;
+  }
+
+  // What this region gives to who stands in for another. A cluster that was made without standbys has none.
+  Result<std::map<std::string, std::string>> standby_shares(const config::Paths& paths) const {
+    std::map<std::string, std::string> shares;
+    for (const auto& issuer : config_.regions) {
+      const std::string path = paths.standby_share(region_->name, issuer.name);
+      if (!os::disk().exists(path)) continue;
+      EC_ASSIGN(shares[issuer.name], read_text_file(path));
+    }
+    return shares;
   }
 
   void watch_counters() {
@@ -342,10 +392,13 @@ class NodeProcessImpl : public NodeProcess {
     rest_->mount(router_);
     std::vector<std::string> names;
     for (const auto& region : config_.regions) names.push_back(region.name);
-    regions_ = std::make_unique<api::Regions>(*rest_, *store_, std::move(names));
+    regions_ = std::make_unique<api::Regions>(*rest_, *store_, names);
     regions_->mount(router_);
-    EC_TRY(open_coordination());
     const config::Paths paths(config_.dir);
+    EC_ASSIGN(auto shares, standby_shares(paths));
+    shares_ = std::make_unique<api::StandbyShares>(config_.name, std::move(names), std::move(shares), *store_);
+    shares_->mount(router_);
+    EC_TRY(open_coordination());
     EC_ASSIGN(const auto nonce_key, read_text_file(paths.nonce_key(region_->name)));
     nonces_ = std::make_unique<api::Nonces>(nonce_key, os::monotonic_clock(), os::wall_clock(), os::secure_random());
     EC_ASSIGN(validator_,
@@ -421,7 +474,8 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<ca::Intents> intents_;
   std::unique_ptr<ca::CertificateAuthority> ca_;
   std::unique_ptr<ca::OcspResponder> responder_;
-  std::unique_ptr<ca::CrlPublisher> crl_;
+  std::unique_ptr<net::HttpClient> standby_client_;
+  std::vector<std::unique_ptr<ca::CrlPublisher>> crls_;  // by issuer
   std::unique_ptr<ca::Sweeper> sweeper_;
   std::unique_ptr<api::Nonces> nonces_;
   std::unique_ptr<api::Validator> validator_;
@@ -430,6 +484,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Ocsp> ocsp_;
   std::unique_ptr<api::Admin> admin_;
   std::unique_ptr<api::Regions> regions_;
+  std::unique_ptr<api::StandbyShares> shares_;
   api::Router router_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::LinkServer> link_;

@@ -18,12 +18,9 @@ Result<std::string> read_text_file(const std::string& path) {
   return text;
 }
 
-Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths,
-                                                 const std::string& label) {
-  if (region.hsm_module.empty()) {
-    EC_ASSIGN(const auto pem, read_text_file(paths.key(region.name, label)));
-    return keys::software_signer(pem + "\n");
-  }
+Result<std::shared_ptr<keys::Pkcs11Token>> open_token_of(const config::RegionConfig& region,
+                                                         const config::Paths& paths) {
+  if (region.hsm_module.empty()) return std::shared_ptr<keys::Pkcs11Token>{};
   // SoftHSM2 finds its tokens by this; other modules do not look at it.
   if (os::disk().exists(paths.softhsm_conf(region.name)))
     setenv("SOFTHSM2_CONF", paths.softhsm_conf(region.name).c_str(), 0);
@@ -34,7 +31,15 @@ Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& reg
   if (!token) {
     EC_ASSIGN(token, keys::open_token(region.hsm_module, region.hsm_token, pin));
   }
-  return token->signer(label);
+  return token;
+}
+
+Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths,
+                                                 const std::string& label) {
+  EC_ASSIGN(const auto token, open_token_of(region, paths));
+  if (token) return token->signer(label);
+  EC_ASSIGN(const auto pem, read_text_file(paths.key(region.name, label)));
+  return keys::software_signer(pem + "\n");
 }
 
 }  // namespace evercert::node

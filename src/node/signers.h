@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/paths.h"
+#include "keys/pkcs11.h"
 #include "pki/signer.h"
 
 namespace evercert::node {
@@ -14,6 +15,9 @@ namespace evercert::node {
 // Labels: "issuing", and "ocsp-<issuer region>".
 Result<std::shared_ptr<pki::Signer>> open_signer(const config::RegionConfig& region, const config::Paths& paths,
                                                  const std::string& label);
+// Of a region whose keys lie in a token; nullptr: in files.
+Result<std::shared_ptr<keys::Pkcs11Token>> open_token_of(const config::RegionConfig& region,
+                                                         const config::Paths& paths);
 Result<std::string> read_text_file(const std::string& path);
 
 }  // namespace evercert::node

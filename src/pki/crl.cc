@@ -43,9 +43,24 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
   return timegm(&parts);
 }
 
+class CrlsOnly : public CrlSigner {
+ public:
+  explicit CrlsOnly(std::shared_ptr<const Signer> key) : key_(std::move(key)) {}
+  Result<std::string> sign_crl(const UnsignedCrl& crl) const override { return key_->sign(crl.tbs()); }
+  const std::string& spki_der() const override { return key_->spki_der(); }
+  const std::string& algorithm_der() const override { return key_->algorithm_der(); }
+
+ private:
+  std::shared_ptr<const Signer> key_;
+};
+
 }  // namespace
 
-Result<std::string> make_crl(std::string_view issuer_certificate_der, const Signer& signer, std::uint64_t number,
+std::shared_ptr<const CrlSigner> crl_signer(std::shared_ptr<const Signer> key) {
+  return std::make_shared<CrlsOnly>(std::move(key));
+}
+
+Result<std::string> make_crl(std::string_view issuer_certificate_der, const CrlSigner& signer, std::uint64_t number,
                              std::int64_t this_update, std::int64_t next_update, const std::vector<CrlEntry>& entries) {
   EC_ASSIGN(const auto issuer, read_certificate(issuer_certificate_der));
   if (issuer.spki_der != signer.spki_der())
@@ -63,9 +78,9 @@ Result<std::string> make_crl(std::string_view issuer_certificate_der, const Sign
   content +=
       der::wrap(der::context(0), der::wrap(der::kSequence, extension(NID_authority_key_identifier, authority.get()) +
                                                                extension(NID_crl_number, crl_number.get())));
-  const std::string tbs = der::wrap(der::kSequence, content);
-  EC_ASSIGN(const auto signature, signer.sign(tbs));
-  return der::wrap(der::kSequence, tbs + signer.algorithm_der() + der::bit_string(signature));
+  const UnsignedCrl crl(der::wrap(der::kSequence, content));
+  EC_ASSIGN(const auto signature, signer.sign_crl(crl));
+  return der::wrap(der::kSequence, crl.tbs() + signer.algorithm_der() + der::bit_string(signature));
 }
 
 Result<CrlFacts> read_crl(std::string_view der, std::string_view issuer_certificate_der) {

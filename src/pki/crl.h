@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,35 @@ struct CrlEntry {
   int reason = 0;
 };
 
+class CrlSigner;
+
+// The to-be-signed bytes of a CRL: only make_crl makes them.
+class UnsignedCrl {
+ public:
+  const std::string& tbs() const { return tbs_; }
+
+ private:
+  friend Result<std::string> make_crl(std::string_view, const CrlSigner&, std::uint64_t, std::int64_t, std::int64_t,
+                                      const std::vector<CrlEntry>&);
+  explicit UnsignedCrl(std::string tbs) : tbs_(std::move(tbs)) {}
+  std::string tbs_;
+};
+
+// A key that signs CRLs and nothing else, whatever else it could sign: it is no Signer and gives none away, so nothing
+// that makes certificates takes it. Thread-safe.
+class CrlSigner {
+ public:
+  virtual ~CrlSigner() = default;
+  // As Signer::sign.
+  virtual Result<std::string> sign_crl(const UnsignedCrl& crl) const = 0;
+  virtual const std::string& spki_der() const = 0;
+  virtual const std::string& algorithm_der() const = 0;
+};
+// `key`, for CRLs only.
+std::shared_ptr<const CrlSigner> crl_signer(std::shared_ptr<const Signer> key);
+
 // DER. `issuer_certificate_der` must belong to the signer.
-Result<std::string> make_crl(std::string_view issuer_certificate_der, const Signer& signer, std::uint64_t number,
+Result<std::string> make_crl(std::string_view issuer_certificate_der, const CrlSigner& signer, std::uint64_t number,
                              std::int64_t this_update, std::int64_t next_update, const std::vector<CrlEntry>& entries);
 
 struct CrlFacts {

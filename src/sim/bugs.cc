@@ -22,6 +22,8 @@ constexpr Place kPlaces[] = {
     {Bug::kSnapshotNotSynced, "snapshots.yaml"},    {Bug::kSnapshotGap, "snapshots.yaml"},
     {Bug::kKeepCaches, "snapshots.yaml"},           {Bug::kStateBehindLog, "snapshots.yaml"},
     {Bug::kReadOwnLogOnly, "three_zones.yaml"},     {Bug::kReadToldBehindGate, "lost_disk_zones.yaml"},
+    {Bug::kStandInGoesOn, "standby.yaml"},          {Bug::kStandInStays, "standby.yaml"},
+    {Bug::kNumberForAnybody, "standby.yaml"},       {Bug::kNoFloorAtReadmission, "standby.yaml"},
     {Bug::kKeepNeighbour, "lost_disk_zones.yaml"},  {Bug::kOldLife, "lost_disk_zones.yaml"},
 };
 

@@ -44,6 +44,11 @@ class Checkers {
   Expectation expectation(const std::string& serial) const;
   void read(NodeId where, const std::string& serial, Expectation expected, bool exists, bool revoked);
 
+  // A CRL number that `signer` was given for a list of `issuer`, as it knew the membership in `epoch`.
+  void crl_number(RegionId issuer, RegionId signer, std::uint64_t epoch, std::uint64_t number) {
+    if (options_.membership) membership_.crl_number(issuer, signer, epoch, number);
+  }
+
   Histories& histories() { return histories_; }
   // The operator whose word stands at the end.
   void set_operator(const Operator& person) { operator_ = &person; }

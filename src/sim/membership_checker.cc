@@ -48,6 +48,65 @@ void MembershipChecker::check_record(NodeId node, const Membership& record) {
   for (const RegionMember& member : record.members()) {
     if (member.epoch() == record.epoch()) check_change(record, member);
   }
+  check_stand_ins(record);
+}
+
+// Only for a fenced region another one stands in, and that one serves.
+void MembershipChecker::check_stand_ins(const Membership& record) {
+  for (const RegionMember& member : record.members()) {
+    const RegionId region = region_in(member.region()), signer = region_in(member.stand_in());
+    const std::string epoch = " in epoch " + std::to_string(record.epoch());
+    if (member.state() != store::v1::FENCED) {
+      if (signer.value != 0)
+        violation_("CRLs: " + name(signer) + " stands in for " + name(region) + epoch + ", which is not fenced");
+    } else if (signer.value == 0 || store::member_of(record, signer).state() != store::v1::SERVING) {
+      violation_("CRLs: " + name(region) + " is fenced" + epoch + " and " +
+                 (signer.value == 0 ? "nobody" : name(signer) + ", which does not serve,") + " stands in for it");
+    }
+  }
+}
+
+RegionId MembershipChecker::crl_signer(RegionId issuer, std::uint64_t epoch) const {
+  const auto shown = records_.find(epoch);
+  Membership record;
+  if (shown == records_.end() || !record.ParseFromString(shown->second)) return RegionId{0};
+  const RegionMember member = store::member_of(record, issuer);
+  return member.state() == store::v1::FENCED ? region_in(member.stand_in()) : issuer;
+}
+
+// Numbers follow the order in which the right to sign went from hand to hand.
+void MembershipChecker::crl_number(RegionId issuer, RegionId signer, std::uint64_t epoch, std::uint64_t number) {
+  auto& numbers = crl_numbers_[issuer];
+  const std::string what = "CRL number " + std::to_string(number) + " of " + name(issuer);
+  if (!numbers.try_emplace(number, Taken{signer, epoch}).second) return violation_(what + " was given twice");
+  for (const auto& [other, taken] : numbers) {
+    if (taken.signer == signer) continue;
+    if (other < number ? taken.epoch < epoch : taken.epoch > epoch) continue;
+    violation_(what + " was given to " + name(signer) + " in epoch " + std::to_string(epoch) + ", number " +
+               std::to_string(other) + " to " + name(taken.signer) + " in epoch " + std::to_string(taken.epoch));
+  }
+}
+
+void MembershipChecker::applied_crl(GroupId group, const store::v1::Crl& crl) {
+  const RegionId issuer = region_in(crl.issuer_region()), signer = region_in(crl.signer_region());
+  if (crl_signer(issuer, crl.epoch()) != signer)
+    return violation_("CRLs: " + name(signer) + " signed list " + std::to_string(crl.number()) + " of " + name(issuer) +
+                      " in epoch " + std::to_string(crl.epoch()) + ", in which it was not for it to do so");
+  const auto floor = floors_.find({group, issuer});
+  if (floor != floors_.end() && crl.epoch() < floor->second) return;
+  published_[issuer] = std::max(published_[issuer], crl.number());
+}
+
+void MembershipChecker::check_crls() {
+  for (const NodeId node : world_.nodes()) {
+    for (const auto& [issuer, number] : published_) {
+      const auto bytes = world_.state(node).get(store::state_key(home_group(issuer), store::crl_record(issuer)));
+      store::v1::Crl stored;
+      if (bytes && *bytes && stored.ParseFromString(**bytes) && stored.number() == number) continue;
+      return violation_("CRLs: node " + node_name(node) + " has list " + std::to_string(stored.number()) + " of " +
+                        name(issuer) + " and not the last that was signed in time, " + std::to_string(number));
+    }
+  }
 }
 
 // The change that made this epoch.
@@ -87,6 +146,7 @@ void MembershipChecker::applied_first(GroupId group, const store::v1::Command& c
     std::uint64_t& floor = floors_[{group, region_in(command.set_epoch_floor().region())}];
     floor = std::max(floor, command.set_epoch_floor().epoch());
   }
+  if (command.has_put_crl()) applied_crl(group, command.put_crl().crl());
   if (!command.has_issue()) return;
   const auto& certificate = command.issue().certificate();
   const auto floor = floors_.find({group, region_in(certificate.issuer_region())});
@@ -112,8 +172,9 @@ std::optional<std::string> MembershipChecker::unfinished(const Operator* person)
       for (std::uint32_t g = 1; g < world_.layout().groups(); ++g) {
         const auto stored = world_.state(node).get(store::state_key(GroupId{g}, store::epoch_floor_record(region)));
         const std::uint64_t floor = stored && *stored ? std::stoull(**stored) : 0;
-        if (floor < member.fence_epoch())
-          return "the fence of " + name(region) + " in epoch " + std::to_string(member.fence_epoch()) +
+        const std::uint64_t needed = std::max(member.fence_epoch(), member.crl_epoch());
+        if (floor < needed)
+          return "the change of " + name(region) + " in epoch " + std::to_string(needed) +
                  " is not carried out in group " + std::to_string(g);
       }
     }
@@ -123,6 +184,7 @@ std::optional<std::string> MembershipChecker::unfinished(const Operator* person)
 
 void MembershipChecker::check_end(const Operator* person) {
   if (const auto what = unfinished(person)) return violation_("membership: " + *what);
+  check_crls();
   for (const auto& [serial, epoch] : too_late_) {
     if (stored_.contains(serial)) continue;
     const auto group = store::home_of_serial(serial, world_.layout().regions);

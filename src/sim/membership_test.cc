@@ -8,6 +8,7 @@
 #include "sim/operator.h"
 #include "store/keys.h"
 #include "store/membership_board.h"
+#include "store/standby_duty.h"
 
 namespace evercert::sim {
 namespace {
@@ -52,9 +53,31 @@ class MembershipSimTest : public testing::Test {
     certificate->set_der("der");
     certificate->set_issuer_region(region_of(through).value);
     certificate->set_epoch(under);
+    return submit(through, home_group(region_of(c)), command, within);
+  }
+  // A number for, and then the list itself, of c's issuing CA.
+  std::optional<std::uint32_t> take_number(NodeId through, std::uint64_t under) {
+    store::v1::Command command;
+    command.mutable_allocate_crl_number()->set_issuer_region(region_of(c).value);
+    command.mutable_allocate_crl_number()->set_signer_region(region_of(through).value);
+    command.mutable_allocate_crl_number()->set_epoch(under);
+    return submit(through, kGlobalGroup, command, 2s);
+  }
+  std::optional<std::uint32_t> put_list(NodeId through, std::uint64_t under, std::uint64_t number) {
+    store::v1::Command command;
+    command.mutable_put_crl()->mutable_crl()->set_issuer_region(region_of(c).value);
+    command.mutable_put_crl()->mutable_crl()->set_number(number);
+    command.mutable_put_crl()->mutable_crl()->set_epoch(under);
+    return submit(through, home_group(region_of(c)), command, 2s);
+  }
+  store::Activation activation(NodeId seen_by) {
+    return store::crl_activation(world.engine(seen_by)->membership().view()->record, region_of(c));
+  }
+  std::optional<std::uint32_t> submit(NodeId through, GroupId group, const store::v1::Command& command,
+                                      Duration within) {
     auto code = std::make_shared<std::optional<std::uint32_t>>();
-    world.engine(through)->submit(home_group(region_of(c)), command.SerializeAsString(),
-                                  world.local_now(through) + within, [code](Result<store::v1::Outcome> outcome) {
+    world.engine(through)->submit(group, command.SerializeAsString(), world.local_now(through) + within,
+                                  [code](Result<store::v1::Outcome> outcome) {
                                     if (outcome) *code = outcome->code();
                                   });
     world.wake(through);
@@ -85,6 +108,28 @@ TEST_F(MembershipSimTest, ARegionThatIsCutOffIsFencedAndAdmittedAgainWhileTheOth
   for (const NodeId node : world.nodes()) EXPECT_EQ(state(node, c), store::v1::SERVING);
   EXPECT_TRUE(may_sign(c));
   EXPECT_EQ(write(c, epoch(c)), 0u);
+}
+
+TEST_F(MembershipSimTest, AnotherRegionSignsTheListsOfOneThatIsCutOffUntilItIsBack) {
+  const auto refused = 1 + static_cast<std::uint32_t>(Code::kConflict);
+  EXPECT_EQ(take_number(c, 1), 0u);
+  EXPECT_EQ(put_list(c, 1, 1), 0u);
+  isolate(c);
+  run_for(8s);
+  const store::Activation stand_in{region_of(a), 2};
+  ASSERT_EQ(activation(a), stand_in);
+  ASSERT_EQ(activation(b), stand_in);
+  EXPECT_EQ(take_number(a, 2), 0u);
+  EXPECT_EQ(take_number(b, 2), refused) << "one stands in";
+  EXPECT_EQ(put_list(a, 2, 2), 0u);
+  world.heal();
+  EXPECT_NE(take_number(c, 1), 0u) << "it does not know yet";
+  run_for(8s);
+  for (const NodeId node : world.nodes()) EXPECT_EQ(activation(node), (store::Activation{region_of(c), 3}));
+  EXPECT_EQ(take_number(a, 2), refused);
+  EXPECT_EQ(put_list(a, 2, 9), refused) << "also a number that it has from before";
+  EXPECT_EQ(take_number(c, 3), 0u);
+  EXPECT_EQ(put_list(c, 3, 3), 0u);
 }
 
 TEST_F(MembershipSimTest, AShortSilenceFencesNobody) {

@@ -4,6 +4,7 @@
 #include "store/keys.h"
 #include "store/membership.h"
 #include "store/membership_board.h"
+#include "store/standby_duty.h"
 
 namespace evercert::sim {
 namespace {
@@ -150,7 +151,7 @@ void Workload::other(NodeId through) {
     case 4: return order(through);
     case 5: return read_order(through);
     case 6: return claim(through);
-    default: return take_crl_number(through);
+    default: return publish_crl(through);
   }
 }
 
@@ -257,17 +258,47 @@ void Workload::claim(NodeId through) {
       [this](const Outcome&) { ++other_writes_; });
 }
 
-void Workload::take_crl_number(NodeId through) {
-  const RegionId issuer = any_region();
+// As the node's region may by what the node knows of the membership, which may be old when the number is given or the
+// list is stored.
+void Workload::publish_crl(NodeId through) {
+  const auto view = world_.engine(through)->membership().view();
+  std::vector<RegionId> issuers;
+  for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
+    if (store::crl_activation(view->record, RegionId{r}).signer == region_of(through)) issuers.push_back(RegionId{r});
+  }
+  if (issuers.empty()) return;
+  const RegionId issuer = issuers[random_.below(issuers.size())];
+  const std::uint64_t epoch = view->record.epoch();
   store::v1::Command command;
   command.mutable_allocate_crl_number()->set_issuer_region(issuer.value);
-  command.mutable_allocate_crl_number()->set_epoch(world_.engine(through)->membership().epoch().value);
+  command.mutable_allocate_crl_number()->set_signer_region(region_of(through).value);
+  command.mutable_allocate_crl_number()->set_epoch(epoch);
   auto id = checkers_.histories().invoked(RecordKind::kCrlNumber, std::to_string(issuer.value), client(through),
                                           region_of(through), "next", world_.now());
   submit(
       through, kGlobalGroup, command, std::move(id),
       [](const Outcome& outcome) { return std::to_string(outcome.number()); },
-      [this](const Outcome&) { ++other_writes_; });
+      [this, through, issuer, epoch](const Outcome& outcome) {
+        ++other_writes_;
+        checkers_.crl_number(issuer, region_of(through), epoch, outcome.number());
+        world_.at(random_.between(1ms, 2s), [this, through, issuer, epoch, number = outcome.number()] {
+          if (world_.up(through)) put_crl(through, issuer, epoch, number);
+        });
+      });
+}
+
+void Workload::put_crl(NodeId through, RegionId issuer, std::uint64_t epoch, std::uint64_t number) {
+  store::v1::Command command;
+  auto* crl = command.mutable_put_crl()->mutable_crl();
+  crl->set_issuer_region(issuer.value);
+  crl->set_signer_region(region_of(through).value);
+  crl->set_number(number);
+  crl->set_epoch(epoch);
+  crl->set_der("list " + std::to_string(number));
+  // What became of it, the checker sees in what is applied.
+  world_.engine(through)->submit(home_group(issuer), command.SerializeAsString(), world_.local_now(through) + 8s,
+                                 [](Result<Outcome>) {});
+  world_.wake(through);
 }
 
 }  // namespace evercert::sim

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients: they issue, revoke and read, compare and set accounts, finalize orders, claim idempotency keys and take CRL
-// numbers, through any node, and remember what they were told.
+// Clients: they issue, revoke and read, compare and set accounts, finalize orders, claim idempotency keys and publish
+// CRLs, through any node, and remember what they were told.
 #pragma once
 
 #include <string>
@@ -52,7 +52,8 @@ class Workload {
   void order(NodeId through);
   void read_order(NodeId through);
   void claim(NodeId through);
-  void take_crl_number(NodeId through);
+  void publish_crl(NodeId through);
+  void put_crl(NodeId through, RegionId issuer, std::uint64_t epoch, std::uint64_t number);
 
   // Sends the command and writes its answer into the history: `word` of an Outcome that was done, otherwise "conflict"
   // or "missing". `done` after an answer that something was done.

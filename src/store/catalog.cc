@@ -6,6 +6,7 @@
 #include "store/coordination_state.h"
 #include "store/keys.h"
 #include "store/membership.h"
+#include "store/standby_duty.h"
 #include "store/sweep.h"
 
 namespace evercert::store {
@@ -287,8 +288,14 @@ Result<v1::Outcome> Applier::update_order(const v1::UpdateOrder& command) {
 Result<v1::Outcome> Applier::allocate_crl_number(const v1::AllocateCrlNumber& command) {
   const RegionId issuer{static_cast<std::uint8_t>(command.issuer_region())};
   EC_ASSIGN(const auto membership, load<v1::Membership>(membership_record()));
-  const std::uint64_t fenced_in = membership ? member_of(*membership, issuer).fence_epoch() : 0;
+  const v1::Membership known = membership ? *membership : first_membership();
+  const std::uint64_t fenced_in = member_of(known, issuer).fence_epoch();
   if (command.epoch() < fenced_in) return refused(Code::kConflict, below_floor(issuer, command.epoch(), fenced_in));
+  const RegionId signer =
+      command.signer_region() == 0 ? issuer : RegionId{static_cast<std::uint8_t>(command.signer_region())};
+  const Activation active = crl_activation(known, issuer);
+  if ((signer != active.signer || command.epoch() < active.epoch) && options_.bug != Bug::kNumberForAnybody)
+    return refused(Code::kConflict, not_activated(issuer, signer, command.epoch(), active));
   EC_ASSIGN(const auto last, number(crl_number_record(issuer)));
   if (options_.bug != Bug::kCrlNumberAgain || issuer.value != 1) set_number(crl_number_record(issuer), last + 1);
   return numbered(last + 1);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "store/standby_duty.h"
+
 namespace evercert::store {
 namespace {
 
@@ -17,12 +19,17 @@ Duration FencingDuty::readmit_after(const v1::RegionMember& member) const {
   return timing_.readmit * (1 << std::min(fences - 1, kMostDoublings));
 }
 
+std::uint64_t FencingDuty::due_floor(const v1::RegionMember& member) const {
+  return bug_ == Bug::kNoFloorAtReadmission ? member.fence_epoch() : floor_epoch(member);
+}
+
 std::vector<GroupId> FencingDuty::missing_floors(const v1::RegionMember& member, const EpochFloors& floors) const {
   const RegionId region{static_cast<std::uint8_t>(member.region())};
+  const std::uint64_t epoch = due_floor(member);
   std::vector<GroupId> missing;
   for (std::uint32_t g = 1; g < layout_.groups(); ++g) {
     if (bug_ == Bug::kFloorAtHomeOnly && g != region.value) continue;
-    if (floors.of(GroupId{g}, region) < member.fence_epoch()) missing.push_back(GroupId{g});
+    if (floors.of(GroupId{g}, region) < epoch) missing.push_back(GroupId{g});
   }
   return missing;
 }
@@ -79,7 +86,7 @@ std::vector<FencingDuty::Proposal> FencingDuty::due(const v1::Membership& member
       if (!pause_over(group, region, now)) continue;
       Proposal& proposal = proposals.emplace_back(Proposal{group, {}});
       proposal.command.mutable_set_epoch_floor()->set_region(r);
-      proposal.command.mutable_set_epoch_floor()->set_epoch(member.fence_epoch());
+      proposal.command.mutable_set_epoch_floor()->set_epoch(due_floor(member));
     }
     auto change = wanted(membership, member, floors, book, now);
     if (!change || !pause_over(kGlobalGroup, region, now)) continue;

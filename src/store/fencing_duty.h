@@ -27,12 +27,13 @@ class FencingDuty {
   std::vector<Proposal> due(const v1::Membership& membership, const EpochFloors& floors, const AttestationBook& book,
                             Instant now);
 
-  // Home groups in which the region's last fence is not yet carried out.
+  // Home groups in which the region's last fence, or the last change of who signs its CRLs, is not yet carried out.
   std::vector<GroupId> missing_floors(const v1::RegionMember& member, const EpochFloors& floors) const;
   // How long promises must stand before the region is admitted again: longer after each of several fences.
   Duration readmit_after(const v1::RegionMember& member) const;
 
  private:
+  std::uint64_t due_floor(const v1::RegionMember& member) const;
   std::optional<v1::ChangeMembership> wanted(const v1::Membership& membership, const v1::RegionMember& member,
                                              const EpochFloors& floors, const AttestationBook& book, Instant now) const;
   bool pause_over(GroupId group, RegionId region, Instant now);

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "store/keys.h"
+#include "store/standby_duty.h"
 
 namespace evercert::store {
 namespace {
@@ -129,6 +130,7 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& w
   v1::RegionMember* entry = entry_of(membership, region);
   if (entry == nullptr) entry = membership.add_members();
   carry_out(*entry, wanted, membership.epoch(), proposed_at_ms);
+  assign_stand_ins(membership, regions, bug);
   return Changed{membership.epoch(), false};
 }
 
@@ -155,6 +157,7 @@ Result<Changed> record(v1::Membership& membership, const v1::Reformation& reform
     v1::RegionMember* entry = entry_of(membership, RegionId{r});
     carry_out(entry != nullptr ? *entry : *membership.add_members(), fence, membership.epoch(), proposed_at_ms);
   }
+  assign_stand_ins(membership, regions);
   return Changed{membership.epoch(), false};
 }
 

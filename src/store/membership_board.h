@@ -17,7 +17,8 @@ namespace evercert::store {
 
 struct MembershipView {
   v1::Membership record;
-  // By region: in how many home groups, as far as this node has applied them, its last fence is carried out.
+  // By region: in how many home groups, as far as this node has applied them, its last fence is carried out, or
+  // the last change of who signs its CRLs.
   std::vector<std::uint32_t> carried_out;
 };
 

@@ -171,6 +171,13 @@ class FloorTest : public testing::Test {
     list->set_epoch(epoch);
     return apply(kHome, command);
   }
+  v1::Outcome number(std::uint64_t epoch, RegionId signer) {
+    v1::Command command;
+    command.mutable_allocate_crl_number()->set_issuer_region(kRegion.value);
+    command.mutable_allocate_crl_number()->set_epoch(epoch);
+    if (signer != kRegion) command.mutable_allocate_crl_number()->set_signer_region(signer.value);
+    return apply(kGlobalGroup, command);
+  }
   static bool is_fenced(const v1::Outcome& outcome) {
     return outcome.code() == 1 + static_cast<std::uint32_t>(Code::kConflict) &&
            outcome.message().starts_with(kFencedPrefix);
@@ -210,12 +217,17 @@ TEST_F(FloorTest, ANumberOfACrlIsNotForAFencedRegion) {
   v1::Command fence;
   *fence.mutable_change_membership() = put(v1::FENCED, 1);
   EXPECT_EQ(apply(kGlobalGroup, fence).number(), 2u);
-  v1::Command allocate;
-  allocate.mutable_allocate_crl_number()->set_issuer_region(kRegion.value);
-  allocate.mutable_allocate_crl_number()->set_epoch(1);
-  EXPECT_TRUE(is_fenced(apply(kGlobalGroup, allocate)));
-  allocate.mutable_allocate_crl_number()->set_epoch(3);
-  EXPECT_EQ(apply(kGlobalGroup, allocate).number(), 1u);
+  EXPECT_TRUE(is_fenced(number(1, kRegion)));
+  EXPECT_TRUE(is_fenced(number(2, kRegion))) << "whatever epoch it claims to know";
+  EXPECT_TRUE(is_fenced(number(2, RegionId{1}))) << "nor for another region that stands in for nobody";
+  EXPECT_TRUE(is_fenced(number(1, RegionId{3}))) << "nor for its stand-in before it knows";
+  EXPECT_EQ(number(2, RegionId{3}).number(), 1u);
+  v1::Command admit;
+  *admit.mutable_change_membership() = put(v1::SERVING, 2);
+  EXPECT_EQ(apply(kGlobalGroup, admit).number(), 3u);
+  EXPECT_TRUE(is_fenced(number(2, RegionId{3}))) << "the stand-in that has not heard of it yet";
+  EXPECT_TRUE(is_fenced(number(3, RegionId{3}))) << "nor the one that has";
+  EXPECT_EQ(number(3, kRegion).number(), 2u) << "numbers go on where the stand-in was";
 }
 
 // ---------------------------------------------------------------------------------------------------------- board

@@ -53,6 +53,10 @@ enum class Bug {
   kFenceOnOwnWord,
   kFloorAtHomeOnly,
   kNeverReadmit,
+  kStandInGoesOn,
+  kStandInStays,
+  kNumberForAnybody,
+  kNoFloorAtReadmission,
 };
 
 struct PlantedBug {
@@ -118,6 +122,13 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kFenceOnOwnWord, "fence_on_own_word", "the leader fences a region that it alone does not hear"},
     {Bug::kFloorAtHomeOnly, "floor_at_home_only", "a fence is carried to the fenced region's own group and no other"},
     {Bug::kNeverReadmit, "never_readmit", "a region that was fenced by attestations stays so for good"},
+    {Bug::kStandInGoesOn, "stand_in_goes_on",
+     "who signs a fenced region's CRLs goes on when the region is admitted again"},
+    {Bug::kStandInStays, "stand_in_stays", "who signs a fenced region's CRLs keeps the duty when it is fenced itself"},
+    {Bug::kNumberForAnybody, "number_for_anybody",
+     "the global group gives a CRL number to a region that does not sign the issuer's CRLs any more"},
+    {Bug::kNoFloorAtReadmission, "no_floor_at_readmission",
+     "when a region is admitted again, what its stand-in signed before is still stored"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

@@ -9,6 +9,7 @@
 #include "base/rfc3339.h"
 #include "store/keys.h"
 #include "store/membership.h"
+#include "store/standby_duty.h"
 
 namespace evercert::api {
 namespace {
@@ -23,7 +24,9 @@ constexpr int kMostLooks = 40;    // then the answer says how far it has come
 constexpr int kMostAttempts = 5;  // when the epoch moves between reading and proposing
 constexpr std::size_t kLongestReason = 500;
 
-json describe(const std::string& name, const store::MembershipView& view, RegionId region, std::size_t groups) {
+json describe(const std::vector<std::string>& names, const store::MembershipView& view, RegionId region) {
+  const std::string& name = names.at(region.value - 1u);
+  const std::size_t groups = names.size();
   const v1::RegionMember member = store::member_of(view.record, region);
   json out{{"region", name}, {"state", store::to_string(member.state())}, {"epoch", member.epoch()}};
   if (member.since_ms() != 0) {
@@ -35,6 +38,9 @@ json describe(const std::string& name, const store::MembershipView& view, Region
     const std::uint32_t done = region.value < view.carried_out.size() ? view.carried_out[region.value] : 0;
     out["fence"] = {{"epoch", member.fence_epoch()}, {"groups_done", done}, {"groups", groups}};
   }
+  const store::Activation crls = store::crl_activation(view.record, region);
+  const bool somebody = crls.signer.value >= 1 && crls.signer.value <= groups;
+  out["crls"] = {{"signed_by", somebody ? json(names[crls.signer.value - 1u]) : json()}, {"epoch", crls.epoch}};
   return out;
 }
 
@@ -67,7 +73,7 @@ Task<net::HttpResponse> Regions::list(net::HttpRequest request) {
   const auto view = store_.membership();
   json regions = json::array();
   for (std::size_t r = 1; r <= names_.size(); ++r) {
-    regions.push_back(describe(names_[r - 1], *view, RegionId{static_cast<std::uint8_t>(r)}, names_.size()));
+    regions.push_back(describe(names_, *view, RegionId{static_cast<std::uint8_t>(r)}));
   }
   auto response =
       net::json_response(200, json{{"epoch", view->record.epoch()}, {"regions", std::move(regions)}}.dump());
@@ -116,8 +122,7 @@ Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string na
               caller.name + ", epoch " + std::to_string(epoch));
   co_await settle(*request.executor, region, epoch);
   const auto view = store_.membership();
-  co_return net::json_response(200,
-                               json{{"epoch", epoch}, {"region", describe(name, *view, region, names_.size())}}.dump());
+  co_return net::json_response(200, json{{"epoch", epoch}, {"region", describe(names_, *view, region)}}.dump());
 }
 
 Task<void> Regions::settle(Executor& on, RegionId region, std::uint64_t epoch) {

@@ -56,7 +56,9 @@ TEST_F(RegionsTest, ARegionIsDrainedFencedAndServesAgain) {
   const Reply first = send("GET", "/v1/regions", "", "reads");
   ASSERT_EQ(first.status, 200);
   EXPECT_EQ(first.body["epoch"], 1);
-  EXPECT_EQ(first.body["regions"][1], json({{"region", "two"}, {"state", "serving"}, {"epoch", 1}}));
+  EXPECT_EQ(
+      first.body["regions"][1],
+      json({{"region", "two"}, {"state", "serving"}, {"epoch", 1}, {"crls", {{"signed_by", "two"}, {"epoch", 0}}}}));
   const Reply drained = send("POST", "/v1/regions/two/drain", R"({"reason": "new switches"})");
   ASSERT_EQ(drained.status, 200) << drained.body;
   EXPECT_EQ(drained.body["epoch"], 2);
@@ -66,6 +68,14 @@ TEST_F(RegionsTest, ARegionIsDrainedFencedAndServesAgain) {
   EXPECT_EQ(drained.body["region"]["reason"], "new switches");
   EXPECT_EQ(send("POST", "/v1/regions/two/unfence").body["region"]["state"], "serving");
   EXPECT_EQ(send("GET", "/v1/regions").body["epoch"], 3);
+}
+
+TEST_F(RegionsTest, WhoSignsTheListsOfAFencedRegionIsShown) {
+  const auto crls = [&] { return send("GET", "/v1/regions").body["regions"][1]["crls"]; };
+  ASSERT_EQ(send("POST", "/v1/regions/two/fence").status, 200);
+  EXPECT_EQ(crls(), json({{"signed_by", "one"}, {"epoch", 2}}));
+  ASSERT_EQ(send("POST", "/v1/regions/two/unfence").status, 200);
+  EXPECT_EQ(crls(), json({{"signed_by", "two"}, {"epoch", 3}}));
 }
 
 TEST_F(RegionsTest, WhatCannotBeIsAProblemThatSaysWhy) {
