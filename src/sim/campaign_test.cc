@@ -66,7 +66,8 @@ bool is_quick(store::Bug bug) {
         Bug::kForgetVote,           Bug::kOldFloor,         Bug::kForgetPromises,    Bug::kReadOwnCommit,
         Bug::kForgetfulMember,      Bug::kVoteBehindGate,   Bug::kPromiseBehindGate, Bug::kReadToldBehindGate,
         Bug::kKeepTermAfterLoss,    Bug::kForgetFloor,      Bug::kIgnoreFloor,       Bug::kEpochStays,
-        Bug::kUndoOperatorsFence,   Bug::kFenceOnOwnWord,   Bug::kFloorAtHomeOnly,   Bug::kNeverReadmit}) {
+        Bug::kUndoOperatorsFence,   Bug::kFenceOnOwnWord,   Bug::kFloorAtHomeOnly,   Bug::kNeverReadmit,
+        Bug::kStandInGoesOn,        Bug::kStandInStays,     Bug::kNumberForAnybody,  Bug::kNoFloorAtReadmission}) {
     if (bug == quick) return true;
   }
   return false;

@@ -5,6 +5,7 @@ shares open. Three real regions with keys in PKCS #11 tokens; OpenSSL is the rel
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -170,9 +171,14 @@ try:
     check(member(west)["crls"]["signed_by"] == central, "an operator's fence has a stand-in too")
     wait_for("it signs", lambda: shows(url, west, lambda crl: crl.number > before), 30)
     before = Crl(url, west).number
+    os.remove(f"{cluster}/regions/{east}/standby-{west}.share")  # as if too few regions were left
     ctl("region", "drain", central)
     check(member(west)["crls"]["signed_by"] == east, "when that is drained, the next one relieves it")
-    wait_for("it signs", lambda: shows(url, west, lambda crl: crl.number > before), 30)
+    wait_for("it cannot, and says so", lambda: f"the list of {west} is not published" in log_of(east), 20)
+    check(Crl(url, west).number == before, "without enough shares nothing is signed")
+    shutil.copy(f"{cluster}/root/standby-{west}.key", f"{cluster}/regions/{east}/")
+    wait_for("it signs", lambda: shows(url, west, lambda crl: crl.number > before), 40)
+    check(f"the activation of epoch {member(west)['crls']['epoch']} with the key in " in log_of(east), "what lay with the root's key opens the standby without the others")
     ctl("revoke", serial)
     wait_for("the list tells it", lambda: shows(url, west, lambda crl: crl.lists(serial)), 20)
     check(f"opened the standby of {west}" in log_of(east) and f"opened the standby of {west}" in log_of(central), "each opened its own standby")
