@@ -45,8 +45,8 @@ class Node {
       ++heard_;
       say();
     };
-    EC_ASSIGN(transport_,
-              net::PeerTransport::create(std::move(options), host_, os::secure_random(), heard, [](NodeId) {}));
+    EC_ASSIGN(transport_, net::PeerTransport::create(
+                              std::move(options), host_, os::secure_random(), heard, [](NodeId) {}, [](Error) {}));
     EC_TRY(host_.start());
     transport_->begin();
     return {};

@@ -22,7 +22,8 @@ void register_bench(CLI::App& app, int& exit_code) {
   command->add_option("--at-once", options->at_once, "Requests under way in comparisons, instead of the usual ones")
       ->delimiter(',')
       ->check(CLI::Range(1, 10'000));
-  command->add_option("--certificates", options->certificates, "Of the benchmark memory")->check(CLI::PositiveNumber);
+  command->add_option("--certificates", options->certificates, "Of the benchmarks memory and scale")
+      ->check(CLI::PositiveNumber);
   command->add_option("--dir", options->dir, "Folder to use and keep (default: a temporary one)");
   command->add_option("--peers", options->peers, "Folder with step-ca, cfssl and acmeload");
   command->callback([options, &exit_code] {

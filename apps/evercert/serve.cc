@@ -62,9 +62,7 @@ struct EdgeArguments {
 
 Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   EC_ASSIGN(const auto config, config::load_cluster(arguments.cluster_file));
-  const auto* region = config.region(arguments.region);
-  if (region == nullptr)
-    return fail(Code::kInvalid, arguments.cluster_file + ": there is no region '" + arguments.region + "'");
+  EC_ASSIGN(const auto* region, config::named_region(config, arguments.region));
   if (arguments.number < 1 || arguments.number > static_cast<int>(region->edges.size())) {
     return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region + "' has no edge " +
                                     std::to_string(arguments.number));

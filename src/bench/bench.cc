@@ -29,7 +29,8 @@ constexpr Benchmark kAll[] = {{"sign-limit", sign_limit},
                               {"ocsp", ocsp},
                               {"coordination", bench::coordination},
                               {"region-kill", region_kill},
-                              {"memory", memory}};
+                              {"memory", memory},
+                              {"scale", scale}};
 
 Status check_names(const std::vector<std::string>& names) {
   std::string known;

@@ -19,7 +19,7 @@ struct BenchOptions {
   int seconds = 6;             // of each measurement
   int runs = 1;                // of each comparison; what is told is the median
   std::vector<int> at_once;    // requests under way, one measurement each; empty: what shows each side at its best
-  int certificates = 100'000;  // of the benchmark `memory`
+  int certificates = 100'000;  // of the benchmarks `memory` and `scale`
 };
 
 std::vector<std::string> benchmark_names();

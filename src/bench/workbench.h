@@ -54,6 +54,7 @@ Status commit_limit(Workbench& bench);
 Status start(Workbench& bench);
 Status region_kill(Workbench& bench);
 Status memory(Workbench& bench);
+Status scale(Workbench& bench);
 Status issue(Workbench& bench);
 Status issue_softhsm(Workbench& bench);
 Status acme(Workbench& bench);

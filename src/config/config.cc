@@ -311,6 +311,25 @@ const RegionConfig* ClusterConfig::region(const std::string& wanted) const {
   return found == regions.end() ? nullptr : &*found;
 }
 
+Result<const RegionConfig*> named_region(const ClusterConfig& config, const std::string& name) {
+  if (const auto* found = config.region(name)) return found;
+  std::string all;
+  for (const auto& region : config.regions) all += (all.empty() ? "" : ", ") + region.name;
+  return fail(Code::kInvalid, config.path + ": there is no region '" + name + "' (there are " + all +
+                                  "): name one of these, or the cluster file that has it (--cluster)");
+}
+
+Result<const NodeConfig*> named_node(const ClusterConfig& config, const std::string& region, int zone) {
+  EC_ASSIGN(const auto* found, named_region(config, region));
+  std::string all;
+  for (const auto& node : found->nodes) {
+    if (node.zone == zone) return &node;
+    all += (all.empty() ? "" : ", ") + std::to_string(node.zone);
+  }
+  return fail(Code::kInvalid, config.path + ": region '" + region + "' has no zone " + std::to_string(zone) +
+                                  " (there are " + all + "): name one of these (--zone)");
+}
+
 Result<Document> parse(const std::string& path, const std::string& text) {
   const YamlReader in(path);
   try {

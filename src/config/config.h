@@ -120,6 +120,10 @@ struct ClusterConfig {
   const RegionConfig& region(RegionId which) const { return regions.at(which.value - 1u); }
 };
 
+// For commands that name a region or a node of it. kInvalid: the message names those that there are.
+Result<const RegionConfig*> named_region(const ClusterConfig& config, const std::string& name);
+Result<const NodeConfig*> named_node(const ClusterConfig& config, const std::string& region, int zone);
+
 // What a file turned out to be: a whole configuration, or one of the two documents alone.
 struct Document {
   std::optional<ClusterConfig> cluster;

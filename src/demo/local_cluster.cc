@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "demo/local_cluster.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -92,6 +93,13 @@ void LocalCluster::kill_region(std::size_t r) {
   edges_[r].kill_hard();
   for (auto& node : nodes_[r]) node.kill_hard();
 }
+
+void LocalCluster::signal_region(std::size_t r, int signal) {
+  ::kill(edges_[r].pid(), signal);
+  for (auto& node : nodes_[r]) ::kill(node.pid(), signal);
+}
+void LocalCluster::freeze_region(std::size_t r) { signal_region(r, SIGSTOP); }
+void LocalCluster::thaw_region(std::size_t r) { signal_region(r, SIGCONT); }
 
 bool LocalCluster::running(std::size_t r) { return !nodes_[r].empty() && nodes_[r].front().running(); }
 

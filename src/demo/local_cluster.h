@@ -35,6 +35,9 @@ class LocalCluster {
   Status start();
   Status start_region(std::size_t region);
   void kill_region(std::size_t region);  // SIGKILL
+  // SIGSTOP and SIGCONT: frozen processes hear and say nothing, and forget nothing.
+  void freeze_region(std::size_t region);
+  void thaw_region(std::size_t region);
   bool running(std::size_t region);
   Status wait_ready(Duration patience);
   double start_ms() const { return start_ms_; }  // from the first process to ready
@@ -47,13 +50,14 @@ class LocalCluster {
   const std::string& dir() const { return dir_; }
   const std::string& token() const { return client_->token(); }
   pid_t edge_pid(std::size_t region) const { return edges_[region].pid(); }
+  std::string data_dir(std::size_t region, int zone) const;
   pid_t node_pid(std::size_t region, std::size_t node) const { return nodes_[region][node].pid(); }
 
  private:
   explicit LocalCluster(LocalClusterOptions options) : options_(std::move(options)) {}
   Status make();
   bool ready(std::size_t region);
-  std::string data_dir(std::size_t region, int zone) const;
+  void signal_region(std::size_t region, int signal);
 
   LocalClusterOptions options_;
   config::ClusterConfig config_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/peer_transport.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <pthread.h>
 
@@ -12,8 +13,11 @@
 #include <set>
 #include <thread>
 
+#include "base/encoding.h"
 #include "base/log.h"
+#include "base/os/system.h"
 #include "net/peer.grpc.pb.h"
+#include "net/peer_door.h"
 #include "net/source_address.h"
 
 namespace evercert::net {
@@ -23,6 +27,36 @@ using Clock = std::chrono::steady_clock;
 
 std::string identity_of(const std::string& cluster, NodeId node) {
   return "evercert://" + cluster + "/node/" + std::to_string(node.value);
+}
+
+// What a stream says of its sender before its first batch.
+constexpr char kClusterId[] = "evercert-cluster-id", kStartId[] = "evercert-start-id";
+
+// A cluster's id is 16 bytes, behind which a reformation puts text.
+std::string to_hex_id(const std::string& id) {
+  constexpr std::size_t kBytes = 16;
+  return to_hex(id.substr(0, kBytes)) + (id.size() > kBytes ? id.substr(kBytes) : "");
+}
+
+Instant now() { return os::monotonic_clock().now(); }
+
+// gRPC's server tells nobody of a handshake that failed but its own log, for debugging.
+void tell_of_handshakes() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);
+    gpr_set_log_function([](gpr_log_func_args* line) {
+      static std::mutex mutex;
+      static RefusedHandshakes refused;
+      const std::string_view words = line->message;
+      if (words.starts_with("Handshaking failed")) {
+        std::lock_guard lock(mutex);
+        if (const auto told = refused.tell(words, now())) log_warning("peers: " + *told);
+      } else if (line->severity == GPR_LOG_SEVERITY_ERROR) {
+        log_warning("grpc: " + std::string(words));
+      }
+    });
+  });
 }
 
 // One kind of completion of an object that lives while it is outstanding.
@@ -42,8 +76,8 @@ class Callback : public Completion {
 
 class Service {
  public:
-  Service(std::map<std::string, NodeId> members, OnBatch on_batch)
-      : members_(std::move(members)), on_batch_(std::move(on_batch)) {}
+  Service(std::map<std::string, NodeId> members, std::string cluster_id, OnBatch on_batch)
+      : members_(std::move(members)), on_batch_(std::move(on_batch)), door_(std::move(cluster_id)) {}
 
   v1::Peer::AsyncService& grpc_service() { return service_; }
   void accept(grpc::ServerCompletionQueue& queue) {
@@ -74,22 +108,44 @@ class Service {
     void accept(bool ok) {
       if (!ok) return service_.end(this);  // shutting down: nothing was begun, so nothing else will come
       service_.accept(queue_);
+      std::string names;
       for (const auto& name : context_.auth_context()->FindPropertyValues("peer_uri")) {
-        const auto member = service_.members_.find(std::string(name.data(), name.size()));
+        const std::string uri(name.data(), name.size());
+        const auto member = service_.members_.find(uri);
         if (member != service_.members_.end()) from_ = member->second;
+        names += (names.empty() ? "" : ", ") + uri;
       }
       if (from_ == NodeId{0}) {
-        finish({grpc::StatusCode::PERMISSION_DENIED, "this certificate names no member of the cluster"});
-      } else {
-        reader_.Read(&frame_, &read_);
+        const std::string who = context_.peer() + " shows a certificate of " + (names.empty() ? "nobody" : names);
+        log_warning("peers: refused: " + who + ", which is no node of this cluster's file");
+        return finish({grpc::StatusCode::PERMISSION_DENIED,
+                       who + ", which is no node of the cluster file here: the files of the two nodes differ"});
       }
+      start_id_ = std::strtoull(said(kStartId).c_str(), nullptr, 10);
+      const auto refusal = service_.door_.knocks({from_, said(kClusterId), start_id_, context_.peer()}, now());
+      if (refusal) return finish(refused(*refusal));
+      inside_ = true;
+      reader_.Read(&frame_, &read_);
     }
     void read(bool ok) {
       if (!ok) return finish(grpc::Status::OK);
+      if (!service_.door_.heard(from_, start_id_, now()))
+        return finish({grpc::StatusCode::ABORTED, "another process of this node has been let in"});
       service_.on_batch_(from_, std::move(*frame_.mutable_batch()));
       reader_.Read(&frame_, &read_);
     }
+    std::string said(const char* key) const {
+      const auto found = context_.client_metadata().find(key);
+      if (found == context_.client_metadata().end()) return {};
+      return std::string(found->second.data(), std::min<std::size_t>(found->second.size(), 256));
+    }
+    static grpc::Status refused(const PeerRefusal& refusal) {
+      if (refusal.tell) log_warning("peers: refused: " + refusal.message);
+      if (refusal.kind == PeerRefusal::Kind::kForeign) return {grpc::StatusCode::FAILED_PRECONDITION, refusal.message};
+      return {grpc::StatusCode::ALREADY_EXISTS, refusal.message, std::to_string(refusal.running_since)};
+    }
     void finish(const grpc::Status& status) {
+      if (std::exchange(inside_, false)) service_.door_.leaves(from_, start_id_);
       if (status.ok()) {
         reader_.Finish(v1::Done{}, status, &finished_);
       } else {
@@ -106,6 +162,8 @@ class Service {
     grpc::ServerAsyncReader<v1::Done, v1::Frame> reader_{&context_};
     v1::Frame frame_;
     NodeId from_;
+    std::uint64_t start_id_ = 0;
+    bool inside_ = false;
     int endings_ = 0;
     Callback accepted_{[this](bool ok) { accept(ok); }}, read_{[this](bool ok) { read(ok); }};
     Callback finished_{[this](bool) { ended(); }}, cancelled_{[this](bool) { ended(); }};
@@ -120,6 +178,7 @@ class Service {
 
   std::map<std::string, NodeId> members_;
   OnBatch on_batch_;
+  PeerDoor door_;  // on the queue's thread alone
   v1::Peer::AsyncService service_;
   std::mutex mutex_;
   std::condition_variable ended_;
@@ -132,13 +191,21 @@ class Service {
 // The stream to one peer: opened again, with a growing pause, whenever it breaks.
 class Link : public std::enable_shared_from_this<Link> {
  public:
-  Link(PeerAddress peer, std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue& queue, std::size_t queue_bytes,
-       std::function<void(NodeId)> on_unreachable)
+  // What the link tells of itself, on the queue's thread.
+  struct Told {
+    std::function<void(NodeId)> unreachable, let_in;
+    std::function<void(NodeId, const std::string& why, std::uint64_t running_since)> duplicate;
+  };
+
+  Link(PeerAddress peer, std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue& queue,
+       const PeerTransportOptions& options, Told told)
       : peer_(std::move(peer)),
         stub_(v1::Peer::NewStub(channel)),
         queue_(queue),
-        queue_bytes_(queue_bytes),
-        on_unreachable_(std::move(on_unreachable)) {}
+        queue_bytes_(options.queue_bytes),
+        cluster_id_(to_hex_id(options.cluster_id)),
+        start_id_(std::to_string(options.start_id)),
+        told_(std::move(told)) {}
 
   void send(std::string batch, std::atomic<std::uint64_t>& dropped) {
     std::lock_guard lock(mutex_);
@@ -180,9 +247,12 @@ class Link : public std::enable_shared_from_this<Link> {
 
   void open() {
     stream_ = std::make_unique<Stream>(shared_from_this());
+    stream_->context.AddMetadata(kClusterId, cluster_id_);
+    stream_->context.AddMetadata(kStartId, start_id_);
     stream_->writer = stub_->PrepareAsyncDeliver(&stream_->context, &stream_->done, &queue_);
     writing_ = true;  // until the call has begun
-    failed_ = false;
+    failed_ = let_in_ = false;
+    opened_at_ = Clock::now();
     stream_->writer->StartCall(&stream_->written);
   }
 
@@ -204,7 +274,12 @@ class Link : public std::enable_shared_from_this<Link> {
       return;
     }
     connected_ = true;
-    pause_ = 50ms;
+    pause_ = kShortPause;
+    // A refusal comes at once; a write alone says nothing, since it may have gone no further than a buffer.
+    if (!let_in_ && Clock::now() - opened_at_ > kRefusedBefore) {
+      let_in_ = true;
+      told_.let_in(peer_.node);
+    }
     write_next();
   }
 
@@ -216,29 +291,62 @@ class Link : public std::enable_shared_from_this<Link> {
       connected_ = false;
       waiting_.clear();  // too old to be of use: the protocols send again what matters
       waiting_bytes_ = 0;
+      if (is_refusal(status)) pause_ = kLongPause;
       retry_at_ = Clock::now() + pause_;
-      pause_ = std::min<Clock::duration>(pause_ * 2, 500ms);
-      if (!closed_) log_debug("peer " + std::to_string(peer_.node.value) + " unreachable: " + status.error_message());
+      pause_ = std::min<Clock::duration>(pause_ * 2, kLongPause);
+      if (!closed_) tell(status);
       ended_.notify_all();
       if (closed_) return;
     }
-    on_unreachable_(peer_.node);
+    told_.unreachable(peer_.node);
+    if (status.error_code() == grpc::StatusCode::ALREADY_EXISTS)
+      told_.duplicate(peer_.node, status.error_message(), std::strtoull(status.error_details().c_str(), nullptr, 10));
+  }
+
+  static bool is_refusal(const grpc::Status& status) {
+    return status.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
+           status.error_code() == grpc::StatusCode::PERMISSION_DENIED ||
+           status.error_code() == grpc::StatusCode::ALREADY_EXISTS;
+  }
+
+  // An operator hears of a refusal, once a minute; that a peer is away, its region's state shows.
+  void tell(const grpc::Status& status) {
+    const std::string who = "peer " + std::to_string(peer_.node.value) + " at " + peer_.address;
+    const std::string handshake = explain_handshake(status.error_message());
+    const bool duplicate = status.error_code() == grpc::StatusCode::ALREADY_EXISTS;
+    if (!duplicate) refused_since_ = Clock::time_point::max();
+    if (duplicate && refused_since_ == Clock::time_point::max()) refused_since_ = Clock::now();
+    // After a quick restart a peer may not have seen yet that the life before has ended.
+    const bool too_early = duplicate && Clock::now() - refused_since_ < kRefusedBefore;
+    if ((handshake.empty() && !is_refusal(status)) || too_early || Clock::now() < tell_again_) {
+      log_debug(who + " unreachable: " + status.error_message());
+      return;
+    }
+    tell_again_ = Clock::now() + 60s;
+    if (handshake.empty()) {
+      log_warning(who + " refuses this node: " + status.error_message());
+    } else {
+      log_warning(who + " and this node refuse each other: " + handshake + " (" + status.error_message() + ")");
+    }
   }
 
   PeerAddress peer_;
   std::unique_ptr<v1::Peer::Stub> stub_;
   grpc::CompletionQueue& queue_;
   std::size_t queue_bytes_;
-  std::function<void(NodeId)> on_unreachable_;
+  std::string cluster_id_, start_id_;
+  Told told_;
+  Clock::time_point tell_again_{};
   std::mutex mutex_;
   std::condition_variable ended_;
   std::unique_ptr<Stream> stream_;
   std::deque<std::string> waiting_;
   std::size_t waiting_bytes_ = 0;
-  bool writing_ = false, failed_ = false, closed_ = false;
+  bool writing_ = false, failed_ = false, closed_ = false, let_in_ = false;
   std::atomic<bool> connected_{false};
-  Clock::time_point retry_at_{};
-  Clock::duration pause_ = 50ms;
+  Clock::time_point retry_at_{}, opened_at_{}, refused_since_ = Clock::time_point::max();
+  static constexpr Clock::duration kShortPause = 50ms, kLongPause = 500ms, kRefusedBefore = 1s;
+  Clock::duration pause_ = kShortPause;
 };
 
 // ------------------------------------------------------------------------------------------------- the emulated WAN
@@ -301,16 +409,27 @@ class DelayLine {
 class TransportImpl : public PeerTransport {
  public:
   TransportImpl(PeerTransportOptions options, GrpcHost& host, Random& random, OnBatch on_batch)
-      : options_(std::move(options)), host_(host), random_(random), service_(members(), std::move(on_batch)) {}
+      : options_(std::move(options)),
+        host_(host),
+        random_(random),
+        service_(members(), to_hex_id(options_.cluster_id), std::move(on_batch)),
+        duplicates_(options_.start_id) {}
 
-  Status open(const std::function<void(NodeId)>& on_unreachable) {
+  Status open(const std::function<void(NodeId)>& on_unreachable, const std::function<void(Error)>& on_duplicate) {
+    tell_of_handshakes();
     EC_ASSIGN(const auto pem, read_tls(options_.tls));
     EC_TRY(host_.listen({options_.listen_address, options_.listen_port, options_.tls, true, "peers"}));
     host_.serve(service_.grpc_service());
+    Link::Told told;
+    told.unreachable = on_unreachable;
+    told.let_in = [this](NodeId peer) { duplicates_.let_in(peer); };
+    told.duplicate = [this, on_duplicate](NodeId peer, const std::string& why, std::uint64_t running_since) {
+      if (!duplicates_.refused(peer, running_since, now())) return;
+      on_duplicate({Code::kConflict, "peer " + std::to_string(peer.value) + " refuses this node: " + why});
+    };
     for (const auto& peer : options_.peers) {
       if (peer.node == options_.self) continue;
-      links_[peer.node] =
-          std::make_shared<Link>(peer, channel(peer, pem), *host_.queue().get(), options_.queue_bytes, on_unreachable);
+      links_[peer.node] = std::make_shared<Link>(peer, channel(peer, pem), *host_.queue().get(), options_, told);
     }
     delays_ = std::make_unique<DelayLine>([this](NodeId to, std::string batch) { pass_on(to, std::move(batch)); });
     return {};
@@ -375,6 +494,7 @@ class TransportImpl : public PeerTransport {
   GrpcHost& host_;
   Random& random_;
   Service service_;
+  DuplicateWatch duplicates_;  // on the queue's thread alone
   std::map<NodeId, std::shared_ptr<Link>> links_;
   std::unique_ptr<DelayLine> delays_;
   std::atomic<std::uint64_t> dropped_{0};
@@ -384,9 +504,10 @@ class TransportImpl : public PeerTransport {
 
 Result<std::unique_ptr<PeerTransport>> PeerTransport::create(PeerTransportOptions options, GrpcHost& host,
                                                              Random& random, OnBatch on_batch,
-                                                             const std::function<void(NodeId)>& on_unreachable) {
+                                                             const std::function<void(NodeId)>& on_unreachable,
+                                                             const std::function<void(Error)>& on_duplicate) {
   auto transport = std::make_unique<TransportImpl>(std::move(options), host, random, std::move(on_batch));
-  EC_TRY(transport->open(on_unreachable));
+  EC_TRY(transport->open(on_unreachable, on_duplicate));
   return transport;
 }
 

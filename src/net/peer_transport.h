@@ -25,6 +25,8 @@ struct PeerAddress {
 struct PeerTransportOptions {
   NodeId self;
   std::string cluster;         // name in the identities evercert://<cluster>/node/<id>
+  std::string cluster_id;      // as the store has it: 16 bytes, and text when its quorum was made anew
+  std::uint64_t start_id = 0;  // of this process: grows with every start (wall time in ms)
   std::string listen_address;  // also the source of every outgoing connection
   std::uint16_t listen_port = 0;
   TlsFiles tls;
@@ -39,10 +41,12 @@ using OnBatch = std::function<void(NodeId from, std::string batch)>;
 // Before the host goes: close(), the host's shutdown(), wait_ended(), the host's stop().
 class PeerTransport {
  public:
-  // Before the host starts; the host outlives the transport. kInvalid: TLS files.
+  // Before the host starts; the host outlives the transport. kInvalid: TLS files. `on_duplicate` is called when this
+  // process must stop, since an earlier one with the same identity runs (peer_door.h).
   static Result<std::unique_ptr<PeerTransport>> create(PeerTransportOptions options, GrpcHost& host, Random& random,
                                                        OnBatch on_batch,
-                                                       const std::function<void(NodeId)>& on_unreachable);
+                                                       const std::function<void(NodeId)>& on_unreachable,
+                                                       const std::function<void(Error)>& on_duplicate);
   virtual ~PeerTransport() = default;
   // After the host has started: peers may deliver.
   virtual void begin() = 0;

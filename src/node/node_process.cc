@@ -26,6 +26,7 @@
 #include "net/link_server.h"
 #include "net/ocsp_news.h"
 #include "net/peer_transport.h"
+#include "node/data_identity.h"
 #include "node/dir_lock.h"
 #include "node/layout_of.h"
 #include "node/signers.h"
@@ -69,17 +70,11 @@ class NodeProcessImpl : public NodeProcess {
 
   Status open() {
     EC_ASSIGN(config_, config::load_cluster(options_.cluster_file));
-    region_ = config_.region(options_.region);
-    if (region_ == nullptr)
-      return fail(Code::kInvalid, options_.cluster_file + ": there is no region '" + options_.region + "'");
-    for (const auto& node : region_->nodes) {
-      if (node.zone == options_.zone) self_ = &node;
-    }
-    if (self_ == nullptr)
-      return fail(Code::kInvalid, options_.cluster_file + ": region '" + options_.region + "' has no zone " +
-                                      std::to_string(options_.zone));
+    EC_ASSIGN(region_, config::named_region(config_, options_.region));
+    EC_ASSIGN(self_, config::named_node(config_, options_.region, options_.zone));
     EC_TRY(os::disk().make_dirs(options_.data_dir));
     EC_TRY(lock_.take(options_.data_dir));
+    EC_TRY(claim_folder(os::disk(), options_.data_dir, identity_of(config_, self_->id), options_.cluster_file));
     store_executor_ = os::ThreadExecutor::start("store");
     background_ = os::ThreadExecutor::start("background");
     intent_writer_ = os::ThreadExecutor::start("intents");
@@ -118,17 +113,16 @@ class NodeProcessImpl : public NodeProcess {
     engine.submit_silence = timing.election;
     engine.submit_pause = timing.tick / 2;
     engine.read_retry = 2 * timing.heartbeat;
+    // A region that missed 100,000 entries of one group is caught up from the log: less to send than the whole state,
+    // and nothing to put in its place. Some 200 MB of log for each group.
+    engine.keep = 120'000;
     EC_ASSIGN(store_,
               store::Runtime::open(
                   runtime, *store_executor_, os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
                   [this](NodeId to, std::string batch) {
                     if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
                   },
-                  [this](Error error) {
-                    log_error("node: stopping: " + error.message);
-                    std::lock_guard lock(fatal_mutex_);
-                    fatal_ = std::move(error);
-                  }));
+                  [this](Error error) { stop_because(std::move(error)); }));
     return {};
   }
 
@@ -142,6 +136,13 @@ class NodeProcessImpl : public NodeProcess {
     policy.retention = std::chrono::seconds(wanted.retention_seconds);
     policy.revisions = wanted.retention_revisions;
     return policy;
+  }
+
+  void stop_because(Error error) {
+    std::lock_guard lock(fatal_mutex_);
+    if (fatal_) return;
+    log_error("node: stopping: " + error.message);
+    fatal_ = std::move(error);
   }
 
   // Peers are heard at once, clients of the key space when there is somebody to answer them.
@@ -170,6 +171,8 @@ class NodeProcessImpl : public NodeProcess {
     net::PeerTransportOptions options;
     options.self = self_->id;
     options.cluster = config_.name;
+    options.cluster_id = store_->cluster_id();
+    options.start_id = store_->start_id();
     options.listen_address = self_->address;
     options.listen_port = self_->peer_port;
     options.tls = tls();
@@ -180,7 +183,8 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(transport_, net::PeerTransport::create(
                               options, *grpc_, os::secure_random(),
                               [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
-                              [this](NodeId node) { store_->unreachable(node); }));
+                              [this](NodeId node) { store_->unreachable(node); },
+                              [this](Error error) { stop_because(std::move(error)); }));
     return {};
   }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/os/system.h"
+#include "node/data_identity.h"
 #include "node/layout_of.h"
 #include "store/kv/rocks_kv.h"
 
@@ -17,18 +18,17 @@ Result<std::unique_ptr<StoppedNode>> StoppedNode::open(const RecoverOptions& opt
   std::vector<std::string> regions = options.with;
   regions.push_back(options.region);
   for (const auto& name : regions) {
-    const auto* region = node->config_.region(name);
-    if (region == nullptr) return fail(Code::kInvalid, options.cluster_file + ": there is no region '" + name + "'");
+    EC_ASSIGN(const auto* region, config::named_region(node->config_, name));
     for (const auto& one : region->nodes) node->voters_.push_back(one.id);
   }
   std::sort(node->voters_.begin(), node->voters_.end());
-  const RegionId own = node->config_.region(options.region)->id;
-  if (!node->layout_.contains(node_id(own, static_cast<std::uint8_t>(options.zone))))
-    return fail(Code::kInvalid,
-                options.cluster_file + ": region '" + options.region + "' has no zone " + std::to_string(options.zone));
+  EC_ASSIGN(const auto* self, config::named_node(node->config_, options.region, options.zone));
   if (!os::disk().exists(options.data_dir + "/log") || !os::disk().exists(options.data_dir + "/state"))
     return fail(Code::kInvalid, options.data_dir + " holds no node's log and state");
   EC_TRY(node->lock_.take(options.data_dir));
+  EC_ASSIGN(const auto identity, load_identity(os::disk(), options.data_dir));
+  const auto own = identity_of(node->config_, self->id);
+  if (identity) EC_TRY(check_identity(*identity, own, options.data_dir, options.cluster_file));
   EC_ASSIGN(node->log_, store::Log::open(os::disk(), options.data_dir + "/log", {}));
   EC_ASSIGN(node->kv_, store::open_rocks_kv(options.data_dir + "/state", {}));
   Status read;

@@ -28,6 +28,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
         random_(random),
         send_(std::move(send)),
         on_fatal_(std::move(on_fatal)),
+        start_id_(static_cast<std::uint64_t>(wall.now().ms)),
         board_(options_.engine.layout.groups(),
                options_.engine.layout.replicas_in(region_of(options_.engine.self)) == 1) {}
 
@@ -37,8 +38,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
     EC_TRY(disk.make_dirs(options_.data_dir + "/log"));
     EC_ASSIGN(log_, Log::open(disk, options_.data_dir + "/log", {}));
     EC_ASSIGN(kv_, open_rocks_kv(options_.data_dir + "/state", {}));
-    EC_ASSIGN(engine_, Engine::open(options_.engine, *log_, *kv_, *this, random_, wall_, board_,
-                                    static_cast<std::uint64_t>(wall_.now().ms), clock_.now()));
+    EC_ASSIGN(engine_,
+              Engine::open(options_.engine, *log_, *kv_, *this, random_, wall_, board_, start_id_, clock_.now()));
     engine_->on_certificate_changed = [this](const v1::Certificate& certificate) {
       std::lock_guard lock(callbacks_mutex_);
       for (auto& callback : callbacks_) callback(certificate);
@@ -77,6 +78,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   bool recovering() override { return recovering_.load(); }
+  const std::string& cluster_id() const override { return engine_->options().cluster_id; }
+  std::uint64_t start_id() const override { return start_id_; }
 
   Task<Result<v1::Outcome>> submit(Executor& on, GroupId group, v1::Command command, Duration timeout) override {
     const Instant deadline = clock_.now() + timeout;
@@ -356,6 +359,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   Random& random_;
   SendBatch send_;
   std::function<void(Error)> on_fatal_;
+  std::uint64_t start_id_;
   FreshnessBoard board_;
   std::unique_ptr<Log> log_;
   std::unique_ptr<Kv> kv_;

@@ -48,6 +48,9 @@ class Runtime : public Store, public CoordinationStore {
   // Ends the turn under way and runs none afterwards. Waiting clients are told kUnknownOutcome.
   virtual void stop() = 0;
   virtual bool recovering() = 0;
+  // What this node's batches carry.
+  virtual const std::string& cluster_id() const = 0;
+  virtual std::uint64_t start_id() const = 0;
 };
 
 }  // namespace evercert::store

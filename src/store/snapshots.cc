@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/snapshots.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/encoding.h"
@@ -10,11 +11,10 @@
 namespace evercert::store {
 namespace {
 
-// First bytes that no group id uses (groups are counted from 0, two bytes big-endian).
-constexpr char kStaging = '\xfe';
+// A first byte that no group id uses (groups are counted from 0, two bytes big-endian).
 constexpr char kMeta = '\xff';
 
-std::string staging_prefix(GroupId group) { return std::string(1, kStaging) + group_prefix(group); }
+std::string run_of(GroupId group) { return "group-" + std::to_string(group.value); }
 std::string marker_key(GroupId group) { return std::string(1, kMeta) + "installing/" + group_prefix(group); }
 
 // The first key after all that begin with `prefix`.
@@ -127,10 +127,14 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
 
 std::vector<v1::SnapshotChunk> SnapshotSender::fill_window(GroupId group, Transfer& transfer) {
   std::vector<v1::SnapshotChunk> chunks;
-  while (!transfer.read_all && transfer.window.size() < kSnapshotWindow) {
-    v1::SnapshotChunk chunk = next_chunk(group, transfer);
-    if (!state_sound_) break;  // or empty chunks would follow each other for ever
-    chunks.push_back(transfer.window.emplace_back(std::move(chunk)));
+  while (transfer.under_way < transfer.allowed) {
+    if (transfer.under_way == transfer.window.size()) {
+      if (transfer.read_all) break;
+      v1::SnapshotChunk chunk = next_chunk(group, transfer);
+      if (!state_sound_) break;  // or empty chunks would follow each other for ever
+      transfer.window.push_back(std::move(chunk));
+    }
+    chunks.push_back(transfer.window[transfer.under_way++]);
   }
   return chunks;
 }
@@ -148,6 +152,8 @@ SnapshotSender::Progress SnapshotSender::acknowledged(NodeId from, const v1::Sna
   }
   while (!transfer.window.empty() && transfer.window.front().sequence() <= ack.sequence()) {
     transfer.window.pop_front();
+    transfer.under_way -= std::min<std::size_t>(transfer.under_way, 1);
+    transfer.allowed = std::min(transfer.allowed + 1, kSnapshotWindowMost);
     transfer.heard = transfer.sent = now;
   }
   if (transfer.read_all && transfer.window.empty()) {
@@ -165,7 +171,9 @@ std::vector<std::pair<NodeId, v1::SnapshotChunk>> SnapshotSender::repeated(Insta
     if (!transfer.started || transfer.window.empty() || transfer.sent + patience_ / 5 > now) continue;
     EC_PROBE("a snapshot's chunks are sent again");
     transfer.sent = now;
-    for (const auto& chunk : transfer.window) chunks.emplace_back(key.second, chunk);
+    transfer.under_way = 0;
+    transfer.allowed = kSnapshotWindowFirst;
+    for (auto& chunk : fill_window(key.first, transfer)) chunks.emplace_back(key.second, std::move(chunk));
   }
   return chunks;
 }
@@ -186,10 +194,11 @@ std::vector<std::pair<GroupId, NodeId>> SnapshotSender::expired(Instant now) {
 // -------------------------------------------------------------------------------------------------------- receiver
 
 Status SnapshotReceiver::drop_staged(GroupId group) {
+  // The mark first: it stands for a whole run.
   WriteBatch batch;
-  batch.remove_range(staging_prefix(group), after_prefix(staging_prefix(group)));
   batch.remove(marker_key(group));
-  return kv_.write(batch);
+  EC_TRY(kv_.write(batch));
+  return kv_.drop_staged(run_of(group));
 }
 
 Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1::SnapshotChunk& chunk) {
@@ -209,7 +218,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
     // What another sender had staged is gone.
     std::erase_if(transfers_,
                   [&](const auto& entry) { return entry.first.first == group && entry.first.second != from; });
-    transfer = {chunk.snapshot(), 0, false};
+    transfer = {chunk.snapshot(), 0, {}, false};
   }
   const bool known = transfer.id == chunk.snapshot();
   if (known && chunk.sequence() < transfer.next_sequence) {  // heard already; the acknowledgement may be lost
@@ -226,8 +235,9 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
   bool sound = known && !transfer.complete && checksum(chunk) == chunk.crc32c();
   WriteBatch batch;
   for (const auto& item : chunk.items()) {
-    sound = sound && item.key().starts_with(prefix);
-    batch.put(staging_prefix(group) + item.key().substr(std::min<std::size_t>(2, item.key().size())), item.value());
+    sound = sound && item.key().starts_with(prefix) && item.key() > transfer.last_key;
+    transfer.last_key = item.key();
+    batch.put(item.key(), item.value());
   }
   if (!sound) {
     EC_PROBE("a snapshot's chunk is refused");
@@ -236,7 +246,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
     received.ack = std::move(ack);
     return received;
   }
-  EC_TRY(kv_.write(batch));
+  EC_TRY(kv_.stage(run_of(group), batch));
   transfer.next_sequence = chunk.sequence() + 1;
   ack.set_ok(true);
   received.ack = std::move(ack);
@@ -249,7 +259,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
 }
 
 Status SnapshotReceiver::mark(GroupId group, Position position) {
-  EC_TRY(kv_.flush());
+  EC_TRY(kv_.seal(run_of(group)));
   WriteBatch batch;
   batch.put(marker_key(group), encode_position(position));
   EC_TRY(kv_.write(batch));
@@ -260,31 +270,11 @@ Status SnapshotReceiver::swap_in(GroupId group) {
   EC_ASSIGN(const auto marker, kv_.get(marker_key(group)));
   if (!marker) return fail(Code::kCorrupt, "a snapshot is to be put in place, but none was marked");
   EC_ASSIGN(const auto position, decode_position(*marker));
-  const std::string final_prefix = group_prefix(group);
-  const std::string from = staging_prefix(group);
-  WriteBatch clear;
-  clear.remove_range(final_prefix, after_prefix(final_prefix));
-  EC_TRY(kv_.write(clear));
-  const auto view = kv_.snapshot();
-  WriteBatch batch;
-  std::size_t bytes = 0;
-  Status written;
-  EC_TRY(view->scan(from, after_prefix(from), SIZE_MAX, [&](std::string_view key, std::string_view value) {
-    batch.put(final_prefix + std::string(key.substr(from.size())), std::string(value));
-    bytes += key.size() + value.size();
-    if (bytes >= kSnapshotChunkBytes) {
-      written = kv_.write(batch);
-      batch = WriteBatch{};
-      bytes = 0;
-    }
-    return written.has_value();
-  }));
-  EC_TRY(written);
   // The mark goes in the same batch as the new applied index: until then a restart begins the swap again.
-  batch.put(applied_key(group), encode_position(position));
-  batch.remove(marker_key(group));
-  batch.remove_range(from, after_prefix(from));
-  return kv_.write(batch);
+  WriteBatch finally;
+  finally.put(applied_key(group), encode_position(position));
+  finally.remove(marker_key(group));
+  return kv_.take_over(run_of(group), group_prefix(group), after_prefix(group_prefix(group)), std::move(finally));
 }
 
 Status SnapshotReceiver::resume(GroupId group, LogIndex log_snapshot) {

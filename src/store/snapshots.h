@@ -21,7 +21,9 @@
 namespace evercert::store {
 
 inline constexpr std::size_t kSnapshotChunkBytes = 256 * 1024;
-inline constexpr std::uint32_t kSnapshotWindow = 4;  // chunks under way without an acknowledgement
+// Chunks under way without an acknowledgement: few at first, one more with each that is acknowledged, so that a long
+// way is filled (16 MiB in 150 ms are 0.9 Gbit/s a group) and neither end is swamped.
+inline constexpr std::size_t kSnapshotWindowFirst = 4, kSnapshotWindowMost = 64;
 
 class SnapshotSender {
  public:
@@ -39,7 +41,8 @@ class SnapshotSender {
     std::optional<bool> finished;  // for the core's report_snapshot
   };
   Progress acknowledged(NodeId from, const v1::SnapshotAck& ack, Instant now);
-  // Windows of which nothing was acknowledged for a fifth of the patience, to be sent again.
+  // Of transfers of which nothing was acknowledged for a fifth of the patience: their first chunks, to be sent again.
+  // The others follow when these are acknowledged.
   std::vector<std::pair<NodeId, v1::SnapshotChunk>> repeated(Instant now);
   // kCorrupt once the state could not be read: the node must stop, since no follower would ever be caught up by it.
   const Status& state_sound() const { return state_sound_; }
@@ -53,7 +56,9 @@ class SnapshotSender {
     std::unique_ptr<KvSnapshot> view;
     std::string next_key;
     std::uint32_t next_sequence = 0;
-    std::deque<v1::SnapshotChunk> window;  // sent and not acknowledged
+    std::deque<v1::SnapshotChunk> window;  // made and not acknowledged
+    std::size_t under_way = 0;             // so many of them, from the first, were sent
+    std::size_t allowed = kSnapshotWindowFirst;
     bool read_all = false;
     bool started = false;
     std::string raft_message;
@@ -97,6 +102,7 @@ class SnapshotReceiver {
   struct Transfer {
     std::uint64_t id = 0;
     std::uint32_t next_sequence = 0;
+    std::string last_key;  // they come in ascending order
     bool complete = false;
   };
   Status drop_staged(GroupId group);

@@ -138,11 +138,44 @@ TEST_F(SnapshotsTest, DamageInTheSendersStateIsToldAndNothingIsFinished) {
 TEST_F(SnapshotsTest, NoMoreThanAWindowIsUnderWay) {
   fill(20);
   begin();
-  EXPECT_EQ(wire.size(), kSnapshotWindow);
-  const v1::SnapshotChunk first = wire.front();
-  wire.pop_front();
-  deliver(first);
-  EXPECT_EQ(wire.size(), kSnapshotWindow);
+  EXPECT_EQ(wire.size(), kSnapshotWindowFirst);
+  for (std::size_t acknowledged = 1; acknowledged < 8; ++acknowledged) {
+    const v1::SnapshotChunk first = wire.front();
+    wire.pop_front();
+    deliver(first);
+    EXPECT_EQ(wire.size(), kSnapshotWindowFirst + acknowledged) << "it grows with each that is acknowledged";
+  }
+}
+
+TEST_F(SnapshotsTest, AWindowStopsGrowingAndSilenceMakesItSmallAgain) {
+  fill(3 * kSnapshotWindowMost);
+  begin();
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < kSnapshotWindowMost; ++i) {
+    deliver(v1::SnapshotChunk(wire.front()));
+    wire.pop_front();
+    most = std::max(most, wire.size());
+  }
+  EXPECT_EQ(most, kSnapshotWindowMost);
+  wire.clear();  // all that was under way is lost
+  repeat(kNow + 1s);
+  EXPECT_EQ(wire.size(), kSnapshotWindowFirst);
+  run();
+  EXPECT_EQ(finished, true) << "and what was not sent again at once follows";
+  ASSERT_TRUE(receiver->mark(kGroup, kPosition));
+  ASSERT_TRUE(receiver->swap_in(kGroup));
+  EXPECT_EQ(group_of(*target_kv), group_of(source));
+}
+
+TEST_F(SnapshotsTest, KeysOutOfOrderAreRefused) {
+  fill(3);
+  begin();
+  v1::SnapshotChunk again = wire[0];  // sound in itself
+  again.set_sequence(1);
+  wire[1] = again;
+  run();
+  EXPECT_EQ(finished, false);
+  EXPECT_EQ(handed_over, "");
 }
 
 TEST_F(SnapshotsTest, OneTransferOfAGroupToANodeAtATime) {

@@ -59,6 +59,17 @@ class Kv {
   // Everything written so far is durable when this returns.
   virtual Status flush() = 0;
   virtual std::unique_ptr<KvSnapshot> snapshot() const = 0;
+
+  // A run: records that are to take the place of a range, made beside the state and no part of it until then. By
+  // default it lies in the state under keys of its own; RocksDB keeps it in files that are then taken over as they are.
+  // Puts alone, in ascending order of keys over all calls; a run begins with the first. kInvalid: out of order.
+  virtual Status stage(const std::string& run, const WriteBatch& puts);
+  // What was staged, and everything that was written, is durable when this returns. Nothing more is staged then.
+  virtual Status seal(const std::string& run);
+  // [from, to) becomes what was sealed, then `finally` is done and the run is gone. After a crash, one does it again if
+  // the state does not show `finally`. kCorrupt: there is no sealed run of this name.
+  virtual Status take_over(const std::string& run, const std::string& from, const std::string& to, WriteBatch finally);
+  virtual Status drop_staged(const std::string& run);
 };
 
 }  // namespace evercert::store

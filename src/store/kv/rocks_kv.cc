@@ -7,6 +7,8 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include "store/kv/rocks_runs.h"
+
 namespace evercert::store {
 namespace {
 
@@ -47,7 +49,7 @@ class RocksSnapshot : public KvSnapshot {
 
 class RocksKv : public Kv {
  public:
-  explicit RocksKv(std::shared_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+  RocksKv(std::shared_ptr<rocksdb::DB> db, RocksRuns runs) : db_(std::move(db)), runs_(std::move(runs)) {}
 
   Result<std::optional<std::string>> get(const std::string& key) const override {
     std::string value;
@@ -84,8 +86,26 @@ class RocksKv : public Kv {
 
   std::unique_ptr<KvSnapshot> snapshot() const override { return std::make_unique<RocksSnapshot>(db_); }
 
+  Status stage(const std::string& run, const WriteBatch& puts) override { return runs_.stage(run, puts); }
+  Status seal(const std::string& run) override {
+    EC_TRY(runs_.seal(run));
+    return flush();
+  }
+  Status take_over(const std::string& run, const std::string& from, const std::string& to,
+                   WriteBatch finally) override {
+    WriteBatch clear;
+    clear.remove_range(from, to);
+    EC_TRY(write(clear));
+    EC_TRY(runs_.ingest(run, *db_));
+    EC_TRY(write(finally));
+    EC_TRY(flush());  // before the files go, which a restart would need to do it again
+    return runs_.drop(run);
+  }
+  Status drop_staged(const std::string& run) override { return runs_.drop(run); }
+
  private:
   std::shared_ptr<rocksdb::DB> db_;
+  RocksRuns runs_;
 };
 
 }  // namespace
@@ -116,7 +136,8 @@ Result<std::unique_ptr<Kv>> open_rocks_kv(const std::string& dir, RocksOptions o
   raw.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   rocksdb::DB* db = nullptr;
   EC_TRY(check(rocksdb::DB::Open(raw, dir, &db)));
-  return std::make_unique<RocksKv>(std::shared_ptr<rocksdb::DB>(db));
+  return std::make_unique<RocksKv>(std::shared_ptr<rocksdb::DB>(db),
+                                   RocksRuns(dir + ".staged", raw, options.run_file_bytes));
 }
 
 }  // namespace evercert::store

@@ -12,6 +12,7 @@ namespace evercert::store {
 struct RocksOptions {
   std::size_t block_cache_bytes = 12 << 20;
   std::size_t write_buffer_bytes = 16 << 20;  // two of them
+  std::uint64_t run_file_bytes = 64 << 20;    // of what is staged, before compression
 };
 
 // kCorrupt: checksums do not fit; kIo: locked by another process, no space, ...

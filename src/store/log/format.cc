@@ -168,10 +168,10 @@ std::optional<Batch> sound_batch(std::string_view bytes, std::size_t covered_fro
 }  // namespace
 
 bool is_other_version(std::string_view bytes) {
-  constexpr std::size_t kDigit = 3;
-  if (bytes.size() <= kDigit || bytes.substr(0, kDigit) != "EVB" || bytes[kDigit] == kVersionDigit) return false;
+  if (bytes.size() <= kVersionAt || bytes.substr(0, kVersionAt) != "EVB" || bytes[kVersionAt] == kVersionDigit)
+    return false;
   // The first version's checksum did not cover the mark.
-  return sound_batch(bytes, 0) || (bytes[kDigit] == '1' && sound_batch(bytes, sizeof kBatchMark));
+  return sound_batch(bytes, 0) || (bytes[kVersionAt] == '1' && sound_batch(bytes, sizeof kBatchMark));
 }
 
 std::optional<Batch> read_batch(std::string_view bytes) {

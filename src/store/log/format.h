@@ -15,6 +15,7 @@ namespace evercert::store::format {
 
 inline constexpr std::size_t kBatchHeader = 24;
 inline constexpr std::uint32_t kBatchMark = 0x32425645;  // "EVB2": the digit is the version
+inline constexpr std::size_t kVersionAt = 3;
 inline constexpr char kVersionDigit = '2';
 inline constexpr std::uint64_t kMaxBatch = 256u << 20;
 

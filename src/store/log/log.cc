@@ -303,7 +303,11 @@ class LogImpl : public Log {
     const auto number = static_cast<std::uint32_t>(std::strtoul(name.c_str(), nullptr, 10));
     current_ = std::max(current_, number);
     if (format::is_other_version(bytes)) {
-      return fail(Code::kUnsupported, path + ": written by another version of the log format; use that version");
+      const char* age = bytes[format::kVersionAt] > format::kVersionDigit ? "a newer" : "an older";
+      return fail(Code::kUnsupported, path + ": " + age + " version of Evercert wrote this log (format " +
+                                          bytes[format::kVersionAt] + "; this program's is " + format::kVersionDigit +
+                                          "). Nothing was changed: start that version again, or move the data folder "
+                                          "away and start: the node is then rebuilt from its peers");
     }
     Segment& segment = segments_[number];
     std::size_t at = 0;

@@ -140,15 +140,40 @@ TEST_F(LogTest, AVersionsDigitThatRotsIsDamageAndNotAnotherVersion) {
   }
 }
 
+// The batch with its checksum made anew, of what lies behind `covered_from`.
+void seal(std::string& bytes, std::size_t covered_from) {
+  constexpr std::size_t kCrcAt = format::kBatchHeader - 4;
+  const std::uint32_t crc =
+      crc32c(bytes.substr(format::kBatchHeader), crc32c(bytes.substr(covered_from, kCrcAt - covered_from)));
+  for (int i = 0; i < 4; ++i) bytes[kCrcAt + static_cast<std::size_t>(i)] = static_cast<char>(crc >> (8 * i));
+}
+
+TEST_F(LogTest, ANewerVersionsLogIsRefusedWithTheWayOutAndLeftAsItIs) {
+  {
+    auto log = open(disk);
+    log->append(kA, run(1, 3, 1));
+    ASSERT_TRUE(log->sync());
+  }
+  const std::string first = "/log/000000000001.log", second = "/log/000000000002.log";
+  std::string later = format::batch(2, "what only the newer version can read");
+  later[format::kVersionAt] = '3';
+  seal(later, 0);
+  later += "and more of it";  // or a tail that it was writing
+  disk.set_contents(second, later);
+  const std::string before = disk.contents(first);
+  const auto refused = Log::open(disk, "/log", {});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kUnsupported);
+  for (const std::string& word : {second, std::string("newer version"), std::string("format 3"),
+                                  std::string("start that"), std::string("Nothing was changed")})
+    EXPECT_NE(refused.error().message.find(word), std::string::npos) << refused.error().message;
+  EXPECT_EQ(disk.contents(first), before);
+  EXPECT_EQ(disk.contents(second), later);
+}
+
 TEST_F(LogTest, AWholeBatchOfAnotherVersionIsToldByItsChecksum) {
   std::string later = format::batch(1, "payload");
   later[3] = '3';
-  const auto seal = [](std::string& bytes, std::size_t covered_from) {
-    constexpr std::size_t kCrcAt = format::kBatchHeader - 4;
-    const std::uint32_t crc =
-        crc32c(bytes.substr(format::kBatchHeader), crc32c(bytes.substr(covered_from, kCrcAt - covered_from)));
-    for (int i = 0; i < 4; ++i) bytes[kCrcAt + static_cast<std::size_t>(i)] = static_cast<char>(crc >> (8 * i));
-  };
   seal(later, 0);
   EXPECT_TRUE(format::is_other_version(later));
   std::string first = format::batch(1, "payload");
