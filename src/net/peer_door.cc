@@ -104,6 +104,14 @@ std::string explain_handshake(std::string_view openssl_words) {
   return {};
 }
 
+bool OnceAMinute::tell(const std::string& about, Instant now) {
+  if (told_.size() >= kMostRefused) told_.clear();
+  const auto [told, fresh] = told_.try_emplace(about, now);
+  if (!fresh && now - told->second < kTellAgain) return false;
+  told->second = now;
+  return true;
+}
+
 std::optional<std::string> RefusedHandshakes::tell(std::string_view words, Instant now) {
   std::string why = explain_handshake(words);
   // A client says nothing when it does not like our certificate: it hangs up.
@@ -120,10 +128,7 @@ std::optional<std::string> RefusedHandshakes::tell(std::string_view words, Insta
     address.resize(std::min(address.find('"'), address.size()));
     address.resize(std::min(address.rfind(':'), address.size()));  // another port each time
   }
-  if (told_.size() >= kMostRefused) told_.clear();
-  const auto [told, fresh] = told_.try_emplace(address, now);
-  if (!fresh && now - told->second < kTellAgain) return std::nullopt;
-  told->second = now;
+  if (!told_.tell(address, now)) return std::nullopt;
   return "a connection from " + address + " was refused: " + why;
 }
 

@@ -81,6 +81,15 @@ class DuplicateWatch {
 // than certificates.
 std::string explain_handshake(std::string_view openssl_words);
 
+// What is worth a line a minute.
+class OnceAMinute {
+ public:
+  bool tell(const std::string& about, Instant now);
+
+ private:
+  std::map<std::string, Instant> told_;
+};
+
 // Connections whose handshake failed, as gRPC's server words it: what an operator should be told, once a minute for
 // each address. nullopt: nothing, or nothing again.
 class RefusedHandshakes {
@@ -88,7 +97,7 @@ class RefusedHandshakes {
   std::optional<std::string> tell(std::string_view grpc_words, Instant now);
 
  private:
-  std::map<std::string, Instant> told_;
+  OnceAMinute told_;
 };
 
 }  // namespace evercert::net

@@ -117,7 +117,8 @@ class Service {
       }
       if (from_ == NodeId{0}) {
         const std::string who = context_.peer() + " shows a certificate of " + (names.empty() ? "nobody" : names);
-        log_warning("peers: refused: " + who + ", which is no node of this cluster's file");
+        if (service_.strangers_.tell(names, now()))
+          log_warning("peers: refused: " + who + ", which is no node of the cluster file here: the files differ");
         return finish({grpc::StatusCode::PERMISSION_DENIED,
                        who + ", which is no node of the cluster file here: the files of the two nodes differ"});
       }
@@ -179,6 +180,7 @@ class Service {
   std::map<std::string, NodeId> members_;
   OnBatch on_batch_;
   PeerDoor door_;  // on the queue's thread alone
+  OnceAMinute strangers_;
   v1::Peer::AsyncService service_;
   std::mutex mutex_;
   std::condition_variable ended_;
