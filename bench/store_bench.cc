@@ -29,7 +29,7 @@ double cpu_us(int whose) {
 class Member : public store::PeerSink {
  public:
   Member(NodeId id, const store::Layout& layout, std::map<NodeId, std::unique_ptr<Member>>& members)
-      : id_(id), members_(members), board_(layout.groups(), true) {}
+      : id_(id), members_(members), board_(layout.groups()) {}
 
   Status open(const store::Layout& layout, const std::string& dir) {
     EC_TRY(os::disk().make_dirs(dir));

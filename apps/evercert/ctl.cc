@@ -187,6 +187,7 @@ void register_ctl(CLI::App& app, int& exit_code) {
   });
   register_ctl_space(*ctl, options, exit_code);
   register_ctl_region(*ctl, options, exit_code);
+  register_ctl_node(*ctl, options, exit_code);
   auto* config_command = app.add_subcommand("config", "Look at configuration files");
   config_command->require_subcommand(1);
   auto* check = config_command->add_subcommand(

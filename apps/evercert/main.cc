@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   register_ctl(app, exit_code);
   register_load(app, exit_code);
   register_sim(app, exit_code);
+  register_enroll(app, exit_code);
   register_recover(app, exit_code);
   register_bench(app, exit_code);
   register_completion(app, exit_code);

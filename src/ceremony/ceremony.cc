@@ -10,6 +10,7 @@
 
 #include "base/encoding.h"
 #include "base/os/system.h"
+#include "ceremony/identity.h"
 #include "config/paths.h"
 #include "keys/pkcs11.h"
 #include "keys/shares.h"
@@ -176,22 +177,10 @@ class Ceremony {
     return {};
   }
 
-  Status make_identity(const std::string& base, const std::string& issuer, const std::string& uri,
-                       const std::string& dns, const std::string& address) {
-    EC_ASSIGN(const auto key_pem, keys::generate_key_pem(pki::KeyKind::kP256));
-    EC_TRY(write(base + ".key", key_pem, 0600));
-    EC_ASSIGN(const auto signer, keys::software_signer(key_pem));
-    EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
-    const pki::Profile profile{
-        "identity", pki::Usage::kBoth, 400 * kDay, {pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri}};
-    std::vector<pki::Name> names{{pki::NameKind::kUri, uri}};
-    if (!dns.empty()) names.push_back({pki::NameKind::kDns, dns});
-    if (!address.empty()) names.push_back({pki::NameKind::kIp, address});
-    EC_ASSIGN(auto tbs,
-              issuers_.at(issuer)->prepare(profile, {serial(0), now_ - 60, now_ + 398 * kDay, dns, names, &key}));
-    EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
-    EC_ASSIGN(const auto chain, read_file(os::disk(), paths_.issuer(issuer)));
-    return write(base + ".pem", pki::to_pem("CERTIFICATE", der) + chain, 0644);
+  Status make_identity(Identity identity, const std::string& issuer) {
+    identity.serial = serial(0);
+    EC_ASSIGN(identity.chain_pem, read_file(os::disk(), paths_.issuer(issuer)));
+    return write_identity(identity, *issuers_.at(issuer), now_);
   }
 
   Status make_identities() {
@@ -200,16 +189,20 @@ class Ceremony {
     for (std::size_t r = 0; r < options_.regions.size(); ++r) {
       const std::string& region = options_.regions[r];
       for (int zone = 1; zone <= options_.zones; ++zone) {
-        const std::string id =
-            std::to_string(node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone)).value);
-        EC_TRY(make_identity(paths_.node(region, zone), region, prefix + "node/" + id,
-                             "node-" + id + "." + options_.name + ".internal", node_address(r, zone)));
+        const NodeId node = node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone));
+        EC_TRY(make_identity(node_identity(paths_.node(region, zone), options_.name, node, node_address(r, zone)),
+                             region));
       }
-      EC_TRY(make_identity(paths_.edge(region, 1), region, prefix + "edge/" + region + "/1",
-                           "edge." + region + ".evercert.test", edge_address(r)));
+      EC_TRY(make_identity({paths_.edge(region, 1),
+                            prefix + "edge/" + region + "/1",
+                            "edge." + region + ".evercert.test",
+                            edge_address(r),
+                            {},
+                            {}},
+                           region));
     }
-    EC_TRY(make_identity(options_.dir + "/operator/operator", options_.regions.front(), prefix + "operator/admin", "",
-                         ""));
+    EC_TRY(make_identity({options_.dir + "/operator/operator", prefix + "operator/admin", {}, {}, {}, {}},
+                         options_.regions.front()));
     token_ = to_base64url(os::secure_random().bytes(24));
     EC_TRY(write(paths_.operator_token(), token_ + "\n", 0600));
     return write(paths_.bundle(), bundle_, 0644);

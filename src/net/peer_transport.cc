@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -80,6 +81,10 @@ class Service {
       : members_(std::move(members)), on_batch_(std::move(on_batch)), door_(std::move(cluster_id)) {}
 
   v1::Peer::AsyncService& grpc_service() { return service_; }
+  void admit(const std::string& identity, NodeId node) {
+    std::lock_guard lock(mutex_);
+    members_.emplace(identity, node);
+  }
   void accept(grpc::ServerCompletionQueue& queue) {
     std::lock_guard lock(mutex_);
     if (!stopping_) readers_.insert(new Reader(*this, queue));
@@ -111,14 +116,15 @@ class Service {
       std::string names;
       for (const auto& name : context_.auth_context()->FindPropertyValues("peer_uri")) {
         const std::string uri(name.data(), name.size());
-        const auto member = service_.members_.find(uri);
-        if (member != service_.members_.end()) from_ = member->second;
+        if (const auto member = service_.member(uri)) from_ = *member;
         names += (names.empty() ? "" : ", ") + uri;
       }
       if (from_ == NodeId{0}) {
         const std::string who = context_.peer() + " shows a certificate of " + (names.empty() ? "nobody" : names);
         if (service_.strangers_.tell(names, now()))
-          log_warning("peers: refused: " + who + ", which is no node of the cluster file here: the files differ");
+          log_warning("peers: refused: " + who +
+                      ", which is no node of the cluster here: its file names others, and nobody added it (evercert "
+                      "ctl node add)");
         return finish({grpc::StatusCode::PERMISSION_DENIED,
                        who + ", which is no node of the cluster file here: the files of the two nodes differ"});
       }
@@ -169,6 +175,12 @@ class Service {
     Callback accepted_{[this](bool ok) { accept(ok); }}, read_{[this](bool ok) { read(ok); }};
     Callback finished_{[this](bool) { ended(); }}, cancelled_{[this](bool) { ended(); }};
   };
+
+  std::optional<NodeId> member(const std::string& identity) {
+    std::lock_guard lock(mutex_);
+    const auto known = members_.find(identity);
+    return known == members_.end() ? std::nullopt : std::optional(known->second);
+  }
 
   void end(Reader* reader) {
     std::lock_guard lock(mutex_);
@@ -422,19 +434,25 @@ class TransportImpl : public PeerTransport {
     EC_ASSIGN(const auto pem, read_tls(options_.tls));
     EC_TRY(host_.listen({options_.listen_address, options_.listen_port, options_.tls, true, "peers"}));
     host_.serve(service_.grpc_service());
-    Link::Told told;
-    told.unreachable = on_unreachable;
-    told.let_in = [this](NodeId peer) { duplicates_.let_in(peer); };
-    told.duplicate = [this, on_duplicate](NodeId peer, const std::string& why, std::uint64_t running_since) {
+    told_.unreachable = on_unreachable;
+    told_.let_in = [this](NodeId peer) { duplicates_.let_in(peer); };
+    told_.duplicate = [this, on_duplicate](NodeId peer, const std::string& why, std::uint64_t running_since) {
       if (!duplicates_.refused(peer, running_since, now())) return;
       on_duplicate({Code::kConflict, "peer " + std::to_string(peer.value) + " refuses this node: " + why});
     };
-    for (const auto& peer : options_.peers) {
-      if (peer.node == options_.self) continue;
-      links_[peer.node] = std::make_shared<Link>(peer, channel(peer, pem), *host_.queue().get(), options_, told);
-    }
+    pem_ = pem;
+    add(options_.peers);
     delays_ = std::make_unique<DelayLine>([this](NodeId to, std::string batch) { pass_on(to, std::move(batch)); });
     return {};
+  }
+
+  void add(const std::vector<PeerAddress>& peers) override {
+    std::lock_guard lock(links_mutex_);
+    for (const auto& peer : peers) {
+      if (closed_ || peer.node == options_.self || links_.contains(peer.node)) continue;
+      service_.admit(identity_of(options_.cluster, peer.node), peer.node);
+      links_[peer.node] = std::make_shared<Link>(peer, channel(peer, pem_), *host_.queue().get(), options_, told_);
+    }
   }
 
   void begin() override { service_.accept(*host_.queue().get()); }
@@ -442,6 +460,8 @@ class TransportImpl : public PeerTransport {
   void close() override {
     delays_.reset();
     service_.stop();
+    std::lock_guard lock(links_mutex_);
+    closed_ = true;
     for (auto& [node, link] : links_) link->close();
   }
   void wait_ended() override { service_.wait_ended(); }
@@ -453,8 +473,8 @@ class TransportImpl : public PeerTransport {
   }
 
   bool connected(NodeId node) const override {
-    const auto found = links_.find(node);
-    return found != links_.end() && found->second->connected();
+    const auto link = link_to(node);
+    return link != nullptr && link->connected();
   }
   std::uint64_t dropped() const override { return dropped_; }
 
@@ -465,9 +485,14 @@ class TransportImpl : public PeerTransport {
     return members;
   }
 
+  std::shared_ptr<Link> link_to(NodeId node) const {
+    std::lock_guard lock(links_mutex_);
+    const auto found = links_.find(node);
+    return found == links_.end() ? nullptr : found->second;
+  }
+
   void pass_on(NodeId to, std::string batch) {
-    const auto found = links_.find(to);
-    if (found != links_.end()) found->second->send(std::move(batch), dropped_);
+    if (const auto link = link_to(to)) link->send(std::move(batch), dropped_);
   }
 
   std::shared_ptr<grpc::Channel> channel(const PeerAddress& peer, const TlsPem& pem) {
@@ -497,7 +522,11 @@ class TransportImpl : public PeerTransport {
   Random& random_;
   Service service_;
   DuplicateWatch duplicates_;  // on the queue's thread alone
+  TlsPem pem_;
+  Link::Told told_;
+  mutable std::mutex links_mutex_;
   std::map<NodeId, std::shared_ptr<Link>> links_;
+  bool closed_ = false;
   std::unique_ptr<DelayLine> delays_;
   std::atomic<std::uint64_t> dropped_{0};
 };

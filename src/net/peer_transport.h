@@ -53,6 +53,8 @@ class PeerTransport {
   // Nothing is sent any more, no more peers are let in.
   virtual void close() = 0;
   virtual void wait_ended() = 0;  // until the last peer's stream has ended
+  // These are peers too, from now on; those that are known stay as they are. Any thread.
+  virtual void add(const std::vector<PeerAddress>& peers) = 0;
   // Best effort, in order per peer. Any thread, until close().
   virtual void send(NodeId to, std::string batch) = 0;
   virtual bool connected(NodeId node) const = 0;

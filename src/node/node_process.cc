@@ -6,6 +6,7 @@
 
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
+#include "api/admin/nodes.h"
 #include "api/admin/regions.h"
 #include "api/admin/standby_shares.h"
 #include "api/coordination/etcd_server.h"
@@ -164,7 +165,24 @@ class NodeProcessImpl : public NodeProcess {
     EC_TRY(grpc_->start());
     transport_->begin();
     transport_ready_ = transport_.get();
+    follow_members();
     return {};
+  }
+
+  // Nodes that were added while the cluster runs, and which the cluster file does not name: where they are reached, the
+  // membership record says.
+  void follow_members() {
+    const auto view = store_->membership();
+    if (Epoch{view->record.epoch()} != members_epoch_) {
+      members_epoch_ = Epoch{view->record.epoch()};
+      std::vector<net::PeerAddress> added;
+      for (const auto& replica : view->record.replicas().nodes()) {
+        if (replica.address().empty() || replica.peer_port() == 0) continue;
+        added.push_back({NodeId{replica.node()}, replica.address(), static_cast<std::uint16_t>(replica.peer_port())});
+      }
+      transport_->add(added);
+    }
+    background_->post_after(200ms, [this] { follow_members(); });
   }
 
   Status open_transport() {
@@ -398,6 +416,13 @@ class NodeProcessImpl : public NodeProcess {
     for (const auto& region : config_.regions) names.push_back(region.name);
     regions_ = std::make_unique<api::Regions>(*rest_, *store_, names);
     regions_->mount(router_);
+    std::vector<api::NodeAddress> in_file;
+    for (const auto& region : config_.regions) {
+      for (const auto& node : region.nodes)
+        in_file.push_back({node.id, node.address, node.peer_port, node.coordination_port});
+    }
+    nodes_ = std::make_unique<api::Nodes>(*rest_, *store_, names, std::move(in_file));
+    nodes_->mount(router_);
     const config::Paths paths(config_.dir);
     EC_ASSIGN(auto shares, standby_shares(paths));
     shares_ = std::make_unique<api::StandbyShares>(config_.name, std::move(names), std::move(shares), *store_);
@@ -443,7 +468,7 @@ class NodeProcessImpl : public NodeProcess {
   static std::string route_of(const net::HttpRequest& request) {
     for (const char* known :
          {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/compaction", "/v1/regions",
-          "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+          "/v1/nodes", "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";
@@ -475,6 +500,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<net::GrpcHost> grpc_;
   std::unique_ptr<net::PeerTransport> transport_;
   std::atomic<net::PeerTransport*> transport_ready_{nullptr};
+  Epoch members_epoch_;
   std::unique_ptr<ca::Intents> intents_;
   std::unique_ptr<ca::CertificateAuthority> ca_;
   std::unique_ptr<ca::OcspResponder> responder_;
@@ -489,6 +515,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Admin> admin_;
   std::unique_ptr<api::Regions> regions_;
   std::unique_ptr<api::StandbyShares> shares_;
+  std::unique_ptr<api::Nodes> nodes_;
   api::Router router_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::LinkServer> link_;

@@ -17,14 +17,28 @@ struct Place {
 };
 // Where the swarm brings about what a bug breaks too rarely.
 constexpr Place kPlaces[] = {
-    {Bug::kForgetVote, "contested_elections.yaml"}, {Bug::kForgetPromises, "restart_within_lease.yaml"},
-    {Bug::kCompareIndexes, "stale_tails.yaml"},     {Bug::kCountOldAcks, "stale_tails.yaml"},
-    {Bug::kSnapshotNotSynced, "snapshots.yaml"},    {Bug::kSnapshotGap, "snapshots.yaml"},
-    {Bug::kKeepCaches, "snapshots.yaml"},           {Bug::kStateBehindLog, "snapshots.yaml"},
-    {Bug::kReadOwnLogOnly, "three_zones.yaml"},     {Bug::kReadToldBehindGate, "lost_disk_zones.yaml"},
-    {Bug::kStandInGoesOn, "standby.yaml"},          {Bug::kStandInStays, "standby.yaml"},
-    {Bug::kNumberForAnybody, "standby.yaml"},       {Bug::kNoFloorAtReadmission, "standby.yaml"},
-    {Bug::kKeepNeighbour, "lost_disk_zones.yaml"},  {Bug::kOldLife, "lost_disk_zones.yaml"},
+    {Bug::kForgetVote, "contested_elections.yaml"},
+    {Bug::kForgetPromises, "restart_within_lease.yaml"},
+    {Bug::kCompareIndexes, "stale_tails.yaml"},
+    {Bug::kCountOldAcks, "stale_tails.yaml"},
+    {Bug::kSnapshotNotSynced, "snapshots.yaml"},
+    {Bug::kSnapshotGap, "snapshots.yaml"},
+    {Bug::kKeepCaches, "snapshots.yaml"},
+    {Bug::kStateBehindLog, "snapshots.yaml"},
+    {Bug::kReadOwnLogOnly, "three_zones.yaml"},
+    {Bug::kReadToldBehindGate, "lost_disk_zones.yaml"},
+    {Bug::kStandInGoesOn, "standby.yaml"},
+    {Bug::kStandInStays, "standby.yaml"},
+    {Bug::kNumberForAnybody, "standby.yaml"},
+    {Bug::kNoFloorAtReadmission, "standby.yaml"},
+    {Bug::kKeepNeighbour, "lost_disk_zones.yaml"},
+    {Bug::kOldLife, "lost_disk_zones.yaml"},
+    {Bug::kAnswerByNewVoters, "changing_members.yaml"},
+    {Bug::kLearnersCount, "changing_members.yaml"},
+    {Bug::kLeaseDuringChange, "changing_members.yaml"},
+    {Bug::kNextChangeAtOnce, "changing_members.yaml"},
+    {Bug::kFoundersForEver, "changing_members.yaml"},
+    {Bug::kNewcomerAtOnce, "changing_members.yaml"},
 };
 
 }  // namespace

@@ -6,19 +6,33 @@
 namespace evercert::sim {
 namespace {
 
-// Everybody is well, every group has a leader that all know, and everybody has applied all there is.
-bool settled(World& world) {
+std::string state_of(World& world, NodeId node, GroupId id) {
+  const auto& group = world.engine(node)->group(id);
+  const auto status = group.status();
+  return node_name(node) + " in group " + std::to_string(id.value) + ": leader " + node_name(status.leader) +
+         ", term " + std::to_string(status.term.value) + ", last " + std::to_string(status.last.value) +
+         ", committed " + std::to_string(status.commit.value) + ", applied " +
+         std::to_string(group.applied_index().value) + ", " + to_text(group.configuration());
+}
+
+// What is still to come: everybody is to be well, every group to have a leader that all know and the members that were
+// asked for, and everybody to have applied all there is.
+std::optional<std::string> unsettled(World& world) {
   for (std::uint32_t g = 0; g < world.layout().groups(); ++g) {
     std::optional<LogIndex> end;
-    for (const NodeId node : world.nodes()) {
-      if (!world.up(node) || world.engine(node)->recovering()) return false;
-      const auto status = world.engine(node)->group(GroupId{g}).status();
-      if (status.leader == NodeId{0} || status.applied != status.last) return false;
-      if (status.last != end.value_or(status.last)) return false;
+    for (const NodeId node : world.members()) {
+      if (!world.up(node)) return node_name(node) + " is down";
+      if (world.engine(node)->recovering()) return node_name(node) + " recovers";
+      const auto& group = world.engine(node)->group(GroupId{g});
+      const auto status = group.status();
+      const bool members = !group.configuration().joint() && group.configuration().voters() == world.members();
+      if (status.leader == NodeId{0} || group.applied_index() != status.last || !members ||
+          status.last != end.value_or(status.last))
+        return state_of(world, node, GroupId{g});
       end = status.last;
     }
   }
-  return true;
+  return std::nullopt;
 }
 
 void record(World& world, Checkers& checkers, std::vector<TimelineEntry>* timeline) {
@@ -64,11 +78,13 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
     checkers.end_of_writes();
     while (!checkers.found() && world.now() < limit) {
       world.run_until(world.now() + 500ms);
-      if (world.now() + 14s > limit && settled(world) && person.idle() && checkers.membership_finished())
+      if (world.now() + 14s > limit && !unsettled(world) && person.idle() && checkers.membership_finished())
         break;  // nothing a client waits for is older than 8 s
     }
   }
-  if (!checkers.found() && !settled(world)) checkers.violation("no convergence: the cluster does not come to rest");
+  const auto restless = unsettled(world);
+  if (!checkers.found() && restless)
+    checkers.violation("no convergence: the cluster does not come to rest: " + *restless);
   for (const NodeId node : world.nodes()) world.forget_rot(node);  // what nobody has come upon yet
   checkers.check_end();
 

@@ -114,7 +114,7 @@ void Checkers::check_linearizable() {
 }
 
 void Checkers::check_durable() {
-  for (const NodeId node : world_.nodes()) {
+  for (const NodeId node : world_.members()) {
     for (const auto& [serial, revocation] : acknowledged_) {
       const auto group = store::home_of_serial(serial, world_.layout().regions);
       const auto bytes = world_.state(node).get(store::state_key(*group, store::certificate_record(serial)));
@@ -133,7 +133,7 @@ void Checkers::check_durable() {
 
 void Checkers::check_convergence() {
   std::map<GroupId, std::string> first;
-  for (const NodeId node : world_.nodes()) {
+  for (const NodeId node : world_.members()) {
     for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
       std::string all;
       const Status scanned =

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/faults.h"
 
+#include <algorithm>
+#include <set>
+
 namespace evercert::sim {
 namespace {
 
@@ -24,12 +27,20 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
   return found;
 }
 
+// Nobody else lacks anything that a group may count on: whoever is to be a member, or is one by anybody's word.
 bool Faults::others_well(NodeId node) {
+  std::set<NodeId> members(world_.members().begin(), world_.members().end());
   for (const NodeId other : world_.nodes()) {
-    if (other == node) continue;
-    if (!world_.up(other) || world_.engine(other)->recovering() || world_.damaged(other)) return false;
+    if (other != node && world_.damaged(other)) return false;
+    if (!world_.up(other)) continue;
+    for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
+      const auto known = world_.engine(other)->group(GroupId{g}).configuration().members();
+      members.insert(known.begin(), known.end());
+    }
   }
-  return true;
+  members.erase(node);
+  return std::all_of(members.begin(), members.end(),
+                     [&](NodeId other) { return world_.up(other) && !world_.engine(other)->recovering(); });
 }
 
 void Faults::kill(const std::vector<NodeId>& nodes, Duration lasting, World::End how) {

@@ -98,7 +98,7 @@ void MembershipChecker::applied_crl(GroupId group, const store::v1::Crl& crl) {
 }
 
 void MembershipChecker::check_crls() {
-  for (const NodeId node : world_.nodes()) {
+  for (const NodeId node : world_.members()) {
     for (const auto& [issuer, number] : published_) {
       const auto bytes = world_.state(node).get(store::state_key(home_group(issuer), store::crl_record(issuer)));
       store::v1::Crl stored;
@@ -126,7 +126,9 @@ void MembershipChecker::check_change(const Membership& record, const RegionMembe
     }
     std::size_t regions = 0;
     for (const auto& [attesting, count] : nodes) {
-      if (attesting != region && count >= world_.layout().region_quorum(attesting)) ++regions;
+      // Where members change, what is a quorum changes too: at the least one of them.
+      const std::size_t quorum = world_.options().spares > 0 ? 1 : world_.layout().region_quorum(attesting);
+      if (attesting != region && count >= quorum) ++regions;
     }
     if (regions <= world_.layout().regions / 2u)
       violation_("fence: " + name(region) + " was fenced" + epoch + " and only " + std::to_string(regions) +
@@ -158,7 +160,7 @@ void MembershipChecker::applied_first(GroupId group, const store::v1::Command& c
 }
 
 std::optional<std::string> MembershipChecker::unfinished(const Operator* person) const {
-  for (const NodeId node : world_.nodes()) {
+  for (const NodeId node : world_.members()) {
     if (!world_.up(node)) return "node " + node_name(node) + " is down";
     const auto view = world_.engine(node)->membership().view();
     for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
@@ -188,7 +190,7 @@ void MembershipChecker::check_end(const Operator* person) {
   for (const auto& [serial, epoch] : too_late_) {
     if (stored_.contains(serial)) continue;
     const auto group = store::home_of_serial(serial, world_.layout().regions);
-    for (const NodeId node : world_.nodes()) {
+    for (const NodeId node : world_.members()) {
       const auto bytes = world_.state(node).get(store::state_key(*group, store::certificate_record(serial)));
       if (bytes && *bytes && !(*bytes)->empty())
         return violation_("fence: node " + node_name(node) + " has " + serial_name(serial) +

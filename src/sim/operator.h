@@ -15,6 +15,8 @@ class Operator {
   Operator(World& world, SeededRandom random) : world_(world), random_(random) {}
   // The region is to be in that state; with `lasting`, it serves again after that.
   void put(RegionId region, store::v1::RegionState state, std::optional<Duration> lasting);
+  // These nodes are to be the members.
+  void want(const std::vector<NodeId>& members);
   void stop() { running_ = false; }
 
   // What was acknowledged and not taken back since: what the operator may rely on.
@@ -23,9 +25,11 @@ class Operator {
   bool idle() const { return under_way_ == 0; }
 
  private:
-  void attempt(const store::v1::ChangeMembership& wanted);
-  void again(const store::v1::ChangeMembership& wanted);
-  void answered(const store::v1::ChangeMembership& wanted, Result<store::v1::Outcome> outcome);
+  void attempt(const store::v1::Command& wanted);
+  void again(const store::v1::Command& wanted);
+  void answered(const store::v1::Command& wanted, Result<store::v1::Outcome> outcome);
+  void done(const store::v1::ChangeMembership& wanted, std::uint64_t epoch);
+  void done(const store::v1::ChangeReplicas& wanted, std::uint64_t epoch);
 
   World& world_;
   SeededRandom random_;
@@ -34,6 +38,7 @@ class Operator {
   std::uint32_t under_way_ = 0;
   std::map<RegionId, store::v1::RegionState> standing_;
   std::map<RegionId, std::uint64_t> latest_;  // epoch of the last change that was acknowledged
+  std::uint64_t latest_members_ = 0;          // the same of the members
 };
 
 }  // namespace evercert::sim

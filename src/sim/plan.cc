@@ -34,6 +34,7 @@ std::string_view to_string(Kind kind) {
     case Kind::kHeal: return "heal";
     case Kind::kFence: return "fence";
     case Kind::kDrain: return "drain";
+    case Kind::kMembers: return "members";
   }
   return "?";
 }
@@ -41,6 +42,10 @@ std::string_view to_string(Kind kind) {
 std::string to_text(const PlannedFault& fault) {
   std::string text(to_string(fault.kind));
   if (fault.kind == Kind::kHeal) return text;
+  if (fault.kind == Kind::kMembers) {
+    for (const NodeId node : fault.members) text += " " + node_name(node);
+    return text;
+  }
   text += " " + std::to_string(fault.region.value);
   if (fault.zone) text += "." + std::to_string(*fault.zone);
   if (fault.kind == Kind::kCut || fault.kind == Kind::kBridge) text += " to " + std::to_string(fault.to.value);
@@ -91,6 +96,7 @@ void Plan::strike(const PlannedFault& fault) {
     case Kind::kDrain:
       faults_.count("region drained");
       return operator_.put(fault.region, store::v1::DRAINING, lasting);
+    case Kind::kMembers: faults_.count("members changed"); return operator_.want(fault.members);
     default:
       for (const NodeId node : nodes) strike_disk(fault, node);
   }

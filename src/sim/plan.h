@@ -30,6 +30,7 @@ struct PlannedFault {
     kHeal,       // every link
     kFence,      // an operator fences a region, for good when `until_healed`
     kDrain,      // or drains it
+    kMembers,    // or says which nodes are to be members
   } kind{};
   Duration at{};  // after the start of the run
   Duration lasting = 3s;
@@ -42,6 +43,7 @@ struct PlannedFault {
   Duration by{};                     // kSlowDisk
   // kTear: the how-manyth operation from then; kRotLog: which bit; kRotState: which record; kFullDisk: bytes left.
   std::uint64_t where = 0;
+  std::vector<NodeId> members;  // kMembers, ascending
 };
 // The word of a scenario file.
 std::string_view to_string(PlannedFault::Kind kind);

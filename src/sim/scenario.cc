@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/scenario.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "config/yaml_reader.h"
@@ -11,13 +12,13 @@ namespace {
 using config::YamlReader;
 using Kind = PlannedFault::Kind;
 
-constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,     Kind::kTear,
-                           Kind::kSlowDisk, Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite,
-                           Kind::kRotLog,   Kind::kRotState, Kind::kIsolate,  Kind::kCut,
-                           Kind::kBridge,   Kind::kHeal,     Kind::kFence,    Kind::kDrain};
+constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,   Kind::kSlowDisk,
+                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
+                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,   Kind::kFence,
+                           Kind::kDrain,    Kind::kMembers};
 
 constexpr double kLongest = 600;  // seconds
-constexpr std::uint8_t kMostRegions = 5, kMostZones = 3;
+constexpr std::uint8_t kMostRegions = 5, kMostZones = 3, kMostSpares = 2;
 
 class Reader {
  public:
@@ -84,7 +85,7 @@ class Reader {
   }
 
   Status layout(const YAML::Node& node) {
-    EC_TRY(yaml_.only(node, "layout", {"regions", "zones"}));
+    EC_TRY(yaml_.only(node, "layout", {"regions", "zones", "spares"}));
     if (const YAML::Node regions = node["regions"]) {
       EC_TRY(yaml_.is_list(regions, "regions"));
       if (regions.size() < 1 || regions.size() > kMostRegions)
@@ -101,7 +102,8 @@ class Reader {
       if (zones == 2) return yaml_.wrong(node["zones"], "'zones' must be 1 or 3: two have no majority without both");
       scenario_.zones = zones;
     }
-    return {};
+    return if_given(node, "spares", scenario_.spares,
+                    [&](std::uint8_t& spares) { return yaml_.integer(node, "spares", 0, kMostSpares, spares); });
   }
 
   Status network(const YAML::Node& node) {
@@ -172,8 +174,8 @@ class Reader {
     YAML::Node region_name(name.substr(0, slash));
     const auto known = region(region_name);
     const std::string zone = name.substr(slash + 1);
-    const bool sound =
-        zone.size() == 1 && zone[0] >= '1' && zone[0] <= static_cast<char>('0' + scenario_.zones.value_or(1));
+    const bool sound = zone.size() == 1 && zone[0] >= '1' &&
+                       zone[0] <= static_cast<char>('0' + scenario_.zones.value_or(1) + scenario_.spares.value_or(0));
     if (!known || !sound)
       return yaml_.wrong(text, "'" + name + "' names no node: region/zone, with a zone of 'layout'");
     fault.region = *known;
@@ -187,7 +189,7 @@ class Reader {
       EC_TRY(yaml_.only(entry, "faults", {"at",        "for",       "every",      "until",   "to",        "by_ms",
                                           "where",     "kill",      "stop",       "wipe",    "tear",      "slow_disk",
                                           "full_disk", "fail_sync", "lose_write", "rot_log", "rot_state", "isolate",
-                                          "cut",       "bridge",    "heal",       "fence",   "drain"}));
+                                          "cut",       "bridge",    "heal",       "fence",   "drain",     "members"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
@@ -212,6 +214,18 @@ class Reader {
     return fault.until_healed ? Status{} : seconds(entry, "for", fault.lasting);
   }
 
+  Status members(const YAML::Node& list, PlannedFault& fault) const {
+    EC_TRY(yaml_.is_list(list, "members"));
+    for (const YAML::Node& name : list) {
+      PlannedFault one;
+      EC_TRY(target(name, one));
+      if (!one.zone) return yaml_.wrong(name, "a member is a node: name its zone, as in 'us-east-1/1'");
+      fault.members.push_back(node_id(one.region, *one.zone));
+    }
+    std::sort(fault.members.begin(), fault.members.end());
+    return fault.members.empty() ? yaml_.wrong(list, "'members' must name at least one node") : Status{};
+  }
+
   Status kind(const YAML::Node& entry, PlannedFault& fault) const {
     int found = 0;
     std::string all;
@@ -221,7 +235,11 @@ class Reader {
       if (!entry[word]) continue;
       ++found;
       fault.kind = kind;
-      if (kind != Kind::kHeal) EC_TRY(target(entry[word], fault));
+      if (kind == Kind::kMembers) {
+        EC_TRY(members(entry[word], fault));
+      } else if (kind != Kind::kHeal) {
+        EC_TRY(target(entry[word], fault));
+      }
     }
     if (found != 1) return yaml_.wrong(entry, "a fault is one of " + all);
     const bool two_regions = fault.kind == Kind::kCut || fault.kind == Kind::kBridge;
@@ -256,7 +274,7 @@ class Reader {
     EC_TRY(yaml_.only(node, "swarm",
                       {"region_alone", "one_way", "bridge", "flapping", "heal", "region_dies", "node_dies",
                        "process_ends", "torn_write", "disk_lost", "disk_slow", "disk_full", "sync_fails", "write_lost",
-                       "log_rots", "state_rots", "operator_fences", "operator_drains"}));
+                       "log_rots", "state_rots", "operator_fences", "operator_drains", "members_change"}));
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
       EC_TRY(yaml_.number(node, name.c_str(), 0, 100, scenario_.swarm_weights[name]));
@@ -321,6 +339,8 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
 
   run.world.regions = static_cast<std::uint8_t>(scenario.regions.size());
   fix(run.world.zones, scenario.zones);
+  fix(run.world.spares, scenario.spares);
+  if (!scenario.swarm && !scenario.spares) run.world.spares = 0;
   fix(run.world.wan, scenario.wan);
   fix(run.world.loss, scenario.loss);
   fix(run.world.late, scenario.late);
@@ -350,7 +370,7 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
     if (fault.where == 0) fault.where = place;
   }
   if (scenario.swarm) {
-    const auto drawn = draw_faults(run.swarm, layout_of(run.world), run.duration, faults);
+    const auto drawn = draw_faults(run.swarm, run.world, run.duration, faults);
     run.faults.insert(run.faults.end(), drawn.begin(), drawn.end());
   }
   return run;

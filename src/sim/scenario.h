@@ -24,7 +24,7 @@ struct Scenario {
   Duration quiet = 25s;     // after healing, until everything must have come together
   std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
 
-  std::optional<std::uint8_t> zones;
+  std::optional<std::uint8_t> zones, spares;
   std::optional<bool> wan;
   std::optional<double> loss, late, jitter, drift;
   std::optional<Duration> late_by;

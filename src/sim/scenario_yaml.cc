@@ -31,7 +31,8 @@ class Writer {
     for (const auto& name : scenario_.regions) regions += (regions.empty() ? "" : ", ") + name;
     out_ = "name: " + scenario_.name + ", seed " + std::to_string(run_.seed) + "\n";
     out_ += "seconds: " + seconds(run_.duration) + "\nquiet_seconds: " + seconds(run_.quiet) + "\n";
-    out_ += "layout:\n  regions: [" + regions + "]\n  zones: " + std::to_string(w.zones) + "\n";
+    out_ += "layout:\n  regions: [" + regions + "]\n  zones: " + std::to_string(w.zones) +
+            "\n  spares: " + std::to_string(w.spares) + "\n";
     out_ += "network:\n  wan: " + std::string(w.wan ? "true" : "false") + "\n  loss: " + number(w.loss) +
             "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) +
             "\n  jitter: " + number(w.jitter) + "\n";
@@ -73,6 +74,13 @@ class Writer {
 
   void write(const PlannedFault& fault) {
     out_ += "  - {at: " + seconds(fault.at) + ", " + std::string(to_string(fault.kind)) + ": ";
+    if (fault.kind == Kind::kMembers) {
+      std::string names;
+      for (const NodeId node : fault.members)
+        names += (names.empty() ? "" : ", ") + region(region_of(node)) + "/" + std::to_string(node.value % 256);
+      out_ += "[" + names + "]}\n";
+      return;
+    }
     out_ += fault.kind == Kind::kHeal ? "all" : region(fault.region);
     if (fault.zone) out_ += "/" + std::to_string(*fault.zone);
     if (fault.kind == Kind::kCut || fault.kind == Kind::kBridge) out_ += ", to: " + region(fault.to);

@@ -14,8 +14,8 @@ Duration between(SeededRandom& random, Duration low, Duration high) {
 
 class Drawer {
  public:
-  Drawer(const SwarmOptions& options, const store::Layout& layout, SeededRandom& random)
-      : options_(options), layout_(layout), random_(random) {}
+  Drawer(const SwarmOptions& options, const WorldOptions& world, SeededRandom& random)
+      : options_(options), world_(world), layout_(layout_of(world)), random_(random) {}
 
   std::vector<PlannedFault> run(Duration duration) {
     for (at_ = between(random_, 500ms, 3s); at_ < duration;
@@ -46,6 +46,7 @@ class Drawer {
     if (chosen == &SwarmOptions::heal) return add(of(Kind::kHeal));
     if (chosen == &SwarmOptions::operator_fences) return put(Kind::kFence, region);
     if (chosen == &SwarmOptions::operator_drains) return put(Kind::kDrain, region);
+    if (chosen == &SwarmOptions::members_change) return members();
     if (chosen == &SwarmOptions::region_dies) {
       for (const NodeId each : layout_.nodes) {
         if (region_of(each) == region) of_node(Kind::kKill, each).lasting = down_time();
@@ -101,6 +102,20 @@ class Drawer {
     fault.until_healed = random_.chance(0.2);
     add(fault);
   }
+  // Of each region a run of its nodes: as many as in the beginning, or one more or less.
+  void members() {
+    if (world_.spares == 0) return;
+    PlannedFault fault = of(Kind::kMembers);
+    const auto all = static_cast<std::uint8_t>(world_.zones + world_.spares);
+    for (std::uint8_t r = 1; r <= world_.regions; ++r) {
+      const std::uint64_t most = std::min<std::uint64_t>(all, world_.zones + 1u), least = std::max(world_.zones - 1, 1);
+      const std::uint64_t count = random_.chance(0.6) ? world_.zones : least + random_.below(most - least + 1);
+      const auto first = random_.below(all - count + 1);
+      for (std::uint64_t z = first; z < first + count; ++z)
+        fault.members.push_back(node_id(RegionId{r}, static_cast<std::uint8_t>(z + 1)));
+    }
+    add(fault);
+  }
   void flap(RegionId region) {
     PlannedFault fault = of(random_.chance(0.5) ? Kind::kBridge : Kind::kCut);
     fault.region = region;
@@ -115,7 +130,8 @@ class Drawer {
   RegionId any_region() { return RegionId{static_cast<std::uint8_t>(1 + random_.below(layout_.regions))}; }
 
   const SwarmOptions& options_;
-  const store::Layout& layout_;
+  const WorldOptions& world_;
+  store::Layout layout_;
   SeededRandom& random_;
   Duration at_{};
   std::vector<PlannedFault> drawn_;
@@ -141,7 +157,8 @@ const std::map<std::string, double SwarmOptions::*>& swarm_names() {
                                                                    {"log_rots", &SwarmOptions::log_rots},
                                                                    {"state_rots", &SwarmOptions::state_rots},
                                                                    {"operator_fences", &SwarmOptions::operator_fences},
-                                                                   {"operator_drains", &SwarmOptions::operator_drains}};
+                                                                   {"operator_drains", &SwarmOptions::operator_drains},
+                                                                   {"members_change", &SwarmOptions::members_change}};
   return names;
 }
 
@@ -170,6 +187,7 @@ SwarmOptions SwarmOptions::draw(SeededRandom& random) {
   options.state_rots = weight() * 0.3;
   options.operator_fences = weight() * 0.2;
   options.operator_drains = weight() * 0.15;
+  options.members_change = weight() * 0.6;
   return options;
 }
 
@@ -179,9 +197,9 @@ std::uint64_t draw_where(Kind kind, SeededRandom& random) {
   return kind == Kind::kFullDisk ? 1 + drawn % 3000 : drawn;
 }
 
-std::vector<PlannedFault> draw_faults(const SwarmOptions& options, const store::Layout& layout, Duration duration,
+std::vector<PlannedFault> draw_faults(const SwarmOptions& options, const WorldOptions& world, Duration duration,
                                       SeededRandom& random) {
-  return Drawer(options, layout, random).run(duration);
+  return Drawer(options, world, random).run(duration);
 }
 
 }  // namespace evercert::sim

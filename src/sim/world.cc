@@ -28,6 +28,7 @@ WorldOptions WorldOptions::draw(SeededRandom& random) {
   options.late = random.chance(0.3) ? 0 : random.uniform() * 0.05;
   options.late_by = random.between(500ms, 4s);
   options.jitter = random.uniform();
+  options.spares = random.chance(0.3) ? 1 : 0;
   return options;
 }
 
@@ -65,8 +66,18 @@ store::Layout layout_of(const WorldOptions& options) {
   return layout;
 }
 
+std::vector<NodeId> all_nodes_of(const WorldOptions& options) {
+  WorldOptions all = options;
+  all.zones = static_cast<std::uint8_t>(options.zones + options.spares);
+  return layout_of(all).nodes;
+}
+
 World::World(WorldOptions options, SeededRandom& random)
-    : options_(options), random_(random), layout_(layout_of(options)) {
+    : options_(options),
+      random_(random),
+      layout_(layout_of(options)),
+      all_(all_nodes_of(options)),
+      members_(layout_.nodes) {
   for (int a = 1; a <= options_.regions; ++a) {
     for (int b = a; b <= options_.regions; ++b) {
       Duration one_way = a == b ? 250us : options_.wan ? random.between(10ms, 75ms) : random.between(30us, 500us);
@@ -76,14 +87,14 @@ World::World(WorldOptions options, SeededRandom& random)
       region_delay_[{a, b}] = region_delay_[{b, a}] = one_way;
     }
   }
-  for (const NodeId node : layout_.nodes) {
+  for (const NodeId node : all_) {
     const double drawn = 1.0 + (random.uniform() * 2 - 1) * options_.drift;
     const auto fixed = options_.clock_speeds.find(region_of(node));
     const double speed = fixed == options_.clock_speeds.end() ? drawn : fixed->second;
     nodes_[node] = std::make_unique<Node>(*this, node, speed);
   }
   now_ = Instant{1'000'000};
-  for (const NodeId node : layout_.nodes) start(node);
+  for (const NodeId node : all_) start(node);
 }
 
 World::~World() = default;
@@ -113,6 +124,9 @@ Instant World::local_now(NodeId node) const {
 store::EngineOptions World::engine_options(NodeId node) const {
   store::EngineOptions options;
   options.layout = layout_;
+  // The file of who was made later names him too.
+  if (!layout_.contains(node))
+    options.layout.nodes.insert(std::upper_bound(options.layout.nodes.begin(), options.layout.nodes.end(), node), node);
   options.self = node;
   options.cluster_id = "simulated";
   options.bug = options_.bug;
@@ -148,7 +162,7 @@ void World::start(NodeId id) {
                               {.segment_bytes = 4000, .cache_bytes_per_group = 2000, .bug = log_bug(options_.bug)});
   if (!log) return refuse(id, log.error());
   node.log = std::move(*log);
-  node.board = std::make_unique<store::FreshnessBoard>(layout_.groups(), options_.zones == 1);
+  node.board = std::make_unique<store::FreshnessBoard>(layout_.groups());
   auto engine = store::Engine::open(engine_options(id), *node.log, node.kv, node, random_, node, *node.board,
                                     static_cast<std::uint64_t>(now_.us), local_now(id));
   if (!engine) {
@@ -284,7 +298,7 @@ void World::go_down(NodeId id, End how) {
   node.kv.crash(random_);  // it is never synced, and lies in the process's own memory until it is flushed
   // Of a process that ends, its peers hear at once; of a machine without power, nothing, unless it was told to go down.
   if (how == End::kProcess || random_.chance(0.5)) {
-    for (const NodeId other : layout_.nodes) {
+    for (const NodeId other : all_) {
       if (other != id) break_connection(other, id);
     }
   }

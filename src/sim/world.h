@@ -21,10 +21,11 @@ namespace evercert::sim {
 struct WorldOptions {
   std::uint8_t regions = 3;
   std::uint8_t zones = 1;
-  bool wan = true;      // time-outs and delays of the emulated WAN; otherwise of loopback
-  double drift = 0.01;  // clocks run faster or slower by at most this share
-  double loss = 0.01;   // of batches
-  double late = 0.02;   // of batches arrive up to late_by later
+  std::uint8_t spares = 0;  // further nodes of each region that are there and no members at the beginning
+  bool wan = true;          // time-outs and delays of the emulated WAN; otherwise of loopback
+  double drift = 0.01;      // clocks run faster or slower by at most this share
+  double loss = 0.01;       // of batches
+  double late = 0.02;       // of batches arrive up to late_by later
   Duration late_by = 3s;
   double jitter = 0.3;                                            // of the link's delay
   std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first; others are drawn
@@ -36,7 +37,8 @@ struct WorldOptions {
   static WorldOptions draw(SeededRandom& random);
 };
 
-store::Layout layout_of(const WorldOptions& options);
+store::Layout layout_of(const WorldOptions& options);           // those who are members at the beginning
+std::vector<NodeId> all_nodes_of(const WorldOptions& options);  // ascending
 
 class World {
  public:
@@ -53,7 +55,10 @@ class World {
 
   // --- nodes
   const store::Layout& layout() const { return layout_; }
-  const std::vector<NodeId>& nodes() const { return layout_.nodes; }
+  const std::vector<NodeId>& nodes() const { return all_; }  // whether they are members or not
+  // What an operator was last told that it is done: these are to have everything, in the end.
+  const std::vector<NodeId>& members() const { return members_; }
+  void set_members(std::vector<NodeId> members) { members_ = std::move(members); }
   bool up(NodeId node) const;
   store::Engine* engine(NodeId node);  // nullptr when down
   store::MemKv& state(NodeId node);
@@ -130,6 +135,7 @@ class World {
   WorldOptions options_;
   SeededRandom& random_;
   store::Layout layout_;
+  std::vector<NodeId> all_, members_;
   Instant now_;
   bool stopped_ = false;
   std::uint64_t events_ = 0;

@@ -54,6 +54,7 @@ class Applier {
   Result<v1::Outcome> change_membership(const v1::ChangeMembership& command);
   Result<v1::Outcome> set_epoch_floor(const v1::SetEpochFloor& command);
   Result<v1::Outcome> record_reformation(const v1::Reformation& command);
+  Result<v1::Outcome> change_replicas(const v1::ChangeReplicas& command);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -408,6 +409,12 @@ Result<v1::Outcome> Applier::record_reformation(const v1::Reformation& command) 
   });
 }
 
+Result<v1::Outcome> Applier::change_replicas(const v1::ChangeReplicas& command) {
+  return with_membership([&](v1::Membership& membership) {
+    return change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_);
+  });
+}
+
 Result<v1::Outcome> Applier::set_epoch_floor(const v1::SetEpochFloor& command) {
   if (group_ == kGlobalGroup) return refused(Code::kInvalid, "floors belong to the home groups");
   if (command.region() == 0 || command.region() > options_.regions)
@@ -439,6 +446,7 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kClaimRequestKey: return applier.claim(command.claim_request_key());
     case v1::Command::kClaimAccountKey: return applier.claim_account_key(command.claim_account_key());
     case v1::Command::kSweep: return applier.sweep(command.sweep());
+    case v1::Command::kChangeReplicas: return applier.change_replicas(command.change_replicas());
     case v1::Command::kChangeMembership: return applier.change_membership(command.change_membership());
     case v1::Command::kSetEpochFloor: return applier.set_epoch_floor(command.set_epoch_floor());
     case v1::Command::kRecordReformation: return applier.record_reformation(command.record_reformation());

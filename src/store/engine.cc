@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::string_view kMemberKey = "member";  // in the log: this replica remembers everything it ever did
 
+// The voters of the beginning, an encoded GroupConfiguration. The cluster file may name other nodes by now.
+constexpr std::string_view kFoundersKey = "founders";
+
 std::string floor_key(GroupId group) { return "floor/" + std::to_string(group.value); }
 
 }  // namespace
@@ -30,12 +33,13 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       coordination_leases_(options_.coordination_bug),
       coordination_compaction_(options_.compaction, options_.coordination_bug),
       recovery_(options_.layout, options_.self,
-                !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember),
+                !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember, options_.bug),
       quorum_(options_.layout.groups(), options_.quorum_lost_after, now),
       membership_(std::make_unique<MembershipKeeper>(options_.layout, kv, options_.self, options_.fence,
                                                      options_.lease.renew, now, options_.bug)),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
+      founders_(options_.layout.nodes),
       last_read_(random.next()) {}
 
 Engine::~Engine() = default;
@@ -44,7 +48,14 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv
                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
                                              Instant now) {
   EC_ASSIGN(auto reformation, load_reformation(log));
-  if (reformation) use(*reformation, options.layout, options.cluster_id);
+  if (reformation) {
+    use(*reformation, options.layout, options.cluster_id);
+  } else if (const auto known = log.meta(std::string(kFoundersKey))) {
+    EC_ASSIGN(const auto founders, decode_configuration(*known, options.layout.regions));
+    options.layout.nodes = founders.voters();
+  } else if (log.meta(std::string(kMemberKey))) {
+    log.put_meta(std::string(kFoundersKey), encode(configuration_of(options.layout)));  // durable with the next batch
+  }
   std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id, now));
   if (reformation) engine->membership_->set_reformation(std::move(*reformation));
   EC_TRY(engine->open_groups(now));
@@ -54,6 +65,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv
 Status Engine::open_groups(Instant now) {
   const bool remembers = log_.meta(std::string(kMemberKey)).has_value();
   committed_.resize(options_.layout.groups());
+  just_committed_.resize(options_.layout.groups());
   after_sync_.resize(options_.layout.groups());
   for (std::uint32_t g = 0; g < options_.layout.groups(); ++g) {
     const GroupId id{g};
@@ -74,7 +86,9 @@ Status Engine::open_groups(Instant now) {
     group.heartbeat_ticks = options_.heartbeat_ticks;
     group.lease = options_.lease;
     group.bug = options_.bug;
-    EC_ASSIGN(auto opened, Group::open(group, options_.layout, log_, board_.tail(id), random_, applied.index, now));
+    EC_ASSIGN(auto configuration, load_configuration(id));
+    EC_ASSIGN(auto opened,
+              Group::open(group, std::move(configuration), log_, board_.tail(id), random_, applied.index, now));
     opened->on_leader_changed = [this](GroupId changed) {
       // Seconds later would do; at once saves a client the silence time-out. The clock is read by the next flush.
       submissions_.leader_changed(changed, Instant{0});
@@ -91,7 +105,19 @@ Status Engine::open_groups(Instant now) {
     }
     groups_.push_back(std::move(opened));
   }
+  members_moved(*groups_.front());
   return load_coordination_leases(now);
+}
+
+// A group's members as its state has them; what an earlier lineage made of them holds no more.
+Result<Configuration> Engine::load_configuration(GroupId group) const {
+  const std::string lineage = membership_->lineage();
+  EC_ASSIGN(const auto stored, kv_.get(state_key(group, configuration_record())));
+  if (stored && options_.bug != Bug::kFoundersForEver) {
+    EC_ASSIGN(auto configuration, decode_configuration(*stored, options_.layout.regions));
+    if (configuration.lineage == lineage) return configuration;
+  }
+  return configuration_of(Layout{founders_, options_.layout.regions}, lineage);
 }
 
 bool Engine::recovering() const {
@@ -115,6 +141,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
   v1::RecoveryTold* told = to(from)->mutable_recovery_told();
   told->set_incarnation(ask.incarnation());
   told->set_recovering(recovering());
+  for (const NodeId node : founders_) told->add_founders(node.value);
   for (const auto& group : groups_) {
     const RaftStatus status = group->status();
     const Position last = group->last_position();
@@ -123,6 +150,8 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
     facts->set_term(status.term.value);
     facts->mutable_last()->set_term(last.term.value);
     facts->mutable_last()->set_index(last.index.value);
+    facts->set_configuration(encode(group->configuration()));
+    for (const Configuration& next : group->coming()) facts->add_coming(encode(next));
   }
 }
 
@@ -131,12 +160,37 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   std::vector<Recovery::GroupFacts> facts(groups_.size());
   for (const auto& group : told.groups()) {
     if (group.group() >= facts.size()) return;
-    facts[group.group()] = {Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}};
+    facts[group.group()] = {Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}, {}, {}};
+    auto configuration = decode_configuration(group.configuration(), options_.layout.regions);
+    if (!configuration) continue;
+    for (const std::string& bytes : group.coming()) {
+      auto next = decode_configuration(bytes, options_.layout.regions);
+      if (!next) return;
+      facts[group.group()].coming.push_back(std::move(*next));
+    }
+    // It may be that nobody whom this node knows of is a member any more.
+    if (recovery_.asking()) {
+      for (const NodeId node : configuration->members()) others_.insert(node);
+      others_.erase(options_.self);
+    }
+    facts[group.group()].configuration = std::move(*configuration);
   }
-  const auto result = recovery_.told(from, told.recovering(), std::move(facts));
+  std::vector<NodeId> founders;
+  for (const auto node : told.founders()) founders.push_back(NodeId{node});
+  const auto result = recovery_.told(from, told.recovering(), std::move(facts), std::move(founders));
   if (!result) return;
+  founders_ = recovery_.founders();
+  log_.put_meta(std::string(kFoundersKey), encode(configuration_of(Layout{founders_, options_.layout.regions})));
   for (auto& group : groups_) {
-    const auto& [term, floor] = (*result)[group->id().value];
+    const Term term = (*result)[group->id().value].term;
+    const Position floor = (*result)[group->id().value].last;
+    auto configuration = load_configuration(group->id());
+    const Status begun =
+        configuration ? group->use(std::move(*configuration), now) : Status{fail(configuration.error())};
+    if (!begun) {
+      fatal_ = begun;
+      return;
+    }
     // One term above all that was heard: the present leader still counts on entries that are gone here and would send
     // none of them again. A higher term makes it start over.
     const Term adopted_term{term == Term{0} ? 0 : term.value + 1};
@@ -151,6 +205,7 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   }
   log_.put_meta(std::string(kMemberKey), "1");
   must_sync_ = true;
+  members_moved(*groups_.front());
   // A replica that is alone in its cluster, or all of a new cluster, goes on at the next tick.
 }
 

@@ -44,7 +44,7 @@ class PeerSink {
 };
 
 struct EngineOptions {
-  Layout layout;
+  Layout layout;  // of the cluster file; from then on, the voters of the global group
   NodeId self;
   std::string cluster_id;  // batches of other clusters are dropped
   Duration tick = 50ms;
@@ -116,11 +116,13 @@ class Engine {
     Position need_log;      // kOwnLog: until the own log reaches this, in Raft's vote order
     LogIndex need_applied;  // kApply: until this is applied
     std::map<NodeId, Position> told;
+    std::uint64_t changes_seen = 0;  // of the group's members, when the lease was seen
   };
 
   Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,
          FreshnessBoard& board, std::uint64_t start_id, Instant now);
   Status open_groups(Instant now);
+  Result<Configuration> load_configuration(GroupId group) const;
 
   // engine_messages.cc
   void handle(NodeId from, const v1::Message& message, Instant now);
@@ -146,6 +148,7 @@ class Engine {
   bool applicable(Instant now);
   Status apply_all(Instant now);
   void compact(Group& group);
+  void members_moved(const Group& group);
   Status install_snapshot(Group& group, const SnapshotMeta& meta, Instant now);
 
   // engine_reads.cc
@@ -158,12 +161,15 @@ class Engine {
   void membership_round(Instant now);
   void on_attestation(NodeId from, const v1::Attestation& attestation, Instant now);
   bool send_leader_away(Group& group, Instant now);
+  void move_members();
+  bool may_lead(const Group& group, NodeId node) const;
 
   // engine_timers.cc
   void watch_quorums(Instant now);
   void lease_round(Instant now);
   void repeat_acknowledgements(Instant now);
   void send_leaders_home(Instant now);
+  void publish_lease(Group& group);
   void publish_leases();
   Status load_coordination_leases(Instant now);
   void end_coordination_leases(Instant now);
@@ -192,9 +198,12 @@ class Engine {
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
 
+  std::vector<NodeId> founders_;  // the voters of groups whose state has no record of its members
+  std::set<NodeId> others_;       // everybody else who is a member of some group, is to be one, or founded the cluster
   std::map<NodeId, v1::Batch> outbox_;
   std::map<NodeId, std::uint64_t> peer_start_ids_;
-  std::vector<std::vector<LogEntry>> committed_;  // by group, to be applied when they are settled
+  std::vector<std::vector<LogEntry>> just_committed_;  // by group, what the core hands out in this turn
+  std::vector<std::vector<LogEntry>> committed_;       // by group, to be applied when they are settled
   std::vector<std::vector<RaftMessage>> after_sync_;
   std::set<std::uint32_t> in_ready_;  // groups whose ready is being written
   std::map<std::uint64_t, Read> reads_;

@@ -88,6 +88,14 @@ void Engine::take_ready(Group& group, Instant now) {
   if (!ready.entries.empty()) {
     must_sync_ = true;
     group.appended(ready.entries, now);
+    if (group.changing()) {
+      // No reader may count on a lease that it saw before the change came (lease.h). And whoever has a change in its
+      // log knows after a restart too that the one before it is settled.
+      publish_lease(group);
+      HardState written = log_.hard_state(group.id());
+      written.commit = std::max(written.commit, std::min(group.status().commit, group.settled()));
+      log_.set_hard_state(group.id(), written);
+    }
     log_.append(group.id(), std::move(ready.entries));
   }
   for (const ReadState& state : ready.read_states) {
@@ -95,8 +103,7 @@ void Engine::take_ready(Group& group, Instant now) {
     if (state.context.size() == sizeof id) __builtin_memcpy(&id, state.context.data(), sizeof id);
     on_read_index(group.id(), id, state.index);
   }
-  auto& committed = committed_[g];
-  std::move(ready.committed.begin(), ready.committed.end(), std::back_inserter(committed));
+  just_committed_[g] = std::move(ready.committed);
   after_sync_[g] = std::move(ready.persisted_messages);
   in_ready_.insert(group.id().value);
 }
@@ -115,7 +122,11 @@ void Engine::after_sync(Group& group, Instant now) {
     log_.set_hard_state(group.id(), state);
   }
   route(group, std::move(light.messages), now);
-  std::move(light.committed.begin(), light.committed.end(), std::back_inserter(committed_[g]));
+  auto& committed = just_committed_[g];
+  std::move(light.committed.begin(), light.committed.end(), std::back_inserter(committed));
+  group.committed(committed);
+  std::move(committed.begin(), committed.end(), std::back_inserter(committed_[g]));
+  committed.clear();
 }
 
 void Engine::route(Group& group, std::vector<RaftMessage> messages, Instant now) {
@@ -171,8 +182,14 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                                &membership_->floors()};
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   AppliedChanges changes;
+  bool members_changed = false;
   for (const LogEntry& entry : entries) {
     outcomes.emplace_back(&entry, std::nullopt);
+    if (entry.type == EntryType::kConfChangeV2) {
+      EC_TRY(group.change_members(entry));
+      transaction.put(state_key(group.id(), configuration_record()), encode(group.configuration()));
+      members_changed = true;
+    }
     if (entry.type != EntryType::kNormal || entry.data.empty()) continue;  // a new leader's empty entry
     auto command = group.take_parsed(entry);
     if (!command) return fail(Code::kCorrupt, "a committed entry does not parse");
@@ -190,7 +207,7 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
   for (const auto& change : changes.coordination.leases) coordination_leases_.changed(change, now);
   if (!changes.coordination.empty() && on_coordination) on_coordination(changes.coordination);
   for (auto& [entry, outcome] : outcomes) group.applied(entry->index, entry->term, std::move(outcome));
-  group.raft().advance_applied(entries.back().index);
+  if (members_changed || changes.membership) members_moved(group);
   compact(group);
   return {};
 }
@@ -219,7 +236,9 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
   EC_TRY(membership_->load(group.id()));
   if (on_records_replaced && options_.bug != Bug::kKeepCaches) on_records_replaced();
   std::erase_if(committed_[group.id().value], [&](const LogEntry& entry) { return entry.index <= meta.index; });
-  group.snapshot_installed(meta.index, now);
+  EC_ASSIGN(auto configuration, load_configuration(group.id()));
+  group.snapshot_installed(meta.index, std::move(configuration), now);
+  members_moved(group);
   return {};
 }
 

@@ -64,6 +64,35 @@ void Engine::on_attestation(NodeId from, const v1::Attestation& attestation, Ins
   if (groups_[kGlobalGroup.value]->leads()) membership_->told(from, attestation, now);
 }
 
+// The voters that a person wants (ChangeReplicas) are brought about in every group, each by its own leader.
+void Engine::move_members() {
+  std::vector<NodeId> wanted = wanted_voters(membership_->record());
+  if (wanted.empty()) return;
+  for (auto& group : groups_) group->move_towards(wanted);
+}
+
+// It votes, and is not about to be removed.
+bool Engine::may_lead(const Group& group, NodeId node) const {
+  const std::vector<NodeId> wanted = wanted_voters(membership_->record());
+  return group.configuration().votes_everywhere(node) && (wanted.empty() || std::ranges::binary_search(wanted, node));
+}
+
+// After a change of a group's members, or of what is wanted.
+void Engine::members_moved(const Group& group) {
+  if (group.id() == kGlobalGroup) options_.layout.nodes = group.configuration().voters();
+  others_.clear();
+  others_.insert(founders_.begin(), founders_.end());
+  for (const NodeId node : wanted_voters(membership_->record())) others_.insert(node);
+  std::vector<Configuration> all;
+  for (const auto& each : groups_) {
+    all.push_back(each->configuration());
+    const auto members = each->configuration().members();
+    others_.insert(members.begin(), members.end());
+  }
+  others_.erase(options_.self);
+  membership_->members_moved(std::move(all));
+}
+
 // True when this leader's region is drained or fenced, so that it is not for home that it should leave.
 bool Engine::send_leader_away(Group& group, Instant now) {
   if (!group.leads() || membership_->serves(region_of(options_.self))) return false;
@@ -71,6 +100,7 @@ bool Engine::send_leader_away(Group& group, Instant now) {
   std::optional<FollowerStatus> best;
   for (const FollowerStatus& follower : group.raft().followers()) {
     if ((near & region_bit(region_of(follower.node))) == 0 || !follower.recent_active) continue;
+    if (!may_lead(group, follower.node)) continue;
     if (!best || follower.matched > best->matched) best = follower;
   }
   if (best && best->matched >= group.status().commit) {

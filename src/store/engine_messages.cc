@@ -49,7 +49,9 @@ void Engine::deliver() {
 Group* Engine::known_group(std::uint32_t id) { return id < groups_.size() ? groups_[id].get() : nullptr; }
 
 void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
-  if (batch.cluster_id() != options_.cluster_id || !options_.layout.contains(from) || from == options_.self) return;
+  const RegionId region = region_of(from);
+  if (batch.cluster_id() != options_.cluster_id || from == options_.self) return;
+  if (region.value == 0 || region.value > options_.layout.regions) return;
   std::uint64_t& known_start = peer_start_ids_[from];
   if (batch.start_id() < known_start && options_.bug != Bug::kOldLife) {  // said in an earlier life
     EC_PROBE("a batch of a peer's earlier life is dropped");
@@ -110,7 +112,8 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
 
 void Engine::on_raft(NodeId from, const v1::GroupRaft& message, Instant now) {
   Group* group = known_group(message.group());
-  if (group == nullptr) return;
+  // Who does not know yet how it all began cannot tell what a change of members comes to.
+  if (group == nullptr || recovery_.asking()) return;
   const auto stepped = group->step(from, message.message());
   if (!stepped) return;  // forged, damaged or stale: not ours to answer
   if (stepped->type == MessageType::kAppendResponse && stepped->reject) {
@@ -128,6 +131,7 @@ void Engine::on_lease_request(NodeId from, const v1::LeaseRequest& request, Inst
   for (const auto& entry : request.positions()) {
     Group* group = known_group(entry.group());
     if (group == nullptr || (!group->gate_open() && options_.bug != Bug::kPromiseBehindGate)) continue;
+    if (!group->configuration().votes(from)) continue;  // its region does not read by it
     const auto floor = group->promises().request(region_of(from), position_of(entry.position()), now);
     if (!floor) continue;
     auto* given = grant.add_floors();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads that must be fresh. With a lease: the end of the region's log is taken *after* the lease was seen valid, then
 // entries up to there that touch the record must be applied. Without: a read index from the group's leader.
+#include <algorithm>
+
 #include "base/probe.h"
 #include "store/engine.h"
 
@@ -42,13 +44,20 @@ bool Engine::advance(Read& read, Instant now) {
   using Stage = Read::Stage;
   Group& group = *groups_[read.group.value];
   const bool leased = board_.leased(read.group, now);
-  const std::size_t zones = options_.layout.replicas_in(region_of(options_.self));
+  const Configuration& members = group.configuration();
+  if (read.stage != Stage::kBegin && read.stage != Stage::kReadIndex && read.stage != Stage::kApply &&
+      read.changes_seen != group.changes_seen() && options_.bug != Bug::kLeaseDuringChange) {
+    EC_PROBE("a read begins again because the members have changed");
+    read.stage = Stage::kBegin;
+  }
   if (read.stage == Stage::kBegin || (read.stage == Stage::kReadIndex && leased)) {
     if (leased) {
       read.told.clear();
+      read.changes_seen = group.changes_seen();
       read.retry = now;
       read.need_log = group.last_position();
-      read.stage = zones > 1 && options_.bug != Bug::kReadOwnLogOnly ? Stage::kNeighbours : Stage::kOwnLog;
+      const bool alone = members.alone_in_region(options_.self) || options_.bug == Bug::kReadOwnLogOnly;
+      read.stage = alone ? Stage::kOwnLog : Stage::kNeighbours;
     } else {
       read.stage = Stage::kReadIndex;
     }
@@ -56,15 +65,19 @@ bool Engine::advance(Read& read, Instant now) {
   if (read.stage == Stage::kNeighbours && read.retry <= now) {
     read.retry = now + options_.read_retry;
     EC_PROBE("a leased read asks its neighbours");
-    for (const NodeId node : options_.layout.nodes) {
-      if (node == options_.self || region_of(node) != region_of(options_.self)) continue;
+    for (const NodeId node : members.members()) {
+      if (node == options_.self || region_of(node) != region_of(options_.self) || !members.votes(node)) continue;
       v1::ReadAsk* ask = to(node)->mutable_read_ask();
       ask->set_read(read.id);
       ask->set_group(read.group.value);
     }
   }
-  if (read.stage == Stage::kNeighbours &&
-      read.told.size() + 1 >= options_.layout.region_quorum(region_of(options_.self))) {
+  const auto told_by_quorum = [&](const Layout& half) {
+    const auto told = std::count_if(half.nodes.begin(), half.nodes.end(),
+                                    [&](NodeId node) { return node == options_.self || read.told.contains(node); });
+    return static_cast<std::size_t>(told) >= half.region_quorum(region_of(options_.self));
+  };
+  if (read.stage == Stage::kNeighbours && std::all_of(members.halves.begin(), members.halves.end(), told_by_quorum)) {
     for (const auto& [node, last] : read.told) read.need_log = std::max(read.need_log, last);
     read.stage = Stage::kOwnLog;
   }

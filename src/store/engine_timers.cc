@@ -23,9 +23,7 @@ void Engine::tick(Instant now) {
   }
   if (recovery_.asking() && next_recovery_ask_ <= now) {
     next_recovery_ask_ = now + 2 * options_.tick;
-    for (const NodeId node : options_.layout.nodes) {
-      if (node != options_.self) to(node)->mutable_recovery_ask()->set_incarnation(start_id_);
-    }
+    for (const NodeId node : others_) to(node)->mutable_recovery_ask()->set_incarnation(start_id_);
   }
   for (auto& [node, chunk] : snapshot_sender_->repeated(now)) *to(node)->mutable_snapshot_chunk() = std::move(chunk);
   for (const auto& [group, node] : snapshot_sender_->expired(now)) {
@@ -36,6 +34,7 @@ void Engine::tick(Instant now) {
     next_lease_round_ = now + options_.lease.renew;
     lease_round(now);
     membership_round(now);
+    move_members();
   }
   if (next_ack_round_ <= now) {
     next_ack_round_ = now + options_.lease.renew / 4;
@@ -48,8 +47,7 @@ void Engine::tick(Instant now) {
   }
   if (next_clock_round_ <= now) {
     next_clock_round_ = now + 2s;
-    for (const NodeId node : options_.layout.nodes) {
-      if (node == options_.self) continue;
+    for (const NodeId node : others_) {
       v1::ClockReport* report = to(node)->mutable_clock();
       report->set_wall_ms(wall_.now().ms);
       report->set_echo_us(now.us);
@@ -130,7 +128,7 @@ void Engine::lease_round(Instant now) {
     entry->mutable_position()->set_index(reached.index.value);
   }
   if (request.positions_size() == 0) return;
-  for (const NodeId node : options_.layout.nodes) {
+  for (const NodeId node : others_) {
     if (region_of(node) != region_of(options_.self)) *to(node)->mutable_lease_request() = request;
   }
 }
@@ -158,8 +156,8 @@ void Engine::tell_positions() {
     entry->mutable_position()->set_term(last.term.value);
     entry->mutable_position()->set_index(last.index.value);
   }
-  for (const NodeId node : options_.layout.nodes) {
-    if (node != options_.self && region_of(node) == region_of(options_.self)) {
+  for (const NodeId node : others_) {
+    if (region_of(node) == region_of(options_.self)) {
       *to(node)->mutable_region_positions() = positions;
     }
   }
@@ -178,7 +176,7 @@ void Engine::send_leaders_home(Instant now) {
     const auto [since, fresh] = home_ready_since_.try_emplace(group->id(), now);
     if (fresh || now - since->second < options_.lease.ttl) continue;
     for (const FollowerStatus& follower : group->raft().followers()) {
-      if (region_of(follower.node) != home || !follower.recent_active) continue;
+      if (region_of(follower.node) != home || !follower.recent_active || !may_lead(*group, follower.node)) continue;
       if (follower.matched < group->status().commit) continue;
       EC_PROBE("a leader is sent home");
       group->raft().transfer_leader(follower.node);
@@ -188,12 +186,14 @@ void Engine::send_leaders_home(Instant now) {
   }
 }
 
+void Engine::publish_lease(Group& group) {
+  const Instant until = group.gate_open() ? group.lease().leased_until() : Instant{0};
+  board_.set_leased_until(group.id(), until, group.configuration().alone_in_region(options_.self));
+  if (group.id() == kGlobalGroup) membership_->leased_until(until);
+}
+
 void Engine::publish_leases() {
-  for (auto& group : groups_) {
-    const Instant until = group->gate_open() ? group->lease().leased_until() : Instant{0};
-    board_.set_leased_until(group->id(), until);
-    if (group->id() == kGlobalGroup) membership_->leased_until(until);
-  }
+  for (auto& group : groups_) publish_lease(*group);
 }
 
 }  // namespace evercert::store

@@ -60,12 +60,13 @@ std::vector<std::string> TailIndex::pending_revocations() const {
   return serials;
 }
 
-FreshnessBoard::FreshnessBoard(std::size_t groups, bool local_reads) : local_reads_(local_reads) {
+FreshnessBoard::FreshnessBoard(std::size_t groups) {
   for (std::size_t g = 0; g < groups; ++g) groups_.push_back(std::make_unique<Group>());
 }
 
 bool FreshnessBoard::fresh_now(GroupId group, std::string_view record, Instant now) const {
-  if (!local_reads_ || !leased(group, now)) return false;
+  // In this order: a lease under more voters is published after them.
+  if (!leased(group, now) || !groups_[group.value]->alone.load(std::memory_order_acquire)) return false;
   return groups_[group.value]->tail.pending(record) == LogIndex{0};
 }
 

@@ -52,12 +52,13 @@ class TailIndex {
 // All groups of a node.
 class FreshnessBoard {
  public:
-  // `local_reads`: the region has one zone, so that a lease and the own log are enough (with several, a reader must
-  // ask its neighbours for the ends of their logs).
-  FreshnessBoard(std::size_t groups, bool local_reads);
+  explicit FreshnessBoard(std::size_t groups);
 
   TailIndex& tail(GroupId group) const { return groups_[group.value]->tail; }
-  void set_leased_until(GroupId group, Instant until) {
+  // `alone`: this node is its region's only voter, so that a lease and the own log are enough (with several, a reader
+  // must ask its neighbours for the ends of their logs).
+  void set_leased_until(GroupId group, Instant until, bool alone) {
+    groups_[group.value]->alone.store(alone, std::memory_order_release);
     groups_[group.value]->leased_until_us.store(until.us, std::memory_order_release);
   }
   // The order is the rule: first the lease is seen valid, then the tail is looked at. Any thread.
@@ -69,9 +70,9 @@ class FreshnessBoard {
  private:
   struct Group {
     std::atomic<std::int64_t> leased_until_us{0};
+    std::atomic<bool> alone{false};
     TailIndex tail;
   };
-  bool local_reads_;
   std::vector<std::unique_ptr<Group>> groups_;
 };
 

@@ -50,9 +50,9 @@ TEST(TailIndex, AnEntryThatTouchesNothingIsNotHeld) {
 }
 
 TEST(FreshnessBoard, FreshIsALeaseThatHoldsAndATailThatIsClear) {
-  FreshnessBoard board(2, true);
+  FreshnessBoard board(2);
   EXPECT_FALSE(board.fresh_now(kGroup, "a", Instant{0})) << "no lease yet";
-  board.set_leased_until(kGroup, Instant{100});
+  board.set_leased_until(kGroup, Instant{100}, true);
   EXPECT_TRUE(board.fresh_now(kGroup, "a", Instant{99}));
   EXPECT_FALSE(board.fresh_now(kGroup, "a", Instant{100})) << "the lease has run out";
   EXPECT_FALSE(board.fresh_now(kGlobalGroup, "a", Instant{99})) << "each group has a lease of its own";
@@ -62,8 +62,8 @@ TEST(FreshnessBoard, FreshIsALeaseThatHoldsAndATailThatIsClear) {
 }
 
 TEST(FreshnessBoard, WithSeveralZonesOwnLeaseAndLogAreNotEnough) {
-  FreshnessBoard board(2, false);
-  board.set_leased_until(kGroup, Instant{100});
+  FreshnessBoard board(2);
+  board.set_leased_until(kGroup, Instant{100}, false);
   EXPECT_TRUE(board.leased(kGroup, Instant{99}));
   EXPECT_FALSE(board.fresh_now(kGroup, "a", Instant{99}));
 }

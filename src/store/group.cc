@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/probe.h"
 #include "store/keys.h"
+#include "store/reconfiguration.h"
 
 namespace evercert::store {
 namespace {
@@ -16,7 +17,7 @@ bool answered_by_majority(const v1::Command& command) { return command.has_claim
 
 }  // namespace
 
-Result<std::unique_ptr<Group>> Group::open(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail,
+Result<std::unique_ptr<Group>> Group::open(GroupOptions options, Configuration configuration, Log& log, TailIndex& tail,
                                            Random& random, LogIndex applied, Instant now) {
   if (log.last_index(options.id) < applied) {
     return fail(Code::kCorrupt, "the state of group " + std::to_string(options.id.value) + " is ahead of its log");
@@ -25,7 +26,7 @@ Result<std::unique_ptr<Group>> Group::open(GroupOptions options, const Layout& l
     return fail(Code::kCorrupt,
                 "the state of group " + std::to_string(options.id.value) + " ends before its log begins");
   }
-  std::unique_ptr<Group> group(new Group(options, layout, log, tail, random, applied, now));
+  std::unique_ptr<Group> group(new Group(options, std::move(configuration), log, tail, random, applied, now));
   EC_TRY(group->start_raft());
   group->refresh_role();
   group->lease_.own_log_at(group->last_position());
@@ -33,30 +34,31 @@ Result<std::unique_ptr<Group>> Group::open(GroupOptions options, const Layout& l
                                               LogIndex{log.last_index(options.id).value + 1}, UINT64_MAX));
   for (const LogEntry& entry : unapplied) {
     v1::Command command;
+    if (entry.type == EntryType::kConfChangeV2) group->remember_change(entry);
     if (entry.type == EntryType::kNormal && command.ParseFromString(entry.data)) {
       tail.appended(entry.index, touched_records(command));
     }
   }
+  group->configuration_moved();
   return group;
 }
 
-Group::Group(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail, Random& random, LogIndex applied,
-             Instant now)
+Group::Group(GroupOptions options, Configuration configuration, Log& log, TailIndex& tail, Random& random,
+             LogIndex applied, Instant now)
     : options_(options),
-      layout_(layout),
+      configuration_(std::move(configuration)),
       log_(log),
       tail_(tail),
       random_(random),
-      promises_(layout, options.self, options.lease, now, last_position(), options.bug),
-      lease_(layout, options.self, options.lease, options.bug),
-      acks_(layout, options.bug),
+      promises_(configuration_.halves.front(), options.self, options.lease, now, last_position(), options.bug),
+      lease_(configuration_.halves.front(), options.self, options.lease, options.bug),
+      acks_(configuration_.halves.front(), options.bug),
       applied_(applied),
       settled_(std::max(applied, log.hard_state(options.id).commit)) {}
 
 Status Group::start_raft() {
   RaftOptions raft;
   raft.self = options_.self;
-  raft.voters = layout_.nodes;
   raft.election_ticks = options_.election_ticks;
   raft.heartbeat_ticks = options_.heartbeat_ticks;
   raft.applied = applied_;
@@ -110,7 +112,7 @@ Result<RaftMessage> Group::step(NodeId from, std::string_view raft_message) {
 }
 
 void Group::campaign_now() {
-  if (!gate_open_ || leader_ != NodeId{0}) return;
+  if (!gate_open_ || leader_ != NodeId{0} || !configuration_.votes(options_.self)) return;
   if (const Status begun = raft_->campaign(); !begun) return;  // refused while a change of members is pending
   refresh_role();
 }
@@ -140,6 +142,69 @@ bool Group::tell_commit() {
   told_commit_ = commit;
   raft_->tell_commit();
   return true;
+}
+
+void Group::configuration_moved() {
+  ++changes_seen_;
+  acks_.use(configuration_.halves);
+  lease_.use(configuration_.halves);
+  lease_.suspend(changing() && options_.bug != Bug::kLeaseDuringChange);
+}
+
+void Group::remember_change(const LogEntry& entry) {
+  auto change = read_change(entry.data);
+  // What does not parse stops the node when it is to be applied.
+  pending_changes_.push_back({entry.index, change ? std::move(*change) : MembersChange{}});
+}
+
+std::vector<Configuration> Group::coming() const {
+  std::vector<Configuration> all;
+  for (const Change& change : pending_changes_)
+    all.push_back(after(all.empty() ? configuration_ : all.back(), change.what));
+  return all;
+}
+
+void Group::committed(const std::vector<LogEntry>& entries) {
+  if (!entries.empty()) raft_->advance_applied(entries.back().index);
+}
+
+Status Group::change_members(const LogEntry& entry) {
+  EC_PROBE("a change of members takes effect");
+  EC_ASSIGN(auto members, raft_->apply_change(entry.data, configuration_.lineage));
+  configuration_ = configuration_of(std::move(members), configuration_.halves.front().regions, configuration_.lineage);
+  while (!pending_changes_.empty() && pending_changes_.front().index <= entry.index) pending_changes_.pop_front();
+  configuration_moved();
+  return {};
+}
+
+void Group::move_towards(const std::vector<NodeId>& wanted) {
+  // A leader knows what is under way when an entry of its own term has been applied. What is settled, whoever has the
+  // next change in its log has been told (take_ready() in engine_flush.cc writes it down with the change), so that
+  // nobody stands for election under the members of two changes ago.
+  const bool own_term = log_.term(options_.id, applied_).value_or(Term{0}) == role_term_;
+  const bool quiet = !changing() && own_term;
+  if (role_ != RaftRole::kLeader || !gate_open_) return;
+  if (!quiet && options_.bug != Bug::kNextChangeAtOnce) return;
+  Step step = next_step(configuration_, wanted, options_.self, raft_->status().commit, raft_->followers());
+  if (step.hand_over) {
+    EC_PROBE("a leader that is to be removed hands over");
+    raft_->transfer_leader(*step.hand_over);
+  } else if (step.change) {
+    if (configuration_.joint()) EC_PROBE("a joint configuration is left");
+    // Refused: it is tried again in the next round.
+    step.change->lineage = configuration_.lineage;
+    (void)raft_->propose_change(*step.change);
+    told_commit_ = std::min(raft_->status().commit, settled_);
+  }
+}
+
+Status Group::use(Configuration configuration, Instant now) {
+  configuration_ = std::move(configuration);
+  EC_TRY(start_raft());
+  refresh_role();
+  configuration_moved();
+  promises_.log_at(last_position(), now);
+  return {};
 }
 
 void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcome) {
@@ -214,8 +279,12 @@ void Group::conclude(Proposal proposal) {
 void Group::appended(const std::vector<LogEntry>& entries, Instant now) {
   if (entries.empty()) return;
   tail_.truncated_from(entries.front().index);
+  const std::size_t pending = pending_changes_.size();
+  while (!pending_changes_.empty() && pending_changes_.back().index >= entries.front().index)
+    pending_changes_.pop_back();
   while (!parsed_.empty() && parsed_.back().index >= entries.front().index) parsed_.pop_back();
   for (const LogEntry& entry : entries) {
+    if (entry.type == EntryType::kConfChangeV2) remember_change(entry);
     if (entry.type != EntryType::kNormal || entry.data.empty()) continue;
     auto command = std::make_unique<v1::Command>();
     if (!command->ParseFromString(entry.data)) continue;  // refused when it is to be applied
@@ -223,6 +292,7 @@ void Group::appended(const std::vector<LogEntry>& entries, Instant now) {
     if (command->proposed_at_ms() != 0) unsynced_stamps_.push_back(command->proposed_at_ms());
     remember(entry, std::move(command));
   }
+  if (pending != 0 || changing()) configuration_moved();
   const Position last{entries.back().term, entries.back().index};
   promises_.log_at(last, now);
   lease_.own_log_at(last);
@@ -254,8 +324,12 @@ void Group::synced(WallTime wall, Instant now) {
   unsynced_stamps_.clear();
 }
 
-void Group::snapshot_installed(LogIndex index, Instant now) {
+void Group::snapshot_installed(LogIndex index, Configuration configuration, Instant now) {
   parsed_.clear();
+  configuration_ = std::move(configuration);
+  const LogIndex end = log_.last_index(options_.id);
+  std::erase_if(pending_changes_, [&](const Change& change) { return change.index <= index || change.index > end; });
+  configuration_moved();
   applied_ = index;
   settled_to(index);
   tail_.applied_to(LogIndex{UINT64_MAX});
@@ -281,10 +355,7 @@ Status Group::adopt_term(Term term, Instant now) {
   state.vote = options_.self;
   log_.set_hard_state(options_.id, state);
   EC_TRY(log_.sync());
-  EC_TRY(start_raft());
-  refresh_role();
-  promises_.log_at(last_position(), now);
-  return {};
+  return use(configuration_, now);
 }
 
 bool Group::try_open_gate(Instant now) {
@@ -308,7 +379,7 @@ InitialState Group::initial_state() const {
   state.hard_state = log_.hard_state(options_.id);
   // The commit index is written down lazily; whatever is in the state was committed.
   state.hard_state.commit = std::max(state.hard_state.commit, applied_);
-  state.voters = layout_.nodes;
+  state.members = members_of(configuration_);
   return state;
 }
 
@@ -319,8 +390,12 @@ Result<Term> Group::term(LogIndex index) const { return log_.term(options_.id, i
 LogIndex Group::first_index() const { return log_.first_index(options_.id); }
 LogIndex Group::last_index() const { return log_.last_index(options_.id); }
 Result<SnapshotMeta> Group::request_snapshot(NodeId to) {
-  if (!on_snapshot_wanted) return fail(Code::kUnavailable, "no snapshot can be made now");
-  return on_snapshot_wanted(to);
+  // Who is new to the state that would be sent refuses it.
+  if (!on_snapshot_wanted || !configuration_.contains(to))
+    return fail(Code::kUnavailable, "no snapshot can be made now");
+  EC_ASSIGN(SnapshotMeta meta, on_snapshot_wanted(to));
+  meta.members = members_of(configuration_);
+  return meta;
 }
 
 }  // namespace evercert::store

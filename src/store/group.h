@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "store/configuration.h"
 #include "store/freshness.h"
 #include "store/kv/kv.h"
 #include "store/lag_meter.h"
@@ -34,9 +35,10 @@ class Group : private RaftStorage {
  public:
   using Answer = std::move_only_function<void(Result<v1::Outcome>)>;
 
-  // `applied`: what the state already holds. The layout, log, board and random generator outlive the group.
-  static Result<std::unique_ptr<Group>> open(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail,
-                                             Random& random, LogIndex applied, Instant now);
+  // `applied`: what the state already holds; `configuration`: its members by then. The log, board and random generator
+  // outlive the group.
+  static Result<std::unique_ptr<Group>> open(GroupOptions options, Configuration configuration, Log& log,
+                                             TailIndex& tail, Random& random, LogIndex applied, Instant now);
 
   // --- time and messages
   void tick(Instant now);
@@ -61,10 +63,28 @@ class Group : private RaftStorage {
   // A committed entry may be applied: it is settled, or it changes nothing that is read from copies.
   bool may_apply(const LogEntry& entry) const;
 
-  // --- the consensus core's work, in this order: ready, (durable), advanced, applied
+  // --- members. A change takes effect when it is settled and applied, as any other entry.
+  const Configuration& configuration() const { return configuration_; }
+  // A change is in the log that has not taken effect, as far as reads and answers are concerned.
+  bool changing() const { return !pending_changes_.empty(); }
+  // The members that the changes in the log would make, one after the other.
+  std::vector<Configuration> coming() const;
+  // Grows whenever a change comes into the log or takes effect: between two equal readings nothing has changed.
+  std::uint64_t changes_seen() const { return changes_seen_; }
+  // Carries out the change of an entry that is to be applied now. kInvalid: it does not parse.
+  Status change_members(const LogEntry& entry);
+  // What the leader does next to come to these voters, if there is anything.
+  void move_towards(const std::vector<NodeId>& wanted);
+  // What other nodes say of the beginning is true, not what was assumed: the core starts over.
+  Status use(Configuration configuration, Instant now);
+
+  // --- the consensus core's work, in this order: ready, (durable), advanced, committed, applied
   bool has_ready() const { return raft_->has_ready(); }
   // A leader whose followers do not know yet what is committed tells them. True when there was something to tell.
   bool tell_commit();
+  // The core has handed them out as committed. For the core they are applied then: it would not let a replica stand for
+  // election that knows of a committed change which is not settled, and no other might be able to win.
+  void committed(const std::vector<LogEntry>& entries);
   RaftNode& raft() { return *raft_; }
   // New entries were handed to the log.
   void appended(const std::vector<LogEntry>& entries, Instant now);
@@ -73,7 +93,7 @@ class Group : private RaftStorage {
   // The command of an entry that is to be applied now; null when it does not parse. What appended() parsed is given
   // out.
   std::unique_ptr<v1::Command> take_parsed(const LogEntry& entry);
-  void snapshot_installed(LogIndex index, Instant now);
+  void snapshot_installed(LogIndex index, Configuration configuration, Instant now);
 
   // --- leases
   PromiseBook& promises() { return promises_; }
@@ -126,11 +146,13 @@ class Group : private RaftStorage {
     std::unique_ptr<v1::Command> command;
   };
 
-  Group(GroupOptions options, const Layout& layout, Log& log, TailIndex& tail, Random& random, LogIndex applied,
+  Group(GroupOptions options, Configuration configuration, Log& log, TailIndex& tail, Random& random, LogIndex applied,
         Instant now);
   Status start_raft();
   void refresh_role();
   void settled_to(LogIndex index);
+  void configuration_moved();
+  void remember_change(const LogEntry& entry);
   void remember(const LogEntry& entry, std::unique_ptr<v1::Command> command);
   void conclude(Proposal proposal);
   std::uint64_t draw_election_ticks();
@@ -144,7 +166,7 @@ class Group : private RaftStorage {
   Result<SnapshotMeta> request_snapshot(NodeId to) override;
 
   GroupOptions options_;
-  const Layout& layout_;
+  Configuration configuration_;  // as the state has it
   Log& log_;
   TailIndex& tail_;
   Random& random_;
@@ -158,6 +180,12 @@ class Group : private RaftStorage {
   std::deque<Parsed> parsed_;  // of the newest entries that are not applied yet, in order
   LogIndex applied_;
   std::optional<Acknowledged> last_ack_;
+  struct Change {
+    LogIndex index;
+    MembersChange what;
+  };
+  std::deque<Change> pending_changes_;  // those in the log that are not applied yet
+  std::uint64_t changes_seen_ = 0;
 
   LogIndex settled_;
   LogIndex told_commit_;  // by this leader to its followers

@@ -138,7 +138,7 @@ class Transcript {
     options.self = layout_.nodes[n - 1];
     options.election_ticks = 10;
     options.heartbeat_ticks = 1;
-    m.group = Group::open(options, layout_, *m.log, *m.tail, random_, m.applied, now_).value();
+    m.group = Group::open(options, configuration_of(layout_), *m.log, *m.tail, random_, m.applied, now_).value();
   }
 
   void run() {
@@ -198,10 +198,11 @@ class Transcript {
     ASSERT_TRUE(m.log->sync());
     m.group->synced(WallTime{1}, now_);
     send(m, std::move(ready.persisted_messages));
-    std::move(ready.committed.begin(), ready.committed.end(), std::back_inserter(m.committed));
     LightReady light = m.group->raft().advance_append();
     send(m, std::move(light.messages));
-    std::move(light.committed.begin(), light.committed.end(), std::back_inserter(m.committed));
+    std::move(light.committed.begin(), light.committed.end(), std::back_inserter(ready.committed));
+    m.group->committed(ready.committed);
+    std::move(ready.committed.begin(), ready.committed.end(), std::back_inserter(m.committed));
   }
 
   bool apply(std::uint64_t n, Member& m) {
@@ -219,7 +220,6 @@ class Transcript {
       }
       m.applied = entry.index;
       m.group->applied(entry.index, entry.term, std::move(outcome));
-      m.group->raft().advance_applied(entry.index);
     }
     return any;
   }
@@ -272,7 +272,7 @@ class Transcript {
     const RaftStatus s = group.status();
     const char* roles[] = {"follower", "candidate", "leader", "pre-candidate"};
     out_ << n << " " << roles[static_cast<int>(s.role)] << " term " << s.term.value << " leader " << number(s.leader)
-         << " last " << s.last.value << " committed " << s.commit.value << " applied " << s.applied.value
+         << " last " << s.last.value << " committed " << s.commit.value << " applied " << group.applied_index().value
          << (group.gate_open() ? "" : " gate closed") << "\n";
   }
 

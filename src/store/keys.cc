@@ -17,6 +17,7 @@ std::string order_index_record(std::string_view account_id, std::string_view ord
   return order_index_record(account_id).append(order_id);
 }
 std::string membership_record() { return "e/members"; }
+std::string configuration_record() { return "e/configuration"; }
 std::string epoch_floor_record(RegionId issuer) {
   return std::string(kEpochFloorPrefix) + static_cast<char>(issuer.value);
 }
@@ -93,6 +94,7 @@ std::vector<std::string> touched_records(const v1::Command& command) {
       return records;
     }
     case v1::Command::kCoordination: return {std::string(kCoordinationRecord)};
+    case v1::Command::kChangeReplicas:
     case v1::Command::kChangeMembership:
     case v1::Command::kRecordReformation: return {membership_record()};
     case v1::Command::kSetEpochFloor:

@@ -35,6 +35,8 @@ inline constexpr std::string_view kCoordinationRecord = "x/";
 std::string membership_record();
 inline constexpr std::string_view kEpochFloorPrefix = "e/floor";
 std::string epoch_floor_record(RegionId issuer);
+// Who votes in the group (store/configuration.h).
+std::string configuration_record();
 
 // Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);

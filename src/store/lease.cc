@@ -89,7 +89,7 @@ std::string PromiseBook::describe(Instant now) const {
 // -------------------------------------------------------------------------------------------------- promises held
 
 LeaseHolder::LeaseHolder(const Layout& layout, NodeId self, LeaseTiming timing, Bug bug)
-    : layout_(&layout), self_(self), timing_(timing), bug_(bug) {}
+    : halves_{layout}, self_(self), timing_(timing), bug_(bug) {}
 
 void LeaseHolder::granted(NodeId giver, Position floor, Instant sent, Instant received) {
   if (sent > received) return;  // not a time of this process: a late answer to an earlier one
@@ -110,28 +110,46 @@ void LeaseHolder::neighbour_at(NodeId node, Position last) {
 void LeaseHolder::forget_neighbour(NodeId node) { neighbours_.erase(node); }
 
 Position LeaseHolder::region_position() const {
+  std::optional<Position> least;
+  for (const Layout& half : halves_) {
+    if (half.replicas_in(region_of(self_)) == 0) continue;
+    const Position reached = region_position(half);
+    least = std::min(least.value_or(reached), reached);
+  }
+  return least.value_or(Position{});
+}
+
+Position LeaseHolder::region_position(const Layout& layout) const {
   const RegionId region = region_of(self_);
-  std::vector<Position> reached{own_last_};
-  for (const NodeId node : layout_->nodes) {
-    if (node == self_ || region_of(node) != region) continue;
+  std::vector<Position> reached;
+  for (const NodeId node : layout.nodes) {
+    if (region_of(node) != region) continue;
     const auto known = neighbours_.find(node);
-    reached.push_back(known == neighbours_.end() ? Position{} : known->second);
+    reached.push_back(node == self_ ? own_last_ : known == neighbours_.end() ? Position{} : known->second);
   }
   std::sort(reached.rbegin(), reached.rend());
-  return reached[layout_->region_quorum(region) - 1];
+  return reached[layout.region_quorum(region) - 1];
 }
 
 Instant LeaseHolder::leased_until() const {
+  if (suspended_) return Instant{0};
+  Instant until{INT64_MAX};
+  for (const Layout& half : halves_) until = std::min(until, leased_until(half));
+  return until;
+}
+
+Instant LeaseHolder::leased_until(const Layout& layout) const {
+  if (!layout.contains(self_)) return Instant{0};  // who only follows asks
   const RegionId region = region_of(self_);
-  const std::size_t own = layout_->replicas_in(region);
-  if (own >= layout_->majority()) return Instant{INT64_MAX};  // a single region needs nobody's promise
-  const Position reached = region_position();
+  const std::size_t own = layout.replicas_in(region);
+  if (own >= layout.majority()) return Instant{INT64_MAX};  // a single region needs nobody's promise
+  const Position reached = region_position(layout);
   std::vector<Instant> untils;
   for (const auto& [giver, held] : held_) {
     const bool counts = bug_ == Bug::kCompareIndexes ? held.floor.index <= reached.index : held.floor <= reached;
-    if (region_of(giver) != region && counts) untils.push_back(held.until);
+    if (layout.contains(giver) && region_of(giver) != region && counts) untils.push_back(held.until);
   }
-  const std::size_t needed = layout_->majority() - own;
+  const std::size_t needed = layout.majority() - own;
   if (untils.size() < needed) return Instant{0};
   std::sort(untils.rbegin(), untils.rend());
   return untils[needed - 1];
@@ -149,8 +167,6 @@ std::string LeaseHolder::describe(Instant now) const {
 }
 
 // ------------------------------------------------------------------------------------------------- acknowledgements
-
-AckBook::AckBook(const Layout& layout, Bug bug) : layout_(&layout), bug_(bug) {}
 
 void AckBook::clear() { acks_.clear(); }
 
@@ -178,20 +194,31 @@ LogIndex AckBook::answerable(LogIndex committed) const {
 }
 
 bool AckBook::answerable_at(LogIndex index) const {
+  if (bug_ == Bug::kAnswerByNewVoters) return answerable_at(index, halves_.front());
+  return std::all_of(halves_.begin(), halves_.end(), [&](const Layout& half) { return answerable_at(index, half); });
+}
+
+bool AckBook::answerable_at(LogIndex index, const Layout& layout) const {
+  const auto has = [&](NodeId node, const Ack& ack) {
+    return ack.index >= index && (layout.contains(node) || bug_ == Bug::kLearnersCount);
+  };
   std::map<RegionId, std::size_t> durable;
   for (const auto& [node, ack] : acks_) {
-    if (ack.index >= index) ++durable[region_of(node)];
+    if (has(node, ack)) ++durable[region_of(node)];
   }
-  RegionSet full = 0;
-  for (const auto& [region, count] : durable) {
-    if (count >= layout_->region_quorum(region)) full |= region_bit(region);
+  // A region without a voter cannot read by itself: nobody waits for it, though it may still be named.
+  RegionSet full = ~RegionSet{0};
+  if (bug_ != Bug::kIgnorePromises) {
+    for (const NodeId node : layout.nodes) {
+      const RegionId region = region_of(node);
+      if (durable[region] < layout.region_quorum(region)) full &= ~region_bit(region);
+    }
   }
-  if (bug_ == Bug::kIgnorePromises) full = ~RegionSet{0};
   std::size_t members = 0;
   for (const auto& [node, ack] : acks_) {
-    if (ack.index >= index && (ack.regions & ~full) == 0) ++members;
+    if (has(node, ack) && (ack.regions & ~full) == 0) ++members;
   }
-  return members >= layout_->majority();
+  return members >= layout.majority();
 }
 
 }  // namespace evercert::store

@@ -16,6 +16,10 @@
 //
 // A region that lags by more than `near_lag` is neither promised anew nor prolonged: it drops out of the way of writes
 // when the last promise has run out, though it may still be able to ask.
+//
+// While the voters change, there are two layouts (configuration.h), and everything must hold in each: a lease needs
+// promises from a majority of each, an answer a majority of each and quorums by each. Between the moment that a change
+// is in the reader's log and the moment that it takes effect there, the reader claims no lease.
 #pragma once
 
 #include <cstdint>
@@ -81,6 +85,9 @@ class PromiseBook {
 class LeaseHolder {
  public:
   LeaseHolder(const Layout& layout, NodeId self, LeaseTiming timing, Bug bug = Bug::kNone);
+  void use(std::vector<Layout> halves) { halves_ = std::move(halves); }
+  // A change of voters is in the log and has not taken effect: no lease is claimed.
+  void suspend(bool suspended) { suspended_ = suspended; }
 
   // A promise from `giver`, asked for at `sent` (own clock).
   void granted(NodeId giver, Position floor, Instant sent, Instant received);
@@ -101,7 +108,11 @@ class LeaseHolder {
     Instant until;
     Position floor;
   };
-  const Layout* layout_;
+  Position region_position(const Layout& layout) const;
+  Instant leased_until(const Layout& layout) const;
+
+  std::vector<Layout> halves_;
+  bool suspended_ = false;
   NodeId self_;
   LeaseTiming timing_;
   Bug bug_;
@@ -113,8 +124,9 @@ class LeaseHolder {
 // Acknowledgements that a leader has received in its term, in one group.
 class AckBook {
  public:
-  AckBook(const Layout& layout, Bug bug = Bug::kNone);
+  AckBook(const Layout& layout, Bug bug = Bug::kNone) : halves_{layout}, bug_(bug) {}
 
+  void use(std::vector<Layout> halves) { halves_ = std::move(halves); }
   void clear();  // a new term
   // `node` has everything up to `index` durable and promised `regions` when it said so. Any acknowledgement made in
   // this term stays true, so order of arrival does not matter; the newest is the most useful.
@@ -129,8 +141,9 @@ class AckBook {
     RegionSet regions = 0;
   };
   bool answerable_at(LogIndex index) const;
+  bool answerable_at(LogIndex index, const Layout& layout) const;
 
-  const Layout* layout_;
+  std::vector<Layout> halves_;
   Bug bug_;
   std::map<NodeId, Ack> acks_;
 };

@@ -145,6 +145,7 @@ Result<Changed> record(v1::Membership& membership, const v1::Reformation& reform
   if (knows(membership, reformation.id())) return Changed{membership.epoch(), true};
   membership.set_epoch(membership.epoch() + 1);
   *membership.add_reformations() = reformation;
+  membership.clear_replicas();  // they were wanted in groups that are no more
   RegionSet left = 0;
   for (const auto voter : reformation.voters()) left |= region_bit(region_of(NodeId{voter}));
   for (std::uint8_t r = 1; r <= regions; ++r) {
@@ -159,6 +160,48 @@ Result<Changed> record(v1::Membership& membership, const v1::Reformation& reform
   }
   assign_stand_ins(membership, regions);
   return Changed{membership.epoch(), false};
+}
+
+Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t regions,
+                       std::int64_t proposed_at_ms) {
+  const v1::Replicas& present = membership.replicas();
+  if (!wanted.request_id().empty() && present.request_id() == wanted.request_id())
+    return Changed{present.epoch(), true};
+  if (wanted.expected_epoch() != membership.epoch())
+    return fail(Code::kConflict,
+                "the membership has changed meanwhile: its epoch is " + std::to_string(membership.epoch()));
+  if (wanted.nodes().empty()) return fail(Code::kInvalid, "a group has at least one voter");
+  RegionSet left = 0;
+  std::uint64_t last = 0;
+  for (const auto& replica : wanted.nodes()) {
+    const RegionId region = region_of(NodeId{replica.node()});
+    if (replica.node() >= 65536 || region.value == 0 || region.value > regions || replica.node() % 256 == 0)
+      return fail(Code::kInvalid, "no region has a node " + std::to_string(replica.node()));
+    if (replica.node() <= last) return fail(Code::kInvalid, "the nodes must be ascending, each of them once");
+    last = replica.node();
+    left |= region_bit(region);
+  }
+  for (std::uint8_t r = 1; r <= regions; ++r) {
+    const bool serves = member_of(membership, RegionId{r}).state() == v1::SERVING;
+    if (serves && (left & region_bit(RegionId{r})) == 0)
+      return fail(Code::kConflict, "region " + std::to_string(r) +
+                                       " serves and would have no node: drain it first, until its clients have gone");
+  }
+  membership.set_epoch(membership.epoch() + 1);
+  v1::Replicas& replicas = *membership.mutable_replicas();
+  *replicas.mutable_nodes() = wanted.nodes();
+  replicas.set_by(wanted.by());
+  replicas.set_reason(wanted.reason());
+  replicas.set_since_ms(proposed_at_ms);
+  replicas.set_epoch(membership.epoch());
+  replicas.set_request_id(wanted.request_id());
+  return Changed{membership.epoch(), false};
+}
+
+std::vector<NodeId> wanted_voters(const v1::Membership& membership) {
+  std::vector<NodeId> nodes;
+  for (const auto& replica : membership.replicas().nodes()) nodes.push_back(NodeId{replica.node()});
+  return nodes;
 }
 
 bool refused_by_fence(const Error& error) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -47,6 +48,14 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& w
 Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t regions,
                        std::int64_t proposed_at_ms);
 bool knows(const v1::Membership& membership, const std::string& reformation);
+
+// Which nodes are to vote, from now on. `repeated` as above. kInvalid: nobody, or a node that
+// no region has. kConflict: another epoch than expected, the voters that are wanted already, a region that serves would
+// lose its last node.
+Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t regions,
+                       std::int64_t proposed_at_ms);
+// Who is to vote, ascending. Empty: whoever votes now.
+std::vector<NodeId> wanted_voters(const v1::Membership& membership);
 
 // What a refusal by a floor begins with. Nothing was stored: another region may do it.
 inline constexpr std::string_view kFencedPrefix = "fenced: ";

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "store/configuration.h"
 #include "store/proto/records.pb.h"
 
 namespace evercert::store {
@@ -20,6 +21,8 @@ struct MembershipView {
   // By region: in how many home groups, as far as this node has applied them, its last fence is carried out, or
   // the last change of who signs its CRLs.
   std::vector<std::uint32_t> carried_out;
+  // By group: its members as this node's state has them.
+  std::vector<Configuration> groups{};
 };
 
 class MembershipBoard {

@@ -44,8 +44,13 @@ void MembershipKeeper::applied(const AppliedChanges& changes) {
   if (changes.membership || changes.floors) publish();
 }
 
+void MembershipKeeper::members_moved(std::vector<Configuration> groups) {
+  groups_ = std::move(groups);
+  publish();
+}
+
 void MembershipKeeper::publish() {
-  MembershipView view{record_, {}};
+  MembershipView view{record_, {}, groups_};
   for (std::uint32_t r = 0; r <= layout_.regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     const auto missing = duty_.missing_floors(member_of(record_, region), floors_);

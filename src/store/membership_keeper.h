@@ -22,6 +22,8 @@ class MembershipKeeper {
   // What the state holds of `group`: at the start, and after a snapshot took the place of its records.
   Status load(GroupId group);
   void applied(const AppliedChanges& changes);
+  // Who the members of the groups are by now.
+  void members_moved(std::vector<Configuration> groups);
   EpochFloors& floors() { return floors_; }
 
   // What this node has to say of its promises, in a round; nullopt: nothing.
@@ -31,6 +33,8 @@ class MembershipKeeper {
   void peer_started(NodeId node) { book_.forget(node); }
   // This replica is of groups that were made anew: the record is to say so.
   void set_reformation(v1::Reformation reformation) { reformation_ = std::move(reformation); }
+  // The reformation that these groups follow on; empty: none.
+  std::string lineage() const { return reformation_ ? reformation_->id() : std::string(); }
   // What the leader of the global group proposes.
   std::vector<FencingDuty::Proposal> due(Instant now);
 
@@ -51,6 +55,7 @@ class MembershipKeeper {
   FenceTiming timing_;
   Bug bug_;
   v1::Membership record_ = first_membership();
+  std::vector<Configuration> groups_;
   EpochFloors floors_;
   PromiseWatch watch_;
   AttestationBook book_;

@@ -120,6 +120,38 @@ TEST_F(MembershipTest, FencesThatFollowCloselyAreCounted) {
   EXPECT_EQ(member_of(membership, kRegion).fences(), 1u) << "an hour later it is another story";
 }
 
+v1::ChangeReplicas voters(std::uint64_t epoch, std::initializer_list<std::uint64_t> nodes) {
+  v1::ChangeReplicas wanted;
+  wanted.set_expected_epoch(epoch);
+  for (const std::uint64_t node : nodes) wanted.add_nodes()->set_node(node);
+  wanted.set_by("alice");
+  return wanted;
+}
+
+TEST_F(MembershipTest, WhoIsToVoteIsChangedAsAnEpoch) {
+  EXPECT_TRUE(wanted_voters(membership).empty()) << "whoever votes";
+  const auto changed = change(membership, voters(1, {257, 513, 514, 769}), 3, kNow);
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(changed->epoch, 2u);
+  EXPECT_EQ(wanted_voters(membership), (std::vector<NodeId>{NodeId{257}, NodeId{513}, NodeId{514}, NodeId{769}}));
+  EXPECT_EQ(change(membership, voters(1, {257, 513, 769}), 3, kNow).error().code, Code::kConflict) << "an old epoch";
+}
+
+TEST_F(MembershipTest, OnlyNodesOfRegionsVoteEachOfThemOnceAndAtLeastOne) {
+  EXPECT_EQ(change(membership, voters(1, {}), 3, kNow).error().code, Code::kInvalid);
+  EXPECT_EQ(change(membership, voters(1, {257, 513, 769, 1025}), 3, kNow).error().code, Code::kInvalid);
+  EXPECT_EQ(change(membership, voters(1, {257, 512, 769}), 3, kNow).error().code, Code::kInvalid);
+  EXPECT_EQ(change(membership, voters(1, {257, 257, 513, 769}), 3, kNow).error().code, Code::kInvalid);
+  EXPECT_EQ(change(membership, voters(1, {769, 513, 257}), 3, kNow).error().code, Code::kInvalid);
+  EXPECT_EQ(membership.epoch(), 1u);
+}
+
+TEST_F(MembershipTest, ARegionLosesItsLastNodeOnlyWhenItDoesNotServe) {
+  EXPECT_EQ(change(membership, voters(1, {257, 769}), 3, kNow).error().code, Code::kConflict);
+  ASSERT_TRUE(apply(put(v1::DRAINING, 1)));
+  EXPECT_TRUE(change(membership, voters(2, {257, 769}), 3, kNow));
+}
+
 TEST_F(MembershipTest, AReformationFencesWhoIsLeftOutForAnOperatorToAdmit) {
   v1::Reformation reformation;
   reformation.set_id("769");

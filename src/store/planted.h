@@ -57,6 +57,12 @@ enum class Bug {
   kStandInStays,
   kNumberForAnybody,
   kNoFloorAtReadmission,
+  kAnswerByNewVoters,
+  kLearnersCount,
+  kLeaseDuringChange,
+  kNextChangeAtOnce,
+  kFoundersForEver,
+  kNewcomerAtOnce,
 };
 
 struct PlantedBug {
@@ -129,6 +135,15 @@ inline constexpr PlantedBug kPlantedBugs[] = {
      "the global group gives a CRL number to a region that does not sign the issuer's CRLs any more"},
     {Bug::kNoFloorAtReadmission, "no_floor_at_readmission",
      "when a region is admitted again, what its stand-in signed before is still stored"},
+    {Bug::kAnswerByNewVoters, "answer_by_new_voters",
+     "while the voters change, a leader answers when the new ones have the entry"},
+    {Bug::kLearnersCount, "learners_count", "the acknowledgement of who only follows counts as a voter's"},
+    {Bug::kLeaseDuringChange, "lease_during_change",
+     "a reader counts on its lease although a change of voters is in its log that has not taken effect"},
+    {Bug::kNextChangeAtOnce, "next_change_at_once",
+     "a leader begins the next change of voters before the one under way is settled"},
+    {Bug::kFoundersForEver, "founders_for_ever", "after a restart the voters of the beginning decide"},
+    {Bug::kNewcomerAtOnce, "newcomer_at_once", "a new node takes itself for a voter, as the founders do"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

@@ -1,24 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/recovery.h"
 
+#include <algorithm>
+
 #include "base/probe.h"
 
 namespace evercert::store {
 
-Recovery::Recovery(const Layout& layout, NodeId self, bool recovering)
-    : layout_(&layout), self_(self), asking_(recovering && layout.nodes.size() > 1) {}
+Recovery::Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug)
+    : layout_(layout),
+      self_(self),
+      bug_(bug),
+      asking_(recovering && layout.nodes.size() > 1),
+      founders_(layout.nodes) {}
+
+// Whatever quorum this node was part of in the group, by the most up-to-date answer, has one of those who answered.
+bool Recovery::enough_of(std::size_t group) const {
+  const GroupFacts* best = nullptr;
+  for (const auto& [node, answer] : answers_) {
+    if (!answer.recovering && (best == nullptr || answer.facts[group].last > best->last)) best = &answer.facts[group];
+  }
+  if (best == nullptr) return false;
+  const Configuration present = best->configuration.value_or(configuration_of(layout_));
+  // A change that is under way may be the newest that this node helped to decide, or have been decided without it.
+  return heard_enough(present) && std::all_of(best->coming.begin(), best->coming.end(),
+                                              [&](const Configuration& next) { return heard_enough(next); });
+}
+
+bool Recovery::heard_enough(const Configuration& configuration) const {
+  return std::all_of(configuration.halves.begin(), configuration.halves.end(), [&](const Layout& half) {
+    std::size_t remembering = 0, answered = 0, others = 0;
+    for (const NodeId node : half.nodes) {
+      if (node == self_) continue;
+      const auto answer = answers_.find(node);
+      ++others;
+      answered += answer != answers_.end() ? 1 : 0;
+      remembering += answer != answers_.end() && !answer->second.recovering ? 1 : 0;
+    }
+    return answered == others || remembering >= half.nodes.size() - half.majority() + 1;
+  });
+}
 
 std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, bool other_recovering,
-                                                                std::vector<GroupFacts> facts) {
-  if (!asking_ || from == self_ || facts.size() != layout_->groups()) return std::nullopt;
-  answers_[from] = {other_recovering, std::move(facts)};
-  std::size_t remembering = 0;
-  for (const auto& [node, answer] : answers_) remembering += answer.recovering ? 0 : 1;
-  const std::size_t enough = layout_->nodes.size() - layout_->majority() + 1;
-  if (remembering < enough && answers_.size() + 1 < layout_->nodes.size()) return std::nullopt;
+                                                                std::vector<GroupFacts> facts,
+                                                                std::vector<NodeId> founders) {
+  if (!asking_ || from == self_ || facts.size() != layout_.groups()) return std::nullopt;
+  if (!other_recovering && !founders.empty() && bug_ != Bug::kNewcomerAtOnce) founders_ = founders;
+  const bool agrees = founders.empty() || founders == layout_.nodes || bug_ == Bug::kNewcomerAtOnce;
+  answers_[from] = {other_recovering, agrees, std::move(facts)};
+  const bool anybody =
+      std::any_of(answers_.begin(), answers_.end(), [](const auto& answer) { return !answer.second.recovering; });
+  // Nobody remembers anything: a new cluster, if all whom the file names are there and have the same file.
+  const bool all_new = !anybody && std::all_of(layout_.nodes.begin(), layout_.nodes.end(), [&](NodeId node) {
+    const auto answer = answers_.find(node);
+    return node == self_ || (answer != answers_.end() && answer->second.agrees);
+  });
+  for (std::size_t g = 0; g < layout_.groups() && !all_new; ++g) {
+    if (!enough_of(g)) return std::nullopt;
+  }
   EC_PROBE("a node without a log has heard enough to go on");
   asking_ = false;
-  std::vector<GroupFacts> result(layout_->groups());
+  std::vector<GroupFacts> result(layout_.groups());
   for (const auto& [node, answer] : answers_) {
     for (std::size_t g = 0; g < result.size(); ++g) {
       result[g].term = std::max(result[g].term, answer.facts[g].term);

@@ -6,8 +6,10 @@
 // It asks every other node for its term and the end of its log. Every quorum that this node was part of has
 // majority - 1 further members; answers from so many others that each such quorum has a member among them are enough:
 // nodes - majority + 1. Nodes that are themselves recovering know nothing and do not count, unless *all* others have
-// answered: a new cluster starts that way. From then on the highest term heard counts as voted in, and the end of the
-// most up-to-date log is the floor that the own log must reach.
+// answered: a new cluster starts that way. Who the members are, the most up-to-date of the answers says, group by
+// group, and who they were in the beginning, everybody who remembers: the own cluster file may be of a later day. A
+// node that is no member (yet) learns so too, and follows when it is made one. From then on the highest term heard
+// counts as voted in, and the end of the most up-to-date log is the floor that the own log must reach.
 //
 // Pure: one instance per node, all groups.
 #pragma once
@@ -16,7 +18,8 @@
 #include <optional>
 #include <vector>
 
-#include "store/layout.h"
+#include "store/configuration.h"
+#include "store/planted.h"
 
 namespace evercert::store {
 
@@ -25,23 +28,35 @@ class Recovery {
   struct GroupFacts {
     Term term;
     Position last;
+    std::optional<Configuration> configuration;  // as the answering node's state has it; none: that of the cluster file
+    std::vector<Configuration> coming{};         // what the changes that are under way there would make of it
   };
 
-  Recovery(const Layout& layout, NodeId self, bool recovering);
+  // `layout`: of the cluster file. The bug is one of planted.h.
+  Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug = Bug::kNone);
 
   bool asking() const { return asking_; }
   // `others_recovering`: the answering node has no memory of its own. `facts` by group. Returns the result once, when
   // enough have answered: per group the term that counts as voted in and the floor.
-  std::optional<std::vector<GroupFacts>> told(NodeId from, bool other_recovering, std::vector<GroupFacts> facts);
+  std::optional<std::vector<GroupFacts>> told(NodeId from, bool other_recovering, std::vector<GroupFacts> facts,
+                                              std::vector<NodeId> founders = {});
+  // The voters of the beginning, as those who remember say; those of the cluster file when nobody does.
+  const std::vector<NodeId>& founders() const { return founders_; }
 
  private:
   struct Answer {
     bool recovering;
+    bool agrees;  // on who founded the cluster
     std::vector<GroupFacts> facts;
   };
-  const Layout* layout_;
+  bool enough_of(std::size_t group) const;
+  bool heard_enough(const Configuration& configuration) const;
+
+  Layout layout_;
   NodeId self_;
+  Bug bug_;
   bool asking_;
+  std::vector<NodeId> founders_;
   std::map<NodeId, Answer> answers_;
 };
 

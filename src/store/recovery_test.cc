@@ -18,7 +18,7 @@ const NodeId kSelf = node_id(RegionId{1}, 1);
 
 // The same of every group.
 std::vector<Recovery::GroupFacts> facts(std::uint64_t term, std::uint64_t last_term, std::uint64_t last_index) {
-  return std::vector<Recovery::GroupFacts>(4, {Term{term}, {Term{last_term}, LogIndex{last_index}}});
+  return std::vector<Recovery::GroupFacts>(4, {Term{term}, {Term{last_term}, LogIndex{last_index}}, {}, {}});
 }
 
 TEST(Recovery, WhoRemembersAsksNobody) {
@@ -92,6 +92,57 @@ TEST(Recovery, AnAnswerAboutAnotherNumberOfGroupsIsOfAnotherCluster) {
   EXPECT_FALSE(recovery.told(layout.nodes[1], false, {}));
   EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(1, 1, 1)));
   EXPECT_TRUE(recovery.asking());
+}
+
+std::vector<Recovery::GroupFacts> facts_of(const Configuration& configuration, std::uint64_t last_index) {
+  auto all = facts(1, 1, last_index);
+  for (auto& group : all) group.configuration = configuration;
+  return all;
+}
+
+TEST(Recovery, ANewNodeTakesTheFoundersFromWhoRemembersAndNotFromItsOwnFile) {
+  const Layout founders = layout_of(1);
+  Layout file = founders;
+  const NodeId self = node_id(RegionId{2}, 2);
+  file.nodes.insert(file.nodes.begin() + 2, self);
+  Recovery recovery(file, self, true);
+  const Configuration present = configuration_of(founders);
+  EXPECT_FALSE(recovery.told(founders.nodes[0], false, facts_of(present, 5), founders.nodes));
+  ASSERT_TRUE(recovery.told(founders.nodes[1], false, facts_of(present, 7), founders.nodes));
+  EXPECT_EQ(recovery.founders(), founders.nodes);
+}
+
+TEST(Recovery, ANewNodeBesideANewClusterIsNoneOfItsFounders) {
+  const Layout founders = layout_of(1);
+  Layout file = founders;
+  const NodeId self = node_id(RegionId{2}, 2);
+  file.nodes.insert(file.nodes.begin() + 2, self);
+  Recovery recovery(file, self, true);
+  for (const NodeId node : founders.nodes) EXPECT_FALSE(recovery.told(node, true, facts(0, 0, 0), founders.nodes));
+  EXPECT_TRUE(recovery.asking()) << "until one of them remembers";
+}
+
+TEST(Recovery, InAJointConfigurationBothHalvesMustTell) {
+  const Layout before = layout_of(1);
+  const NodeId added = node_id(RegionId{3}, 2);
+  Configuration joint = configuration_of(Layout{{kSelf, before.nodes[1], added}, 3});
+  joint.halves.push_back(before);
+  Recovery recovery(before, kSelf, true);
+  EXPECT_FALSE(recovery.told(before.nodes[1], false, facts_of(joint, 9)));
+  EXPECT_FALSE(recovery.told(added, false, facts_of(joint, 9))) << "of those before, one has told";
+  EXPECT_TRUE(recovery.told(before.nodes[2], false, facts_of(joint, 9)));
+}
+
+TEST(Recovery, WhileAChangeOfMembersIsUnderWayThoseItWouldMakeMustTellToo) {
+  const Layout layout = layout_of(1);
+  const NodeId added = node_id(RegionId{3}, 2), further = node_id(RegionId{2}, 2);
+  Recovery recovery(layout, kSelf, true);
+  auto changing = facts(1, 1, 9);
+  changing[2].coming = {configuration_of(Layout{{kSelf, further, added}, 3})};
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, changing));
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(1, 1, 8)));
+  EXPECT_FALSE(recovery.told(added, false, facts(1, 1, 8)));
+  EXPECT_TRUE(recovery.told(further, false, facts(1, 1, 8)));
 }
 
 TEST(Recovery, TheResultIsGivenOnce) {

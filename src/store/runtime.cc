@@ -29,8 +29,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
         send_(std::move(send)),
         on_fatal_(std::move(on_fatal)),
         start_id_(static_cast<std::uint64_t>(wall.now().ms)),
-        board_(options_.engine.layout.groups(),
-               options_.engine.layout.replicas_in(region_of(options_.engine.self)) == 1) {}
+        board_(options_.engine.layout.groups()) {}
 
   ~RuntimeImpl() override { stop(); }
 

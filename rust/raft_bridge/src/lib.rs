@@ -3,7 +3,7 @@
 //! Bytes from peers are decoded with prost and checked here before the core sees them, since the core asserts.
 
 use prost::Message as _;
-use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
+use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Config, ProgressState, RawNode, ReadOnlyOption, Ready, StateRole, StorageError};
 
@@ -13,8 +13,21 @@ mod ffi {
         id: u64,
         election_tick: usize,
         heartbeat_tick: usize,
-        voters: Vec<u64>,
         applied: u64,
+    }
+    /// A change of the members: see propose_change.
+    struct MembersChange {
+        learners: Vec<u64>,
+        voters: Vec<u64>,
+        removed: Vec<u64>,
+        joint: bool,
+        lineage: Vec<u8>,
+    }
+    /// Who votes (in a joint configuration: in each half), and who only follows.
+    struct Members {
+        voters: Vec<u64>,
+        outgoing: Vec<u64>,
+        learners: Vec<u64>,
     }
     struct BridgeEntry {
         index: u64,
@@ -40,6 +53,7 @@ mod ffi {
         present: bool,
         index: u64,
         term: u64,
+        members: Members,
     }
     struct Work {
         messages: Vec<Msg>,
@@ -72,7 +86,7 @@ mod ffi {
         term: u64,
         vote: u64,
         commit: u64,
-        voters: Vec<u64>,
+        members: Members,
     }
     unsafe extern "C++" {
         include!("store/raft/bridge_storage.h");
@@ -92,7 +106,13 @@ mod ffi {
         fn set_election_timeout(self: &mut Core, ticks: usize);
         fn tick(self: &mut Core) -> bool;
         fn propose(self: &mut Core, data: &[u8]) -> bool;
-        fn step(self: &mut Core, bytes: &[u8], members: &[u64], from: u64, may_vote: bool) -> Result<Msg>;
+        /// A change of the members: learners that are to follow, voters, and who is to be neither. With `joint` through a
+        /// configuration of both halves, which is left by a change of nothing.
+        fn propose_change(self: &mut Core, learners: &[u64], voters: &[u64], removed: &[u64], joint: bool, lineage: &[u8]) -> bool;
+        fn read_change(data: &[u8]) -> Result<MembersChange>;
+        /// A committed change takes effect in the core. What cannot be, or is of another lineage, changes nothing.
+        fn apply_change(self: &mut Core, data: &[u8], lineage: &[u8]) -> Result<Members>;
+        fn step(self: &mut Core, bytes: &[u8], from: u64, may_vote: bool) -> Result<Msg>;
         fn has_ready(self: &Core) -> bool;
         fn ready(self: &mut Core) -> Work;
         fn advance_append(self: &mut Core) -> Work;
@@ -116,6 +136,42 @@ fn copied(bytes: &[u8]) -> Vec<u8> {
     bytes.to_vec()
 }
 
+fn to_conf_state(m: ffi::Members) -> ConfState {
+    ConfState { voters: m.voters, voters_outgoing: m.outgoing, learners: m.learners, ..Default::default() }
+}
+fn from_conf_state(c: ConfState) -> ffi::Members {
+    ffi::Members { voters: c.voters, outgoing: c.voters_outgoing, learners: c.learners }
+}
+/// The core asserts that a configuration is one. Ours never demote a voter, and are never left by themselves.
+fn is_sound(c: &ConfState) -> bool {
+    const MOST: usize = 256;
+    let distinct = |ids: &[u64]| {
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        sorted.windows(2).all(|w| w[0] != w[1]) && sorted.first() != Some(&0) && ids.len() <= MOST
+    };
+    let votes = |id: &u64| c.voters.contains(id) || c.voters_outgoing.contains(id);
+    !c.voters.is_empty()
+        && distinct(&c.voters)
+        && distinct(&c.voters_outgoing)
+        && distinct(&c.learners)
+        && !c.learners.iter().any(votes)
+        && c.learners_next.is_empty()
+        && !c.auto_leave
+}
+
+fn read_change(data: &[u8]) -> Result<ffi::MembersChange, String> {
+    let change = ConfChangeV2::decode(data).map_err(|e| format!("a change of members does not decode: {e}"))?;
+    let of = |kind: ConfChangeType| change.changes.iter().filter(|c| c.change_type == kind as i32).map(|c| c.node_id).collect();
+    Ok(ffi::MembersChange {
+        learners: of(ConfChangeType::AddLearnerNode),
+        voters: of(ConfChangeType::AddNode),
+        removed: of(ConfChangeType::RemoveNode),
+        joint: change.transition == ConfChangeTransition::Explicit as i32,
+        lineage: change.context,
+    })
+}
+
 struct Log {
     cpp: cxx::UniquePtr<ffi::BridgeStorage>,
 }
@@ -132,7 +188,7 @@ impl Storage for Log {
         let i = self.cpp.initial();
         Ok(RaftState {
             hard_state: HardState { term: i.term, vote: i.vote, commit: i.commit },
-            conf_state: ConfState { voters: i.voters, ..Default::default() },
+            conf_state: to_conf_state(i.members),
         })
     }
     fn entries(&self, low: u64, high: u64, max: impl Into<Option<u64>>, _: GetEntriesContext) -> raft::Result<Vec<Entry>> {
@@ -166,7 +222,7 @@ impl Storage for Log {
         let mut s = Snapshot::default();
         s.mut_metadata().index = meta.index;
         s.mut_metadata().term = meta.term;
-        s.mut_metadata().conf_state = Some(ConfState { voters: self.cpp.initial().voters, ..Default::default() });
+        s.mut_metadata().conf_state = Some(to_conf_state(meta.members));
         Ok(s)
     }
 }
@@ -220,7 +276,7 @@ fn is_peer_message(kind: MessageType) -> bool {
     )
 }
 
-fn decode_checked(bytes: &[u8], members: &[u64]) -> Result<Message, String> {
+fn decode_checked(bytes: &[u8]) -> Result<Message, String> {
     const MAX_BYTES: usize = 64 << 20;
     if bytes.len() > MAX_BYTES {
         return Err("a raft message is too large".into());
@@ -229,9 +285,6 @@ fn decode_checked(bytes: &[u8], members: &[u64]) -> Result<Message, String> {
     let kind = MessageType::from_i32(m.msg_type).ok_or("a raft message has an unknown type")?;
     if !is_peer_message(kind) {
         return Err("a raft message has a type that no peer may send".into());
-    }
-    if !members.contains(&m.from) || !members.contains(&m.to) {
-        return Err("a raft message comes from or goes to a stranger".into());
     }
     let read = matches!(kind, MessageType::MsgReadIndex | MessageType::MsgReadIndexResp);
     if read && m.entries.len() != 1 {
@@ -246,18 +299,16 @@ fn decode_checked(bytes: &[u8], members: &[u64]) -> Result<Message, String> {
             if Some(e.index) != m.index.checked_add(1 + i as u64) || e.term > m.term || e.term < m.log_term {
                 return Err("a raft append is not a run of entries".into());
             }
-            if EntryType::from_i32(e.entry_type).is_none() {
-                return Err("a raft entry has an unknown type".into());
+            match EntryType::from_i32(e.entry_type) {
+                Some(EntryType::EntryNormal) => {}
+                Some(EntryType::EntryConfChangeV2) if ConfChangeV2::decode(e.data.as_slice()).is_ok() => {}
+                _ => return Err("a raft entry has an unknown type, or is a change of members that does not decode".into()),
             }
         }
     }
     if kind == MessageType::MsgSnapshot {
         let meta = m.snapshot.as_ref().and_then(|s| s.metadata.as_ref()).ok_or("a snapshot without metadata")?;
-        let mut voters = meta.conf_state.as_ref().map(|c| c.voters.clone()).unwrap_or_default();
-        let mut known = members.to_vec();
-        voters.sort_unstable();
-        known.sort_unstable();
-        if meta.index == 0 || meta.term == 0 || meta.term > m.term || voters != known {
+        if meta.index == 0 || meta.term == 0 || meta.term > m.term || !meta.conf_state.as_ref().is_some_and(is_sound) {
             return Err("a snapshot has impossible metadata".into());
         }
     }
@@ -287,7 +338,7 @@ fn empty_work() -> ffi::Work {
         vote: 0,
         commit: 0,
         must_sync: false,
-        snapshot: ffi::BridgeSnapshot { present: false, index: 0, term: 0 },
+        snapshot: ffi::BridgeSnapshot { present: false, index: 0, term: 0, members: from_conf_state(ConfState::default()) },
     }
 }
 
@@ -321,8 +372,32 @@ impl Core {
     fn propose(&mut self, data: &[u8]) -> bool {
         self.guarded(false, |c| c.node.raft.state == StateRole::Leader && c.node.propose(vec![], data.to_vec()).is_ok())
     }
-    fn step(&mut self, bytes: &[u8], members: &[u64], from: u64, may_vote: bool) -> Result<ffi::Msg, String> {
-        let m = decode_checked(bytes, members)?;
+    fn propose_change(&mut self, learners: &[u64], voters: &[u64], removed: &[u64], joint: bool, lineage: &[u8]) -> bool {
+        let mut change = ConfChangeV2 { context: lineage.to_vec(), ..Default::default() };
+        for (ids, kind) in [(learners, ConfChangeType::AddLearnerNode), (voters, ConfChangeType::AddNode), (removed, ConfChangeType::RemoveNode)] {
+            change.changes.extend(ids.iter().map(|id| ConfChangeSingle { node_id: *id, change_type: kind as i32 }));
+        }
+        if joint {
+            change.set_transition(ConfChangeTransition::Explicit);
+        }
+        self.guarded(false, |c| c.node.raft.state == StateRole::Leader && c.node.propose_conf_change(vec![], change).is_ok())
+    }
+    fn apply_change(&mut self, data: &[u8], lineage: &[u8]) -> Result<ffi::Members, String> {
+        let change = ConfChangeV2::decode(data).map_err(|e| format!("a change of members does not decode: {e}"))?;
+        self.guarded(Err("the consensus core has stopped".into()), |c| {
+            if change.context == lineage {
+                let _ = c.node.apply_conf_change(&change); // the core refuses what cannot be, on every replica alike
+            }
+            // Whoever leads without a vote was elected before it learned that it is removed. The core leaves it to us.
+            let raft = &mut c.node.raft;
+            if raft.state == StateRole::Leader && !raft.prs().conf().voters().contains(raft.id) {
+                raft.become_follower(raft.term, raft::INVALID_ID);
+            }
+            Ok(from_conf_state(c.node.raft.prs().conf().to_conf_state()))
+        })
+    }
+    fn step(&mut self, bytes: &[u8], from: u64, may_vote: bool) -> Result<ffi::Msg, String> {
+        let m = decode_checked(bytes)?;
         if m.from != from || m.to != self.node.raft.id {
             return Err("a raft message is not from the peer that brought it, or not for this replica".into());
         }
@@ -425,7 +500,8 @@ impl Core {
         w.must_sync = r.must_sync();
         if r.snapshot().get_metadata().index != 0 {
             let meta = r.snapshot().get_metadata();
-            w.snapshot = ffi::BridgeSnapshot { present: true, index: meta.index, term: meta.term };
+            let members = from_conf_state(meta.get_conf_state().clone());
+            w.snapshot = ffi::BridgeSnapshot { present: true, index: meta.index, term: meta.term, members };
         }
         w.messages = from_messages(r.take_messages(), self.settled);
         w.persisted_messages = from_messages(r.take_persisted_messages(), self.settled);

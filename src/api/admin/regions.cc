@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "api/admin/epoch_change.h"
 #include "api/rest/json_body.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
@@ -17,12 +18,8 @@ namespace {
 using nlohmann::json;
 namespace v1 = store::v1;
 
-constexpr Duration kSubmitTimeout = 8s;
 constexpr Duration kReadTimeout = 3s;
-constexpr Duration kLook = 50ms;  // between two looks whether a fence is carried out
-constexpr int kMostLooks = 40;    // then the answer says how far it has come
-constexpr int kMostAttempts = 5;  // when the epoch moves between reading and proposing
-constexpr std::size_t kLongestReason = 500;
+constexpr Duration kPatience = 2s;  // for a fence to be carried out; then the answer says how far it has come
 
 json describe(const std::vector<std::string>& names, const store::MembershipView& view, RegionId region) {
   const std::string& name = names.at(region.value - 1u);
@@ -42,15 +39,6 @@ json describe(const std::vector<std::string>& names, const store::MembershipView
   const bool somebody = crls.signer.value >= 1 && crls.signer.value <= groups;
   out["crls"] = {{"signed_by", somebody ? json(names[crls.signer.value - 1u]) : json()}, {"epoch", crls.epoch}};
   return out;
-}
-
-Task<void> pause(Executor& on) {
-  auto start = [&on](auto resolve) {
-    auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-    on.post_after(kLook, [shared] { (*shared)(true); });
-  };
-  auto waited = suspend_on<bool>(on, std::move(start));
-  co_await waited;
 }
 
 }  // namespace
@@ -88,52 +76,40 @@ Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string na
   if (named == names_.end())
     co_return net::problem(404, "Not Found", "there is no region '" + name.substr(0, 64) + "' in this cluster");
   const RegionId region{static_cast<std::uint8_t>(named - names_.begin() + 1)};
-  std::string reason;
-  if (!request.body.empty()) {
-    const auto body = read_object(request);
-    if (!body) co_return net::problem(body.error());
-    if (const Status known = only_members(*body, {"reason"}); !known) co_return net::problem(known.error());
-    auto text = required_text(*body, "reason");
-    if (!text) co_return net::problem(text.error());
-    reason = text->substr(0, kLongestReason);
-  }
-  std::string id = request.headers.get("Idempotency-Key");
-  if (id.empty()) id = request.headers.get("Evercert-Request-Id");
-  v1::Command command;
-  auto* wanted = command.mutable_change_membership();
-  wanted->set_region(region.value);
-  wanted->set_state(state);
-  wanted->set_reason(std::move(reason));
-  wanted->set_by(caller.name);
-  wanted->set_request_id(id.substr(0, 255));
-  std::uint64_t epoch = 0;
-  for (int attempt = 1;; ++attempt) {
-    co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
-    wanted->set_expected_epoch(store_.epoch().value);
-    const auto done = co_await store_.submit(*request.executor, kGlobalGroup, command, kSubmitTimeout);
-    if (done) {
-      epoch = done->number();
-      break;
-    }
-    const bool moved = done.error().code == Code::kConflict && store_.epoch().value != wanted->expected_epoch();
-    if (!moved || attempt == kMostAttempts) co_return net::problem(fail(done.error(), name).error());
-  }
+  const auto reason = reason_of(request);
+  if (!reason) co_return net::problem(reason.error());
+  v1::ChangeMembership wanted;
+  wanted.set_region(region.value);
+  wanted.set_state(state);
+  wanted.set_reason(*reason);
+  wanted.set_by(caller.name);
+  wanted.set_request_id(request_id(request));
+  auto make = [&wanted](std::uint64_t expected_epoch) {
+    v1::Command command;
+    *command.mutable_change_membership() = wanted;
+    command.mutable_change_membership()->set_expected_epoch(expected_epoch);
+    return command;
+  };
+  auto changing = change_epoch(*request.executor, store_, make);
+  const auto epoch = co_await changing;
+  if (!epoch) co_return net::problem(fail(epoch.error(), name).error());
   log_warning("admin: region " + name + " is " + std::string(store::to_string(state)) + " by the word of " +
-              caller.name + ", epoch " + std::to_string(epoch));
-  co_await settle(*request.executor, region, epoch);
+              caller.name + ", epoch " + std::to_string(*epoch));
+  co_await settle(*request.executor, region, *epoch);
   const auto view = store_.membership();
-  co_return net::json_response(200, json{{"epoch", epoch}, {"region", describe(names_, *view, region)}}.dump());
+  co_return net::json_response(200, json{{"epoch", *epoch}, {"region", describe(names_, *view, region)}}.dump());
 }
 
 Task<void> Regions::settle(Executor& on, RegionId region, std::uint64_t epoch) {
-  for (int look = 0; look < kMostLooks; ++look) {
+  auto done = [this, region, epoch] {
     const auto view = store_.membership();
     const bool fenced = store::member_of(view->record, region).fence_epoch() != 0;
-    const bool done =
+    const bool carried_out =
         !fenced || (region.value < view->carried_out.size() && view->carried_out[region.value] == names_.size());
-    if (view->record.epoch() >= epoch && done) co_return;
-    co_await pause(on);
-  }
+    return view->record.epoch() >= epoch && carried_out;
+  };
+  auto waiting = wait_until(on, done, kPatience);
+  co_await waiting;
 }
 
 }  // namespace evercert::api

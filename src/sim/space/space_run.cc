@@ -71,6 +71,7 @@ void check_count(World& world, SpaceChecker& checker) {
 SpaceReport run_space(std::uint64_t seed, coordination::Bug bug) {
   SeededRandom random(seed);
   WorldOptions options = WorldOptions::draw(random);
+  options.spares = 0;  // a node that is no member tells its watchers nothing
   options.coordination_bug = bug;
   options.compaction = draw_policy(random);
   const bool by_policy = options.compaction.mode != coordination::CompactionPolicy::Mode::kOff;

@@ -9,21 +9,29 @@ namespace bridge {
 
 // ------------------------------------------------------------------------------------------ storage for the core
 
+namespace {
+rust::Vec<std::uint64_t> ids(const std::vector<NodeId>& nodes) {
+  rust::Vec<std::uint64_t> out;
+  for (const NodeId node : nodes) out.push_back(node.value);
+  return out;
+}
+bridge::Members to_bridge(const store::Members& members) {
+  return {ids(members.voters), ids(members.outgoing), ids(members.learners)};
+}
+rust::Slice<const std::uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+}  // namespace
+
 Initial BridgeStorage::initial() const {
   const InitialState state = storage_->initial_state();
   Initial out;
   out.term = state.hard_state.term.value;
   out.vote = state.hard_state.vote.value;
   out.commit = state.hard_state.commit.value;
-  for (const NodeId voter : state.voters) out.voters.push_back(voter.value);
+  out.members = to_bridge(state.members);
   return out;
 }
-
-namespace {
-rust::Slice<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-}  // namespace
 
 bool BridgeStorage::entries(std::uint64_t low, std::uint64_t high, std::uint64_t max_bytes,
                             rust::Vec<BridgeEntry>& out) const {
@@ -50,8 +58,8 @@ std::uint64_t BridgeStorage::last_index() const { return storage_->last_index().
 
 BridgeSnapshot BridgeStorage::snapshot(std::uint64_t to) const {
   const auto meta = storage_->request_snapshot(NodeId{to});
-  if (!meta) return {false, 0, 0};
-  return {true, meta->index.value, meta->term.value};
+  if (!meta) return {false, 0, 0, {}};
+  return {true, meta->index.value, meta->term.value, to_bridge(meta->members)};
 }
 
 }  // namespace bridge
@@ -59,6 +67,7 @@ BridgeSnapshot BridgeStorage::snapshot(std::uint64_t to) const {
 namespace {
 
 using bridge::bytes_of;
+using bridge::ids;
 
 std::string text(const rust::Vec<std::uint8_t>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -86,16 +95,21 @@ std::vector<LogEntry> from_bridge(const rust::Vec<bridge::BridgeEntry>& entries)
   return out;
 }
 
-rust::Vec<std::uint64_t> ids(const std::vector<NodeId>& nodes) {
-  rust::Vec<std::uint64_t> out;
-  for (const NodeId node : nodes) out.push_back(node.value);
+std::vector<NodeId> nodes_of(const rust::Vec<std::uint64_t>& ids) {
+  std::vector<NodeId> out;
+  for (const std::uint64_t id : ids) out.push_back(NodeId{id});
   return out;
 }
 
+Members from_bridge(const bridge::Members& members) {
+  return {nodes_of(members.voters), nodes_of(members.outgoing), nodes_of(members.learners)};
+}
+
+rust::Slice<const std::uint64_t> slice(const rust::Vec<std::uint64_t>& ids) { return {ids.data(), ids.size()}; }
+
 class RaftNodeImpl : public RaftNode {
  public:
-  RaftNodeImpl(rust::Box<bridge::Core> core, const std::vector<NodeId>& members)
-      : core_(std::move(core)), members_(ids(members)) {}
+  explicit RaftNodeImpl(rust::Box<bridge::Core> core) : core_(std::move(core)) {}
 
   void set_election_timeout(std::uint64_t ticks) override { core_->set_election_timeout(ticks); }
   void tick() override { core_->tick(); }
@@ -103,9 +117,22 @@ class RaftNodeImpl : public RaftNode {
     if (core_->propose(bytes_of(data))) return {};
     return fail(Code::kUnavailable, "the proposal was not taken");
   }
+  Status propose_change(const MembersChange& change) override {
+    const auto learners = ids(change.learners), voters = ids(change.voters), removed = ids(change.removed);
+    if (core_->propose_change(slice(learners), slice(voters), slice(removed), change.joint, bytes_of(change.lineage)))
+      return {};
+    return fail(Code::kUnavailable, "the change of members was not taken");
+  }
+  Result<Members> apply_change(std::string_view data, std::string_view lineage) override {
+    try {
+      return from_bridge(core_->apply_change(bytes_of(data), bytes_of(lineage)));
+    } catch (const rust::Error& error) {
+      return fail(Code::kInvalid, error.what());
+    }
+  }
   Result<RaftMessage> step(std::string_view message, NodeId from, bool may_vote) override {
     try {
-      return from_bridge(core_->step(bytes_of(message), {members_.data(), members_.size()}, from.value, may_vote));
+      return from_bridge(core_->step(bytes_of(message), from.value, may_vote));
     } catch (const rust::Error& error) {
       return fail(Code::kInvalid, error.what());
     }
@@ -119,7 +146,9 @@ class RaftNodeImpl : public RaftNode {
     out.entries = from_bridge(work.entries);
     out.committed = from_bridge(work.committed);
     if (work.has_hard_state) out.hard_state = HardState{Term{work.term}, NodeId{work.vote}, LogIndex{work.commit}};
-    if (work.snapshot.present) out.snapshot = SnapshotMeta{LogIndex{work.snapshot.index}, Term{work.snapshot.term}};
+    if (work.snapshot.present)
+      out.snapshot =
+          SnapshotMeta{LogIndex{work.snapshot.index}, Term{work.snapshot.term}, from_bridge(work.snapshot.members)};
     for (const auto& read : work.reads) out.read_states.push_back({LogIndex{read.index}, text(read.context)});
     return out;
   }
@@ -164,10 +193,19 @@ class RaftNodeImpl : public RaftNode {
 
  private:
   rust::Box<bridge::Core> core_;
-  rust::Vec<std::uint64_t> members_;
 };
 
 }  // namespace
+
+Result<MembersChange> read_change(std::string_view data) {
+  try {
+    const bridge::MembersChange read = bridge::read_change(bytes_of(data));
+    return MembersChange{nodes_of(read.learners), nodes_of(read.voters), nodes_of(read.removed), read.joint,
+                         text(read.lineage)};
+  } catch (const rust::Error& error) {
+    return fail(Code::kInvalid, error.what());
+  }
+}
 
 Result<std::unique_ptr<RaftNode>> RaftNode::create(const RaftOptions& options, RaftStorage& storage) {
   bridge::Options raw;
@@ -175,10 +213,9 @@ Result<std::unique_ptr<RaftNode>> RaftNode::create(const RaftOptions& options, R
   raw.election_tick = options.election_ticks;
   raw.heartbeat_tick = options.heartbeat_ticks;
   raw.applied = options.applied.value;
-  raw.voters = ids(options.voters);
   try {
     auto core = bridge::make_core(raw, std::make_unique<bridge::BridgeStorage>(storage));
-    return std::make_unique<RaftNodeImpl>(std::move(core), options.voters);
+    return std::make_unique<RaftNodeImpl>(std::move(core));
   } catch (const rust::Error& error) {
     return fail(Code::kInvalid, std::string("the consensus core refuses its options: ") + error.what());
   }

@@ -59,15 +59,30 @@ struct RaftMessage {
   std::string bytes;  // eraftpb.Message
 };
 
+// Who votes and who only follows. While a change of voters is under way, those before it (`outgoing`) decide too.
+struct Members {
+  std::vector<NodeId> voters, outgoing, learners;
+};
+
 struct SnapshotMeta {
   LogIndex index;
   Term term;
+  Members members;
 };
 
 struct InitialState {
   HardState hard_state;
-  std::vector<NodeId> voters;
+  Members members;
 };
+
+// Of the members of a group. Changes of voters go through a joint configuration, which is left by a change of nothing.
+struct MembersChange {
+  std::vector<NodeId> learners, voters, removed;  // to be
+  bool joint = false;
+  std::string lineage;
+};
+// The data of an entry that is a change. kInvalid: it does not parse.
+Result<MembersChange> read_change(std::string_view data);
 
 // Where the core reads its log. Called from within the core's methods.
 class RaftStorage {
@@ -85,7 +100,6 @@ class RaftStorage {
 
 struct RaftOptions {
   NodeId self;
-  std::vector<NodeId> voters;
   std::uint64_t election_ticks = 10;
   std::uint64_t heartbeat_ticks = 1;
   LogIndex applied;
@@ -138,6 +152,12 @@ class RaftNode {
   virtual void tick() = 0;
   // kUnavailable: not the leader, leadership is being handed over, or too much is under way.
   virtual Status propose(std::string_view data) = 0;
+  // As propose(). The lineage must be what apply_change() is given where the entry is applied. One change at a time:
+  // the core makes an empty entry of what comes too early.
+  virtual Status propose_change(const MembersChange& change) = 0;
+  // A change that is committed (the data of its entry) takes effect in the core. What is impossible, or of another
+  // lineage, changes nothing. The members from now on. kInvalid: it does not parse.
+  virtual Result<Members> apply_change(std::string_view data, std::string_view lineage) = 0;
   // Reads, checks and takes a message whose transport says that it comes from `from`. What it was, without its bytes.
   // kInvalid: damaged, forged or impossible, or it asks for a vote and `may_vote` is false; dropped.
   virtual Result<RaftMessage> step(std::string_view message, NodeId from, bool may_vote) = 0;

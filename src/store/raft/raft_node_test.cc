@@ -14,7 +14,7 @@ const std::vector<NodeId> kMembers{NodeId{1}, NodeId{2}, NodeId{3}};
 
 class MemoryLog : public RaftStorage {
  public:
-  InitialState initial_state() const override { return {hard_state, kMembers}; }
+  InitialState initial_state() const override { return {hard_state, {kMembers, {}, {}}}; }
   Result<std::vector<LogEntry>> entries(LogIndex low, LogIndex high, std::uint64_t) const override {
     return std::vector<LogEntry>(log.begin() + static_cast<long>(low.value) - 1,
                                  log.begin() + static_cast<long>(high.value) - 1);
@@ -39,7 +39,6 @@ class Trio {
     for (std::size_t i = 0; i < 3; ++i) {
       RaftOptions options;
       options.self = kMembers[i];
-      options.voters = kMembers;
       nodes.push_back(RaftNode::create(options, logs[i]).value());
     }
   }

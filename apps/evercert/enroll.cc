@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// enroll: a further node of a cluster that exists gets its identity.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "ceremony/identity.h"
+#include "commands.h"
+#include "config/config.h"
+#include "node/signers.h"
+
+namespace evercert::apps {
+namespace {
+
+struct EnrollOptions {
+  std::string cluster = "evercert-cluster/cluster.yaml", region, address;
+  int zone = 0;
+};
+
+int enroll(const EnrollOptions& options) {
+  auto cluster = config::load_cluster(options.cluster);
+  if (!cluster) return report(cluster.error());
+  const auto* region = cluster->region(options.region);
+  if (region == nullptr)
+    return report(Error{Code::kInvalid, options.cluster + ": there is no region '" + options.region + "'"});
+  auto signer = node::open_signer(*region, config::Paths(cluster->dir), "issuing");
+  if (!signer) return report(signer.error());
+  const config::NodeConfig like = region->nodes.front();
+  const bool named = std::any_of(region->nodes.begin(), region->nodes.end(),
+                                 [&](const config::NodeConfig& node) { return node.zone == options.zone; });
+  const Status done = ceremony::enroll({*cluster, options.region, options.zone, options.address}, *signer,
+                                       [](const std::string& line) { std::printf("  %s\n", line.c_str()); });
+  if (!done) return report(done.error());
+  if (!named) {
+    std::printf(
+        "\nAdd to the nodes of %s in the cluster file that the new node is started with:\n"
+        "      - {zone: %d, address: %s, link_port: %d, api_port: %d, status_port: %d, peer_port: %d}\n",
+        options.region.c_str(), options.zone, options.address.c_str(), like.link_port, like.api_port, like.status_port,
+        like.peer_port);
+  }
+  std::printf(
+      "Next:\n  evercert node --cluster %s --region %s --zone %d --data /var/lib/evercert\n"
+      "  evercert ctl --cluster %s node add %s/%d\n",
+      options.cluster.c_str(), options.region.c_str(), options.zone, options.cluster.c_str(), options.region.c_str(),
+      options.zone);
+  return 0;
+}
+
+}  // namespace
+
+void register_enroll(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<EnrollOptions>();
+  auto* command = app.add_subcommand("enroll",
+                                     "Make the identity of a further node of a cluster that exists, with its region's "
+                                     "issuing key\nExample: evercert enroll --region us-east-1 --zone 2 --address "
+                                     "10.1.0.12");
+  command->add_option("--cluster", options->cluster, "Cluster file");
+  command->add_option("--region", options->region, "Name of its region")->required();
+  command->add_option("--zone", options->zone, "Its zone")->required()->check(CLI::Range(1, 9));
+  command->add_option("--address", options->address, "Where it is reached")->required()->check(CLI::ValidIPV4);
+  command->callback([options, &exit_code] { exit_code = enroll(*options); });
+}
+
+}  // namespace evercert::apps

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/admin/epoch_change.h"
+
+#include <memory>
+
+#include "api/rest/json_body.h"
+#include "base/env.h"
+#include "store/keys.h"
+
+namespace evercert::api {
+namespace {
+
+constexpr Duration kSubmitTimeout = 8s;
+constexpr Duration kReadTimeout = 3s;
+constexpr Duration kLook = 50ms;
+constexpr int kMostAttempts = 5;
+constexpr std::size_t kLongestReason = 500;
+
+Task<void> pause(Executor& on) {
+  auto start = [&on](auto resolve) {
+    auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
+    on.post_after(kLook, [shared] { (*shared)(true); });
+  };
+  auto waited = suspend_on<bool>(on, std::move(start));
+  co_await waited;
+}
+
+}  // namespace
+
+Task<Result<std::uint64_t>> change_epoch(Executor& on, store::Store& store,
+                                         std::function<store::v1::Command(std::uint64_t expected_epoch)> make) {
+  for (int attempt = 1;; ++attempt) {
+    co_await store.freshen(on, kGlobalGroup, store::membership_record(), kReadTimeout);
+    const std::uint64_t expected = store.epoch().value;
+    const auto done = co_await store.submit(on, kGlobalGroup, make(expected), kSubmitTimeout);
+    if (done) co_return done->number();
+    const bool moved = done.error().code == Code::kConflict && store.epoch().value != expected;
+    if (!moved || attempt == kMostAttempts) co_return fail(done.error());
+  }
+}
+
+Task<bool> wait_until(Executor& on, std::function<bool()> done, Duration patience) {
+  for (Duration waited{0}; waited < patience; waited += kLook) {
+    if (done()) co_return true;
+    co_await pause(on);
+  }
+  co_return done();
+}
+
+std::string request_id(const net::HttpRequest& request) {
+  std::string id = request.headers.get("Idempotency-Key");
+  if (id.empty()) id = request.headers.get("Evercert-Request-Id");
+  return id.substr(0, 255);
+}
+
+Result<std::string> reason_of(const net::HttpRequest& request) {
+  if (request.body.empty()) return std::string();
+  EC_ASSIGN(const auto body, read_object(request));
+  EC_TRY(only_members(body, {"reason"}));
+  EC_ASSIGN(const auto text, required_text(body, "reason"));
+  return text.substr(0, kLongestReason);
+}
+
+}  // namespace evercert::api

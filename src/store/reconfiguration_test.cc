@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/reconfiguration.h"
+
+#include <gtest/gtest.h>
+
+namespace evercert::store {
+namespace {
+
+const NodeId kA = node_id(RegionId{1}, 1), kB = node_id(RegionId{2}, 1), kC = node_id(RegionId{3}, 1);
+const NodeId kNew = node_id(RegionId{2}, 2);
+constexpr LogIndex kCommit{1000};
+
+Configuration voters(std::vector<NodeId> nodes) { return configuration_of(Layout{std::move(nodes), 3}); }
+FollowerStatus near(NodeId node) { return {node, LogIndex{990}, true}; }
+FollowerStatus level(NodeId node) { return {node, kCommit, true}; }
+FollowerStatus behind(NodeId node) { return {node, LogIndex{1}, true}; }
+FollowerStatus silent(NodeId node) { return {node, LogIndex{999}, false}; }
+
+TEST(Reconfiguration, NothingIsDoneWhenTheVotersAreThoseWanted) {
+  const Step step = next_step(voters({kA, kB, kC}), {kA, kB, kC}, kA, kCommit, {near(kB), near(kC)});
+  EXPECT_FALSE(step.change);
+  EXPECT_FALSE(step.hand_over);
+}
+
+TEST(Reconfiguration, ANewNodeFollowsFirst) {
+  const Step step = next_step(voters({kA, kB, kC}), {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC)});
+  ASSERT_TRUE(step.change);
+  EXPECT_EQ(step.change->learners, std::vector{kNew});
+  EXPECT_TRUE(step.change->voters.empty());
+  EXPECT_FALSE(step.change->joint);
+}
+
+TEST(Reconfiguration, WhoHasNotCaughtUpDoesNotVote) {
+  Configuration present = voters({kA, kB, kC});
+  present.learners = {kNew};
+  EXPECT_FALSE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), behind(kNew)}).change);
+  EXPECT_FALSE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), silent(kNew)}).change);
+}
+
+TEST(Reconfiguration, VotersAreExchangedInAJointConfiguration) {
+  Configuration present = voters({kA, kB, kC});
+  present.learners = {kNew};
+  const Step step = next_step(present, {kA, kNew, kC}, kA, kCommit, {silent(kB), near(kC), near(kNew)});
+  ASSERT_TRUE(step.change);
+  EXPECT_TRUE(step.change->joint);
+  EXPECT_EQ(step.change->voters, std::vector{kNew});
+  EXPECT_EQ(step.change->removed, std::vector{kB});
+}
+
+TEST(Reconfiguration, NoChangeIsBegunThatTheNewVotersCouldNotFinish) {
+  const Step step = next_step(voters({kA, kB, kC}), {kA, kB}, kA, kCommit, {silent(kB), near(kC)});
+  EXPECT_FALSE(step.change);
+}
+
+TEST(Reconfiguration, WhoIsToBeRemovedHandsOverFirst) {
+  const Step step = next_step(voters({kA, kB, kC}), {kB, kC}, kA, kCommit, {near(kB), level(kC)});
+  EXPECT_FALSE(step.change);
+  EXPECT_EQ(step.hand_over, kC);
+}
+
+TEST(Reconfiguration, AJointConfigurationIsLeftByAChangeOfNothing) {
+  Configuration present = voters({kA, kB, kNew});
+  present.halves.push_back(Layout{{kA, kB, kC}, 3});
+  const Step step = next_step(present, {kA, kB, kNew}, kA, kCommit, {near(kB), near(kC), near(kNew)});
+  ASSERT_TRUE(step.change);
+  EXPECT_TRUE(step.change->learners.empty() && step.change->voters.empty() && step.change->removed.empty());
+  EXPECT_FALSE(step.change->joint);
+  // A leader without a vote in the new configuration would have nobody to lead.
+  const Step leaving = next_step(present, {kA, kB, kNew}, kC, kCommit, {level(kA), near(kB), near(kNew)});
+  EXPECT_FALSE(leaving.change);
+  EXPECT_EQ(leaving.hand_over, kA);
+}
+
+TEST(Reconfiguration, WhoFollowsAndIsNotWantedAnyMoreIsLetGo) {
+  Configuration present = voters({kA, kB, kC});
+  present.learners = {kNew};
+  const Step step = next_step(present, {kA, kB, kC}, kA, kCommit, {near(kB), near(kC), silent(kNew)});
+  ASSERT_TRUE(step.change);
+  EXPECT_EQ(step.change->removed, std::vector{kNew});
+  EXPECT_FALSE(step.change->joint);
+}
+
+}  // namespace
+}  // namespace evercert::store
