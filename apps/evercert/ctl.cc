@@ -20,9 +20,26 @@ namespace {
 using nlohmann::json;
 
 struct Options : CtlOptions {
-  std::string csr_file, profile = "server", serial, reason = "unspecified", cursor, out;
+  std::string csr_file, profile = "server", replaces, serial, reason = "unspecified", cursor, out;
   int limit = 100;
 };
+
+// The mode of a node, when it is not normal, since when and why; how many operations wait there.
+std::int64_t describe_mode(const json& entry, std::string& state, std::string& why) {
+  const json mode = entry.value("mode", json::object()), queue = entry.value("queue", json::object());
+  const std::string name = mode.value("name", "normal");
+  if (name != "normal" && !name.empty()) {
+    if (name == "reconciling") state = name;
+    why = name + " since " + mode.value("since", "") + ": " + mode.value("why", "");
+    if (name != "reconciling") why += "; signed answers go on and may be stale, writes are queued or refused";
+  }
+  const std::int64_t waiting = queue.value("waiting", 0);
+  if (waiting > 0) why += "; the oldest that is queued came " + queue.value("oldest", "");
+  if (queue.contains("out_of_order") && queue["out_of_order"].is_string())
+    why += (why.empty() ? "" : "; ") + std::string("the queue is out of order: ") +
+           queue["out_of_order"].get<std::string>();
+  return waiting;
+}
 
 int status(const Options& options) {
   auto ctl = Ctl::open(options);
@@ -47,8 +64,8 @@ int status(const Options& options) {
   if (options.as_json) {
     std::cout << all.dump(2) << "\n";
   } else {
-    std::printf("%-14s %6s %-11s %6s %12s %8s  %s\n", "REGION", "NODE", "STATE", "EPOCH", "CERTIFICATES", "LAG P99",
-                "LEADS");
+    std::printf("%-14s %6s %-11s %6s %12s %8s %6s  %s\n", "REGION", "NODE", "STATE", "EPOCH", "CERTIFICATES", "LAG P99",
+                "QUEUED", "LEADS");
     for (const auto& entry : all) {
       std::string leads, state = entry.value("state", ""), why = entry.value("why", "");
       std::int64_t lag = 0;
@@ -60,14 +77,12 @@ int status(const Options& options) {
         lag = std::max<std::int64_t>(lag, g.value("lag_p99_ms", 0));
         if (!g.contains("quorum_lost_ms") || g["quorum_lost_ms"].is_null()) continue;
         state = "no quorum";
-        why = "no leader of group " + g.value("group", "") + " for " +
-              std::to_string(g["quorum_lost_ms"].get<std::int64_t>() / 1000) +
-              " s: its writes are refused, its answers may be stale";
       }
-      std::printf("%-14s %6d %-11s %6lld %12lld %6lldms  %s%s\n", entry.value("region", "").c_str(),
+      const std::int64_t queued = describe_mode(entry, state, why);
+      std::printf("%-14s %6d %-11s %6lld %12lld %6lldms %6lld  %s%s\n", entry.value("region", "").c_str(),
                   entry.value("node", 0), state.c_str(), static_cast<long long>(entry.value("epoch", 0)),
-                  static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag), leads.c_str(),
-                  why.c_str());
+                  static_cast<long long>(entry.value("certificates", 0)), static_cast<long long>(lag),
+                  static_cast<long long>(queued), leads.c_str(), why.c_str());
     }
   }
   return down == 0 ? 0 : 1;
@@ -78,11 +93,13 @@ int issue(const Options& options) {
   if (!ctl) return report(ctl.error());
   const auto csr = read_file(os::disk(), options.csr_file);
   if (!csr) return report(csr.error());
-  return show(options, ctl->call("POST", "/v1/certificates", json{{"csr", *csr}, {"profile", options.profile}}.dump()),
-              [](const json& d) {
-                std::cerr << "serial " << d.value("serial", "") << ", issued in " << d.value("region", "") << "\n";
-                std::cout << d.value("certificate", "");
-              });
+  json body{{"csr", *csr}, {"profile", options.profile}};
+  if (!options.replaces.empty()) body["replaces"] = options.replaces;
+  return show(options, ctl->call("POST", "/v1/certificates", body.dump()), [](const json& d) {
+    if (told_queued(d)) return;
+    std::cerr << "serial " << d.value("serial", "") << ", issued in " << d.value("region", "") << "\n";
+    std::cout << d.value("certificate", "");
+  });
 }
 
 int ocsp(const Options& options) {
@@ -128,6 +145,8 @@ void register_ctl(CLI::App& app, int& exit_code) {
   auto* issue_command = ctl->add_subcommand("issue", "Issue a certificate from a CSR");
   issue_command->add_option("csr", options->csr_file, "PEM file")->required();
   issue_command->add_option("--profile", options->profile, "server, client or both");
+  issue_command->add_option("--replaces", options->replaces,
+                            "Serial number of the certificate that it renews: goes before new ones where work waits");
   issue_command->callback([=, &exit_code] { exit_code = issue(*options); });
   auto* revoke = ctl->add_subcommand("revoke", "Revoke a certificate");
   revoke->add_option("serial", options->serial, "Serial number, hexadecimal")->required();
@@ -138,7 +157,9 @@ void register_ctl(CLI::App& app, int& exit_code) {
                       : show(*options,
                              open->call("POST", "/v1/certificates/" + options->serial + "/revoke",
                                         json{{"reason", options->reason}}.dump()),
-                             [](const json& d) { std::cout << "revoked " << d.value("serial", "") << "\n"; });
+                             [](const json& d) {
+                               if (!told_queued(d)) std::cout << "revoked " << d.value("serial", "") << "\n";
+                             });
   });
   auto* get = ctl->add_subcommand("get", "Show a certificate");
   get->add_option("serial", options->serial, "Serial number, hexadecimal")->required();
@@ -188,6 +209,7 @@ void register_ctl(CLI::App& app, int& exit_code) {
   register_ctl_space(*ctl, options, exit_code);
   register_ctl_region(*ctl, options, exit_code);
   register_ctl_node(*ctl, options, exit_code);
+  register_ctl_queue(*ctl, options, exit_code);
   auto* config_command = app.add_subcommand("config", "Look at configuration files");
   config_command->require_subcommand(1);
   auto* check = config_command->add_subcommand(

@@ -65,6 +65,14 @@ int complain(const net::HttpResponse& response) {
   return response.status == 400 || response.status == 404 || response.status == 409 ? 2 : 1;
 }
 
+bool told_queued(const json& document) {
+  if (!document.contains("queued_at")) return false;
+  std::cout << "not done yet: queued as " << document.value("id", "") << " until " << document.value("expires_at", "")
+            << " (" << document.value("why", "") << "); ask by: evercert ctl queue show " << document.value("id", "")
+            << "\n";
+  return true;
+}
+
 int show(const CtlOptions& options, Result<net::HttpResponse> response, const std::function<void(const json&)>& human) {
   if (!response) return report(response.error());
   if (response->status >= 400) return complain(*response);

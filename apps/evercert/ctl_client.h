@@ -39,6 +39,8 @@ class Ctl {
 
 // Prints a problem document as one line; the exit code that fits.
 int complain(const net::HttpResponse& response);
+// When an operation was not done but queued (202): says so, and true.
+bool told_queued(const nlohmann::json& document);
 // Prints an answer, as JSON or by `human`; the exit code that fits.
 int show(const CtlOptions& options, Result<net::HttpResponse> response,
          const std::function<void(const nlohmann::json&)>& human);

@@ -58,6 +58,12 @@ Result<pki::LintedTbs> CertificateAuthority::prepare(const IssueRequest& request
   return factory_->prepare(profile->second, wanted);
 }
 
+Status CertificateAuthority::check(const IssueRequest& request) const {
+  store::v1::Certificate record;
+  EC_TRY(prepare(request, pki::make_serial(request.home, random_), &record));
+  return {};
+}
+
 Task<Result<Issued>> CertificateAuthority::issue(Executor& on, IssueRequest request) {
   if (!store_.clock_trusted()) {
     co_return fail(Code::kUnavailable, "this node's clock is far from its peers': it does not sign");

@@ -69,6 +69,8 @@ class CertificateAuthority {
   // kInvalid: the request breaks a rule; kConflict: the key belongs to another request, or the order is not ready;
   // kUnavailable: nothing was done; kUnknownOutcome: ask again with the same key.
   Task<Result<Issued>> issue(Executor& on, IssueRequest request);
+  // Whether a certificate could be made of it now, as far as this needs no store. kInvalid.
+  Status check(const IssueRequest& request) const;
   // kNotFound; kConflict: already revoked (unless by the same request_id). Returns the record as it is then.
   Task<Result<store::v1::Certificate>> revoke(Executor& on, std::string serial, int reason, std::string by,
                                               std::string request_id);

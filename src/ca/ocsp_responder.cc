@@ -67,7 +67,7 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
     }
     if (cacheable) {
       position = changes_.position();  // before the read: what changes later is beyond it
-      if (auto kept = cached(id, now)) {
+      if (auto kept = cached(id, now); kept && !held(id.serial)) {
         co_return OcspReply{kept->der, stale, kept->next_update, stale ? nullptr : kept, position};
       }
       Shard& shard = shard_of(id.serial);
@@ -78,6 +78,8 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
     if (!certificate) co_return error_reply(pki::OcspError::kInternalError);
     const bool ours = *certificate && (*certificate)->issuer_region() == issuer->issuer.region.value;
     if (!ours && stale) co_return error_reply(pki::OcspError::kTryLater);  // it may exist: this region cannot tell
+    const bool revoked = ours && (*certificate)->revoked();
+    if (!revoked && held(id.serial)) co_return error_reply(pki::OcspError::kTryLater);
     pki::OcspAnswer one{id, pki::CertStatus::kUnknown, 0, 0};
     if (ours) {
       one.status = (*certificate)->revoked() ? pki::CertStatus::kRevoked : pki::CertStatus::kGood;
@@ -154,18 +156,44 @@ std::shared_ptr<const OcspKept> OcspResponder::keep(const pki::OcspCertId& id, G
 
 // First what is kept here is dropped, then others are told: who has seen the change in the list can read nothing older.
 void OcspResponder::changed(const store::v1::Certificate& certificate) {
-  const std::string& serial = certificate.serial();
+  drop_kept(certificate.serial());
+  if (certificate.revoked()) changes_.changed(certificate.serial());
+}
+
+void OcspResponder::drop_kept(const std::string& serial) {
+  Shard& shard = shard_of(serial);
+  std::lock_guard lock(shard.mutex);
+  ++shard.generation;
+  const auto found = shard.by_serial.find(serial);
+  if (found == shard.by_serial.end()) return;
+  for (const auto& key : found->second) drop(shard, key);
+  shard.by_serial.erase(found);
+}
+
+// As a change: first what is kept here goes, then edges are told to let go of theirs. What they ask for anew is not
+// kept.
+void OcspResponder::hold(const std::string& serial) {
   {
-    Shard& shard = shard_of(serial);
-    std::lock_guard lock(shard.mutex);
-    ++shard.generation;
-    const auto found = shard.by_serial.find(serial);
-    if (found != shard.by_serial.end()) {
-      for (const auto& key : found->second) drop(shard, key);
-      shard.by_serial.erase(found);
-    }
+    std::lock_guard lock(held_mutex_);
+    ++held_[serial];
+    held_count_ = held_.size();
   }
-  if (certificate.revoked()) changes_.changed(serial);
+  drop_kept(serial);
+  changes_.changed(serial);
+}
+
+void OcspResponder::release(const std::string& serial) {
+  std::lock_guard lock(held_mutex_);
+  const auto found = held_.find(serial);
+  if (found == held_.end()) return;
+  if (--found->second == 0) held_.erase(found);
+  held_count_ = held_.size();
+}
+
+bool OcspResponder::held(const std::string& serial) const {
+  if (held_count_ == 0) return false;
+  std::lock_guard lock(held_mutex_);
+  return held_.contains(serial);
 }
 
 void OcspResponder::everything_changed() {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -57,6 +58,10 @@ class OcspResponder {
   static Result<std::unique_ptr<OcspResponder>> create(OcspOptions options, std::vector<OcspIssuer> issuers,
                                                        store::Store& store, WallClock& wall);
   Task<OcspReply> answer(Executor& on, std::string request_der);
+  // A revocation of it waits for a majority: until released, nothing is signed about this certificate unless it is
+  // known as revoked; the answer is tryLater. As many releases as holds.
+  void hold(const std::string& serial);
+  void release(const std::string& serial);
   // Revocations, in the order in which answers about them were dropped here.
   const StatusChanges& changes() const { return changes_; }
   // True, without waiting, when an answer that is kept may be given out now.
@@ -99,6 +104,8 @@ class OcspResponder {
   void changed(const store::v1::Certificate& certificate);
   void everything_changed();
   static void drop(Shard& shard, const std::string& key);
+  void drop_kept(const std::string& serial);
+  bool held(const std::string& serial) const;
 
   OcspOptions options_;
   store::Store& store_;
@@ -106,6 +113,9 @@ class OcspResponder {
   StatusChanges changes_;
   std::vector<Known> issuers_;
   Shard shards_[kShards];
+  mutable std::mutex held_mutex_;
+  std::atomic<std::size_t> held_count_{0};
+  std::map<std::string, int> held_;  // by serial: how many revocations wait
 };
 
 }  // namespace evercert::ca

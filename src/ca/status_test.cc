@@ -79,6 +79,31 @@ TEST_F(StatusTest, NothingIsSaidToBeGoodThatIsNotKnown) {
   EXPECT_EQ(status(ask(late, 2), late, 2), pki::CertStatus::kGood);
 }
 
+TEST_F(StatusTest, NothingNewSaysGoodOfWhatWaitsToBeRevoked) {
+  const auto serial = issue(), other = issue();
+  const auto first = ask(serial);
+  ASSERT_TRUE(first.kept);
+  const auto position = responder->changes().position();
+  responder->hold(serial);
+  EXPECT_FALSE(responder->still_right(*first.kept)) << "what is kept goes";
+  EXPECT_EQ(responder->changes().since(position).serials, std::vector<std::string>{serial}) << "edges let go of theirs";
+  responder->hold(serial);  // asked for twice
+  const std::string later = pki::ocsp_error_response(pki::OcspError::kTryLater);
+  EXPECT_EQ(*ask(serial).der, later);
+  EXPECT_EQ(ask(serial).kept, nullptr);
+  EXPECT_EQ(status(ask(other), other), pki::CertStatus::kGood);
+  responder->release(serial);
+  EXPECT_EQ(*ask(serial).der, later) << "one still waits";
+  revoke(serial);
+  EXPECT_EQ(status(ask(serial), serial), pki::CertStatus::kRevoked) << "what is revoked is told so at once";
+  responder->release(serial);
+  responder->release(serial);  // once too often does no harm
+  EXPECT_EQ(status(ask(serial), serial), pki::CertStatus::kRevoked);
+  responder->hold(other);
+  responder->release(other);  // dropped, or refused
+  EXPECT_EQ(status(ask(other), other), pki::CertStatus::kGood);
+}
+
 TEST_F(StatusTest, ARegionThatIsCutOffSaysNothingLasting) {
   const auto serial = issue(), never = std::string(1, '\x01') + std::string(15, 'x');
   cluster.store.fresh = false;

@@ -231,6 +231,43 @@ Status read_compaction(const YamlReader& in, const YAML::Node& node, CompactionC
   return {};
 }
 
+Status read_degraded_kind(const YamlReader& in, const YAML::Node& node, const char* kind, std::int64_t longest_minutes,
+                          DegradedConfig::OfKind& out) {
+  if (!node[kind]) return {};
+  const YAML::Node entry = node[kind];
+  std::string what = out.queue ? "queue" : "refuse";
+  if (entry.IsScalar()) {
+    EC_TRY(in.text(node, kind, what));
+  } else {
+    EC_TRY(in.only(entry, kind, {"do", "expires_minutes"}));
+    EC_TRY(in.required(entry, kind, {"do"}));
+    EC_TRY(in.text(entry, "do", what));
+    EC_TRY(in.integer(entry, "expires_minutes", 1, longest_minutes, out.expires_minutes));
+  }
+  if (what != "queue" && what != "refuse")
+    return in.wrong(entry, std::string("unknown policy '") + what + "' for '" + kind + "': use queue or refuse");
+  out.queue = what == "queue";
+  return {};
+}
+
+Status read_degraded(const YamlReader& in, const YAML::Node& node, DegradedConfig& out) {
+  // Idempotency keys are kept for 7 days: a repetition after that would be another issuance.
+  constexpr std::int64_t kLongestIssuance = 6 * 1440, kLongestRevocation = 30 * 1440;
+  EC_TRY(in.only(node, "degraded", {"revocation", "renewal", "issuance", "acme", "most_queued", "most_queued_mib"}));
+  EC_TRY(read_degraded_kind(in, node, "revocation", kLongestRevocation, out.revocation));
+  EC_TRY(read_degraded_kind(in, node, "renewal", kLongestIssuance, out.renewal));
+  EC_TRY(read_degraded_kind(in, node, "issuance", kLongestIssuance, out.issuance));
+  std::string acme = "refuse";
+  EC_TRY(in.text(node, "acme", acme));
+  if (acme != "refuse")
+    return in.wrong(node["acme"],
+                    "'acme' can only be refuse: the protocol has no answer that says 'later', its clients "
+                    "repeat after Retry-After");
+  EC_TRY(in.integer(node, "most_queued", 4, 1'000'000, out.most_queued));
+  EC_TRY(in.integer(node, "most_queued_mib", 1, 1024, out.most_queued_mib));
+  return {};
+}
+
 // The specification's documents must speak of the regions that there are.
 Status check_documents(const YamlReader& in, const YAML::Node& root, const ClusterConfig& out) {
   if (out.load_balancer) {
@@ -262,7 +299,7 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   out.profiles = {{"server", "server", 90 * 86400}, {"client", "client", 90 * 86400}, {"both", "both", 90 * 86400}};
   EC_TRY(in.only(root, "configuration",
                  {"evercert", "cluster", "regions", "timing", "emulated_wan", "profiles", "acme", "ocsp", "crl",
-                  "tokens", "coordination", "global_load_balancer", "cassandra"}));
+                  "degraded", "tokens", "coordination", "global_load_balancer", "cassandra"}));
   EC_TRY(in.required(root, "configuration", {"evercert", "cluster", "regions"}));
   int version = 0;
   EC_TRY(in.integer(root, "evercert", 0, 1'000'000, version));
@@ -289,6 +326,7 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   if (root["timing"]) EC_TRY(read_timing(in, root["timing"], out.timing));
   if (root["emulated_wan"]) EC_TRY(read_wan(in, root["emulated_wan"], out));
   if (root["profiles"]) EC_TRY(read_profiles(in, root["profiles"], out));
+  if (root["degraded"]) EC_TRY(read_degraded(in, root["degraded"], out.degraded));
   EC_TRY(read_services(in, root, out));
   if (const YAML::Node coordination = root["coordination"]) {
     EC_TRY(in.only(coordination, "coordination", {"compaction"}));

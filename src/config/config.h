@@ -94,6 +94,16 @@ struct CompactionConfig {
   std::int64_t retention_seconds = 3600, retention_revisions = 10'000;
 };
 
+// What becomes of work for which there is no majority: docs/cycles/degraded.md.
+struct DegradedConfig {
+  struct OfKind {
+    bool queue = false;  // else refused
+    std::int64_t expires_minutes = 0;
+  };
+  OfKind revocation{true, 7 * 1440}, renewal{false, 1440}, issuance{false, 60};
+  std::int64_t most_queued = 10'000, most_queued_mib = 16;  // on each node
+};
+
 struct ClusterConfig {
   std::string path, dir;  // of the file; other paths are relative to dir
   std::string name, id;   // id: 16 bytes
@@ -111,6 +121,7 @@ struct ClusterConfig {
   };
   Terms terms;
   std::int64_t ocsp_validity_seconds = 3600, crl_interval_seconds = 3600, crl_validity_seconds = 86400;
+  DegradedConfig degraded;
   std::vector<TokenConfig> tokens;
   CompactionConfig compaction;
   std::optional<LoadBalancerConfig> load_balancer;

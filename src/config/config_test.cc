@@ -56,6 +56,33 @@ TEST(Config, TheKeySpaceKeepsAnHourOfHistoryUnlessTold) {
             "c.yaml:7:64: 'retention_seconds' must lie between 10 and 315360000");
 }
 
+TEST(Config, WhatWaitsForAMajorityIsUpToTheClusterFile) {
+  const auto by_default = parse("c.yaml", kGood)->cluster->degraded;
+  EXPECT_TRUE(by_default.revocation.queue);
+  EXPECT_FALSE(by_default.renewal.queue);
+  EXPECT_FALSE(by_default.issuance.queue);
+  const auto said = parse("c.yaml", kGood +
+                                        "degraded: {revocation: refuse, issuance: {do: queue, expires_minutes: 5}, "
+                                        "acme: refuse, most_queued: 50, most_queued_mib: 2}\n");
+  ASSERT_TRUE(said.has_value()) << said.error().message;
+  EXPECT_FALSE(said->cluster->degraded.revocation.queue);
+  EXPECT_TRUE(said->cluster->degraded.issuance.queue);
+  EXPECT_EQ(said->cluster->degraded.issuance.expires_minutes, 5);
+  EXPECT_EQ(said->cluster->degraded.most_queued, 50);
+  EXPECT_EQ(error_of(kGood + "degraded: {issuance: later}\n"),
+            "c.yaml:7:22: unknown policy 'later' for 'issuance': use queue or refuse");
+  EXPECT_EQ(error_of(kGood + "degraded: {acme: queue}\n"),
+            "c.yaml:7:18: 'acme' can only be refuse: the protocol has no answer that says 'later', its clients repeat "
+            "after Retry-After");
+  EXPECT_EQ(error_of(kGood + "degraded: {revokation: queue}\n"),
+            "c.yaml:7:12: unknown key 'revokation' in 'degraded': did you mean 'revocation'?");
+  EXPECT_EQ(error_of(kGood + "degraded: {issuance: {do: queue, expires_minutes: 10000}}\n"),
+            "c.yaml:7:51: 'expires_minutes' must lie between 1 and 8640");
+  EXPECT_EQ(error_of(kGood + "degraded: {most_queued: 1}\n"),
+            "c.yaml:7:25: 'most_queued' must lie between 4 and 1000000");
+  EXPECT_EQ(error_of(kGood + "degraded: queue\n").substr(0, 12), "c.yaml:7:11:");
+}
+
 TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {
   EXPECT_EQ(error_of(kGood + "timming: {profile: wan}\n"),
             "c.yaml:7:1: unknown key 'timming' in 'configuration': did you mean 'timing'?");

@@ -12,6 +12,8 @@
 #include "api/coordination/etcd_server.h"
 #include "api/coordination/rest_space.h"
 #include "api/ocsp/ocsp.h"
+#include "api/rest/performer.h"
+#include "api/rest/queued.h"
 #include "api/rest/rest.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -28,6 +30,7 @@
 #include "net/ocsp_news.h"
 #include "net/peer_transport.h"
 #include "node/data_identity.h"
+#include "node/degraded_of.h"
 #include "node/dir_lock.h"
 #include "node/layout_of.h"
 #include "node/signers.h"
@@ -53,10 +56,12 @@ class NodeProcessImpl : public NodeProcess {
       if (transport_) transport_->wait_ended();
       grpc_->stop();
     }
-    for (auto* thread : {background_.get(), intent_writer_.get()}) {
+    for (auto* thread : {background_.get(), intent_writer_.get(), queue_executor_.get()}) {
       if (thread != nullptr) thread->stop();
     }
     settling_.cancel();
+    queued_.reset();
+    desk_.reset();
     sweeper_.reset();
     crls_.clear();
     standby_client_.reset();
@@ -79,9 +84,11 @@ class NodeProcessImpl : public NodeProcess {
     store_executor_ = os::ThreadExecutor::start("store");
     background_ = os::ThreadExecutor::start("background");
     intent_writer_ = os::ThreadExecutor::start("intents");
+    queue_executor_ = os::ThreadExecutor::start("queue");
     EC_TRY(open_store());
     EC_TRY(open_grpc());
     EC_TRY(open_ca());
+    open_queue();
     return open_server();
   }
 
@@ -359,6 +366,43 @@ class NodeProcessImpl : public NodeProcess {
     return issuer;
   }
 
+  // What waits for a majority, and the mode that says whether it must.
+  void open_queue() {
+    const auto& said = config_.degraded;
+    degraded::DeskOptions options;
+    options.self = self_->id;
+    options.limits.most = static_cast<std::size_t>(said.most_queued);
+    options.limits.bytes = static_cast<std::uint64_t>(said.most_queued_mib) << 20;
+    desk_ = degraded::Desk::open(options, os::disk(), options_.data_dir + "/queue", *queue_executor_,
+                                 os::monotonic_clock(), os::wall_clock(), os::secure_random());
+    std::vector<std::string> groups{"global"};
+    for (const auto& region : config_.regions) groups.push_back(region.name);
+    mode_ = std::make_unique<degraded::ModeKeeper>(
+        std::move(groups), *store_, [this] { return desk_->summary().queue.waiting; }, os::wall_clock(), *background_);
+    mode_->start();
+    desk_->start(
+        [this](Executor& on, degraded::v1::Operation operation) {
+          return api::perform_queued(*ca_, on, std::move(operation));
+        },
+        [this] { return mode_->view().mode != degraded::Mode::kNoMajority && !store_->recovering(); },
+        {[this](const degraded::v1::Operation& operation) {
+           if (operation.kind() == degraded::v1::REVOCATION) responder_->hold(operation.serial());
+         },
+         [this](const degraded::v1::Operation& operation) {
+           if (operation.kind() == degraded::v1::REVOCATION) responder_->release(operation.serial());
+         }});
+    deferral_ = std::make_unique<api::Deferral>(policy_of(said), *desk_, *mode_, os::wall_clock());
+    admin_->tell_of(*mode_, *desk_);
+    for (const auto state : {degraded::v1::DONE, degraded::v1::REFUSED, degraded::v1::EXPIRED, degraded::v1::DROPPED}) {
+      admin_->watch({"evercert_queue_ended_total", "Queued operations that came to an end, by which", "state",
+                     std::string(degraded::to_string(state)), [this, state] {
+                       const auto ended = desk_->summary().queue.ended;
+                       const auto count = ended.find(state);
+                       return count == ended.end() ? 0 : count->second;
+                     }});
+    }
+  }
+
   void settle_intents() {
     background_->post_after(
         2s, [this] { settling_.spawn(ca_->settle_intents(*background_), [this](std::size_t) { settle_intents(); }); });
@@ -411,7 +455,11 @@ class NodeProcessImpl : public NodeProcess {
     ocsp.region_name = region_->name;
     ocsp.several_zones = region_->nodes.size() > 1;
     ocsp_ = std::make_unique<api::Ocsp>(std::move(ocsp), *responder_, *store_, os::wall_clock());
+    rest_->defer_by(*deferral_);
     rest_->mount(router_);
+    queued_ = std::make_unique<api::Queued>(*rest_, *ca_, *desk_, self_->id,
+                                            [this](NodeId id) { return place_of(config_, id); });
+    queued_->mount(router_);
     std::vector<std::string> names;
     for (const auto& region : config_.regions) names.push_back(region.name);
     regions_ = std::make_unique<api::Regions>(*rest_, *store_, names);
@@ -466,9 +514,9 @@ class NodeProcessImpl : public NodeProcess {
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known :
-         {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/compaction", "/v1/regions",
-          "/v1/nodes", "/acme", "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+    for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/compaction",
+                              "/v1/regions", "/v1/nodes", "/v1/queued", "/v1/reconciliations", "/acme", "/ocsp", "/crl",
+                              "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";
@@ -485,6 +533,11 @@ class NodeProcessImpl : public NodeProcess {
     const std::string route = route_of(request);
     auto response = co_await router_.route(std::move(request));
     response.headers.set("Evercert-Region", region_->name);
+    if (response.status == 503 && mode_->degraded()) {
+      // Whatever it was: a moment will not do.
+      response.headers.set("Retry-After", api::kRetryDegraded);
+      response.headers.set("Evercert-Mode", degraded::to_string(mode_->view().mode));
+    }
     admin_->count(route, response.status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
     co_return response;
   }
@@ -494,7 +547,7 @@ class NodeProcessImpl : public NodeProcess {
   const config::RegionConfig* region_ = nullptr;
   const config::NodeConfig* self_ = nullptr;
   DirLock lock_;
-  std::unique_ptr<os::ThreadExecutor> store_executor_, background_, intent_writer_;
+  std::unique_ptr<os::ThreadExecutor> store_executor_, background_, intent_writer_, queue_executor_;
   TaskScope settling_;
   std::unique_ptr<store::Runtime> store_;
   std::unique_ptr<net::GrpcHost> grpc_;
@@ -507,6 +560,9 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<net::HttpClient> standby_client_;
   std::vector<std::unique_ptr<ca::CrlPublisher>> crls_;  // by issuer
   std::unique_ptr<ca::Sweeper> sweeper_;
+  std::unique_ptr<degraded::Desk> desk_;
+  std::unique_ptr<degraded::ModeKeeper> mode_;
+  std::unique_ptr<api::Deferral> deferral_;
   std::unique_ptr<api::Nonces> nonces_;
   std::unique_ptr<api::Validator> validator_;
   std::unique_ptr<api::Acme> acme_;
@@ -516,6 +572,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Regions> regions_;
   std::unique_ptr<api::StandbyShares> shares_;
   std::unique_ptr<api::Nodes> nodes_;
+  std::unique_ptr<api::Queued> queued_;
   api::Router router_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::LinkServer> link_;

@@ -13,6 +13,7 @@
 #include <shared_mutex>
 
 #include "base/encoding.h"
+#include "base/rfc3339.h"
 #include "store/membership.h"
 
 namespace evercert::api {
@@ -20,6 +21,20 @@ namespace evercert::api {
 using nlohmann::json;
 
 namespace {
+
+json describe(const degraded::ModeView& mode) {
+  return {{"name", degraded::to_string(mode.mode)}, {"since", rfc3339(mode.since.ms)}, {"why", mode.why}};
+}
+
+json describe(const degraded::Desk::Summary& summary) {
+  json kinds = json::object();
+  for (const auto& [kind, count] : summary.queue.by_kind) kinds[std::string(degraded::to_string(kind))] = count;
+  return {{"waiting", summary.queue.waiting},
+          {"bytes", summary.queue.bytes},
+          {"kinds", std::move(kinds)},
+          {"oldest", summary.queue.oldest_ms == 0 ? json() : json(rfc3339(summary.queue.oldest_ms))},
+          {"out_of_order", summary.out_of_order.empty() ? json() : json(summary.out_of_order)}};
+}
 
 std::string reason_of(const store::v1::RegionMember& member) {
   return member.reason().empty() ? "" : ": " + member.reason();
@@ -56,6 +71,28 @@ struct Admin::Metrics {
                                     .Help("1: this region's issuing key may be used now (0: fenced, or alone)")
                                     .Register(registry)
                                     .Add({});
+
+  prometheus::Family<prometheus::Gauge>& mode =
+      prometheus::BuildGauge().Name("evercert_mode").Help("1: the mode that this node works in").Register(registry);
+  prometheus::Family<prometheus::Gauge>& queued = prometheus::BuildGauge()
+                                                      .Name("evercert_queued")
+                                                      .Help("Operations that wait for a majority on this node")
+                                                      .Register(registry);
+  prometheus::Gauge& queue_bytes = prometheus::BuildGauge()
+                                       .Name("evercert_queued_bytes")
+                                       .Help("Size of what waits for a majority on this node")
+                                       .Register(registry)
+                                       .Add({});
+  prometheus::Gauge& queue_oldest = prometheus::BuildGauge()
+                                        .Name("evercert_queued_oldest_seconds")
+                                        .Help("How long the oldest has waited")
+                                        .Register(registry)
+                                        .Add({});
+  prometheus::Gauge& queue_out_of_order = prometheus::BuildGauge()
+                                              .Name("evercert_queue_out_of_order")
+                                              .Help("1: the queue is damaged or its disk refused; see the log")
+                                              .Register(registry)
+                                              .Add({});
 
   struct Series {
     prometheus::Counter* requests;
@@ -153,15 +190,36 @@ net::HttpResponse Admin::status() const {
     const auto member = store::member_of(membership->record, RegionId{static_cast<std::uint8_t>(r)});
     states[options_.region_names[r - 1]] = store::to_string(member.state());
   }
-  return net::json_response(200, json{{"node", options_.self.value},
-                                      {"region", options_.region_names.at(options_.region.value - 1u)},
-                                      {"epoch", membership->record.epoch()},
-                                      {"regions", std::move(states)},
-                                      {"recovering", store_.recovering()},
-                                      {"clock_trusted", store_.clock_trusted()},
-                                      {"certificates", store_.certificate_count()},
-                                      {"groups", groups}}
-                                     .dump());
+  json out{{"node", options_.self.value},
+           {"region", options_.region_names.at(options_.region.value - 1u)},
+           {"epoch", membership->record.epoch()},
+           {"regions", std::move(states)},
+           {"recovering", store_.recovering()},
+           {"clock_trusted", store_.clock_trusted()},
+           {"certificates", store_.certificate_count()},
+           {"groups", groups}};
+  if (mode_ != nullptr) {
+    out["mode"] = describe(mode_->view());
+    out["queue"] = describe(desk_->summary());
+  }
+  return net::json_response(200, out.dump());
+}
+
+void Admin::set_degraded_metrics() {
+  const auto mode = mode_->view().mode;
+  for (const auto one :
+       {degraded::Mode::kNormal, degraded::Mode::kReconciling, degraded::Mode::kPartial, degraded::Mode::kNoMajority})
+    metrics_->mode.Add({{"mode", std::string(degraded::to_string(one))}}).Set(one == mode);
+  const auto summary = desk_->summary();
+  for (const auto kind : {degraded::v1::REVOCATION, degraded::v1::RENEWAL, degraded::v1::ISSUANCE}) {
+    const auto count = summary.queue.by_kind.find(kind);
+    metrics_->queued.Add({{"kind", std::string(degraded::to_string(kind))}})
+        .Set(count == summary.queue.by_kind.end() ? 0 : static_cast<double>(count->second));
+  }
+  metrics_->queue_bytes.Set(static_cast<double>(summary.queue.bytes));
+  metrics_->queue_oldest.Set(
+      summary.queue.oldest_ms == 0 ? 0 : static_cast<double>(wall_.now().ms - summary.queue.oldest_ms) / 1000);
+  metrics_->queue_out_of_order.Set(!summary.out_of_order.empty());
 }
 
 net::HttpResponse Admin::metrics() {
@@ -181,6 +239,7 @@ net::HttpResponse Admin::metrics() {
   metrics_->certificates.Set(static_cast<double>(store_.certificate_count()));
   metrics_->clock.Set(store_.clock_trusted());
   metrics_->epoch.Set(static_cast<double>(store_.epoch().value));
+  if (mode_ != nullptr) set_degraded_metrics();
   metrics_->may_sign.Set(store_.signing_epoch().has_value());
   net::HttpResponse response;
   response.headers.set("Content-Type", "text/plain; version=0.0.4");

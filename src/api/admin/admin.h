@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "api/rest/router.h"
+#include "degraded/desk.h"
+#include "degraded/mode_keeper.h"
 #include "store/runtime.h"
 
 namespace prometheus {
@@ -38,11 +40,17 @@ class Admin {
     std::function<std::uint64_t()> read;
   };
   void watch(Watched counter) { watched_.push_back(std::move(counter)); }
+  // Before mount(): the mode of the node and its queue, for status and metrics.
+  void tell_of(const degraded::ModeKeeper& mode, const degraded::Desk& desk) {
+    mode_ = &mode;
+    desk_ = &desk;
+  }
 
  private:
   net::HttpResponse status() const;
   net::HttpResponse ready() const;
   net::HttpResponse metrics();
+  void set_degraded_metrics();
   net::HttpResponse crl(const net::HttpRequest& request, const std::string& file);
   net::HttpResponse ca_certificate(const std::string& file) const;
 
@@ -52,6 +60,8 @@ class Admin {
   WallClock& wall_;
   std::unique_ptr<Metrics> metrics_;
   std::vector<Watched> watched_;
+  const degraded::ModeKeeper* mode_ = nullptr;
+  const degraded::Desk* desk_ = nullptr;
 };
 
 }  // namespace evercert::api

@@ -2,6 +2,7 @@
 #include "api/rest/json_body.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace evercert::api {
 
@@ -40,6 +41,15 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
     query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
   }
   return std::nullopt;
+}
+
+Status read_limit(const net::HttpRequest& request, std::size_t& limit) {
+  const auto text = query_value(request.query, "limit");
+  if (!text) return {};
+  const auto parsed = std::from_chars(text->data(), text->data() + text->size(), limit);
+  if (parsed.ec != std::errc{} || parsed.ptr != text->data() + text->size() || limit < 1 || limit > 1000)
+    return fail(Code::kInvalid, "'limit' must be a number from 1 to 1000");
+  return {};
 }
 
 }  // namespace evercert::api

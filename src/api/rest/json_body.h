@@ -21,4 +21,7 @@ Status only_members(const nlohmann::json& object, std::initializer_list<std::str
 // The first value of that name, as sent; empty when there is no '='.
 std::optional<std::string> query_value(std::string_view query, std::string_view name);
 
+// 'limit' of a list: 1 to 1000; `limit` stays as it is when there is none. kInvalid.
+Status read_limit(const net::HttpRequest& request, std::size_t& limit);
+
 }  // namespace evercert::api

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "api/rest/json_body.h"
+#include "api/rest/performer.h"
 #include "base/encoding.h"
 #include "base/rfc3339.h"
 #include "pki/crl.h"
+#include "store/keys.h"
 
 namespace evercert::api {
 namespace {
@@ -19,6 +21,16 @@ json describe(const store::v1::Certificate& certificate) {
           {"status", certificate.revoked() ? "revoked" : "good"},
           {"not_before", rfc3339(certificate.not_before() * 1000)},
           {"not_after", rfc3339(certificate.not_after() * 1000)}};
+}
+
+// The certificate that a new one is to take the place of; empty: none is named.
+Result<std::string> replaced(const json& body) {
+  if (!body.contains("replaces")) return std::string();
+  EC_ASSIGN(const auto hex, required_text(body, "replaces"));
+  auto serial = from_hex(hex);
+  if (!serial || serial->empty())
+    return fail(Code::kInvalid, "'replaces' must be the serial number of a certificate, in hexadecimal digits");
+  return serial;
 }
 
 void append_pem(std::string& out, std::string_view pem) {
@@ -76,32 +88,88 @@ std::optional<net::HttpResponse> Rest::refuse(const net::HttpRequest& request, R
   return std::nullopt;
 }
 
+bool Rest::from_edge(const net::HttpRequest& request) const {
+  return request.client_identity.starts_with(edge_identities_);
+}
+
+std::optional<degraded::ModeView> Rest::lost(GroupId group) const {
+  return deferral_ == nullptr ? std::nullopt : deferral_->lost(group);
+}
+
+// What is known to be bound is answered without a majority.
+bool Rest::known_key(const std::string& key) const {
+  if (key.empty()) return false;
+  const auto bound = store_.request_key(key);
+  return bound && *bound && (*bound)->committed;
+}
+
+degraded::v1::Operation Rest::to_queue(const ca::IssueRequest& wanted, const std::string& csr_pem,
+                                       const std::string& replaces) const {
+  degraded::v1::Operation operation;
+  operation.set_kind(degraded::v1::ISSUANCE);
+  operation.set_csr_pem(csr_pem);
+  operation.set_profile(wanted.profile);
+  operation.set_digest(wanted.request_digest);
+  operation.set_repeat(wanted.request_key);
+  if (replaces.empty()) return operation;
+  operation.set_replaces(replaces);
+  // Anybody may say so; what is not known here is no renewal.
+  const auto before = store_.certificate(replaces);
+  if (before && *before) operation.set_kind(degraded::v1::RENEWAL);
+  return operation;
+}
+
+Task<net::HttpResponse> Rest::defer(const net::HttpRequest& request, const Caller& caller, degraded::ModeView mode,
+                                    degraded::v1::Operation wanted) {
+  wanted.set_caller(caller.name);
+  // Under the same key a repetition finds what waits. Keys of clients and of edges are different ones.
+  const std::string scope = wanted.kind() == degraded::v1::REVOCATION ? "revoke:" : "issue:";
+  if (const auto key = request.headers.find("Idempotency-Key")) {
+    wanted.set_key(scope + "client:" + std::string(key->substr(0, 255)));
+  } else if (const auto id = request.headers.find("Evercert-Request-Id"); id && from_edge(request)) {
+    wanted.set_key(scope + "edge:" + std::string(id->substr(0, 255)));
+  }
+  return deferral_->defer(request, from_edge(request), std::move(mode), std::move(wanted));
+}
+
 Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   Caller caller;
   if (auto refused = refuse(request, Role::kIssuer, &caller)) co_return std::move(*refused);
   const auto body = read_object(request);
   if (!body) co_return net::problem(body.error());
-  if (const Status known = only_members(*body, {"csr", "profile"}); !known) co_return net::problem(known.error());
+  if (const Status known = only_members(*body, {"csr", "profile", "replaces"}); !known)
+    co_return net::problem(known.error());
   const auto pem = required_text(*body, "csr");
   if (!pem) co_return net::problem(pem.error());
   auto profile = required_text(*body, "profile");
   if (!profile) co_return net::problem(profile.error());
-  auto csr = pki::parse_csr_pem(*pem);
-  if (!csr) co_return net::problem(csr.error());
+  auto replaces = replaced(*body);
+  if (!replaces) co_return net::problem(replaces.error());
+  auto wanted = issue_request_of(ca_, *pem, std::move(*profile));
+  if (!wanted) co_return net::problem(wanted.error());
   std::string key = request.headers.get("Idempotency-Key");
   if (key.size() > 255)
     co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
-  std::string digest = sha256(*profile + "\n" + *pem);
-  ca::IssueRequest wanted{std::move(*csr), std::move(*profile), {}, ca_.options().region, {}, {}, std::move(digest)};
-  wanted.names = wanted.csr.names;
   // Keys of clients are their own; an edge makes an id for its own repetitions.
   if (!key.empty()) {
-    wanted.request_key = caller.name + ":" + key;
-  } else if (request.client_identity.starts_with(edge_identities_)) {
-    wanted.request_id = from_hex(request.headers.find("Evercert-Request-Id").value_or("")).value_or("");
-    wanted.attempt = request.headers.find("Evercert-Attempt").value_or("") == "1" ? 1 : 2;
+    wanted->request_key = caller.name + ":" + key;
+  } else if (from_edge(request)) {
+    wanted->request_id = from_hex(request.headers.find("Evercert-Request-Id").value_or("")).value_or("");
+    wanted->attempt = request.headers.find("Evercert-Attempt").value_or("") == "1" ? 1 : 2;
   }
-  const auto issued = co_await ca_.issue(*request.executor, std::move(wanted));
+  degraded::v1::Operation waiting =
+      deferral_ == nullptr ? degraded::v1::Operation{} : to_queue(*wanted, *pem, *replaces);
+  const GroupId group = home_group(wanted->home);
+  if (auto mode = lost(group); mode && !known_key(wanted->request_key)) {
+    // What could never be issued is not to wait.
+    if (const Status sound = ca_.check(*wanted); !sound) co_return net::problem(sound.error());
+    co_return co_await defer(request, caller, std::move(*mode), std::move(waiting));
+  }
+  const auto issued = co_await ca_.issue(*request.executor, std::move(*wanted));
+  if (!issued && issued.error().code == Code::kUnavailable && deferral_ != nullptr) {
+    if (auto mode = deferral_->lost_now(group))
+      co_return co_await defer(request, caller, std::move(*mode), std::move(waiting));
+  }
   if (!issued) co_return net::problem(issued.error());
   const std::string serial = to_hex(issued->serial);
   // The chain is most of the answer and, being PEM, needs nothing escaped but its line ends.
@@ -152,7 +220,22 @@ Task<net::HttpResponse> Rest::revoke(net::HttpRequest request, std::string hex) 
   if (!reason) co_return net::problem(reason.error());
   std::string id = request.headers.get("Idempotency-Key");
   if (id.empty()) id = request.headers.get("Evercert-Request-Id");
-  const auto revoked = co_await ca_.revoke(*request.executor, *serial, *reason, caller.name, id.substr(0, 255));
+  id = id.substr(0, 255);
+  const auto group = store::home_of_serial(*serial, ca_.options().regions);
+  degraded::v1::Operation waiting;
+  waiting.set_kind(degraded::v1::REVOCATION);
+  waiting.set_serial(*serial);
+  waiting.set_reason(static_cast<std::uint32_t>(*reason));
+  waiting.set_digest(sha256(*serial + static_cast<char>(*reason)));
+  waiting.set_repeat(id);
+  if (group) {
+    if (auto mode = lost(*group)) co_return co_await defer(request, caller, std::move(*mode), std::move(waiting));
+  }
+  const auto revoked = co_await ca_.revoke(*request.executor, *serial, *reason, caller.name, std::move(id));
+  if (!revoked && revoked.error().code == Code::kUnavailable && deferral_ != nullptr) {
+    if (auto mode = deferral_->lost_now(*group))
+      co_return co_await defer(request, caller, std::move(*mode), std::move(waiting));
+  }
   if (!revoked) co_return net::problem(revoked.error());
   json out{{"serial", hex}, {"status", "revoked"}};
   add_revocation(out, *revoked);
@@ -163,12 +246,7 @@ Task<net::HttpResponse> Rest::list(net::HttpRequest request) {
   Caller caller;
   if (auto refused = refuse(request, Role::kReader, &caller)) co_return std::move(*refused);
   std::size_t limit = 100;
-  if (const auto text = query_value(request.query, "limit")) {
-    const auto parsed = std::from_chars(text->data(), text->data() + text->size(), limit);
-    if (parsed.ec != std::errc{} || parsed.ptr != text->data() + text->size() || limit < 1 || limit > 1000) {
-      co_return net::problem(fail(Code::kInvalid, "'limit' must be a number from 1 to 1000").error());
-    }
-  }
+  if (const Status read = read_limit(request, limit); !read) co_return net::problem(read.error());
   const auto cursor = from_hex(query_value(request.query, "cursor").value_or(""));
   if (!cursor || (!cursor->empty() && cursor->size() != 16)) {
     co_return net::problem(fail(Code::kInvalid, "'cursor' must be the next_cursor of an earlier answer").error());

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "api/rest/deferral.h"
 #include "api/rest/router.h"
 #include "ca/ca.h"
 #include "store/store.h"
@@ -28,6 +29,9 @@ class Rest {
         ca_(ca),
         store_(store) {}
   void mount(Router& router);
+  // Before requests come: what needs a majority that cannot be reached is queued or refused by it. Without, such work
+  // is refused when its time is over.
+  void defer_by(Deferral& deferral) { deferral_ = &deferral; }
 
   struct Caller {
     std::string name;
@@ -47,10 +51,19 @@ class Rest {
   Task<net::HttpResponse> revoke(net::HttpRequest request, std::string serial);
   Task<net::HttpResponse> list(net::HttpRequest request);
 
+  bool from_edge(const net::HttpRequest& request) const;
+  std::optional<degraded::ModeView> lost(GroupId group) const;
+  bool known_key(const std::string& key) const;
+  degraded::v1::Operation to_queue(const ca::IssueRequest& wanted, const std::string& csr_pem,
+                                   const std::string& replaces) const;
+  Task<net::HttpResponse> defer(const net::HttpRequest& request, const Caller& caller, degraded::ModeView mode,
+                                degraded::v1::Operation wanted);
+
   RestOptions options_;
   std::string edge_identities_, operator_identities_;
   ca::CertificateAuthority& ca_;
   store::Store& store_;
+  Deferral* deferral_ = nullptr;
 };
 
 }  // namespace evercert::api

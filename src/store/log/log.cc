@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/probe.h"
 #include "store/log/format.h"
+#include "store/log/metas.h"
 
 namespace evercert::store {
 namespace {
@@ -159,6 +160,7 @@ class LogImpl : public Log {
     const auto found = meta_.find(key);
     return found == meta_.end() ? std::nullopt : std::optional(found->second);
   }
+  const std::map<std::string, std::string>& metas() const { return meta_; }
 
  private:
   struct Segment {
@@ -461,5 +463,8 @@ Result<std::unique_ptr<Log>> Log::open(Disk& disk, std::string dir, LogOptions o
   EC_TRY(log->replay());
   return log;
 }
+
+// Log::open() makes logs of this one class.
+const std::map<std::string, std::string>& all_meta(const Log& log) { return static_cast<const LogImpl&>(log).metas(); }
 
 }  // namespace evercert::store

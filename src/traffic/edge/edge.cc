@@ -163,13 +163,15 @@ class EdgeImpl : public Edge {
     }
     Error last{Code::kUnavailable, "no node of any region could be reached"};
     std::optional<HttpResponse> refused;
+    Backend* queuer = nullptr;  // who would keep it until there is a majority again
     Backends::Tried tried;
+    bool elsewhere = false;  // to ask further is no repetition then, and takes nothing from their budget
     for (bool first = true;; first = false) {
       const Duration left = deadline - clock_.now();
       if (left <= kTooLate) break;
       Backend* backend = backends_.next(tried, may_leave, first ? preferred : nullptr, refused.has_value());
       if (backend == nullptr) break;
-      if (!first) {
+      if (!first && !std::exchange(elsewhere, false)) {
         std::lock_guard lock(budget_mutex_);
         if (!budget_.take(clock_.now())) break;
       }
@@ -182,8 +184,10 @@ class EdgeImpl : public Edge {
         if (!result->headers.find("Evercert-Region")) result->headers.add("Evercert-Region", options_.region_name);
         co_return std::move(*result);
       }
-      ++backend->failures;
+      elsewhere = result && result->headers.find(kElsewhere);
+      if (!elsewhere) ++backend->failures;
       if (result) {  // 503: nothing was done there; another may do it
+        if (queuer == nullptr && result->headers.find(kMayQueue)) queuer = backend;
         refused = std::move(*result);
         continue;
       }
@@ -191,8 +195,29 @@ class EdgeImpl : public Edge {
       if (last.code != Code::kInvalid) backend->request_failed();
       if (!may_retry(last.code, call.method, request.path, has_key)) break;
     }
-    if (refused && last.code == Code::kUnavailable) co_return std::move(*refused);
-    co_return net::problem(last);
+    if (!refused || last.code != Code::kUnavailable) co_return net::problem(last);
+    if (queuer == nullptr) co_return std::move(*refused);
+    // Another edge that asked first looks further itself.
+    if (from_edge) {
+      refused->headers.set(kMayQueue, "yes");
+      co_return std::move(*refused);
+    }
+    co_return co_await have_queued(*request.executor, *queuer, call, deadline, std::move(*refused));
+  }
+
+  // Nobody could do it, surely nobody has begun: so it waits with one who offered to keep it.
+  Task<HttpResponse> have_queued(Executor& on, Backend& queuer, net::LinkCall& call, Instant deadline,
+                                 HttpResponse refused) {
+    call.headers.set(kQueue, "yes");
+    const Duration left = deadline - clock_.now();
+    if (left > kTooLate) {
+      auto queued = co_await ask(on, queuer, call, left);
+      if (!queued && queued.error().code != Code::kUnavailable) co_return net::problem(queued.error());
+      if (queued) refused = std::move(*queued);
+    }
+    refused.headers.remove(kMayQueue);
+    if (!refused.headers.find("Evercert-Region")) refused.headers.add("Evercert-Region", options_.region_name);
+    co_return std::move(refused);
   }
 
   // Nodes over the link, other regions' edges by HTTP.

@@ -18,6 +18,12 @@ inline constexpr std::string_view kRequestId = "Evercert-Request-Id";  // 30 hex
 // With a request id: 1 for the first endpoint of all that gets the request, growing. Only what carries 1 is surely new.
 inline constexpr std::string_view kAttempt = "Evercert-Attempt";
 
+// From a node with its 503: what was refused for want of a majority could be queued there. To a node: it shall be.
+inline constexpr std::string_view kMayQueue = "Evercert-May-Queue", kQueue = "Evercert-Queue";
+
+// From a node with its 503: it is well, but another one keeps what was asked for.
+inline constexpr std::string_view kElsewhere = "Evercert-Elsewhere";
+
 // The headers to pass on: without those of one connection, and from anybody but an edge without those that we trust.
 net::Headers forwarded_headers(const net::HttpRequest& request, bool from_edge, Random& random);
 // How many endpoints were tried for this request before, as another edge says.
