@@ -261,12 +261,4 @@ try:
     upto.end()
     print(f"coordination: {checks.count} passed, 0 failed")
 finally:
-    for process in processes.values():
-        process.kill()
-    for process in processes.values():
-        process.wait()
-    if sys.exc_info()[0] is not None:
-        for kind, region in processes:
-            path = os.path.join(work, f"{kind}-{region}.log")
-            print(f"--- {kind} {region}\n" + "".join(open(path).readlines()[-8:]), file=sys.stderr)
-    subprocess.run(["rm", "-rf", work])
+    servers.end()

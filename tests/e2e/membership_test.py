@@ -183,12 +183,4 @@ try:
     check(issues_itself(central) and state(east) == "fenced", "one that comes back after all is not heard")
     print(f"membership: {checks.count} passed, 0 failed")
 finally:
-    for process in processes.values():
-        process.kill()
-    for process in processes.values():
-        process.wait()
-    if sys.exc_info()[0] is not None:
-        for kind, region in processes:
-            path = os.path.join(work, f"{kind}-{region}.log")
-            print(f"--- {kind} {region}\n" + "".join(open(path).readlines()[-8:]), file=sys.stderr)
-    subprocess.run(["rm", "-rf", work])
+    servers.end()

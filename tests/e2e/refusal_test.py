@@ -4,7 +4,6 @@
 with one identity, data of a newer version. Three real regions."""
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -156,12 +155,4 @@ try:
     check(True, "what fits goes on")
     print(f"refusal: {checks.count} passed, 0 failed")
 finally:
-    for process in [*servers.processes.values(), *extra]:
-        process.kill()
-    for process in [*servers.processes.values(), *extra]:
-        process.wait()
-    if sys.exc_info()[0] is not None:
-        for name in sorted(os.listdir(work)):
-            if name.endswith(".log"):
-                print(f"--- {name}\n" + "".join(open(os.path.join(work, name)).readlines()[-8:]), file=sys.stderr)
-    shutil.rmtree(work, ignore_errors=True)
+    servers.end(extra)

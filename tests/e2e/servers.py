@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes of a cluster of three regions as `evercert init` laid it out, and of nodes that came later. A node of a further zone is named region-zone."""
 import os
+import shutil
 import signal
 import subprocess
+import sys
 
 
 class Servers:
@@ -31,3 +33,15 @@ class Servers:
         for kind in ("edge", "node"):
             self.processes[kind, region].send_signal(signal.SIGKILL)
             self.processes[kind, region].wait()
+
+    def end(self, others=()):
+        """Ends everything. When the test has failed, the ends of all logs are shown."""
+        for process in [*self.processes.values(), *others]:
+            process.kill()
+        for process in [*self.processes.values(), *others]:
+            process.wait()
+        if sys.exc_info()[0] is not None:
+            for name in sorted(os.listdir(self.work)):
+                if name.endswith(".log"):
+                    print(f"--- {name}\n" + "".join(open(os.path.join(self.work, name)).readlines()[-12:]), file=sys.stderr)
+        shutil.rmtree(self.work, ignore_errors=True)

@@ -184,12 +184,4 @@ try:
     check(f"opened the standby of {west}" in log_of(east) and f"opened the standby of {west}" in log_of(central), "each opened its own standby")
     print(f"standby: {checks.count} passed, 0 failed")
 finally:
-    for process in processes.values():
-        process.kill()
-    for process in processes.values():
-        process.wait()
-    if sys.exc_info()[0] is not None:
-        for kind, region in processes:
-            path = os.path.join(work, f"{kind}-{region}.log")
-            print(f"--- {kind} {region}\n" + "".join(open(path).readlines()[-12:]), file=sys.stderr)
-    subprocess.run(["rm", "-rf", work])
+    servers.end()

@@ -173,11 +173,4 @@ try:
     check(issue(), "and certificates are issued")
     print(f"topology: {checks.count} passed, 0 failed")
 finally:
-    for process in processes.values():
-        process.kill()
-    for process in processes.values():
-        process.wait()
-    if sys.exc_info()[0] is not None:
-        for kind, name in processes:
-            print(f"--- {kind} {name}\n" + "".join(open(os.path.join(work, f"{kind}-{name}.log")).readlines()[-8:]), file=sys.stderr)
-    subprocess.run(["rm", "-rf", work])
+    servers.end()
