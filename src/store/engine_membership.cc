@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Membership's part of the engine: what nodes say of their promises, what the leader of the global group makes of it,
 // and leaders that leave a region which is drained or fenced.
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/probe.h"
 #include "store/engine.h"
@@ -68,7 +70,15 @@ void Engine::on_attestation(NodeId from, const v1::Attestation& attestation, Ins
 void Engine::move_members() {
   std::vector<NodeId> wanted = wanted_voters(membership_->record());
   if (wanted.empty()) return;
-  for (auto& group : groups_) group->move_towards(wanted);
+  // Who leads a group must hear what is wanted, from the global group: nobody votes in another who does not follow
+  // there, and the global group itself lets nobody go before all others are done.
+  const Configuration& global = groups_[kGlobalGroup.value]->configuration();
+  const bool follow = std::ranges::all_of(wanted, [&](NodeId node) { return global.contains(node); });
+  const bool others_done = std::all_of(groups_.begin() + 1, groups_.end(), [&](const auto& group) {
+    const Configuration& present = group->configuration();
+    return !present.joint() && present.learners.empty() && present.voters() == wanted;
+  });
+  for (auto& group : groups_) group->move_towards(wanted, group->id() == kGlobalGroup ? !others_done : !follow);
 }
 
 // It votes, and is not about to be removed.

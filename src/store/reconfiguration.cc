@@ -38,7 +38,7 @@ std::optional<NodeId> heir(const std::vector<NodeId>& voters, LogIndex commit,
 }  // namespace
 
 Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, NodeId self, LogIndex commit,
-               const std::vector<FollowerStatus>& followers) {
+               const std::vector<FollowerStatus>& followers, bool gather) {
   if (wanted.empty()) return {};
   if (present.joint()) {
     if (!among(present.voters(), self)) return {{}, heir(present.voters(), commit, followers)};
@@ -46,6 +46,11 @@ Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, 
   }
   const std::vector<NodeId> strangers = without(wanted, present.members());
   if (!strangers.empty()) return {MembersChange{{strangers.front()}, {}, {}, false, {}}, {}};
+  if (gather) {
+    const std::vector<NodeId> heirs = without(present.voters(), without(present.voters(), wanted));
+    if (among(wanted, self)) return {};
+    if (!heirs.empty()) return {{}, heir(heirs, commit, followers)};
+  }
   const std::vector<NodeId> unwanted = without(present.learners, wanted);
   if (!unwanted.empty()) return {MembersChange{{}, {}, {unwanted.front()}, false, {}}, {}};
   const std::vector<NodeId> added = without(wanted, present.voters());

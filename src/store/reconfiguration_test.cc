@@ -71,6 +71,16 @@ TEST(Reconfiguration, AJointConfigurationIsLeftByAChangeOfNothing) {
   EXPECT_EQ(leaving.hand_over, kA);
 }
 
+TEST(Reconfiguration, WhileTheGroupGathersNewNodesFollowAndNobodyGoes) {
+  Configuration present = voters({kA, kB, kC});
+  EXPECT_TRUE(next_step(present, {kA, kNew, kC}, kA, kCommit, {near(kB), near(kC)}, true).change);
+  present.learners = {kNew};
+  const Step step = next_step(present, {kA, kNew, kC}, kA, kCommit, {near(kB), near(kC), near(kNew)}, true);
+  EXPECT_FALSE(step.change || step.hand_over);
+  const Step leaving = next_step(present, {kA, kNew, kC}, kB, kCommit, {level(kA), near(kC), near(kNew)}, true);
+  EXPECT_EQ(leaving.hand_over, kA) << "who is to go does not see when the other groups are done";
+}
+
 TEST(Reconfiguration, WhoFollowsAndIsNotWantedAnyMoreIsLetGo) {
   Configuration present = voters({kA, kB, kC});
   present.learners = {kNew};
