@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/admin/nodes.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <set>
@@ -139,13 +141,6 @@ Task<net::HttpResponse> Nodes::put(net::HttpRequest request, std::string region,
       *text = value->substr(0, 500);
     }
   }
-  const bool in_file =
-      std::any_of(file_.begin(), file_.end(), [&](const NodeAddress& known) { return known.node == *node; });
-  if (!in_file && (added.address.empty() || added.peer_port == 0)) {
-    co_return net::problem(Error{Code::kInvalid, name_of(*node) +
-                                                     " is not in this node's cluster file: say where it is reached, by "
-                                                     "'address' and 'peer_port'"});
-  }
   wish.add.push_back(std::move(added));
   co_return co_await change(std::move(request), std::move(wish));
 }
@@ -187,6 +182,19 @@ Task<net::HttpResponse> Nodes::replace(net::HttpRequest request, std::string reg
   co_return co_await change(std::move(request), std::move(wish));
 }
 
+// What is written down of a node is where all others look for it, for good.
+Status Nodes::can_be_reached(const NodeAddress& added) const {
+  in_addr parsed{};
+  if (!added.address.empty() && inet_pton(AF_INET, added.address.c_str(), &parsed) != 1)
+    return fail(Code::kInvalid, "'address' must be an IPv4 address, not '" + added.address.substr(0, 64) + "'");
+  const bool in_file =
+      std::any_of(file_.begin(), file_.end(), [&](const NodeAddress& known) { return known.node == added.node; });
+  if (in_file || (!added.address.empty() && added.peer_port != 0)) return {};
+  return fail(Code::kInvalid, name_of(added.node) +
+                                  " is not in this node's cluster file: say where it is reached, by 'address' and "
+                                  "'peer_port'");
+}
+
 Task<net::HttpResponse> Nodes::change(net::HttpRequest request, Wish wish) {
   Rest::Caller caller;
   if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
@@ -198,6 +206,7 @@ Task<net::HttpResponse> Nodes::change(net::HttpRequest request, Wish wish) {
   const std::string id = request_id(request);
   const bool repeated = !id.empty() && store_.membership()->record.replicas().request_id() == id;
   for (const NodeAddress& added : wish.add) {
+    if (const Status reachable = can_be_reached(added); !reachable) co_return net::problem(reachable.error());
     if (!repeated && votes(added.node))
       co_return net::problem(Error{Code::kConflict, name_of(added.node) + " is a voter, or on its way to be one"});
   }

@@ -40,6 +40,7 @@ class Nodes {
   Response change(net::HttpRequest request, Wish wish);
 
   Result<NodeId> node_named(const std::string& region, const std::string& zone) const;
+  Status can_be_reached(const NodeAddress& added) const;
   std::string name_of(NodeId node) const;
   std::string describe(const store::MembershipView& view) const;  // JSON
   std::vector<store::v1::Replica> wanted(const store::MembershipView& view) const;

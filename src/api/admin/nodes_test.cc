@@ -81,6 +81,8 @@ TEST_F(NodesTest, OfAnUnknownNodeItMustBeSaidWhereItIsReached) {
   const Reply refused = send("PUT", "/v1/nodes/two/2");
   EXPECT_EQ(refused.status, 400);
   EXPECT_NE(refused.body["detail"].get<std::string>().find("'address' and 'peer_port'"), std::string::npos);
+  EXPECT_EQ(send("POST", "/v1/nodes/two/1/replace", R"({"zone": 2})").status, 400);
+  EXPECT_EQ(send("PUT", "/v1/nodes/two/2", R"({"address": "over there", "peer_port": 9444})").status, 400);
   EXPECT_EQ(wanted(), (Numbers{257, 513}));
 }
 
