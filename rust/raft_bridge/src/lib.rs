@@ -245,8 +245,9 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
         election_tick: o.election_tick,
         heartbeat_tick: o.heartbeat_tick,
         applied: o.applied,
-        max_size_per_msg: 1 << 20,
-        max_inflight_msgs: 256,
+        // 8 MiB under way to a follower that catches up: fast over an ocean, and it holds up nobody else.
+        max_size_per_msg: 64 << 10,
+        max_inflight_msgs: 128,
         check_quorum: true,
         pre_vote: true,
         read_only_option: ReadOnlyOption::Safe,
@@ -320,7 +321,28 @@ fn from_message(mut m: Message, settled: u64) -> ffi::Msg {
     ffi::Msg { from: m.from, to: m.to, kind: m.msg_type, term: m.term, index: m.index, commit: m.commit, reject: m.reject, bytes: m.encode_to_vec() }
 }
 fn from_messages(v: Vec<Message>, settled: u64) -> Vec<ffi::Msg> {
-    v.into_iter().map(|m| from_message(m, settled)).collect()
+    v.into_iter().flat_map(in_pieces).map(|m| from_message(m, settled)).collect()
+}
+/// The core puts all that it appends to one follower in one turn into one message, however large: for a follower that
+/// comes back after hours, more than a transport takes. In order, the pieces mean the same.
+fn in_pieces(mut m: Message) -> Vec<Message> {
+    const LARGEST: usize = 1 << 20; // unless one entry is larger
+    let mut pieces = vec![];
+    loop {
+        let mut bytes = 0;
+        let fit = m.entries.iter().take_while(|e| { bytes += e.data.len(); bytes <= LARGEST }).count().max(1);
+        if fit >= m.entries.len() {
+            pieces.push(m);
+            return pieces;
+        }
+        let rest = m.entries.split_off(fit);
+        let first = std::mem::take(&mut m.entries);
+        let mut piece = m.clone();
+        (piece.entries, m.entries) = (first, rest);
+        let last = &piece.entries[fit - 1];
+        (m.index, m.log_term) = (last.index, last.term);
+        pieces.push(piece);
+    }
 }
 fn from_entries(v: Vec<Entry>) -> Vec<ffi::BridgeEntry> {
     v.into_iter().map(from_entry).collect()

@@ -15,9 +15,14 @@ const std::vector<NodeId> kMembers{NodeId{1}, NodeId{2}, NodeId{3}};
 class MemoryLog : public RaftStorage {
  public:
   InitialState initial_state() const override { return {hard_state, {kMembers, {}, {}}}; }
-  Result<std::vector<LogEntry>> entries(LogIndex low, LogIndex high, std::uint64_t) const override {
-    return std::vector<LogEntry>(log.begin() + static_cast<long>(low.value) - 1,
-                                 log.begin() + static_cast<long>(high.value) - 1);
+  Result<std::vector<LogEntry>> entries(LogIndex low, LogIndex high, std::uint64_t max_bytes) const override {
+    std::vector<LogEntry> some;
+    for (std::uint64_t i = low.value, bytes = 0; i < high.value; ++i) {
+      bytes += log[i - 1].data.size();
+      if (!some.empty() && bytes > max_bytes) break;
+      some.push_back(log[i - 1]);
+    }
+    return some;
   }
   Result<Term> term(LogIndex index) const override {
     if (index.value == 0) return Term{0};
@@ -247,6 +252,31 @@ TEST(RaftNode, OneBrokenConnectionUnseatsNobody) {
   EXPECT_EQ(trio.nodes[0]->status().role, RaftRole::kLeader);
   EXPECT_EQ(trio.nodes[0]->status().term, Term{1});
   EXPECT_EQ(trio.nodes[1]->status().leader, NodeId{1});
+}
+
+TEST(RaftNode, AFollowerThatMissedVeryMuchIsSentPiecesThatATransportTakes) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  trio.cut = kMembers[2];
+  constexpr int kMissed = 3000;
+  const std::string data(16 << 10, 'x');
+  for (int i = 0; i < kMissed; ++i) {
+    ASSERT_TRUE(trio.nodes[0]->propose(data));
+    trio.settle();
+  }
+  trio.cut = NodeId{0};
+  std::size_t largest = 0, sent = 0;
+  trio.lost = [&](const RaftMessage& m) {
+    if (m.to == kMembers[2]) largest = std::max(largest, m.bytes.size()), sent += m.bytes.size();
+    return false;
+  };
+  trio.nodes[0]->report_unreachable(kMembers[2]);
+  trio.tick(0, 2);
+  trio.settle();
+  EXPECT_EQ(trio.logs[2].log.size(), trio.logs[0].log.size());
+  EXPECT_LE(largest, std::size_t{2} << 20);
+  EXPECT_LE(sent, kMissed * data.size() * 5 / 4) << "and each entry about once";
 }
 
 TEST(RaftNode, DamagedForgedAndImpossibleMessagesAreRefusedAndChangeNothing) {
