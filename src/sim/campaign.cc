@@ -12,7 +12,17 @@ std::string state_of(World& world, NodeId node, GroupId id) {
   return node_name(node) + " in group " + std::to_string(id.value) + ": leader " + node_name(status.leader) +
          ", term " + std::to_string(status.term.value) + ", last " + std::to_string(status.last.value) +
          ", committed " + std::to_string(status.commit.value) + ", applied " +
-         std::to_string(group.applied_index().value) + ", " + to_text(group.configuration());
+         std::to_string(group.applied_index().value) + ", " + to_text(group.configuration()) +
+         (group.changing() ? ", a change under way" : "") + (group.gate_open() ? "" : ", behind its gate");
+}
+
+// For a reader who wonders why a cluster does not come to rest.
+void note_states(World& world) {
+  for (const NodeId node : world.nodes()) {
+    if (!world.up(node)) world.note(node_name(node) + " is down");
+    for (std::uint32_t g = 0; world.up(node) && g < world.layout().groups(); ++g)
+      world.note(state_of(world, node, GroupId{g}));
+  }
 }
 
 // What is still to come: everybody is to be well, every group to have a leader that all know and the members that were
@@ -83,8 +93,10 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
     }
   }
   const auto restless = unsettled(world);
-  if (!checkers.found() && restless)
+  if (!checkers.found() && restless) {
+    note_states(world);
     checkers.violation("no convergence: the cluster does not come to rest: " + *restless);
+  }
   for (const NodeId node : world.nodes()) world.forget_rot(node);  // what nobody has come upon yet
   checkers.check_end();
 

@@ -78,7 +78,18 @@ void Engine::move_members() {
     const Configuration& present = group->configuration();
     return !present.joint() && present.learners.empty() && present.voters() == wanted;
   });
-  for (auto& group : groups_) group->move_towards(wanted, group->id() == kGlobalGroup ? !others_done : !follow);
+  // What is wanted may have changed while the global group was on its way, and it may have let go, by now, of somebody
+  // who votes in another group, and leads it perhaps: such a one follows again until that group is done.
+  std::set<NodeId> guests;
+  for (auto group = groups_.begin() + 1; group != groups_.end(); ++group) {
+    const std::vector<NodeId> members = (*group)->configuration().members();
+    guests.insert(members.begin(), members.end());
+  }
+  for (auto& group : groups_) {
+    const bool is_global = group->id() == kGlobalGroup;
+    group->move_towards(wanted, is_global ? !others_done : !follow,
+                        is_global ? std::vector<NodeId>(guests.begin(), guests.end()) : std::vector<NodeId>{});
+  }
 }
 
 // It votes, and is not about to be removed.

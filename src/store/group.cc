@@ -177,7 +177,7 @@ Status Group::change_members(const LogEntry& entry) {
   return {};
 }
 
-void Group::move_towards(const std::vector<NodeId>& wanted, bool gather) {
+void Group::move_towards(const std::vector<NodeId>& wanted, bool gather, const std::vector<NodeId>& guests) {
   // A leader knows what is under way when an entry of its own term has been applied. What is settled, whoever has the
   // next change in its log has been told (take_ready() in engine_flush.cc writes it down with the change), so that
   // nobody stands for election under the members of two changes ago.
@@ -185,7 +185,8 @@ void Group::move_towards(const std::vector<NodeId>& wanted, bool gather) {
   const bool quiet = !changing() && own_term;
   if (role_ != RaftRole::kLeader || !gate_open_) return;
   if (!quiet && options_.bug != Bug::kNextChangeAtOnce) return;
-  Step step = next_step(configuration_, wanted, options_.self, raft_->status().commit, raft_->followers(), gather);
+  Step step =
+      next_step(configuration_, wanted, options_.self, raft_->status().commit, raft_->followers(), gather, guests);
   if (step.hand_over) {
     EC_PROBE("a leader that is to be removed hands over");
     raft_->transfer_leader(*step.hand_over);

@@ -74,7 +74,7 @@ class Group : private RaftStorage {
   // Carries out the change of an entry that is to be applied now. kInvalid: it does not parse.
   Status change_members(const LogEntry& entry);
   // What the leader does next to come to these voters, if there is anything.
-  void move_towards(const std::vector<NodeId>& wanted, bool gather);
+  void move_towards(const std::vector<NodeId>& wanted, bool gather, const std::vector<NodeId>& guests);
   // What other nodes say of the beginning is true, not what was assumed: the core starts over.
   Status use(Configuration configuration, Instant now);
 

@@ -23,6 +23,9 @@ struct Layout {
         std::count_if(nodes.begin(), nodes.end(), [&](NodeId n) { return region_of(n) == region; }));
   }
   std::size_t region_quorum(RegionId region) const { return replicas_in(region) / 2 + 1; }
+  // So many replicas of the region have one in common with each of its quorums. Of an even number it is half: where two
+  // are, each of them is in every quorum, and the loss of one stops nobody.
+  std::size_t region_cover(RegionId region) const { return replicas_in(region) - region_quorum(region) + 1; }
   RegionSet all_regions() const {
     RegionSet set = 0;
     for (std::uint8_t r = 1; r <= regions; ++r) set |= region_bit(RegionId{r});

@@ -211,7 +211,7 @@ bool AckBook::answerable_at(LogIndex index, const Layout& layout) const {
   if (bug_ != Bug::kIgnorePromises) {
     for (const NodeId node : layout.nodes) {
       const RegionId region = region_of(node);
-      if (durable[region] < layout.region_quorum(region)) full &= ~region_bit(region);
+      if (durable[region] < layout.region_cover(region)) full &= ~region_bit(region);
     }
   }
   std::size_t members = 0;

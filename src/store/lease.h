@@ -4,7 +4,7 @@
 // leader, the acknowledgements that decide when a client may be answered. Time comes in as an argument.
 //
 // The rule. A replica promises a region "until my clock shows t" and from that moment on names the region in every
-// acknowledgement of an append. A leader answers its client when the entry is durable on a majority M and on a quorum
+// acknowledgement of an append. A leader answers its client when the entry is durable on a majority M and on a cover
 // of the replicas of every region that a member of M names. A region with unexpired promises from a majority (its own
 // replicas count) may read its own log.
 //
@@ -18,7 +18,7 @@
 // when the last promise has run out, though it may still be able to ask.
 //
 // While the voters change, there are two layouts (configuration.h), and everything must hold in each: a lease needs
-// promises from a majority of each, an answer a majority of each and quorums by each. Between the moment that a change
+// promises from a majority of each, an answer a majority of each and covers by each. Between the moment that a change
 // is in the reader's log and the moment that it takes effect there, the reader claims no lease.
 #pragma once
 

@@ -274,5 +274,17 @@ TEST_F(AckBookTest, WithSeveralZonesAQuorumOfTheNamedRegionIsEnough) {
   EXPECT_EQ(nine.answerable(LogIndex{5}), LogIndex{5}) << "one slow node in each region holds up nobody";
 }
 
+// Each of two nodes is in every quorum of their region, so no reader misses what one of them has.
+TEST_F(AckBookTest, WhereARegionHasTwoVotersTheLossOfOneHoldsUpNobody) {
+  layout = layout_of(1);
+  layout.nodes.insert(layout.nodes.begin() + 2, node(kWest, 2));
+  AckBook four(layout);
+  four.acknowledged(node(kEast), LogIndex{5}, all);
+  four.acknowledged(node(kCentral), LogIndex{5}, all);
+  EXPECT_EQ(four.answerable(LogIndex{5}), LogIndex{0}) << "no majority, and nobody in the second region";
+  four.acknowledged(node(kWest, 2), LogIndex{5}, all);
+  EXPECT_EQ(four.answerable(LogIndex{5}), LogIndex{5});
+}
+
 }  // namespace
 }  // namespace evercert::store

@@ -38,13 +38,14 @@ std::optional<NodeId> heir(const std::vector<NodeId>& voters, LogIndex commit,
 }  // namespace
 
 Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, NodeId self, LogIndex commit,
-               const std::vector<FollowerStatus>& followers, bool gather) {
+               const std::vector<FollowerStatus>& followers, bool gather, const std::vector<NodeId>& guests) {
   if (wanted.empty()) return {};
   if (present.joint()) {
     if (!among(present.voters(), self)) return {{}, heir(present.voters(), commit, followers)};
     return {MembersChange{}, {}};
   }
-  const std::vector<NodeId> strangers = without(wanted, present.members());
+  std::vector<NodeId> strangers = without(wanted, present.members());
+  if (strangers.empty() && gather) strangers = without(guests, present.members());
   if (!strangers.empty()) return {MembersChange{{strangers.front()}, {}, {}, false, {}}, {}};
   if (gather) {
     const std::vector<NodeId> heirs = without(present.voters(), without(present.voters(), wanted));

@@ -18,8 +18,9 @@ struct Step {
 };
 // `present`: settled, and no change is under way. `wanted`: voters, ascending. `commit`: of the group; `followers`: as
 // its leader `self` sees them.
-// `gather`: for the time being nobody is let go and no voter changes; new nodes follow already.
+// `gather`: for the time being nobody is let go and no voter changes; new nodes follow already, and so do the `guests`.
 Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, NodeId self, LogIndex commit,
-               const std::vector<FollowerStatus>& followers, bool gather = false);
+               const std::vector<FollowerStatus>& followers, bool gather = false,
+               const std::vector<NodeId>& guests = {});
 
 }  // namespace evercert::store

@@ -81,6 +81,13 @@ TEST(Reconfiguration, WhileTheGroupGathersNewNodesFollowAndNobodyGoes) {
   EXPECT_EQ(leaving.hand_over, kA) << "who is to go does not see when the other groups are done";
 }
 
+TEST(Reconfiguration, WhileTheGroupGathersItTakesInWhoVotesInAnotherGroup) {
+  const Step step = next_step(voters({kA, kB, kC}), {kA, kB, kC}, kA, kCommit, {near(kB), near(kC)}, true, {kA, kNew});
+  ASSERT_TRUE(step.change);
+  EXPECT_EQ(step.change->learners, std::vector{kNew});
+  EXPECT_FALSE(step.change->joint);
+}
+
 TEST(Reconfiguration, WhoFollowsAndIsNotWantedAnyMoreIsLetGo) {
   Configuration present = voters({kA, kB, kC});
   present.learners = {kNew};

@@ -410,9 +410,10 @@ impl Core {
             if change.context == lineage {
                 let _ = c.node.apply_conf_change(&change); // the core refuses what cannot be, on every replica alike
             }
-            // Whoever leads without a vote was elected before it learned that it is removed. The core leaves it to us.
+            // Whoever leads or stands without a vote began before it learned that it is removed. The core leaves it to us, and
+            // would not find itself among the members when it wins.
             let raft = &mut c.node.raft;
-            if raft.state == StateRole::Leader && !raft.prs().conf().voters().contains(raft.id) {
+            if raft.state != StateRole::Follower && !raft.prs().conf().voters().contains(raft.id) {
                 raft.become_follower(raft.term, raft::INVALID_ID);
             }
             Ok(from_conf_state(c.node.raft.prs().conf().to_conf_state()))

@@ -240,6 +240,26 @@ TEST(RaftNode, ALeaderWhoseConnectionsBreakIsReplacedWithoutWaitingForTheWholeTi
   EXPECT_EQ(trio.nodes[1]->status().role, RaftRole::kLeader);
 }
 
+TEST(RaftNode, WhoIsRemovedWhileItStandsForElectionDoesNotWinIt) {
+  Trio trio;
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  MembersChange change;
+  change.removed = {kMembers[2]};
+  ASSERT_TRUE(trio.nodes[0]->propose_change(change));
+  trio.settle();
+  const std::string data = trio.logs[0].log.back().data;
+  trio.cut = kMembers[0];
+  trio.tick(1, 10);  // so that it would vote
+  trio.tick(2, 10);
+  ASSERT_NE(trio.nodes[2]->status().role, RaftRole::kFollower);
+  ASSERT_TRUE(trio.nodes[2]->apply_change(data, ""));
+  EXPECT_EQ(trio.nodes[2]->status().role, RaftRole::kFollower);
+  trio.settle();
+  EXPECT_NE(trio.nodes[2]->status().role, RaftRole::kLeader);
+  EXPECT_FALSE(trio.nodes[2]->broken());
+}
+
 TEST(RaftNode, OneBrokenConnectionUnseatsNobody) {
   Trio trio;
   ASSERT_TRUE(trio.nodes[0]->campaign());
