@@ -18,8 +18,12 @@ struct Place {
 // Where the swarm brings about what a bug breaks too rarely.
 constexpr Place kPlaces[] = {
     {Bug::kForgetVote, "contested_elections.yaml"},
+    {Bug::kForgetFloor, "forgotten_floor.yaml"},
+    {Bug::kRetrySync, "failing_disks.yaml"},
+    {Bug::kCutDamage, "damaged_log.yaml"},
+    {Bug::kIgnoreDamage, "damaged_state.yaml"},
     {Bug::kForgetPromises, "restart_within_lease.yaml"},
-    {Bug::kCompareIndexes, "stale_tails.yaml"},
+    {Bug::kCompareIndexes, "stale_positions.yaml"},
     {Bug::kCountOldAcks, "stale_tails.yaml"},
     {Bug::kSnapshotNotSynced, "snapshots.yaml"},
     {Bug::kSnapshotGap, "snapshots.yaml"},
@@ -35,10 +39,8 @@ constexpr Place kPlaces[] = {
     {Bug::kOldLife, "lost_disk_zones.yaml"},
     {Bug::kAnswerByNewVoters, "changing_members.yaml"},
     {Bug::kLearnersCount, "changing_members.yaml"},
-    {Bug::kLeaseDuringChange, "changing_members.yaml"},
-    {Bug::kNextChangeAtOnce, "changing_members.yaml"},
     {Bug::kFoundersForEver, "changing_members.yaml"},
-    {Bug::kNewcomerAtOnce, "changing_members.yaml"},
+    {Bug::kNewcomerAtOnce, "newcomers.yaml"},
 };
 
 }  // namespace

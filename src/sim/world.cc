@@ -264,10 +264,12 @@ void World::note_leaders(NodeId id) {
     if (leads) {
       node.led.insert(g);
       note(node_name(id) + " leads group " + std::to_string(g) + " in term " +
-           std::to_string(node.engine->group(GroupId{g}).status().term.value));
+           std::to_string(node.engine->group(GroupId{g}).status().term.value) + " from index " +
+           std::to_string(node.engine->group(GroupId{g}).status().last.value));
     } else {
       node.led.erase(g);
-      note(node_name(id) + " does not lead group " + std::to_string(g) + " any more");
+      note(node_name(id) + " does not lead group " + std::to_string(g) + " any more, its log ends at " +
+           std::to_string(node.engine->group(GroupId{g}).status().last.value));
     }
   }
 }

@@ -46,7 +46,7 @@ bool Engine::advance(Read& read, Instant now) {
   const bool leased = board_.leased(read.group, now);
   const Configuration& members = group.configuration();
   if (read.stage != Stage::kBegin && read.stage != Stage::kReadIndex && read.stage != Stage::kApply &&
-      read.changes_seen != group.changes_seen() && options_.bug != Bug::kLeaseDuringChange) {
+      read.changes_seen != group.changes_seen() && options_.bug != Bug::kAnswerByNewVoters) {
     EC_PROBE("a read begins again because the members have changed");
     read.stage = Stage::kBegin;
   }
@@ -56,7 +56,8 @@ bool Engine::advance(Read& read, Instant now) {
       read.changes_seen = group.changes_seen();
       read.retry = now;
       read.need_log = group.last_position();
-      const bool alone = members.alone_in_region(options_.self) || options_.bug == Bug::kReadOwnLogOnly;
+      const bool own_log = options_.bug == Bug::kReadOwnLogOnly || options_.bug == Bug::kAnswerByNewVoters;
+      const bool alone = own_log || members.alone_in_region(options_.self);
       read.stage = alone ? Stage::kOwnLog : Stage::kNeighbours;
     } else {
       read.stage = Stage::kReadIndex;

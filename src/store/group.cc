@@ -148,7 +148,7 @@ void Group::configuration_moved() {
   ++changes_seen_;
   acks_.use(configuration_.halves);
   lease_.use(configuration_.halves);
-  lease_.suspend(changing() && options_.bug != Bug::kLeaseDuringChange);
+  lease_.suspend(changing() && options_.bug != Bug::kAnswerByNewVoters);
 }
 
 void Group::remember_change(const LogEntry& entry) {
@@ -183,8 +183,7 @@ void Group::move_towards(const std::vector<NodeId>& wanted, bool gather, const s
   // nobody stands for election under the members of two changes ago.
   const bool own_term = log_.term(options_.id, applied_).value_or(Term{0}) == role_term_;
   const bool quiet = !changing() && own_term;
-  if (role_ != RaftRole::kLeader || !gate_open_) return;
-  if (!quiet && options_.bug != Bug::kNextChangeAtOnce) return;
+  if (role_ != RaftRole::kLeader || !gate_open_ || !quiet) return;
   Step step =
       next_step(configuration_, wanted, options_.self, raft_->status().commit, raft_->followers(), gather, guests);
   if (step.hand_over) {
