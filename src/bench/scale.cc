@@ -47,14 +47,20 @@ class Scale {
     EC_ASSIGN(auto load, bench_.issue_load(128));
     Rate total;
     const Instant begun = now();
+    int empty = 0;
     for (std::size_t round = 0; total.requests < certificates && !bench_.interrupted(); ++round) {
       const auto& edge = cluster_.config().regions[round % regions].edges.front();
       load.url = "https://" + edge.address + ":" + std::to_string(edge.https_port) + "/v1/certificates";
       const double left = static_cast<double>(certificates - total.requests);
-      const double rate = total.requests == 0 ? 4000 : total.per_second;
-      load.seconds = std::clamp(static_cast<int>(left / rate) + 1, 2, 10);
+      const double rate = total.requests == 0 ? 4000 : std::max(total.per_second, 1.0);
+      load.seconds = std::clamp(static_cast<int>(left / rate) + 1, 3, 10);
       EC_ASSIGN(const Rate rate_now, run_wrk(load, bench_.dir));
-      if (rate_now.requests == rate_now.failed) return fail(Code::kUnavailable, "nothing is issued");
+      // On a busy machine a short round may end before all its connections are made.
+      empty = rate_now.requests == rate_now.failed ? empty + 1 : 0;
+      if (empty == 3) {
+        return fail(Code::kUnavailable, "nothing is issued: three rounds, and " + std::to_string(rate_now.failed) +
+                                            " requests failed in the last");
+      }
       total.requests += rate_now.requests - rate_now.failed;
       total.failed += rate_now.failed;
       total.per_second = static_cast<double>(total.requests) / seconds_since(begun);

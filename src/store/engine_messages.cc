@@ -163,10 +163,8 @@ void Engine::on_forward(NodeId from, const v1::Forward& forward, Instant now) {
   };
   Group* group = known_group(forward.group());
   v1::Command command;
-  if (group == nullptr || !command.ParseFromString(forward.command()) ||
-      command.kind_case() == v1::Command::KIND_NOT_SET) {
+  if (group == nullptr || !command.ParseFromString(forward.command()))
     return reply(fail(Code::kInvalid, "the forwarded command does not parse"));
-  }
   if (command.has_change_membership() && command.change_membership().attested())
     return reply(fail(Code::kInvalid, "what is attested, the leader proposes itself"));
   group->propose(forward.command(), wall_.now(), reply);

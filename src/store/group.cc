@@ -123,6 +123,11 @@ void Group::acknowledged(NodeId from, Term term, LogIndex index, RegionSet regio
 
 void Group::propose(std::string command, WallTime wall, Answer answer) {
   if (role_ != RaftRole::kLeader) return answer(fail(Code::kUnavailable, "not the leader"));
+  // What cannot be read can never be applied: in the log it would end every replica. (A text that is no UTF-8 can be
+  // written into a message, but not read from it.)
+  v1::Command readable;
+  if (!readable.ParseFromString(command) || readable.kind_case() == v1::Command::KIND_NOT_SET)
+    return answer(fail(Code::kInvalid, "the command does not parse"));
   // The leader's stamp: lag is counted from here. A field at the end of a message replaces an earlier one of its
   // number.
   v1::Command stamp;

@@ -4,8 +4,8 @@
 // the core, the bridge or the group that changes any of it shows here. EVERCERT_REWRITE=1 writes what happens now into
 // the files: read the difference before it is committed.
 //
-//   campaign N | propose N TEXT | wait MS | tick N TIMES | cut N | heal | restart N | gate N TERM INDEX | open N |
-//   status step N        N works off what it has; what it says is on its way run           everybody works and
+//   campaign N | propose N TEXT | garble N | wait MS | tick N TIMES | cut N | heal | restart N | gate N TERM INDEX |
+//   open N | status step N        N works off what it has; what it says is on its way run           everybody works and
 //   everything arrives, until all is quiet
 #include <gtest/gtest.h>
 
@@ -110,6 +110,13 @@ class Transcript {
     } else if (verb == "gate") {
       words >> a >> b;
       group.close_gate({Term{a}, LogIndex{b}});
+    } else if (verb == "garble") {
+      // A message that can be written and not be read.
+      v1::Command proposed;
+      proposed.mutable_claim_request_key()->set_request_key("?\xff");
+      group.propose(proposed.SerializeAsString(), WallTime{1}, [this, n](Result<v1::Outcome> result) {
+        out_ << n << " answers: " << (result ? "done" : result.error().message) << "\n";
+      });
     } else if (verb == "propose") {
       std::string text;
       words >> text;
@@ -323,8 +330,8 @@ TEST_P(GroupTranscript, IsAsWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, GroupTranscript,
-                         testing::Values("election_and_proposals", "silent_region", "leadership_lost", "closed_gate",
-                                         "restart"),
+                         testing::Values("election_and_proposals", "unreadable_command", "silent_region",
+                                         "leadership_lost", "closed_gate", "restart"),
                          [](const auto& p) { return std::string(p.param); });
 
 }  // namespace

@@ -47,18 +47,11 @@ Task<bool> wait_until(Executor& on, std::function<bool()> done, Duration patienc
   co_return done();
 }
 
-std::string request_id(const net::HttpRequest& request) {
-  std::string id = request.headers.get("Idempotency-Key");
-  if (id.empty()) id = request.headers.get("Evercert-Request-Id");
-  return id.substr(0, 255);
-}
-
 Result<std::string> reason_of(const net::HttpRequest& request) {
   if (request.body.empty()) return std::string();
   EC_ASSIGN(const auto body, read_object(request));
   EC_TRY(only_members(body, {"reason"}));
-  EC_ASSIGN(const auto text, required_text(body, "reason"));
-  return text.substr(0, kLongestReason);
+  return short_text(body, "reason", kLongestReason);
 }
 
 }  // namespace evercert::api

@@ -19,9 +19,6 @@ Task<Result<std::uint64_t>> change_epoch(Executor& on, store::Store& store,
 // Looks every 50 ms until `done`, at most for `patience`. Whether it came about.
 Task<bool> wait_until(Executor& on, std::function<bool()> done, Duration patience);
 
-// By which a repetition of the request is known; empty: by nothing.
-std::string request_id(const net::HttpRequest& request);
-
 // The body's only member, "reason", or nothing. kInvalid.
 Result<std::string> reason_of(const net::HttpRequest& request);
 

@@ -20,6 +20,7 @@ namespace {
 using nlohmann::json;
 namespace v1 = store::v1;
 
+constexpr std::size_t kLongestText = 500;
 constexpr Duration kReadTimeout = 3s;
 constexpr Duration kPatience = 10s;  // for the change to be done in all groups; then the answer says how far it is
 
@@ -136,9 +137,9 @@ Task<net::HttpResponse> Nodes::put(net::HttpRequest request, std::string region,
     if (const Status ports = read_ports(*body, added); !ports) co_return net::problem(ports.error());
     for (const auto& [name, text] : {std::pair{"address", &added.address}, {"reason", &wish.reason}}) {
       if (!body->contains(name)) continue;
-      auto value = required_text(*body, name);
+      auto value = short_text(*body, name, kLongestText);
       if (!value) co_return net::problem(value.error());
-      *text = value->substr(0, 500);
+      *text = std::move(*value);
     }
   }
   wish.add.push_back(std::move(added));
@@ -174,9 +175,9 @@ Task<net::HttpResponse> Nodes::replace(net::HttpRequest request, std::string reg
   wish.remove.push_back(*node);
   for (const auto& [name, text] : {std::pair{"address", &wish.add.front().address}, {"reason", &wish.reason}}) {
     if (!body->contains(name)) continue;
-    auto value = required_text(*body, name);
+    auto value = short_text(*body, name, kLongestText);
     if (!value) co_return net::problem(value.error());
-    *text = value->substr(0, 500);
+    *text = std::move(*value);
   }
   if (const Status ports = read_ports(*body, wish.add.front()); !ports) co_return net::problem(ports.error());
   co_return co_await change(std::move(request), std::move(wish));
@@ -203,7 +204,9 @@ Task<net::HttpResponse> Nodes::change(net::HttpRequest request, Wish wish) {
   const auto votes = [&](NodeId node) {
     return std::any_of(present.begin(), present.end(), [&](const auto& r) { return r.node() == node.value; });
   };
-  const std::string id = request_id(request);
+  const auto asked = request_id(request);
+  if (!asked) co_return net::problem(asked.error());
+  const std::string& id = *asked;
   const bool repeated = !id.empty() && store_.membership()->record.replicas().request_id() == id;
   for (const NodeAddress& added : wish.add) {
     if (const Status reachable = can_be_reached(added); !reachable) co_return net::problem(reachable.error());

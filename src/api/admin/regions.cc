@@ -78,12 +78,14 @@ Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string na
   const RegionId region{static_cast<std::uint8_t>(named - names_.begin() + 1)};
   const auto reason = reason_of(request);
   if (!reason) co_return net::problem(reason.error());
+  auto id = request_id(request);
+  if (!id) co_return net::problem(id.error());
   v1::ChangeMembership wanted;
   wanted.set_region(region.value);
   wanted.set_state(state);
   wanted.set_reason(*reason);
   wanted.set_by(caller.name);
-  wanted.set_request_id(request_id(request));
+  wanted.set_request_id(std::move(*id));
   auto make = [&wanted](std::uint64_t expected_epoch) {
     v1::Command command;
     *command.mutable_change_membership() = wanted;

@@ -5,6 +5,20 @@
 #include <charconv>
 
 namespace evercert::api {
+namespace {
+
+// Texts like this become part of what is replicated, so they must be ones that every record can hold.
+Result<std::string> visible(const net::HttpRequest& request, const char* header) {
+  constexpr std::size_t kLongest = 255;
+  std::string text = request.headers.get(header);
+  if (text.size() > kLongest)
+    return fail(Code::kInvalid, std::string(header) + " is longer than " + std::to_string(kLongest) + " characters");
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; }))
+    return fail(Code::kInvalid, std::string(header) + " may hold ASCII characters alone, and no control characters");
+  return text;
+}
+
+}  // namespace
 
 using nlohmann::json;
 
@@ -20,6 +34,20 @@ Result<std::string> required_text(const json& object, const char* name) {
   if (found == object.end() || !found->is_string())
     return fail(Code::kInvalid, std::string("the body needs '") + name + "' as a text");
   return found->get<std::string>();
+}
+
+Result<std::string> short_text(const json& object, const char* name, std::size_t most) {
+  EC_ASSIGN(auto text, required_text(object, name));
+  if (text.size() > most)
+    return fail(Code::kInvalid, std::string("'") + name + "' is longer than " + std::to_string(most) + " bytes");
+  return text;
+}
+
+Result<std::string> idempotency_key(const net::HttpRequest& request) { return visible(request, "Idempotency-Key"); }
+
+Result<std::string> request_id(const net::HttpRequest& request) {
+  EC_ASSIGN(auto key, idempotency_key(request));
+  return key.empty() ? visible(request, "Evercert-Request-Id") : Result<std::string>(std::move(key));
 }
 
 Status only_members(const json& object, std::initializer_list<std::string_view> known) {

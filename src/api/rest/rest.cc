@@ -124,10 +124,11 @@ Task<net::HttpResponse> Rest::defer(const net::HttpRequest& request, const Calle
   wanted.set_caller(caller.name);
   // Under the same key a repetition finds what waits. Keys of clients and of edges are different ones.
   const std::string scope = wanted.kind() == degraded::v1::REVOCATION ? "revoke:" : "issue:";
-  if (const auto key = request.headers.find("Idempotency-Key")) {
-    wanted.set_key(scope + "client:" + std::string(key->substr(0, 255)));
-  } else if (const auto id = request.headers.find("Evercert-Request-Id"); id && from_edge(request)) {
-    wanted.set_key(scope + "edge:" + std::string(id->substr(0, 255)));
+  const auto key = idempotency_key(request).value_or(""), id = request_id(request).value_or("");
+  if (!key.empty()) {
+    wanted.set_key(scope + "client:" + key);
+  } else if (!id.empty() && from_edge(request)) {
+    wanted.set_key(scope + "edge:" + id);
   }
   return deferral_->defer(request, from_edge(request), std::move(mode), std::move(wanted));
 }
@@ -147,12 +148,11 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   if (!replaces) co_return net::problem(replaces.error());
   auto wanted = issue_request_of(ca_, *pem, std::move(*profile));
   if (!wanted) co_return net::problem(wanted.error());
-  std::string key = request.headers.get("Idempotency-Key");
-  if (key.size() > 255)
-    co_return net::problem(fail(Code::kInvalid, "the idempotency key is longer than 255 characters").error());
+  const auto key = idempotency_key(request);
+  if (!key) co_return net::problem(key.error());
   // Keys of clients are their own; an edge makes an id for its own repetitions.
-  if (!key.empty()) {
-    wanted->request_key = caller.name + ":" + key;
+  if (!key->empty()) {
+    wanted->request_key = caller.name + ":" + *key;
   } else if (from_edge(request)) {
     wanted->request_id = from_hex(request.headers.find("Evercert-Request-Id").value_or("")).value_or("");
     wanted->attempt = request.headers.find("Evercert-Attempt").value_or("") == "1" ? 1 : 2;
@@ -218,20 +218,19 @@ Task<net::HttpResponse> Rest::revoke(net::HttpRequest request, std::string hex) 
   if (!name) co_return net::problem(name.error());
   const auto reason = pki::reason_from_name(*name);
   if (!reason) co_return net::problem(reason.error());
-  std::string id = request.headers.get("Idempotency-Key");
-  if (id.empty()) id = request.headers.get("Evercert-Request-Id");
-  id = id.substr(0, 255);
+  auto id = request_id(request);
+  if (!id) co_return net::problem(id.error());
   const auto group = store::home_of_serial(*serial, ca_.options().regions);
   degraded::v1::Operation waiting;
   waiting.set_kind(degraded::v1::REVOCATION);
   waiting.set_serial(*serial);
   waiting.set_reason(static_cast<std::uint32_t>(*reason));
   waiting.set_digest(sha256(*serial + static_cast<char>(*reason)));
-  waiting.set_repeat(id);
+  waiting.set_repeat(*id);
   if (group) {
     if (auto mode = lost(*group)) co_return co_await defer(request, caller, std::move(*mode), std::move(waiting));
   }
-  const auto revoked = co_await ca_.revoke(*request.executor, *serial, *reason, caller.name, std::move(id));
+  const auto revoked = co_await ca_.revoke(*request.executor, *serial, *reason, caller.name, std::move(*id));
   if (!revoked && revoked.error().code == Code::kUnavailable && deferral_ != nullptr) {
     if (auto mode = deferral_->lost_now(*group))
       co_return co_await defer(request, caller, std::move(*mode), std::move(waiting));

@@ -93,6 +93,16 @@ class RestTest : public testing::Test {
   const std::string csr = testkit::TestCa::csr_pem({"a.test"});
 };
 
+TEST_F(RestTest, AKeyThatNoRecordCouldHoldIsRefusedWithTheReason) {
+  for (const std::string& key :
+       {std::string("caf\xe9"), std::string("\xff\xfe"), std::string("a\tb"), std::string(256, 'k')}) {
+    const auto issued = issue(csr, keyed(key));
+    EXPECT_EQ(issued.status, 400);
+    EXPECT_NE(issued.body.value("detail", "").find("Idempotency-Key"), std::string::npos) << issued.body;
+    EXPECT_EQ(revoke("01" + std::string(30, '0'), "superseded", keyed(key)).status, 400);
+  }
+}
+
 TEST_F(RestTest, ACertificateIsIssuedFoundListedAndRevoked) {
   const Reply made = issue(csr);
   ASSERT_EQ(made.status, 201) << made.body;
