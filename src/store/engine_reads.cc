@@ -56,7 +56,8 @@ bool Engine::advance(Read& read, Instant now) {
       read.changes_seen = group.changes_seen();
       read.retry = now;
       read.need_log = group.last_position();
-      const bool own_log = options_.bug == Bug::kReadOwnLogOnly || options_.bug == Bug::kAnswerByNewVoters;
+      const bool own_log = options_.bug == Bug::kReadOwnLogOnly ||
+                           (options_.bug == Bug::kAnswerByNewVoters && (members.joint() || group.changing()));
       const bool alone = own_log || members.alone_in_region(options_.self);
       read.stage = alone ? Stage::kOwnLog : Stage::kNeighbours;
     } else {
