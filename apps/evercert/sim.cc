@@ -8,6 +8,7 @@
 #include "base/os/system.h"
 #include "commands.h"
 #include "commit.h"
+#include "interruption.h"
 #include "sim/bugs.h"
 #include "sim/campaign.h"
 #include "sim/lease_model.h"
@@ -19,7 +20,7 @@ namespace evercert::apps {
 namespace {
 
 struct Options {
-  std::uint64_t seeds = 300;
+  std::uint64_t seeds = 300, from = 1;
   std::optional<std::uint64_t> seed;
   std::string scenario, json, bug, shrink;
   std::string scenarios = "tests/scenarios";
@@ -192,7 +193,7 @@ int run(const Options& options) {
   if (!options.bug.empty() && scenario.bug == store::Bug::kNone)
     return report(Error{Code::kInvalid, "there is no bug '" + options.bug + "' to be planted"});
   set_log_level(LogLevel::kOff);
-  const std::uint64_t first = options.seed.value_or(1);
+  const std::uint64_t first = options.seed.value_or(options.from);
   const std::uint64_t count = options.seed ? 1 : options.seeds;
   std::printf("evercert %s, commit %s, scenario %s, seeds %llu to %llu\n", EVERCERT_VERSION, EVERCERT_COMMIT,
               scenario.name.c_str(), static_cast<unsigned long long>(first),
@@ -205,6 +206,7 @@ int run(const Options& options) {
                                  (options.bug.empty() ? "" : " --bug " + options.bug);
   const Instant begun = os::monotonic_clock().now();
   std::uint64_t done = 0;
+  const auto interrupted = watch_for_interruption();
   const auto report_run = sim::run_campaign(first, count, scenario, [&](const sim::RunReport& run) {
     ++done;
     if (run.violation) {
@@ -217,8 +219,13 @@ int run(const Options& options) {
                   static_cast<unsigned long long>(count));
       std::fflush(stdout);
     }
-    return true;
+    return !interrupted();
   });
+  if (done < count) {
+    std::printf("\ninterrupted; to go on: evercert sim --from %llu --seeds %llu%s",
+                static_cast<unsigned long long>(first + done), static_cast<unsigned long long>(count - done),
+                same_again.c_str());
+  }
   const double seconds = static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6;
   std::printf(
       "\n%.0f simulated seconds in %.1f s (%.0f a second); %llu issued, %llu revoked, %llu fresh reads, %llu "
@@ -234,7 +241,8 @@ int run(const Options& options) {
   print_branches(report_run);
   std::printf("%zu violations\n", report_run.violations.size());
   if (!options.json.empty()) {
-    nlohmann::json out{{"seeds", report_run.seeds},
+    nlohmann::json out{{"first_seed", first},
+                       {"seeds", report_run.seeds},
                        {"violations", report_run.violations.size()},
                        {"simulated_seconds", report_run.simulated_seconds},
                        {"seconds", seconds},
@@ -253,7 +261,9 @@ int run(const Options& options) {
       out["failing_seeds"].push_back({{"seed", run.seed}, {"violation", *run.violation}});
     if (const int written = write_json(options, out); written != 0) return written;
   }
-  return report_run.violations.empty() ? 0 : 1;
+  constexpr int kInterrupted = 130;
+  if (!report_run.violations.empty()) return 1;
+  return done < count ? kInterrupted : 0;
 }
 
 }  // namespace
@@ -262,7 +272,8 @@ void register_sim(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand(
       "sim", "Run whole clusters in simulation; one seed is one run\nExample: evercert sim --seeds 1000");
   auto options = std::make_shared<Options>();
-  command->add_option("--seeds", options->seeds, "How many seeds, from 1")->check(CLI::PositiveNumber);
+  command->add_option("--seeds", options->seeds, "How many seeds")->check(CLI::PositiveNumber);
+  command->add_option("--from", options->from, "The first of them");
   command->add_option("--seed", options->seed, "This seed alone");
   command->add_option("--scenario", options->scenario, "Scenario file (YAML)");
   command->add_option("--json", options->json, "Write the result here too");
