@@ -41,6 +41,9 @@ constexpr Place kPlaces[] = {
     {Bug::kLearnersCount, "changing_members.yaml"},
     {Bug::kFoundersForEver, "changing_members.yaml"},
     {Bug::kNewcomerAtOnce, "newcomers.yaml"},
+    {Bug::kBegunByFile, "adding_region.yaml"},
+    {Bug::kBegunAnew, "adding_region.yaml"},
+    {Bug::kVotersByOwnState, "adding_region.yaml"},
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ std::string state_of(World& world, NodeId node, GroupId id) {
 void note_states(World& world) {
   for (const NodeId node : world.nodes()) {
     if (!world.up(node)) world.note(node_name(node) + " is down");
-    for (std::uint32_t g = 0; world.up(node) && g < world.layout().groups(); ++g)
+    for (std::uint32_t g = 0; world.up(node) && world.engine(node)->has(GroupId{g}); ++g)
       world.note(state_of(world, node, GroupId{g}));
   }
 }
@@ -33,6 +33,8 @@ std::optional<std::string> unsettled(World& world) {
     for (const NodeId node : world.members()) {
       if (!world.up(node)) return node_name(node) + " is down";
       if (world.engine(node)->recovering()) return node_name(node) + " recovers";
+      if (!world.engine(node)->has(GroupId{g}))
+        return "group " + std::to_string(g) + " has not begun on " + node_name(node);
       const auto& group = world.engine(node)->group(GroupId{g});
       const auto status = group.status();
       const bool members = !group.configuration().joint() && group.configuration().voters() == world.members();
@@ -92,7 +94,16 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
         break;  // nothing a client waits for is older than 8 s
     }
   }
-  const auto restless = unsettled(world);
+  auto restless = unsettled(world);
+  if (!checkers.found() && !restless && options.world.added > 0) {
+    workload.last_round();
+    world.run_until(world.now() + 8s);
+    if (const auto region = workload.idle_region(person); region && !checkers.found())
+      checkers.violation("no service: region " + std::to_string(region->value) +
+                         " neither issues nor reads freshly, though nothing is wrong any more");
+    for (int more = 0; more < 20 && !checkers.found() && (restless = unsettled(world)); ++more)
+      world.run_until(world.now() + 500ms);
+  }
   if (!checkers.found() && restless) {
     note_states(world);
     checkers.violation("no convergence: the cluster does not come to rest: " + *restless);

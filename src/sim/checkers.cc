@@ -77,7 +77,7 @@ void Checkers::read(NodeId where, const std::string& serial, Expectation expecte
 void Checkers::check_leaders(NodeId node) {
   if (!options_.leaders) return;
   store::Engine* engine = world_.engine(node);
-  for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
+  for (std::uint32_t g = 0; engine->has(GroupId{g}); ++g) {
     const GroupId group{g};
     if (!engine->group(group).leads()) continue;
     const Term term = engine->group(group).status().term;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace evercert::sim {
 namespace {
@@ -27,20 +28,31 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
   return found;
 }
 
-// Nobody else lacks anything that a group may count on: whoever is to be a member, or is one by anybody's word.
+// Nobody else lacks anything that a group may count on: whoever votes in it, or is to, by anybody's word.
 bool Faults::others_well(NodeId node) {
-  std::set<NodeId> members(world_.members().begin(), world_.members().end());
+  std::set<std::pair<NodeId, GroupId>> votes;
   for (const NodeId other : world_.nodes()) {
     if (other != node && world_.damaged(other)) return false;
     if (!world_.up(other)) continue;
-    for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
-      const auto known = world_.engine(other)->group(GroupId{g}).configuration().members();
-      members.insert(known.begin(), known.end());
+    for (std::uint32_t g = 0; world_.engine(other)->has(GroupId{g}); ++g) {
+      const auto& group = world_.engine(other)->group(GroupId{g});
+      auto all = group.coming();
+      all.push_back(group.configuration());
+      for (const auto& configuration : all) {
+        for (const auto& half : configuration.halves) {
+          for (const NodeId voter : half.nodes) votes.insert({voter, GroupId{g}});
+        }
+      }
     }
   }
-  members.erase(node);
-  return std::all_of(members.begin(), members.end(),
-                     [&](NodeId other) { return world_.up(other) && !world_.engine(other)->recovering(); });
+  std::erase_if(votes, [&](const auto& vote) { return vote.first == node; });
+  return std::all_of(votes.begin(), votes.end(), [&](const auto& vote) {
+    const auto& [voter, group] = vote;
+    if (!world_.up(voter) || world_.engine(voter)->asking()) return false;
+    // A group that has not begun there it will begin, unless it is to catch up before.
+    return world_.engine(voter)->has(group) ? world_.engine(voter)->group(group).gate_open()
+                                            : !world_.engine(voter)->recovering();
+  });
 }
 
 void Faults::kill(const std::vector<NodeId>& nodes, Duration lasting, World::End how) {

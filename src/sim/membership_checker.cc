@@ -2,6 +2,7 @@
 #include "sim/membership_checker.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "store/keys.h"
 #include "store/membership.h"
@@ -125,12 +126,15 @@ void MembershipChecker::check_change(const Membership& record, const RegionMembe
       if (who.second == region && said) ++nodes[region_of(who.first)];
     }
     std::size_t regions = 0;
+    const store::RegionSet counting =
+        store::counted(record, store::region_count(record, world_.options().regions)) | store::region_bit(region);
     for (const auto& [attesting, count] : nodes) {
       // Where members change, what is a quorum changes too: at the least one of them.
-      const std::size_t quorum = world_.options().spares > 0 ? 1 : world_.layout().region_quorum(attesting);
-      if (attesting != region && count >= quorum) ++regions;
+      const bool moving = world_.options().spares > 0 || attesting.value > world_.options().regions;
+      const std::size_t quorum = moving ? 1 : world_.layout().region_quorum(attesting);
+      if (attesting != region && (counting & store::region_bit(attesting)) != 0 && count >= quorum) ++regions;
     }
-    if (regions <= world_.layout().regions / 2u)
+    if (regions <= static_cast<std::size_t>(std::popcount(counting)) / 2)
       violation_("fence: " + name(region) + " was fenced" + epoch + " and only " + std::to_string(regions) +
                  " regions had attested its silence");
     return;
@@ -139,6 +143,7 @@ void MembershipChecker::check_change(const Membership& record, const RegionMembe
   Membership earlier;
   if (before == records_.end() || !earlier.ParseFromString(before->second)) return;  // passed over by every node
   const RegionMember was = store::member_of(earlier, region);
+  if (was.state() == store::v1::JOINING) return;
   if (was.state() != store::v1::FENCED || !was.attested())
     violation_("fence: " + name(region) + " was admitted" + epoch + " without a person, and a person had fenced it");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/operator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/membership.h"
@@ -38,18 +39,47 @@ void Operator::want(const std::vector<NodeId>& members) {
   attempt(command);
 }
 
+void Operator::add(RegionId region) {
+  if (!running_) return;
+  store::v1::Command command;
+  auto& wanted = *command.mutable_found_region();
+  wanted.set_region(region.value);
+  wanted.set_name("added " + std::to_string(region.value));
+  wanted.set_by("operator");
+  wanted.set_request_id("request " + std::to_string(++last_request_));
+  ++under_way_;
+  attempt(command);
+}
+
+// A region that was added keeps its nodes, though the list is from before.
+void Operator::with_added_regions(store::v1::ChangeReplicas& wanted) const {
+  for (std::uint8_t r = static_cast<std::uint8_t>(world_.options().regions + 1); r <= world_.layout().regions; ++r) {
+    const bool named = std::ranges::any_of(
+        wanted.nodes(), [&](const auto& replica) { return region_of(NodeId{replica.node()}) == RegionId{r}; });
+    for (std::uint8_t z = 1; !named && z <= world_.options().zones; ++z)
+      wanted.add_nodes()->set_node(node_id(RegionId{r}, z).value);
+  }
+}
+
 void Operator::attempt(const store::v1::Command& wanted) {
   const NodeId through = world_.nodes()[random_.below(world_.nodes().size())];
   if (!world_.up(through)) return again(wanted);
   store::v1::Command command = wanted;
+  if (command.has_change_replicas()) with_added_regions(*command.mutable_change_replicas());
+  if (command.has_found_region()) {
+    auto voters = store::wanted_voters(world_.engine(through)->membership().view()->record);
+    if (voters.empty()) voters = world_.engine(through)->group(kGlobalGroup).configuration().voters();
+    for (const NodeId node : voters) command.mutable_found_region()->add_voters(node.value);
+  }
   const std::uint64_t epoch = world_.engine(through)->membership().epoch().value;
   if (command.has_change_membership()) command.mutable_change_membership()->set_expected_epoch(epoch);
   if (command.has_change_replicas()) command.mutable_change_replicas()->set_expected_epoch(epoch);
+  if (command.has_found_region()) command.mutable_found_region()->set_expected_epoch(epoch);
   // A node that goes down answers nobody: the operator looks at the clock instead.
   auto settled = std::make_shared<bool>(false);
   world_.engine(through)->submit(kGlobalGroup, command.SerializeAsString(), world_.local_now(through) + kPatience,
-                                 [this, settled, wanted](Result<store::v1::Outcome> outcome) {
-                                   if (!std::exchange(*settled, true)) answered(wanted, std::move(outcome));
+                                 [this, settled, wanted, command](Result<store::v1::Outcome> outcome) {
+                                   if (!std::exchange(*settled, true)) answered(wanted, command, std::move(outcome));
                                  });
   world_.at(2 * kPatience, [this, settled, wanted] {
     if (!std::exchange(*settled, true)) again(wanted);
@@ -61,14 +91,16 @@ void Operator::again(const store::v1::Command& wanted) {
   world_.at(kPause, [this, wanted] { attempt(wanted); });
 }
 
-void Operator::answered(const store::v1::Command& wanted, Result<store::v1::Outcome> outcome) {
+void Operator::answered(const store::v1::Command& wanted, const store::v1::Command& command,
+                        Result<store::v1::Outcome> outcome) {
   if (!outcome) return again(wanted);
   // Of another epoch it is asked again; what the state forbids, the operator lets be.
   if (outcome->code() != 0 && outcome->message().find("epoch") != std::string::npos) return again(wanted);
   --under_way_;
   if (outcome->code() != 0) return;
-  if (wanted.has_change_membership()) done(wanted.change_membership(), outcome->number());
-  if (wanted.has_change_replicas()) done(wanted.change_replicas(), outcome->number());
+  if (command.has_change_membership()) done(command.change_membership(), outcome->number());
+  if (command.has_change_replicas()) done(command.change_replicas(), outcome->number());
+  if (command.has_found_region()) done(command.found_region(), outcome->number());
 }
 
 // Answers may overtake each other; the epochs do not.
@@ -92,6 +124,14 @@ void Operator::done(const store::v1::ChangeReplicas& wanted, std::uint64_t epoch
   if (epoch < latest_members_) return;
   latest_members_ = epoch;
   world_.set_members(std::move(members));
+}
+
+void Operator::done(const store::v1::FoundRegion& wanted, std::uint64_t epoch) {
+  world_.note("OPERATOR region " + std::to_string(wanted.region()) + " is one of the cluster's in epoch " +
+              std::to_string(epoch));
+  world_.region_added();
+  running_ = true;  // its nodes are wanted too, however late it is
+  want(world_.members());
 }
 
 }  // namespace evercert::sim

@@ -17,6 +17,8 @@ class Operator {
   void put(RegionId region, store::v1::RegionState state, std::optional<Duration> lasting);
   // These nodes are to be the members.
   void want(const std::vector<NodeId>& members);
+  // The next region is to be one of the cluster's, and then its nodes are to be members.
+  void add(RegionId region);
   void stop() { running_ = false; }
 
   // What was acknowledged and not taken back since: what the operator may rely on.
@@ -27,9 +29,12 @@ class Operator {
  private:
   void attempt(const store::v1::Command& wanted);
   void again(const store::v1::Command& wanted);
-  void answered(const store::v1::Command& wanted, Result<store::v1::Outcome> outcome);
+  void with_added_regions(store::v1::ChangeReplicas& wanted) const;
+  void answered(const store::v1::Command& wanted, const store::v1::Command& command,
+                Result<store::v1::Outcome> outcome);
   void done(const store::v1::ChangeMembership& wanted, std::uint64_t epoch);
   void done(const store::v1::ChangeReplicas& wanted, std::uint64_t epoch);
+  void done(const store::v1::FoundRegion& wanted, std::uint64_t epoch);
 
   World& world_;
   SeededRandom random_;

@@ -35,6 +35,7 @@ std::string_view to_string(Kind kind) {
     case Kind::kFence: return "fence";
     case Kind::kDrain: return "drain";
     case Kind::kMembers: return "members";
+    case Kind::kAddRegion: return "add_region";
   }
   return "?";
 }
@@ -49,6 +50,7 @@ std::string to_text(const PlannedFault& fault) {
   text += " " + std::to_string(fault.region.value);
   if (fault.zone) text += "." + std::to_string(*fault.zone);
   if (fault.kind == Kind::kCut || fault.kind == Kind::kBridge) text += " to " + std::to_string(fault.to.value);
+  if (fault.kind == Kind::kAddRegion) return text;
   if (fault.kind == Kind::kSlowDisk) text += " by " + std::to_string(fault.by.count() / 1000) + " ms";
   return text + (fault.until_healed ? " until healed" : " for " + seconds(fault.lasting) + " s");
 }
@@ -97,6 +99,7 @@ void Plan::strike(const PlannedFault& fault) {
       faults_.count("region drained");
       return operator_.put(fault.region, store::v1::DRAINING, lasting);
     case Kind::kMembers: faults_.count("members changed"); return operator_.want(fault.members);
+    case Kind::kAddRegion: return add_region(fault);
     default:
       for (const NodeId node : nodes) strike_disk(fault, node);
   }
@@ -123,6 +126,25 @@ void Plan::strike_disk(const PlannedFault& fault, NodeId node) {
       return;
     default: return;
   }
+}
+
+// One node after the other is started again with the new file, before, while or after the region is added: neither
+// waits for the other.
+void Plan::add_region(const PlannedFault& fault) {
+  faults_.count("region added");
+  constexpr std::uint64_t kMost = 3000;
+  Duration restart{static_cast<std::int64_t>(fault.where % kMost) * 1000};
+  for (const NodeId node : world_.nodes()) {
+    if (region_of(node) == fault.region) continue;
+    world_.at(restart, [this, node] {
+      if (!running_) return;
+      world_.new_file(node);
+      faults_.kill({node}, 200ms, World::End::kProcess);
+    });
+    restart += 700ms;
+  }
+  world_.at(Duration{static_cast<std::int64_t>(fault.where / kMost % kMost) * 1000},
+            [this, region = fault.region] { operator_.add(region); });
 }
 
 // Waits until everybody is well: a second forgetful replica would be more than any quorum can bear.

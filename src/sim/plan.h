@@ -31,6 +31,7 @@ struct PlannedFault {
     kFence,      // an operator fences a region, for good when `until_healed`
     kDrain,      // or drains it
     kMembers,    // or says which nodes are to be members
+    kAddRegion,  // or adds a region, while the nodes are given the file that names it
   } kind{};
   Duration at{};  // after the start of the run
   Duration lasting = 3s;
@@ -41,7 +42,8 @@ struct PlannedFault {
   std::optional<std::uint8_t> zone;  // this node of the region alone
   RegionId to;                       // kCut, kBridge
   Duration by{};                     // kSlowDisk
-  // kTear: the how-manyth operation from then; kRotLog: which bit; kRotState: which record; kFullDisk: bytes left.
+  // kTear: the how-manyth operation from then; kRotLog: which bit; kRotState: which record; kFullDisk: bytes left;
+  // kAddRegion: in which order what is done.
   std::uint64_t where = 0;
   std::vector<NodeId> members;  // kMembers, ascending
 };
@@ -63,6 +65,7 @@ class Plan {
   void strike(const PlannedFault& fault);
   void strike_disk(const PlannedFault& fault, NodeId node);
   void lose_disk(NodeId node, Duration lasting);
+  void add_region(const PlannedFault& fault);
 
   World& world_;
   Faults& faults_;

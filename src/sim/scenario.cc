@@ -15,7 +15,7 @@ using Kind = PlannedFault::Kind;
 constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,   Kind::kSlowDisk,
                            Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
                            Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,   Kind::kFence,
-                           Kind::kDrain,    Kind::kMembers};
+                           Kind::kDrain,    Kind::kMembers,  Kind::kAddRegion};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3, kMostSpares = 2;
@@ -38,7 +38,7 @@ class Reader {
     if (root["clocks"]) EC_TRY(clocks(root["clocks"]));
     if (root["workload"]) EC_TRY(workload(root["workload"]));
     if (root["faults"]) EC_TRY(faults(root["faults"]));
-    scenario_.swarm = false;
+    scenario_.swarm = scenario_.may_add = false;
     if (root["swarm"]) EC_TRY(swarm(root["swarm"]));
     if (root["checkers"]) EC_TRY(checkers(root["checkers"]));
     return {};
@@ -77,15 +77,16 @@ class Reader {
 
   Result<RegionId> region(const YAML::Node& name) const {
     std::string all;
-    for (std::size_t r = 0; r < scenario_.regions.size(); ++r) {
-      if (name.IsScalar() && name.Scalar() == scenario_.regions[r]) return RegionId{static_cast<std::uint8_t>(r + 1)};
-      all += (all.empty() ? "" : ", ") + scenario_.regions[r];
+    for (std::uint8_t r = 1; r <= scenario_.regions.size() + scenario_.added.size(); ++r) {
+      const std::string known = region_name(scenario_, RegionId{r});
+      if (name.IsScalar() && name.Scalar() == known) return RegionId{r};
+      all += (all.empty() ? "" : ", ") + known;
     }
     return yaml_.wrong(name, "there is no region '" + (name.IsScalar() ? name.Scalar() : "") + "': there are " + all);
   }
 
   Status layout(const YAML::Node& node) {
-    EC_TRY(yaml_.only(node, "layout", {"regions", "zones", "spares"}));
+    EC_TRY(yaml_.only(node, "layout", {"regions", "added", "zones", "spares"}));
     if (const YAML::Node regions = node["regions"]) {
       EC_TRY(yaml_.is_list(regions, "regions"));
       if (regions.size() < 1 || regions.size() > kMostRegions)
@@ -94,6 +95,15 @@ class Reader {
       for (const YAML::Node& name : regions) {
         if (!name.IsScalar()) return yaml_.wrong(name, "a region is a name");
         scenario_.regions.push_back(name.Scalar());
+      }
+    }
+    if (const YAML::Node added = node["added"]) {
+      EC_TRY(yaml_.is_list(added, "added"));
+      if (scenario_.regions.size() + added.size() > kMostRegions)
+        return yaml_.wrong(added, "'regions' and 'added' must name five at the most");
+      for (const YAML::Node& name : added) {
+        if (!name.IsScalar()) return yaml_.wrong(name, "a region is a name");
+        scenario_.added.push_back(name.Scalar());
       }
     }
     if (node["zones"]) {
@@ -189,7 +199,8 @@ class Reader {
       EC_TRY(yaml_.only(entry, "faults", {"at",        "for",       "every",      "until",   "to",        "by_ms",
                                           "where",     "kill",      "stop",       "wipe",    "tear",      "slow_disk",
                                           "full_disk", "fail_sync", "lose_write", "rot_log", "rot_state", "isolate",
-                                          "cut",       "bridge",    "heal",       "fence",   "drain",     "members"}));
+                                          "cut",       "bridge",    "heal",       "fence",   "drain",     "members",
+                                          "add_region"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
@@ -249,6 +260,8 @@ class Reader {
       return yaml_.wrong(entry, "links are cut between regions: name no zone");
     if (fault.kind == Kind::kWipe && !fault.zone)
       return yaml_.wrong(entry["wipe"], "one node loses its disk: name its zone, as in 'us-east-1/1'");
+    if (fault.kind == Kind::kAddRegion && (fault.zone || fault.region.value <= scenario_.regions.size()))
+      return yaml_.wrong(entry["add_region"], "a region that is added is one of 'added' in 'layout': name no zone");
     if (two_regions) {
       EC_TRY(yaml_.required(entry, "faults", {"to"}));
       EC_ASSIGN(fault.to, region(entry["to"]));
@@ -326,6 +339,13 @@ Result<Scenario> load_scenario(const std::string& path, const std::string& text)
   return scenario;
 }
 
+std::string region_name(const Scenario& scenario, RegionId region) {
+  const std::size_t place = region.value - 1u, founding = scenario.regions.size();
+  if (place < founding) return scenario.regions[place];
+  return place - founding < scenario.added.size() ? scenario.added[place - founding]
+                                                  : "added-" + std::to_string(region.value);
+}
+
 RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
   SeededRandom random(seed);
   // Everything is drawn, whatever the scenario fixes: one more fixed parameter leaves the others of a seed alone.
@@ -338,6 +358,7 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
   run.workload.others = random.chance(0.3) ? 0 : random.uniform() * 0.6;
 
   run.world.regions = static_cast<std::uint8_t>(scenario.regions.size());
+  run.world.added = static_cast<std::uint8_t>(scenario.added.size());
   fix(run.world.zones, scenario.zones);
   fix(run.world.spares, scenario.spares);
   if (!scenario.swarm && !scenario.spares) run.world.spares = 0;
@@ -372,6 +393,15 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
   if (scenario.swarm) {
     const auto drawn = draw_faults(run.swarm, run.world, run.duration, faults);
     run.faults.insert(run.faults.end(), drawn.begin(), drawn.end());
+  }
+  SeededRandom adding(seed ^ 0x726567696f6eull);
+  if (scenario.may_add && adding.chance(0.15)) {
+    run.world.added = 1;
+    PlannedFault& add = run.faults.emplace_back();
+    add.kind = Kind::kAddRegion;
+    add.region = RegionId{static_cast<std::uint8_t>(run.world.regions + 1)};
+    add.at = std::chrono::duration_cast<std::chrono::milliseconds>(adding.between(500ms, 12s));
+    add.where = draw_where(add.kind, adding);
   }
   return run;
 }

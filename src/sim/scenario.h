@@ -23,6 +23,8 @@ struct Scenario {
   Duration duration = 20s;  // with faults
   Duration quiet = 25s;     // after healing, until everything must have come together
   std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
+  std::vector<std::string> added;  // regions that may be added, after those
+  bool may_add = true;             // in some runs the swarm adds one of its own
 
   std::optional<std::uint8_t> zones, spares;
   std::optional<bool> wan;
@@ -57,6 +59,8 @@ struct RunOptions {
   Duration duration{}, quiet{};
   CheckerOptions checkers;
 };
+// What a scenario file calls it.
+std::string region_name(const Scenario& scenario, RegionId region);
 RunOptions draw(const Scenario& scenario, std::uint64_t seed);
 
 // A scenario file of exactly this run, to be run with the same seed.

@@ -31,7 +31,12 @@ class Writer {
     for (const auto& name : scenario_.regions) regions += (regions.empty() ? "" : ", ") + name;
     out_ = "name: " + scenario_.name + ", seed " + std::to_string(run_.seed) + "\n";
     out_ += "seconds: " + seconds(run_.duration) + "\nquiet_seconds: " + seconds(run_.quiet) + "\n";
-    out_ += "layout:\n  regions: [" + regions + "]\n  zones: " + std::to_string(w.zones) +
+    std::string added;
+    for (std::uint8_t r = 1; r <= w.added; ++r)
+      added += (added.empty() ? "" : ", ") + region(RegionId{static_cast<std::uint8_t>(w.regions + r)});
+    out_ += "layout:\n  regions: [" + regions + "]\n";
+    if (w.added > 0) out_ += "  added: [" + added + "]\n";
+    out_ += "  zones: " + std::to_string(w.zones) +
             "\n  spares: " + std::to_string(w.spares) + "\n";
     out_ += "network:\n  wan: " + std::string(w.wan ? "true" : "false") + "\n  loss: " + number(w.loss) +
             "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) +
@@ -70,7 +75,7 @@ class Writer {
  private:
   using Kind = PlannedFault::Kind;
 
-  std::string region(RegionId id) const { return scenario_.regions.at(id.value - 1u); }
+  std::string region(RegionId id) const { return region_name(scenario_, id); }
 
   void write(const PlannedFault& fault) {
     out_ += "  - {at: " + seconds(fault.at) + ", " + std::string(to_string(fault.kind)) + ": ";

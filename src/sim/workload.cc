@@ -26,11 +26,25 @@ void Workload::step() {
   if (!running_) return;
   world_.at(random_.between(options_.pause_min, options_.pause_max), [this] { step(); });
   const NodeId through = world_.nodes()[random_.below(world_.nodes().size())];
-  if (!world_.up(through)) return;
+  if (!world_.up(through) || region_of(through).value > world_.layout().regions) return;
   if (random_.chance(options_.others)) return other(through);
   if (!random_.chance(options_.writes)) return read(through);
   if (!known_.empty() && random_.chance(options_.revocations)) return revoke(through);
   issue(through);
+}
+
+void Workload::last_round() {
+  last_round_ = true;
+  for (const NodeId node : world_.members()) {
+    if (world_.up(node)) issue(node, region_of(node));
+  }
+}
+
+std::optional<RegionId> Workload::idle_region(const Operator& person) const {
+  for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
+    if (!served_.contains(RegionId{r}) && !person.standing().contains(RegionId{r})) return RegionId{r};
+  }
+  return std::nullopt;
 }
 
 std::string Workload::client(NodeId through) { return "through " + node_name(through); }
@@ -70,7 +84,8 @@ void Workload::submit(NodeId through, GroupId group, const store::v1::Command& c
 bool Workload::sign(NodeId through, const std::string& serial, store::v1::Certificate* certificate) {
   const auto& membership = world_.engine(through)->membership();
   const RegionId issuer = region_of(through);
-  if (store::member_of(membership.view()->record, issuer).state() == store::v1::FENCED) return false;
+  const auto state = store::member_of(membership.view()->record, issuer).state();
+  if (state == store::v1::FENCED || state == store::v1::JOINING) return false;
   certificate->set_serial(serial);
   certificate->set_der("certificate " + serial.substr(1));
   certificate->set_issuer_region(issuer.value);
@@ -80,17 +95,21 @@ bool Workload::sign(NodeId through, const std::string& serial, store::v1::Certif
 }
 
 void Workload::issue(NodeId through) {
-  const RegionId home = random_.chance(options_.abroad) ? any_region() : region_of(through);
+  issue(through, random_.chance(options_.abroad) ? any_region() : region_of(through));
+}
+
+void Workload::issue(NodeId through, RegionId home) {
   const std::string serial = new_serial(home);
   store::v1::Command command;
   if (!sign(through, serial, command.mutable_issue()->mutable_certificate())) return;
   started_.push_back(serial);
   auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through),
                                           region_of(through), "issue", world_.now());
-  submit(through, home_group(home), command, std::move(id), ok, [this, serial](const Outcome&) {
+  submit(through, home_group(home), command, std::move(id), ok, [this, through, serial](const Outcome&) {
     ++issued_;
     checkers_.issued(serial);
     known_.push_back(serial);
+    if (last_round_ && world_.up(through)) read(through, serial);
   });
 }
 
@@ -115,6 +134,10 @@ void Workload::read(NodeId through) {
   const auto& among = random_.chance(0.2) ? started_ : known_;
   const std::string serial =
       among[among.size() - 1 - random_.below(std::min<std::size_t>(among.size(), options_.recent))];
+  read(through, serial);
+}
+
+void Workload::read(NodeId through, const std::string& serial) {
   const auto group = store::home_of_serial(serial, world_.layout().regions);
   auto id = checkers_.histories().invoked(RecordKind::kCertificate, serial_name(serial), client(through),
                                           region_of(through), "read", world_.now());
@@ -135,6 +158,7 @@ void Workload::read(NodeId through) {
         const bool revoked = exists && certificate.revoked();
         checkers_.histories().returned(id, revoked ? "revoked" : exists ? "good" : "absent", world_.now());
         checkers_.read(through, serial, expected, exists, revoked);
+        if (last_round_) served_.insert(region_of(through));
       },
       now);
   world_.wake(through);
@@ -262,6 +286,7 @@ void Workload::claim(NodeId through) {
 // list is stored.
 void Workload::publish_crl(NodeId through) {
   const auto view = world_.engine(through)->membership().view();
+  if (store::member_of(view->record, region_of(through)).state() == store::v1::JOINING) return;
   std::vector<RegionId> issuers;
   for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
     if (store::crl_activation(view->record, RegionId{r}).signer == region_of(through)) issuers.push_back(RegionId{r});

@@ -3,6 +3,8 @@
 // CRLs, through any node, and remember what they were told.
 #pragma once
 
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,10 @@ class Workload {
   Workload(World& world, Checkers& checkers, SeededRandom random, WorkloadOptions options);
   void start();
   void stop() { running_ = false; }
+  // Through each region once more: an issuance, and then a read of it.
+  void last_round();
+  // A region in which the last round was not done, though it serves as far as `person` knows.
+  std::optional<RegionId> idle_region(const Operator& person) const;
 
   std::uint64_t issued() const { return issued_; }
   std::uint64_t revoked() const { return revoked_; }
@@ -44,8 +50,10 @@ class Workload {
 
   void step();
   void issue(NodeId through);
+  void issue(NodeId through, RegionId home);
   void revoke(NodeId through);
   void read(NodeId through);
+  void read(NodeId through, const std::string& serial);
   void other(NodeId through);
   void change_account(NodeId through);
   void read_account(NodeId through);
@@ -71,6 +79,8 @@ class Workload {
   SeededRandom random_;
   WorkloadOptions options_;
   bool running_ = true;
+  bool last_round_ = false;
+  std::set<RegionId> served_;  // in it
   std::uint64_t last_number_ = 0;
   std::vector<std::string> known_;    // acknowledged serials
   std::vector<std::string> started_;  // serials, whether acknowledged or not

@@ -46,6 +46,7 @@ struct World::Node : store::PeerSink, WallClock {
   std::unique_ptr<store::FreshnessBoard> board;
   std::unique_ptr<store::Engine> engine;
   std::uint64_t life = 0;
+  std::uint8_t file_regions = 0;  // that its cluster file names
   bool turn_scheduled = false;
   Duration slow_by{0};
   Instant busy_until;
@@ -69,6 +70,7 @@ store::Layout layout_of(const WorldOptions& options) {
 std::vector<NodeId> all_nodes_of(const WorldOptions& options) {
   WorldOptions all = options;
   all.zones = static_cast<std::uint8_t>(options.zones + options.spares);
+  all.regions = static_cast<std::uint8_t>(options.regions + options.added);
   return layout_of(all).nodes;
 }
 
@@ -78,8 +80,9 @@ World::World(WorldOptions options, SeededRandom& random)
       layout_(layout_of(options)),
       all_(all_nodes_of(options)),
       members_(layout_.nodes) {
-  for (int a = 1; a <= options_.regions; ++a) {
-    for (int b = a; b <= options_.regions; ++b) {
+  const int regions = options_.regions + options_.added;
+  for (int a = 1; a <= regions; ++a) {
+    for (int b = a; b <= regions; ++b) {
       Duration one_way = a == b ? 250us : options_.wan ? random.between(10ms, 75ms) : random.between(30us, 500us);
       const auto fixed =
           options_.round_trips.find({RegionId(static_cast<std::uint8_t>(a)), RegionId(static_cast<std::uint8_t>(b))});
@@ -92,6 +95,7 @@ World::World(WorldOptions options, SeededRandom& random)
     const auto fixed = options_.clock_speeds.find(region_of(node));
     const double speed = fixed == options_.clock_speeds.end() ? drawn : fixed->second;
     nodes_[node] = std::make_unique<Node>(*this, node, speed);
+    nodes_[node]->file_regions = std::max(options_.regions, region_of(node).value);
   }
   now_ = Instant{1'000'000};
   for (const NodeId node : all_) start(node);
@@ -123,9 +127,11 @@ Instant World::local_now(NodeId node) const {
 
 store::EngineOptions World::engine_options(NodeId node) const {
   store::EngineOptions options;
-  options.layout = layout_;
+  WorldOptions file = options_;
+  file.regions = nodes_.at(node)->file_regions;
+  options.layout = layout_of(file);
   // The file of who was made later names him too.
-  if (!layout_.contains(node))
+  if (!options.layout.contains(node))
     options.layout.nodes.insert(std::upper_bound(options.layout.nodes.begin(), options.layout.nodes.end(), node), node);
   options.self = node;
   options.cluster_id = "simulated";
@@ -162,7 +168,7 @@ void World::start(NodeId id) {
                               {.segment_bytes = 4000, .cache_bytes_per_group = 2000, .bug = log_bug(options_.bug)});
   if (!log) return refuse(id, log.error());
   node.log = std::move(*log);
-  node.board = std::make_unique<store::FreshnessBoard>(layout_.groups());
+  node.board = std::make_unique<store::FreshnessBoard>(store::kMostRegions + 1u);
   auto engine = store::Engine::open(engine_options(id), *node.log, node.kv, node, random_, node, *node.board,
                                     static_cast<std::uint64_t>(now_.us), local_now(id));
   if (!engine) {
@@ -258,7 +264,7 @@ void World::stopped_by_itself(NodeId id, const Error& error) {
 
 void World::note_leaders(NodeId id) {
   Node& node = *nodes_.at(id);
-  for (std::uint32_t g = 0; g < layout_.groups(); ++g) {
+  for (std::uint32_t g = 0; node.engine->has(GroupId{g}); ++g) {
     const bool leads = node.engine->group(GroupId{g}).leads();
     if (leads == node.led.contains(g)) continue;
     if (leads) {
@@ -335,6 +341,10 @@ void World::wipe(NodeId id) {
   store::WriteBatch everything;
   everything.remove_range("", std::string(3, '\xff'));
   EC_CHECK(node.kv.write(everything).has_value() && node.kv.flush().has_value(), "memory can be cleared");
+}
+
+void World::new_file(NodeId id) {
+  nodes_.at(id)->file_regions = static_cast<std::uint8_t>(options_.regions + options_.added);
 }
 
 void World::slow_disk(NodeId id, Duration by) { nodes_.at(id)->slow_by = by; }

@@ -22,6 +22,7 @@ struct WorldOptions {
   std::uint8_t regions = 3;
   std::uint8_t zones = 1;
   std::uint8_t spares = 0;  // further nodes of each region that are there and no members at the beginning
+  std::uint8_t added = 0;   // further regions, whose nodes are there: an operator may add them
   bool wan = true;          // time-outs and delays of the emulated WAN; otherwise of loopback
   double drift = 0.01;      // clocks run faster or slower by at most this share
   double loss = 0.01;       // of batches
@@ -37,7 +38,7 @@ struct WorldOptions {
   static WorldOptions draw(SeededRandom& random);
 };
 
-store::Layout layout_of(const WorldOptions& options);           // those who are members at the beginning
+store::Layout layout_of(const WorldOptions& options);           // of the beginning
 std::vector<NodeId> all_nodes_of(const WorldOptions& options);  // ascending
 
 class World {
@@ -55,6 +56,10 @@ class World {
 
   // --- nodes
   const store::Layout& layout() const { return layout_; }
+  // An operator was told that the cluster has one more region.
+  void region_added() { ++layout_.regions; }
+  // From its next start on the node's cluster file names all regions that may be added.
+  void new_file(NodeId node);
   const std::vector<NodeId>& nodes() const { return all_; }  // whether they are members or not
   // What an operator was last told that it is done: these are to have everything, in the end.
   const std::vector<NodeId>& members() const { return members_; }

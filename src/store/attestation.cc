@@ -5,15 +5,13 @@
 
 namespace evercert::store {
 
-PromiseWatch::PromiseWatch(std::uint8_t regions, RegionId own, Instant start)
-    : regions_(regions), own_(own), times_(regions + 1u, Times{start, start}) {}
+PromiseWatch::PromiseWatch(RegionId own, Instant start)
+    : own_(own), times_(kMostRegions + 1u, Times{start, start}) {}
 
-void PromiseWatch::saw(RegionSet in_some, RegionSet in_all, Instant now) {
-  RegionSet all = 0;
-  for (std::uint8_t r = 1; r <= regions_; ++r) all |= region_bit(RegionId{r});
-  const RegionSet heard = (in_some | region_bit(own_)) & all;
-  const bool alone = std::popcount(heard) <= regions_ / 2;
-  for (std::uint8_t r = 1; r <= regions_; ++r) {
+void PromiseWatch::saw(RegionSet in_some, RegionSet in_all, RegionSet counted, Instant now) {
+  const RegionSet heard = (in_some | region_bit(own_)) & counted;
+  const bool alone = std::popcount(heard) <= std::popcount(counted) / 2;
+  for (std::uint8_t r = 1; r <= kMostRegions; ++r) {
     const RegionSet bit = region_bit(RegionId{r});
     if (alone || (in_some & bit) != 0) times_[r].promised = now;
     if (alone || (in_all & bit) == 0) times_[r].held_since = now;

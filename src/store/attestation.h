@@ -31,9 +31,10 @@ struct RegionWord {
 // Of one node: how long it has promised what to whom.
 class PromiseWatch {
  public:
-  PromiseWatch(std::uint8_t regions, RegionId own, Instant start);
+  PromiseWatch(RegionId own, Instant start);
   // The promises that stand now: to these regions in some group, to those in all groups. Call every lease renewal.
-  void saw(RegionSet in_some, RegionSet in_all, Instant now);
+  // `counted`: regions of which a majority decides.
+  void saw(RegionSet in_some, RegionSet in_all, RegionSet counted, Instant now);
   // This node's own memory is not whole: its promises say nothing.
   void forget(Instant now);
   RegionWord word(RegionId region, Instant now) const;
@@ -43,9 +44,8 @@ class PromiseWatch {
     Instant promised;    // when a promise stood last
     Instant held_since;  // in all groups, without a break
   };
-  std::uint8_t regions_;
   RegionId own_;
-  std::vector<Times> times_;  // by region
+  std::vector<Times> times_;  // by region, also of those that may be added
 };
 
 // Of the leader of the global group: what the nodes said last.

@@ -15,33 +15,33 @@ constexpr FenceTiming kTiming;
 Instant at(Duration since) { return Instant{1'000'000} + since; }
 
 TEST(PromiseWatch, SilenceCountsFromTheLastPromiseInAnyGroup) {
-  PromiseWatch watch(3, RegionId{1}, at(0s));
-  watch.saw(kAll, kAll, at(1s));
-  watch.saw(kAll, 0b0110, at(2s));
+  PromiseWatch watch(RegionId{1}, at(0s));
+  watch.saw(kAll, kAll, kAll, at(1s));
+  watch.saw(kAll, 0b0110, kAll, at(2s));
   EXPECT_EQ(watch.word(kGone, at(3s)).silent, 1s) << "one group that is promised is enough to be heard";
-  watch.saw(0b0110, 0b0110, at(4s));
-  watch.saw(0b0110, 0b0110, at(5s));
+  watch.saw(0b0110, 0b0110, kAll, at(4s));
+  watch.saw(0b0110, 0b0110, kAll, at(5s));
   EXPECT_EQ(watch.word(kGone, at(5s)).silent, 3s);
   EXPECT_EQ(watch.word(RegionId{2}, at(5s)).silent, 0s);
   EXPECT_EQ(watch.word(RegionId{1}, at(5s)).silent, 0s) << "of itself nobody says that it is silent";
 }
 
 TEST(PromiseWatch, HeldIsInAllGroupsAndWithoutABreak) {
-  PromiseWatch watch(3, RegionId{1}, at(0s));
-  watch.saw(kAll, 0b0110, at(1s));
-  watch.saw(kAll, kAll, at(2s));
+  PromiseWatch watch(RegionId{1}, at(0s));
+  watch.saw(kAll, 0b0110, kAll, at(1s));
+  watch.saw(kAll, kAll, kAll, at(2s));
   EXPECT_EQ(watch.word(kGone, at(3s)).held, 2s) << "from when it was seen missing last";
-  watch.saw(kAll, 0b0110, at(4s));
+  watch.saw(kAll, 0b0110, kAll, at(4s));
   EXPECT_EQ(watch.word(kGone, at(4s)).held, 0s);
 }
 
 TEST(PromiseWatch, WhoHearsNobodyKnowsNothingOfTheOthers) {
-  PromiseWatch watch(3, RegionId{1}, at(0s));
-  watch.saw(kAll, kAll, at(1s));
-  for (int s = 2; s < 20; ++s) watch.saw(0b0010, 0b0010, at(s * 1s));
-  watch.saw(0b0110, 0b0110, at(20s));
+  PromiseWatch watch(RegionId{1}, at(0s));
+  watch.saw(kAll, kAll, kAll, at(1s));
+  for (int s = 2; s < 20; ++s) watch.saw(0b0010, 0b0010, kAll, at(s * 1s));
+  watch.saw(0b0110, 0b0110, kAll, at(20s));
   EXPECT_LE(watch.word(kGone, at(20s)).silent, 1s) << "the network that was gone was its own";
-  EXPECT_EQ(PromiseWatch(3, RegionId{1}, at(0s)).word(kGone, at(1s)).silent, 1s) << "a start begins anew";
+  EXPECT_EQ(PromiseWatch(RegionId{1}, at(0s)).word(kGone, at(1s)).silent, 1s) << "a start begins anew";
 }
 
 class BookTest : public testing::Test {
@@ -113,7 +113,7 @@ class DutyTest : public BookTest {
 
   Layout layout = layout_of(3, 1);
   v1::Membership membership = first_membership();
-  EpochFloors floors{4};
+  EpochFloors floors;
   AttestationBook book{layout, 1s};
   FencingDuty duty{layout, RegionId{1}, kTiming};
   Instant now = at(0s);

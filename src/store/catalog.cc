@@ -55,6 +55,7 @@ class Applier {
   Result<v1::Outcome> set_epoch_floor(const v1::SetEpochFloor& command);
   Result<v1::Outcome> record_reformation(const v1::Reformation& command);
   Result<v1::Outcome> change_replicas(const v1::ChangeReplicas& command);
+  Result<v1::Outcome> found_region(const v1::FoundRegion& command);
 
  private:
   // nullopt: no such record. kCorrupt: stored bytes that do not parse.
@@ -143,7 +144,7 @@ Result<std::optional<v1::Outcome>> Applier::fenced(std::uint32_t issuer, std::ui
 
 Result<v1::Outcome> Applier::issue(v1::IssueCertificate& command) {
   auto& certificate = *command.mutable_certificate();
-  const auto home = home_of_serial(certificate.serial(), options_.regions);
+  const auto home = home_of_serial(certificate.serial(), kMostRegions);
   if (!home || *home != group_) return refused(Code::kInvalid, "this group is not the home of the serial number");
   EC_ASSIGN(auto taken, serial_taken(certificate));
   if (taken && options_.bug != Bug::kReissueRevoked) return std::move(*taken);
@@ -340,9 +341,9 @@ Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
 }
 
 Result<v1::Outcome> Applier::claim_account_key(const v1::ClaimAccountKey& command) {
-  if (home_group(home_of_thumbprint(command.thumbprint(), options_.regions)) != group_)
+  if (home_group(home_of_thumbprint(command.thumbprint(), options_.founding)) != group_)
     return refused(Code::kInvalid, "this group is not the home of the key");
-  const std::string first = account_id_of_thumbprint(command.thumbprint(), options_.regions);
+  const std::string first = account_id_of_thumbprint(command.thumbprint(), options_.founding);
   EC_ASSIGN(const auto account, load<v1::Account>(account_record(first)));
   EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(account_key_record(command.thumbprint())));
   v1::Outcome outcome;
@@ -399,25 +400,31 @@ Result<v1::Outcome> Applier::with_membership(Make make) {
 
 Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& command) {
   return with_membership([&](v1::Membership& membership) {
-    return change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_, options_.bug);
+    return change(membership, command, options_.founding, proposed_at_ms_, options_.bug);
   });
 }
 
 Result<v1::Outcome> Applier::record_reformation(const v1::Reformation& command) {
   return with_membership([&](v1::Membership& membership) {
-    return record(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_);
+    return record(membership, command, options_.founding, proposed_at_ms_);
   });
 }
 
 Result<v1::Outcome> Applier::change_replicas(const v1::ChangeReplicas& command) {
   return with_membership([&](v1::Membership& membership) {
-    return change(membership, command, static_cast<std::uint8_t>(options_.regions), proposed_at_ms_);
+    return change(membership, command, options_.founding, proposed_at_ms_);
+  });
+}
+
+Result<v1::Outcome> Applier::found_region(const v1::FoundRegion& command) {
+  return with_membership([&](v1::Membership& membership) {
+    return change(membership, command, options_.founding, proposed_at_ms_);
   });
 }
 
 Result<v1::Outcome> Applier::set_epoch_floor(const v1::SetEpochFloor& command) {
   if (group_ == kGlobalGroup) return refused(Code::kInvalid, "floors belong to the home groups");
-  if (command.region() == 0 || command.region() > options_.regions)
+  if (command.region() == 0 || command.region() > kMostRegions)
     return refused(Code::kNotFound, "there is no such region");
   const RegionId region{static_cast<std::uint8_t>(command.region())};
   EC_ASSIGN(const auto floor, number(epoch_floor_record(region)));
@@ -447,6 +454,7 @@ Result<v1::Outcome> apply_command(const CatalogOptions& options, GroupId group, 
     case v1::Command::kClaimAccountKey: return applier.claim_account_key(command.claim_account_key());
     case v1::Command::kSweep: return applier.sweep(command.sweep());
     case v1::Command::kChangeReplicas: return applier.change_replicas(command.change_replicas());
+    case v1::Command::kFoundRegion: return applier.found_region(command.found_region());
     case v1::Command::kChangeMembership: return applier.change_membership(command.change_membership());
     case v1::Command::kSetEpochFloor: return applier.set_epoch_floor(command.set_epoch_floor());
     case v1::Command::kRecordReformation: return applier.record_reformation(command.record_reformation());

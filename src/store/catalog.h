@@ -45,7 +45,9 @@ class Transaction {
 };
 
 struct CatalogOptions {
-  std::size_t regions = 0;
+  // Of the beginning. Which were added, the global group's record says; a home group, whose order is its own, must
+  // not depend on it.
+  std::uint8_t founding = 0;
   Bug bug = Bug::kNone;
   coordination::Bug coordination_bug = coordination::Bug::kNone;
   EpochFloors* floors = nullptr;  // as the state says and kept so; without them the state is looked at

@@ -2,6 +2,7 @@
 #include "store/engine.h"
 
 #include "base/log.h"
+#include "base/probe.h"
 #include "store/keys.h"
 #include "store/membership_keeper.h"
 #include "store/reform.h"
@@ -12,10 +13,29 @@ namespace {
 
 constexpr std::string_view kMemberKey = "member";  // in the log: this replica remembers everything it ever did
 
-// The voters of the beginning, an encoded GroupConfiguration. The cluster file may name other nodes by now.
+// The voters and regions of the beginning, an encoded GroupConfiguration. The cluster file may name others by now.
 constexpr std::string_view kFoundersKey = "founders";
 
 std::string floor_key(GroupId group) { return "floor/" + std::to_string(group.value); }
+
+std::string encode_founders(const Layout& layout) {
+  v1::GroupConfiguration record;
+  for (const NodeId node : layout.nodes) record.add_voters(node.value);
+  record.set_regions(layout.regions);
+  return record.SerializeAsString();
+}
+
+Result<Layout> decode_founders(const std::string& bytes) {
+  v1::GroupConfiguration record;
+  if (!record.ParseFromString(bytes) || record.voters().empty() || record.regions() > kMostRegions)
+    return fail(Code::kCorrupt, "the log's word on who founded the cluster does not parse");
+  Layout layout;
+  for (const auto node : record.voters()) layout.nodes.push_back(NodeId{node});
+  // Of an earlier version, under which no region could be added: each had a voter.
+  layout.regions = record.regions() != 0 ? static_cast<std::uint8_t>(record.regions())
+                                         : region_of(layout.nodes.back()).value;
+  return layout;
+}
 
 }  // namespace
 
@@ -34,12 +54,13 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       coordination_compaction_(options_.compaction, options_.coordination_bug),
       recovery_(options_.layout, options_.self,
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember, options_.bug),
-      quorum_(options_.layout.groups(), options_.quorum_lost_after, now),
+      quorum_(kMostRegions + 1u, options_.quorum_lost_after, now),
       membership_(std::make_unique<MembershipKeeper>(options_.layout, kv, options_.self, options_.fence,
                                                      options_.lease.renew, now, options_.bug)),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
       founders_(options_.layout.nodes),
+      founding_regions_(options_.layout.regions),
       last_read_(random.next()) {}
 
 Engine::~Engine() = default;
@@ -48,65 +69,91 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv
                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
                                              Instant now) {
   EC_ASSIGN(auto reformation, load_reformation(log));
-  if (reformation) {
-    use(*reformation, options.layout, options.cluster_id);
-  } else if (const auto known = log.meta(std::string(kFoundersKey))) {
-    EC_ASSIGN(const auto founders, decode_configuration(*known, options.layout.regions));
-    options.layout.nodes = founders.voters();
-  } else if (log.meta(std::string(kMemberKey))) {
-    log.put_meta(std::string(kFoundersKey), encode(configuration_of(options.layout)));  // durable with the next batch
+  const std::uint8_t named = options.layout.regions;
+  if (const auto known = log.meta(std::string(kFoundersKey))) {
+    EC_ASSIGN(options.layout, decode_founders(*known));
+  } else if (!reformation && log.meta(std::string(kMemberKey))) {
+    log.put_meta(std::string(kFoundersKey), encode_founders(options.layout));  // durable with the next batch
   }
+  if (reformation) use(*reformation, options.layout, options.cluster_id);
   std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id, now));
+  engine->named_regions_ = named;
   if (reformation) engine->membership_->set_reformation(std::move(*reformation));
   EC_TRY(engine->open_groups(now));
   return engine;
 }
 
 Status Engine::open_groups(Instant now) {
-  const bool remembers = log_.meta(std::string(kMemberKey)).has_value();
-  committed_.resize(options_.layout.groups());
-  just_committed_.resize(options_.layout.groups());
-  after_sync_.resize(options_.layout.groups());
-  for (std::uint32_t g = 0; g < options_.layout.groups(); ++g) {
-    const GroupId id{g};
-    if (!remembers && log_.last_index(id) == LogIndex{0}) {
+  if (!log_.meta(std::string(kMemberKey))) {
+    for (std::uint32_t g = 0; g <= kMostRegions; ++g) {
+      if (log_.last_index(GroupId{g}) != LogIndex{0}) continue;
       // The log is gone (or new). A state without the log that it came from proves nothing: it is fetched again too.
       WriteBatch clear;
-      clear.remove_range(group_prefix(id), group_prefix(GroupId{g + 1}));
-      clear.remove(applied_key(id));
+      clear.remove_range(group_prefix(GroupId{g}), group_prefix(GroupId{g + 1}));
+      clear.remove(applied_key(GroupId{g}));
       EC_TRY(kv_.write(clear));
     }
-    EC_TRY(snapshot_receiver_->resume(id, log_.snapshot(id).index));
-    EC_ASSIGN(const auto applied, read_applied(kv_, id));
-    EC_TRY(membership_->load(id));
-    GroupOptions group;
-    group.id = id;
-    group.self = options_.self;
-    group.election_ticks = options_.election_ticks;
-    group.heartbeat_ticks = options_.heartbeat_ticks;
-    group.lease = options_.lease;
-    group.bug = options_.bug;
-    EC_ASSIGN(auto configuration, load_configuration(id));
-    EC_ASSIGN(auto opened,
-              Group::open(group, std::move(configuration), log_, board_.tail(id), random_, applied.index, now));
-    opened->on_leader_changed = [this](GroupId changed) {
-      // Seconds later would do; at once saves a client the silence time-out. The clock is read by the next flush.
-      submissions_.leader_changed(changed, Instant{0});
-    };
-    opened->on_snapshot_wanted = [this, id](NodeId node) -> Result<SnapshotMeta> {
-      EC_ASSIGN(const auto position, read_applied(kv_, id));
-      return snapshot_sender_->prepare(id, node, position);
-    };
-    if (const auto floor = log_.meta(floor_key(id))) {
-      EC_ASSIGN(const auto position, decode_position(*floor));
-      opened->close_gate(position);
-    } else if (recovery_.asking()) {
-      opened->close_gate({Term{UINT64_MAX}, LogIndex{UINT64_MAX}});
-    }
-    groups_.push_back(std::move(opened));
   }
+  EC_TRY(membership_->load(kGlobalGroup));
+  options_.layout.regions = region_count(membership_->record(), founding_regions_);
+  if (options_.bug == Bug::kBegunByFile) options_.layout.regions = std::max(options_.layout.regions, named_regions_);
+  for (std::uint32_t g = 0; g < options_.layout.groups(); ++g) EC_TRY(open_group(GroupId{g}, now));
   members_moved(*groups_.front());
   return load_coordination_leases(now);
+}
+
+Status Engine::open_group(GroupId id, Instant now) {
+  EC_TRY(snapshot_receiver_->resume(id, log_.snapshot(id).index));
+  EC_ASSIGN(const auto applied, read_applied(kv_, id));
+  EC_TRY(membership_->load(id));
+  GroupOptions group;
+  group.id = id;
+  group.self = options_.self;
+  group.election_ticks = options_.election_ticks;
+  group.heartbeat_ticks = options_.heartbeat_ticks;
+  group.lease = options_.lease;
+  group.bug = options_.bug;
+  EC_ASSIGN(auto configuration, load_configuration(id));
+  EC_ASSIGN(auto opened,
+            Group::open(group, std::move(configuration), log_, board_.tail(id), random_, applied.index, now));
+  opened->on_leader_changed = [this](GroupId changed) {
+    // Seconds later would do; at once saves a client the silence time-out. The clock is read by the next flush.
+    submissions_.leader_changed(changed, Instant{0});
+  };
+  opened->on_snapshot_wanted = [this, id](NodeId node) -> Result<SnapshotMeta> {
+    EC_ASSIGN(const auto position, read_applied(kv_, id));
+    return snapshot_sender_->prepare(id, node, position);
+  };
+  if (const auto floor = log_.meta(floor_key(id))) {
+    EC_ASSIGN(const auto position, decode_position(*floor));
+    opened->close_gate(position);
+  } else if (recovery_.asking()) {
+    opened->close_gate({Term{UINT64_MAX}, LogIndex{UINT64_MAX}});
+  }
+  groups_.push_back(std::move(opened));
+  committed_.resize(groups_.size());
+  just_committed_.resize(groups_.size());
+  after_sync_.resize(groups_.size());
+  return {};
+}
+
+// Of regions that the record names by now. This replica remembers all that it ever did (or has its gate closed), so a
+// log of such a group that is empty says that it never did anything there.
+Status Engine::begin_groups(Instant now) {
+  const std::uint8_t regions = region_count(membership_->record(), founding_regions_);
+  if (groups_.size() > regions) return {};
+  options_.layout.regions = regions;
+  while (groups_.size() <= regions) {
+    const GroupId id{static_cast<std::uint32_t>(groups_.size())};
+    EC_PROBE("the home group of an added region begins");
+    log_info("store: region " + std::to_string(id.value) + " is one of the cluster's, and its home group begins");
+    EC_TRY(open_group(id, now));
+    quorum_.saw(id, true, now);
+    // One of them is to ask first. The core's pre-vote keeps it from disturbing a leader that there is.
+    if (groups_.front()->leads()) groups_.back()->campaign_now();
+  }
+  members_moved(*groups_.front());
+  return {};
 }
 
 // A group's members as its state has them; what an earlier lineage made of them holds no more.
@@ -117,6 +164,15 @@ Result<Configuration> Engine::load_configuration(GroupId group) const {
     EC_ASSIGN(auto configuration, decode_configuration(*stored, options_.layout.regions));
     if (configuration.lineage == lineage) return configuration;
   }
+  const v1::Founding* founding = founding_of(membership_->record(), RegionId{static_cast<std::uint8_t>(group.value)});
+  if (options_.bug == Bug::kVotersByOwnState || options_.bug == Bug::kBegunByFile) {
+    if (group.value > founding_regions_) return configuration_of(groups_.front()->configuration().halves.front());
+  }
+  if (founding != nullptr && founding->lineage() == lineage) {
+    Layout voters{{}, options_.layout.regions};
+    for (const auto voter : founding->voters()) voters.nodes.push_back(NodeId{voter});
+    return configuration_of(voters, lineage);
+  }
   return configuration_of(Layout{founders_, options_.layout.regions}, lineage);
 }
 
@@ -125,11 +181,36 @@ bool Engine::recovering() const {
   for (const auto& group : groups_) {
     if (!group->gate_open()) return true;
   }
+  for (std::uint32_t g = static_cast<std::uint32_t>(groups_.size()); g <= kMostRegions; ++g) {
+    if (log_.meta(floor_key(GroupId{g}))) return true;
+  }
   return false;
 }
 
+// Groups that entries in the log of the global group would begin, which are not applied here, each with the voters that
+// it would have by one entry or another.
+std::map<GroupId, std::vector<Configuration>> Engine::foundings_under_way() const {
+  std::map<GroupId, std::vector<Configuration>> found;
+  const LogIndex from{groups_.front()->applied_index().value + 1}, to{log_.last_index(kGlobalGroup).value + 1};
+  const auto entries = log_.entries(kGlobalGroup, from, to, UINT64_MAX);
+  if (!entries) return found;
+  for (const LogEntry& entry : *entries) {
+    v1::Command command;
+    if (entry.type != EntryType::kNormal || !command.ParseFromString(entry.data) || !command.has_found_region())
+      continue;
+    const GroupId id{command.found_region().region()};
+    if (has(id) || id.value > kMostRegions) continue;
+    Layout voters{{}, options_.layout.regions};
+    for (const auto voter : command.found_region().voters()) voters.nodes.push_back(NodeId{voter});
+    if (command.found_region().lineage() != membership_->lineage()) voters.nodes = founders_;
+    if (!voters.nodes.empty()) found[id].push_back(configuration_of(voters, membership_->lineage()));
+  }
+  return found;
+}
+
 void Engine::submit(GroupId group, std::string command, Instant deadline, SubmitDone done) {
-  if (group.value >= groups_.size()) return done(fail(Code::kInvalid, "no such group"));
+  // One that has not begun here may do so in time.
+  if (group.value > kMostRegions) return done(fail(Code::kInvalid, "no such group"));
   submissions_.add(group, std::move(command), deadline, std::move(done));
 }
 
@@ -142,6 +223,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
   told->set_incarnation(ask.incarnation());
   told->set_recovering(recovering());
   for (const NodeId node : founders_) told->add_founders(node.value);
+  told->set_founding_regions(founding_regions_);
   for (const auto& group : groups_) {
     const RaftStatus status = group->status();
     const Position last = group->last_position();
@@ -153,13 +235,24 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
     facts->set_configuration(encode(group->configuration()));
     for (const Configuration& next : group->coming()) facts->add_coming(encode(next));
   }
+  for (const auto& [id, configurations] : foundings_under_way()) {
+    const LogIndex last = log_.last_index(id);
+    v1::GroupRecovery* facts = told->add_groups();
+    facts->set_group(id.value);
+    facts->set_term(log_.hard_state(id).term.value);
+    facts->mutable_last()->set_term(log_.term(id, last).value_or(Term{0}).value);
+    facts->mutable_last()->set_index(last.value);
+    facts->set_configuration(encode(configurations.front()));
+    for (const Configuration& other : configurations) facts->add_coming(encode(other));
+  }
 }
 
 void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant now) {
-  if (told.incarnation() != start_id_ || told.groups_size() != static_cast<int>(groups_.size())) return;
-  std::vector<Recovery::GroupFacts> facts(groups_.size());
+  if (told.incarnation() != start_id_) return;
+  std::vector<Recovery::GroupFacts> facts;
   for (const auto& group : told.groups()) {
-    if (group.group() >= facts.size()) return;
+    if (group.group() > kMostRegions) return;
+    facts.resize(std::max<std::size_t>(facts.size(), group.group() + 1));
     facts[group.group()] = {Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}, {}, {}};
     auto configuration = decode_configuration(group.configuration(), options_.layout.regions);
     if (!configuration) continue;
@@ -177,36 +270,50 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   }
   std::vector<NodeId> founders;
   for (const auto node : told.founders()) founders.push_back(NodeId{node});
-  const auto result = recovery_.told(from, told.recovering(), std::move(facts), std::move(founders));
+  if (told.founding_regions() > kMostRegions) return;
+  const auto result = recovery_.told(from, told.recovering(), std::move(facts), std::move(founders),
+                                     static_cast<std::uint8_t>(told.founding_regions()));
   if (!result) return;
   founders_ = recovery_.founders();
-  log_.put_meta(std::string(kFoundersKey), encode(configuration_of(Layout{founders_, options_.layout.regions})));
-  for (auto& group : groups_) {
-    const Term term = (*result)[group->id().value].term;
-    const Position floor = (*result)[group->id().value].last;
-    auto configuration = load_configuration(group->id());
-    const Status begun =
-        configuration ? group->use(std::move(*configuration), now) : Status{fail(configuration.error())};
-    if (!begun) {
-      fatal_ = begun;
-      return;
-    }
-    // One term above all that was heard: the present leader still counts on entries that are gone here and would send
-    // none of them again. A higher term makes it start over.
-    const Term adopted_term{term == Term{0} ? 0 : term.value + 1};
-    if (const Status adopted = group->adopt_term(adopted_term, now); !adopted) {
-      fatal_ = adopted;
-      return;
-    }
-    committed_[group->id().value].clear();  // the new core hands them out again
-    group->close_gate(floor);
-    if (floor.index > LogIndex{0} && options_.bug != Bug::kForgetFloor)
-      log_.put_meta(floor_key(group->id()), encode_position(floor));
+  founding_regions_ = recovery_.founding_regions();
+  log_.put_meta(std::string(kFoundersKey), encode_founders({founders_, founding_regions_}));
+  // The file may name regions that were added, or are to be: their groups begin with the entry that says so.
+  options_.layout.regions = founding_regions_;
+  membership_->set_founding(founding_regions_);
+  if (groups_.size() > options_.layout.groups()) groups_.resize(options_.layout.groups());
+  Status adopted = begin_groups(now);
+  for (std::uint32_t g = 0; g < result->size() && adopted; ++g) adopted = adopt(GroupId{g}, (*result)[g], now);
+  if (!adopted) {
+    fatal_ = adopted;
+    return;
   }
   log_.put_meta(std::string(kMemberKey), "1");
   must_sync_ = true;
   members_moved(*groups_.front());
   // A replica that is alone in its cluster, or all of a new cluster, goes on at the next tick.
+}
+
+// What was heard of a group counts from now on, and durably, also of one that has not begun here.
+Status Engine::adopt(GroupId id, const Recovery::GroupFacts& facts, Instant now) {
+  // One term above all that was heard: the present leader still counts on entries that are gone here and would send
+  // none of them again. A higher term makes it start over.
+  const Term term{facts.term == Term{0} ? 0 : facts.term.value + 1};
+  if (has(id)) {
+    Group& group = *groups_[id.value];
+    EC_ASSIGN(auto configuration, load_configuration(id));
+    EC_TRY(group.use(std::move(configuration), now));
+    EC_TRY(group.adopt_term(term, now));
+    committed_[id.value].clear();  // the new core hands them out again
+    group.close_gate(facts.last);
+  } else if (options_.bug == Bug::kBegunAnew) {
+    return {};
+  } else if (term > log_.hard_state(id).term) {
+    EC_PROBE("a node without a log hears of an added region's group before it begins there");
+    log_.set_hard_state(id, {term, options_.self, LogIndex{0}});
+  }
+  if (facts.last.index > LogIndex{0} && options_.bug != Bug::kForgetFloor)
+    log_.put_meta(floor_key(id), encode_position(facts.last));
+  return {};
 }
 
 std::vector<GroupStatus> Engine::status(Instant now) const {

@@ -44,7 +44,9 @@ class PeerSink {
 };
 
 struct EngineOptions {
-  Layout layout;  // of the cluster file; from then on, the voters of the global group
+  // Of the cluster file, which may name regions that are none of the cluster's yet. From then on: the voters of the
+  // global group, and the regions of the membership record. Groups are those of the record, whatever the file says.
+  Layout layout;
   NodeId self;
   std::string cluster_id;  // batches of other clusters are dropped
   Duration tick = 50ms;
@@ -98,6 +100,9 @@ class Engine {
   bool clock_trusted(Instant now) const { return clocks_.trusted(now); }
   std::int64_t clock_offset_ms(Instant now) const { return clocks_.offset_ms(now); }
   bool recovering() const;
+  bool asking() const { return recovery_.asking(); }  // others, for what it may have forgotten
+  // The group has begun here: it is of the beginning, or the entry that founds its region has been applied.
+  bool has(GroupId id) const { return id.value < groups_.size(); }
   Group& group(GroupId id) { return *groups_[id.value]; }
   const EngineOptions& options() const { return options_; }
   const coordination::LeaseClock& coordination_leases() const { return coordination_leases_; }
@@ -122,6 +127,10 @@ class Engine {
   Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random, WallClock& wall,
          FreshnessBoard& board, std::uint64_t start_id, Instant now);
   Status open_groups(Instant now);
+  Status open_group(GroupId id, Instant now);
+  Status begin_groups(Instant now);
+  Status adopt(GroupId id, const Recovery::GroupFacts& facts, Instant now);
+  std::map<GroupId, std::vector<Configuration>> foundings_under_way() const;
   Result<Configuration> load_configuration(GroupId group) const;
 
   // engine_messages.cc
@@ -199,6 +208,8 @@ class Engine {
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
 
   std::vector<NodeId> founders_;  // the voters of groups whose state has no record of its members
+  std::uint8_t founding_regions_;  // of the beginning: their groups need no entry to begin
+  std::uint8_t named_regions_;     // in the cluster file
   std::set<NodeId> others_;       // everybody else who is a member of some group, is to be one, or founded the cluster
   std::map<NodeId, v1::Batch> outbox_;
   std::map<NodeId, std::uint64_t> peer_start_ids_;

@@ -15,6 +15,10 @@ namespace evercert::store {
 
 Status Engine::flush(Instant now) {
   for (auto& attempt : submissions_.due(now)) {
+    if (!has(attempt.group)) {
+      submissions_.refused(attempt.request, now);
+      continue;
+    }
     Group& group = *groups_[attempt.group.value];
     if (group.leads()) {
       group.propose(std::move(attempt.command), wall_.now(),
@@ -56,6 +60,7 @@ Status Engine::flush(Instant now) {
     if (std::exchange(must_sync_, false)) EC_TRY(log_.sync());
     for (auto& group : groups_) after_sync(*group, now);
     EC_TRY(apply_all(now));
+    EC_TRY(begin_groups(now));
     deliver();
   }
   for (auto& group : groups_) {
@@ -178,7 +183,7 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                           [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
                             return kv_.scan(from, to, SIZE_MAX, visit);
                           });
-  const CatalogOptions catalog{options_.layout.regions, options_.bug, options_.coordination_bug,
+  const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug,
                                &membership_->floors()};
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   AppliedChanges changes;

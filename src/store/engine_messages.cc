@@ -51,7 +51,7 @@ Group* Engine::known_group(std::uint32_t id) { return id < groups_.size() ? grou
 void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
   const RegionId region = region_of(from);
   if (batch.cluster_id() != options_.cluster_id || from == options_.self) return;
-  if (region.value == 0 || region.value > options_.layout.regions) return;
+  if (region.value == 0 || region.value > kMostRegions) return;
   std::uint64_t& known_start = peer_start_ids_[from];
   if (batch.start_id() < known_start && options_.bug != Bug::kOldLife) {  // said in an earlier life
     EC_PROBE("a batch of a peer's earlier life is dropped");
@@ -75,6 +75,7 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
       const auto& ack = message.ack();
       if (Group* group = known_group(ack.group())) {
         group->acknowledged(from, Term{ack.term()}, LogIndex{ack.index()}, ack.promised_regions());
+        if (ack.remembers()) group->remembers(from, Term{ack.term()});
       }
       return;
     }
@@ -208,6 +209,7 @@ void Engine::on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant no
 
 void Engine::on_clock(NodeId from, const v1::ClockReport& report, Instant now) {
   clock_echoes_[from] = {report.echo_us(), now};
+  if (report.named_regions() <= kMostRegions) membership_->names(from, static_cast<std::uint8_t>(report.named_regions()));
   if (report.reply_to_us() == 0) return;
   const Duration round_trip = now - Instant{report.reply_to_us()} - Duration{report.held_us()};
   if (round_trip < 0us || round_trip > 5s) return;  // an echo of another life

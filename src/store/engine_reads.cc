@@ -27,8 +27,9 @@ void Engine::freshen(GroupId group, std::string record, Instant deadline, ReadDo
 void Engine::advance_reads(Instant now) {
   for (auto it = reads_.begin(); it != reads_.end();) {
     Read& read = it->second;
-    const bool fresh = advance(read, now);
-    const bool hopeless = read.stage == Read::Stage::kReadIndex && quorum_.lost_since(read.group, now);
+    const bool here = has(read.group);  // not, when the file named a region that the cluster does not have
+    const bool fresh = here && advance(read, now);
+    const bool hopeless = !here || (read.stage == Read::Stage::kReadIndex && quorum_.lost_since(read.group, now));
     if (!fresh && !hopeless && read.deadline > now) {
       ++it;
       continue;

@@ -51,6 +51,7 @@ void Engine::tick(Instant now) {
       v1::ClockReport* report = to(node)->mutable_clock();
       report->set_wall_ms(wall_.now().ms);
       report->set_echo_us(now.us);
+      report->set_named_regions(named_regions_);
       const auto echo = clock_echoes_.find(node);
       if (echo == clock_echoes_.end()) continue;
       report->set_reply_to_us(echo->second.echo_us);
@@ -144,6 +145,7 @@ void Engine::repeat_acknowledgements(Instant now) {
     report->set_term(acknowledged->term.value);
     report->set_index(acknowledged->index.value);
     report->set_promised_regions(group->promised(now));
+    report->set_remembers(group->gate_open());
   }
 }
 

@@ -47,30 +47,32 @@ std::optional<v1::ChangeMembership> FencingDuty::wanted(const v1::Membership& me
                                                         const AttestationBook& book, Instant now) const {
   const RegionId region{static_cast<std::uint8_t>(member.region())};
   const Epoch epoch{membership.epoch()};
-  const std::size_t majority = layout_.regions / 2u + 1;
+  const RegionSet counting = counted(membership, layout_.regions);
+  const std::size_t regions = static_cast<std::size_t>(std::popcount(counting)), majority = regions / 2 + 1;
   v1::ChangeMembership change;
   change.set_expected_epoch(membership.epoch());
   change.set_region(region.value);
   change.set_by(std::string(kAttested));
   change.set_attested(true);
-  if (member.state() == v1::FENCED) {
-    const bool may = member.attested() || bug_ == Bug::kUndoOperatorsFence;
-    const RegionSet held = book.held(region, readmit_after(member), epoch, now);
+  if (member.state() == v1::FENCED || member.state() == v1::JOINING) {
+    const bool may = member.state() == v1::JOINING || member.attested() || bug_ == Bug::kUndoOperatorsFence;
+    const RegionSet held = book.held(region, readmit_after(member), epoch, now) & counting;
     if (!may || bug_ == Bug::kNeverReadmit || static_cast<std::size_t>(std::popcount(held)) < majority ||
         !missing_floors(member, floors).empty())
       return std::nullopt;
     change.set_state(v1::SERVING);
-    change.set_reason("heard again by a majority of regions and caught up in all groups");
+    change.set_reason("heard" + std::string(member.state() == v1::JOINING ? "" : " again") +
+                      " by a majority of regions and caught up in all groups");
     change.set_attesters(held);
     return change;
   }
-  RegionSet silent = book.silent(region, timing_.silence, epoch, now);
+  RegionSet silent = book.silent(region, timing_.silence, epoch, now) & counting;
   if (bug_ == Bug::kFenceOnOwnWord && (silent & region_bit(own_)) != 0) silent = ~RegionSet{0};
   if (static_cast<std::size_t>(std::popcount(silent)) < majority) return std::nullopt;
   // The last one that serves is not fenced, so it is not proposed either.
   if ((serving(membership, layout_.regions) & ~region_bit(region)) == 0) return std::nullopt;
   change.set_state(v1::FENCED);
-  change.set_reason("silent: " + std::to_string(std::popcount(silent)) + " of " + std::to_string(layout_.regions) +
+  change.set_reason("silent: " + std::to_string(std::popcount(silent)) + " of " + std::to_string(regions) +
                     " regions attest that their promises to it have lapsed");
   change.set_attesters(silent);
   return change;

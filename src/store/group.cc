@@ -83,7 +83,10 @@ void Group::refresh_role() {
   if (now.term != role_term_ || now.role != RaftRole::kLeader) {
     if ((role_ == RaftRole::kLeader || now.term != role_term_) && options_.bug != Bug::kCountOldAcks) acks_.clear();
   }
-  if (now.term != role_term_) last_ack_.reset();
+  if (now.term != role_term_) {
+    last_ack_.reset();
+    remembering_.clear();
+  }
   // What was committed before, the first append of a leader says.
   if (changed && now.role == RaftRole::kLeader) told_commit_ = std::min(now.commit, settled_);
   role_ = now.role;
@@ -119,6 +122,10 @@ void Group::campaign_now() {
 
 void Group::acknowledged(NodeId from, Term term, LogIndex index, RegionSet regions) {
   if (role_ == RaftRole::kLeader && term == role_term_) acks_.acknowledged(from, index, regions);
+}
+
+void Group::remembers(NodeId follower, Term term) {
+  if (role_ == RaftRole::kLeader && term == role_term_) remembering_.insert(follower);
 }
 
 void Group::propose(std::string command, WallTime wall, Answer answer) {
@@ -189,8 +196,9 @@ void Group::move_towards(const std::vector<NodeId>& wanted, bool gather, const s
   const bool own_term = log_.term(options_.id, applied_).value_or(Term{0}) == role_term_;
   const bool quiet = !changing() && own_term;
   if (role_ != RaftRole::kLeader || !gate_open_ || !quiet) return;
-  Step step =
-      next_step(configuration_, wanted, options_.self, raft_->status().commit, raft_->followers(), gather, guests);
+  auto followers = raft_->followers();
+  for (FollowerStatus& follower : followers) follower.remembers = remembering_.contains(follower.node);
+  Step step = next_step(configuration_, wanted, options_.self, raft_->status().commit, followers, gather, guests);
   if (step.hand_over) {
     EC_PROBE("a leader that is to be removed hands over");
     raft_->transfer_leader(*step.hand_over);

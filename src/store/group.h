@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ class Group : private RaftStorage {
   Result<RaftMessage> step(NodeId from, std::string_view raft_message);
   // A follower says that it has everything up to `index` of `term` durable and promises `regions`.
   void acknowledged(NodeId from, Term term, LogIndex index, RegionSet regions);
+  // It has said so in this term.
+  void remembers(NodeId follower, Term term);
   void campaign_now();
 
   // --- proposals (leader only; kUnavailable otherwise)
@@ -186,6 +189,7 @@ class Group : private RaftStorage {
   };
   std::deque<Change> pending_changes_;  // those in the log that are not applied yet
   std::uint64_t changes_seen_ = 0;
+  std::set<NodeId> remembering_;  // followers that said so in this leader's term
 
   LogIndex settled_;
   LogIndex told_commit_;  // by this leader to its followers

@@ -38,15 +38,15 @@ Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions) {
 
 char acme_prefix(RegionId region) { return static_cast<char>('a' + region.value - 1); }
 
-RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t regions) {
+RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t founding) {
   // The thumbprint is a SHA-256: any four bytes of it are evenly spread.
   std::uint32_t v = 0;
   for (std::size_t i = 0; i < 4 && i < thumbprint.size(); ++i) v = v << 8 | static_cast<std::uint8_t>(thumbprint[i]);
-  return RegionId{static_cast<std::uint8_t>(v % regions + 1)};
+  return RegionId{static_cast<std::uint8_t>(v % founding + 1)};
 }
 
-std::string account_id_of_thumbprint(std::string_view thumbprint, std::size_t regions) {
-  return acme_prefix(home_of_thumbprint(thumbprint, regions)) + to_hex(thumbprint).substr(0, 40);
+std::string account_id_of_thumbprint(std::string_view thumbprint, std::size_t founding) {
+  return acme_prefix(home_of_thumbprint(thumbprint, founding)) + to_hex(thumbprint).substr(0, 40);
 }
 
 std::string group_prefix(GroupId group) {
@@ -95,6 +95,7 @@ std::vector<std::string> touched_records(const v1::Command& command) {
     }
     case v1::Command::kCoordination: return {std::string(kCoordinationRecord)};
     case v1::Command::kChangeReplicas:
+    case v1::Command::kFoundRegion:
     case v1::Command::kChangeMembership:
     case v1::Command::kRecordReformation: return {membership_record()};
     case v1::Command::kSetEpochFloor:

@@ -12,10 +12,12 @@ namespace evercert::store {
 // A set of regions, bit r for RegionId r (1..63).
 using RegionSet = std::uint64_t;
 constexpr RegionSet region_bit(RegionId region) { return RegionSet{1} << region.value; }
+// Of a cluster, whatever is added to it: the first letter of ACME identifiers names a region.
+inline constexpr std::uint8_t kMostRegions = 25;
 
 struct Layout {
   std::vector<NodeId> nodes;  // all replicas, ascending; every node is a member of every group
-  std::uint8_t regions = 0;   // RegionIds 1..regions
+  std::uint8_t regions = 0;   // RegionIds 1..regions, those that the cluster has by now
 
   std::size_t majority() const { return nodes.size() / 2 + 1; }
   std::size_t replicas_in(RegionId region) const {

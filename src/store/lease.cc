@@ -16,8 +16,9 @@ std::string to_text(Position position) {
 // ------------------------------------------------------------------------------------------------- promises given
 
 PromiseBook::PromiseBook(const Layout& layout, NodeId self, LeaseTiming timing, Instant start, Position last, Bug bug)
-    : own_region_(region_bit(region_of(self))), timing_(timing), bug_(bug), last_(last) {
-  given_.assign(layout.regions + 1u, Promise{bug == Bug::kForgetPromises ? start : start + timing.ttl, last});
+    : own_region_(region_bit(region_of(self))), regions_(layout.regions), timing_(timing), bug_(bug), last_(last) {
+  // Of every region that there may ever be: one that was added may have asked before a restart, and be unknown after it.
+  given_.assign(kMostRegions + 1u, Promise{bug == Bug::kForgetPromises ? start : start + timing.ttl, last});
   history_.push_back({start, last});
 }
 
@@ -73,7 +74,8 @@ RegionSet PromiseBook::promised(Instant now) const {
 
 std::string PromiseBook::describe(Instant now) const {
   std::string text = to_text(last_);
-  for (const Promise& promise : given_) {
+  for (std::size_t r = 0; r <= regions_; ++r) {
+    const Promise& promise = given_[r];
     if (promise.until > now) text += "g" + std::to_string((promise.until - now).count()) + to_text(promise.floor);
     else if (bug_ == Bug::kOldFloor) text += "o" + to_text(promise.floor);
     else text += "-";

@@ -74,6 +74,7 @@ class PromiseBook {
   Position position_before(Instant at) const;
 
   RegionSet own_region_;
+  std::uint8_t regions_;  // that describe() speaks of
   LeaseTiming timing_;
   Bug bug_;
   Position last_;

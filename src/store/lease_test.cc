@@ -36,8 +36,10 @@ class PromiseBookTest : public testing::Test {
 };
 
 TEST_F(PromiseBookTest, AfterAStartEveryRegionIsNamedForOneTtlBecauseEarlierPromisesAreForgotten) {
-  EXPECT_EQ(book.promised(kStart), set({kEast, kWest, kCentral}));
-  EXPECT_EQ(book.promised(lapsed - 1us), set({kEast, kWest, kCentral}));
+  RegionSet every = 0;  // also one that was added in the life before and is unknown in this one
+  for (std::uint8_t r = 1; r <= kMostRegions; ++r) every |= region_bit(RegionId{r});
+  EXPECT_EQ(book.promised(kStart), every);
+  EXPECT_EQ(book.promised(lapsed - 1us), every);
   EXPECT_EQ(book.promised(lapsed), set({kEast}));
 }
 

@@ -26,25 +26,31 @@ bool is_done(const v1::Membership& membership, const v1::RegionMember& member, c
          member.state() == wanted.state() && member.by() == wanted.by() && member.reason() == wanted.reason();
 }
 
+bool is_node(std::uint64_t node, std::uint8_t regions) {
+  return node < 65536 && node % 256 != 0 && node / 256 >= 1 && node / 256 <= regions;
+}
+
 // What a leader may not do without a person.
-Status may_without_person(const v1::RegionMember& member, const v1::ChangeMembership& wanted, std::uint8_t regions,
+Status may_without_person(const v1::RegionMember& member, const v1::ChangeMembership& wanted, RegionSet counting,
                           Bug bug) {
   const RegionSet own = region_bit(RegionId{static_cast<std::uint8_t>(wanted.region())});
-  RegionSet all = 0;
-  for (std::uint8_t r = 1; r <= regions; ++r) all |= region_bit(RegionId{r});
-  if (std::popcount(wanted.attesters() & all & ~own) <= regions / 2)
+  if (std::popcount(wanted.attesters() & counting & ~own) <= std::popcount(counting) / 2)
     return fail(Code::kConflict, "no majority of regions has attested it");
-  const bool fenced = member.state() == v1::FENCED;
-  if (wanted.state() == v1::FENCED && fenced) return fail(Code::kConflict, "the region is fenced already");
-  if (wanted.state() != v1::FENCED && !fenced) return fail(Code::kConflict, "the region is not fenced");
+  const bool fenced = member.state() == v1::FENCED, joins = member.state() == v1::JOINING;
+  if (wanted.state() == v1::FENCED && (fenced || joins))
+    return fail(Code::kConflict, "the region is " + std::string(to_string(member.state())) + " already");
+  if (wanted.state() != v1::FENCED && !fenced && !joins) return fail(Code::kConflict, "the region is not fenced");
   if (fenced && !member.attested() && bug != Bug::kUndoOperatorsFence)
     return fail(Code::kConflict, "an operator has fenced the region: only an operator admits it again");
   return {};
 }
 
 Status may_by_operator(const v1::RegionMember& member, const v1::ChangeMembership& wanted) {
+  if (wanted.state() == v1::JOINING) return fail(Code::kInvalid, "a region joins once, when it is added");
   if (member.state() == v1::FENCED && wanted.state() == v1::DRAINING)
     return fail(Code::kConflict, "the region is fenced: unfence it before it is drained");
+  if (member.state() == v1::JOINING && wanted.state() == v1::DRAINING)
+    return fail(Code::kConflict, "the region is joining, and serves nobody yet");
   // A person may make a fence his own that came by attestation: it stays then.
   const bool again = member.state() == wanted.state() && !(member.state() == v1::FENCED && member.attested());
   if (again) return fail(Code::kConflict, "the region is " + std::string(to_string(member.state())) + " already");
@@ -81,6 +87,7 @@ std::string_view to_string(v1::RegionState state) {
   switch (state) {
     case v1::DRAINING: return "draining";
     case v1::FENCED: return "fenced";
+    case v1::JOINING: return "joining";
     default: return "serving";
   }
 }
@@ -109,8 +116,28 @@ RegionSet serving(const v1::Membership& membership, std::uint8_t regions) {
   return set;
 }
 
-Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t regions,
+RegionSet counted(const v1::Membership& membership, std::uint8_t regions) {
+  RegionSet set = 0;
+  for (std::uint8_t r = 1; r <= regions; ++r) {
+    if (member_of(membership, RegionId{r}).state() != v1::JOINING) set |= region_bit(RegionId{r});
+  }
+  return set;
+}
+
+std::uint8_t region_count(const v1::Membership& membership, std::uint8_t founding) {
+  return static_cast<std::uint8_t>(founding + membership.foundings_size());
+}
+
+const v1::Founding* founding_of(const v1::Membership& membership, RegionId region) {
+  for (const auto& founding : membership.foundings()) {
+    if (founding.region() == region.value) return &founding;
+  }
+  return nullptr;
+}
+
+Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t founding,
                        std::int64_t proposed_at_ms, Bug bug) {
+  const std::uint8_t regions = region_count(membership, founding);
   if (wanted.region() == 0 || wanted.region() > regions) return fail(Code::kNotFound, "there is no such region");
   if (!v1::RegionState_IsValid(wanted.state())) return fail(Code::kInvalid, "there is no such state of a region");
   const RegionId region{static_cast<std::uint8_t>(wanted.region())};
@@ -120,7 +147,7 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& w
     return fail(Code::kConflict,
                 "the membership has changed meanwhile: its epoch is " + std::to_string(membership.epoch()));
   if (wanted.attested()) {
-    EC_TRY(may_without_person(present, wanted, regions, bug));
+    EC_TRY(may_without_person(present, wanted, counted(membership, regions), bug));
   } else {
     EC_TRY(may_by_operator(present, wanted));
   }
@@ -139,8 +166,9 @@ bool knows(const v1::Membership& membership, const std::string& reformation) {
                      [&](const auto& known) { return known.id() == reformation; });
 }
 
-Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t regions,
+Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t founding,
                        std::int64_t proposed_at_ms) {
+  const std::uint8_t regions = region_count(membership, founding);
   if (reformation.voters().empty()) return fail(Code::kInvalid, "a group has at least one voter");
   if (knows(membership, reformation.id())) return Changed{membership.epoch(), true};
   membership.set_epoch(membership.epoch() + 1);
@@ -162,8 +190,9 @@ Result<Changed> record(v1::Membership& membership, const v1::Reformation& reform
   return Changed{membership.epoch(), false};
 }
 
-Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t regions,
+Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t founding,
                        std::int64_t proposed_at_ms) {
+  const std::uint8_t regions = region_count(membership, founding);
   const v1::Replicas& present = membership.replicas();
   if (!wanted.request_id().empty() && present.request_id() == wanted.request_id())
     return Changed{present.epoch(), true};
@@ -175,7 +204,7 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wan
   std::uint64_t last = 0;
   for (const auto& replica : wanted.nodes()) {
     const RegionId region = region_of(NodeId{replica.node()});
-    if (replica.node() >= 65536 || region.value == 0 || region.value > regions || replica.node() % 256 == 0)
+    if (!is_node(replica.node(), regions))
       return fail(Code::kInvalid, "no region has a node " + std::to_string(replica.node()));
     if (replica.node() <= last) return fail(Code::kInvalid, "the nodes must be ascending, each of them once");
     last = replica.node();
@@ -202,6 +231,54 @@ std::vector<NodeId> wanted_voters(const v1::Membership& membership) {
   std::vector<NodeId> nodes;
   for (const auto& replica : membership.replicas().nodes()) nodes.push_back(NodeId{replica.node()});
   return nodes;
+}
+
+Result<Changed> change(v1::Membership& membership, const v1::FoundRegion& wanted, std::uint8_t founding,
+                       std::int64_t proposed_at_ms) {
+  const std::uint8_t regions = region_count(membership, founding);
+  for (const v1::Founding& known : membership.foundings()) {
+    if (!wanted.request_id().empty() && known.request_id() == wanted.request_id()) return Changed{known.epoch(), true};
+    if (known.name() == wanted.name())
+      return fail(Code::kConflict, "region " + wanted.name() + " is one of the cluster's already");
+  }
+  if (wanted.expected_epoch() != membership.epoch())
+    return fail(Code::kConflict,
+                "the membership has changed meanwhile: its epoch is " + std::to_string(membership.epoch()));
+  if (wanted.region() != regions + 1u || wanted.region() > kMostRegions)
+    return fail(Code::kConflict, "the cluster has " + std::to_string(regions) + " regions: the next one is number " +
+                                     std::to_string(regions + 1) + ", and " + std::to_string(kMostRegions) +
+                                     " is the last");
+  if (wanted.name().empty()) return fail(Code::kInvalid, "a region has a name");
+  std::uint64_t last = 0;
+  for (const std::uint64_t node : wanted.voters()) {
+    if (!is_node(node, regions) || node <= last)
+      return fail(Code::kInvalid, "the voters must be nodes of the regions that there are, ascending, each once");
+    last = node;
+  }
+  const std::vector<NodeId> all = wanted_voters(membership);
+  std::vector<NodeId> voters;
+  for (const std::uint64_t node : wanted.voters()) voters.push_back(NodeId{node});
+  if (voters.empty() || (!all.empty() && voters != all))
+    return fail(Code::kConflict, "its home group begins with the voters of the other groups");
+  membership.set_epoch(membership.epoch() + 1);
+  v1::Founding& added = *membership.add_foundings();
+  added.set_region(wanted.region());
+  added.set_name(wanted.name());
+  *added.mutable_voters() = wanted.voters();
+  added.set_lineage(wanted.lineage());
+  added.set_by(wanted.by());
+  added.set_reason(wanted.reason());
+  added.set_since_ms(proposed_at_ms);
+  added.set_epoch(membership.epoch());
+  added.set_request_id(wanted.request_id());
+  v1::RegionMember& member = *membership.add_members();
+  member.set_region(wanted.region());
+  member.set_state(v1::JOINING);
+  member.set_by(wanted.by());
+  member.set_reason(wanted.reason());
+  member.set_since_ms(proposed_at_ms);
+  member.set_epoch(membership.epoch());
+  return Changed{membership.epoch(), false};
 }
 
 bool refused_by_fence(const Error& error) {

@@ -30,9 +30,16 @@ std::string_view to_string(v1::RegionState state);
 v1::Membership first_membership();
 // The region's entry, or that of a region which serves since the beginning.
 v1::RegionMember member_of(const v1::Membership& membership, RegionId region);
-// Regions that serve (neither drained nor fenced).
+// Regions that serve (neither drained, nor fenced, nor joining).
 RegionSet serving(const v1::Membership& membership, std::uint8_t regions);
+// Regions of which a majority decides: one that is joining is not among them.
+RegionSet counted(const v1::Membership& membership, std::uint8_t regions);
+// How many regions the cluster has, of which `founding` since the beginning.
+std::uint8_t region_count(const v1::Membership& membership, std::uint8_t founding);
+// How an added region began; nullptr: it is one of the beginning, or there is none of that number.
+const v1::Founding* founding_of(const v1::Membership& membership, RegionId region);
 
+// In what follows `founding` is how many regions the cluster had in the beginning.
 // Carries the change out on `membership`. The epoch of the change; `repeated` when it had been carried out before.
 // kNotFound: no such region. kConflict: another epoch than expected, a state that the region has already, the last
 // region that serves, an operator's fence that a leader would undo, attestations that are no majority.
@@ -40,19 +47,25 @@ struct Changed {
   std::uint64_t epoch = 0;
   bool repeated = false;
 };
-Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t regions,
+Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t founding,
                        std::int64_t proposed_at_ms, Bug bug = Bug::kNone);
 
 // Writes down that the groups were made anew, in an epoch of its own; regions that were left out are fenced by `by`.
 // `repeated` when that id is known. kInvalid: it names no voter.
-Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t regions,
+Result<Changed> record(v1::Membership& membership, const v1::Reformation& reformation, std::uint8_t founding,
                        std::int64_t proposed_at_ms);
 bool knows(const v1::Membership& membership, const std::string& reformation);
 
 // Which nodes are to vote, from now on. `repeated` as above. kInvalid: nobody, or a node that
 // no region has. kConflict: another epoch than expected, the voters that are wanted already, a region that serves would
 // lose its last node.
-Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t regions,
+Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t founding,
+                       std::int64_t proposed_at_ms);
+
+// One more region, whose home group begins with that. `repeated` as above. kInvalid: voters that no region has, or a
+// name that is none. kConflict: another epoch than expected, not the next number, a name that is taken, other voters
+// than those that are wanted in all groups.
+Result<Changed> change(v1::Membership& membership, const v1::FoundRegion& wanted, std::uint8_t founding,
                        std::int64_t proposed_at_ms);
 // Who is to vote, ascending. Empty: whoever votes now.
 std::vector<NodeId> wanted_voters(const v1::Membership& membership);
@@ -65,7 +78,7 @@ std::string below_floor(RegionId issuer, std::uint64_t epoch, std::uint64_t floo
 // The floors of all home groups of a replica, beside the state that holds them: each issuance looks here.
 class EpochFloors {
  public:
-  explicit EpochFloors(std::size_t groups) : floors_(groups) {}
+  EpochFloors() : floors_(kMostRegions + 1u) {}
   std::uint64_t of(GroupId group, RegionId issuer) const {
     return group.value < floors_.size() ? floors_[group.value][issuer.value] : 0;
   }

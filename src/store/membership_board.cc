@@ -5,9 +5,11 @@
 #include "store/membership.h"
 
 namespace evercert::store {
+
 void MembershipBoard::publish(MembershipView view) {
-  const bool fenced = member_of(view.record, own_).state() == v1::FENCED;
-  const std::uint64_t word = view.record.epoch() << 1 | (fenced ? 1 : 0);
+  const v1::RegionState state = member_of(view.record, own_).state();
+  const bool silent = state == v1::FENCED || state == v1::JOINING || own_.value > view.regions;
+  const std::uint64_t word = view.record.epoch() << 1 | (silent ? 1 : 0);
   {
     std::lock_guard lock(mutex_);
     view_ = std::make_shared<const MembershipView>(std::move(view));
@@ -22,7 +24,7 @@ std::shared_ptr<const MembershipView> MembershipBoard::view() const {
 
 Result<Epoch> MembershipBoard::signing_epoch(Instant now) const {
   const std::uint64_t word = word_.load(std::memory_order_acquire);
-  if ((word & 1) != 0) return fail(why_fenced());
+  if ((word & 1) != 0) return fail(why_not());
   if (now.us >= fresh_until_us_.load(std::memory_order_acquire)) {
     return fail(Code::kUnavailable,
                 "this region cannot tell whether it is fenced, since a majority of regions has not been heard for some "
@@ -31,9 +33,16 @@ Result<Epoch> MembershipBoard::signing_epoch(Instant now) const {
   return Epoch{word >> 1};
 }
 
-Error MembershipBoard::why_fenced() const {
+Error MembershipBoard::why_not() const {
   const auto known = view();
   const v1::RegionMember member = member_of(known->record, own_);
+  if (own_.value > known->regions)
+    return {Code::kUnavailable,
+            "this region is none of the cluster's yet ('evercert ctl region add'): it does not sign; ask another region"};
+  if (member.state() == v1::JOINING)
+    return {Code::kUnavailable, "this region is joining since " + rfc3339(member.since_ms()) +
+                                    ": it does not sign until it has caught up and is admitted by itself; ask another "
+                                    "region"};
   std::string text = "this region is fenced since " + rfc3339(member.since_ms()) + " (epoch " +
                      std::to_string(member.fence_epoch()) + ") by " + member.by();
   if (!member.reason().empty()) text += ": " + member.reason();

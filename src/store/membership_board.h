@@ -4,8 +4,10 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/ids.h"
@@ -23,6 +25,10 @@ struct MembershipView {
   std::vector<std::uint32_t> carried_out;
   // By group: its members as this node's state has them.
   std::vector<Configuration> groups{};
+  std::uint8_t regions = 0;   // that the cluster has by this record
+  std::uint8_t founding = 0;  // and had in the beginning
+  std::string lineage{};      // the reformation that the groups follow on
+  std::map<NodeId, std::uint8_t> named{};  // how many regions each node's cluster file names, as it said last
 };
 
 class MembershipBoard {
@@ -35,15 +41,15 @@ class MembershipBoard {
 
   std::shared_ptr<const MembershipView> view() const;
   Epoch epoch() const { return Epoch{word_.load(std::memory_order_acquire) >> 1}; }
-  // The epoch under which this region's key may be used now. kUnavailable: it is fenced, since when, by whom, and what
-  // to do; or this node cannot know whether it is.
+  // The epoch under which this region's key may be used now. kUnavailable: it is fenced or joining, or no region of the
+  // cluster yet, since when, by whom, and what to do; or this node cannot know whether it is.
   Result<Epoch> signing_epoch(Instant now) const;
 
  private:
-  Error why_fenced() const;
+  Error why_not() const;
 
   RegionId own_;
-  std::atomic<std::uint64_t> word_{1 << 1};  // epoch, and a last bit: the own region is fenced
+  std::atomic<std::uint64_t> word_{1 << 1};  // epoch, and a last bit: the own region does not sign
   std::atomic<std::int64_t> fresh_until_us_{0};
   mutable std::mutex mutex_;
   std::shared_ptr<const MembershipView> view_ = std::make_shared<MembershipView>();

@@ -2,6 +2,7 @@
 #include "store/membership_keeper.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace evercert::store {
 namespace {
@@ -23,8 +24,8 @@ MembershipKeeper::MembershipKeeper(const Layout& layout, const Kv& kv, NodeId se
       kv_(kv),
       timing_(timing),
       bug_(bug),
-      floors_(layout.groups()),
-      watch_(layout.regions, region_of(self), now),
+      founding_(layout.regions),
+      watch_(region_of(self), now),
       book_(layout, kRoundsValid * round),
       duty_(layout, region_of(self), timing, bug),
       board_(region_of(self)) {}
@@ -49,8 +50,13 @@ void MembershipKeeper::members_moved(std::vector<Configuration> groups) {
   publish();
 }
 
+void MembershipKeeper::names(NodeId node, std::uint8_t regions) {
+  if (std::exchange(named_[node], regions) != regions) publish();
+}
+
 void MembershipKeeper::publish() {
-  MembershipView view{record_, {}, groups_};
+  MembershipView view{record_, {}, groups_, layout_.regions,
+                      founding_, lineage(), named_};
   for (std::uint32_t r = 0; r <= layout_.regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     const auto missing = duty_.missing_floors(member_of(record_, region), floors_);
@@ -60,16 +66,17 @@ void MembershipKeeper::publish() {
 }
 
 std::optional<v1::Attestation> MembershipKeeper::attest(RegionSet in_some, RegionSet in_all, Instant now) {
-  watch_.saw(in_some, in_all, now);
+  watch_.saw(in_some, in_all, counted(record_, layout_.regions), now);
   v1::Attestation attestation;
   attested_silent_ = 0;
   for (std::uint8_t r = 1; r <= layout_.regions; ++r) {
     const RegionId region{r};
     const v1::RegionMember member = member_of(record_, region);
     const RegionWord word = watch_.word(region, now);
-    const bool fenced = member.state() == v1::FENCED;
-    const bool silent = !fenced && word.silent >= timing_.silence;
-    const bool held = fenced && (member.attested() || bug_ == Bug::kUndoOperatorsFence) && word.held > Duration{0};
+    const bool fenced = member.state() == v1::FENCED, joins = member.state() == v1::JOINING;
+    const bool silent = !fenced && !joins && word.silent >= timing_.silence;
+    const bool may = joins || (fenced && (member.attested() || bug_ == Bug::kUndoOperatorsFence));
+    const bool held = may && word.held > Duration{0};
     if (!silent && !held) continue;
     v1::RegionWord* said = attestation.add_words();
     said->set_region(r);

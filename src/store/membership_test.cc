@@ -234,12 +234,12 @@ TEST_F(FloorTest, FloorsOnlyRise) {
 }
 
 TEST_F(FloorTest, MemoryAndStateSayTheSame) {
-  EpochFloors floors(4);
+  EpochFloors floors;
   ASSERT_TRUE(floors.load(kHome, kv).has_value());
   EXPECT_EQ(issue('a', 1, &floors).code(), 0u);
   floor(5, &floors);
   EXPECT_TRUE(is_fenced(issue('b', 4, &floors)));
-  EpochFloors later(4);
+  EpochFloors later;
   ASSERT_TRUE(later.load(kHome, kv).has_value());
   EXPECT_EQ(later.of(kHome, kRegion), 5u);
   EXPECT_EQ(later.of(kHome, RegionId{1}), 0u);
@@ -275,7 +275,7 @@ TEST(MembershipBoard, TheKeyIsUsedWhileTheRegionServesAndIsHeard) {
   auto fence = put(v1::FENCED, 1);
   fence.set_reason("the HSM was stolen");
   ASSERT_TRUE(change(membership, fence, 3, 1'700'000'000'000));
-  board.publish({membership, {}});
+  board.publish({membership, {}, {}, 3});
   const auto refused = board.signing_epoch(Instant{0});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kUnavailable);

@@ -61,6 +61,9 @@ enum class Bug {
   kLearnersCount,
   kFoundersForEver,
   kNewcomerAtOnce,
+  kBegunByFile,
+  kBegunAnew,
+  kVotersByOwnState,
 };
 
 struct PlantedBug {
@@ -138,6 +141,12 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kLearnersCount, "learners_count", "the acknowledgement of who only follows counts as a voter's"},
     {Bug::kFoundersForEver, "founders_for_ever", "after a restart the voters of the beginning decide"},
     {Bug::kNewcomerAtOnce, "newcomer_at_once", "a new node takes itself for a voter, as the founders do"},
+    {Bug::kBegunByFile, "begun_by_file",
+     "the home group of a new region begins on a node when its file names the region, with the voters of that moment"},
+    {Bug::kBegunAnew, "begun_anew",
+     "a node that lost its disk holds its empty log of an added region's group for the beginning"},
+    {Bug::kVotersByOwnState, "voters_by_own_state",
+     "an added region's group begins with those who vote in the global group as each node sees it then"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

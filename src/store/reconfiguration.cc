@@ -62,7 +62,8 @@ Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, 
   for (const FollowerStatus& follower : followers) {
     const bool near = keeps_up(follower, commit);
     if (among(wanted, follower.node) && near) ++ready;
-    if (among(added, follower.node) && !near) return {};
+    // Who does not remember does not vote: as a voter it would only make the majority larger.
+    if (among(added, follower.node) && (!near || !follower.remembers)) return {};
   }
   if (ready < wanted.size() / 2 + 1) return {};
   const std::vector<NodeId> staying = without(present.voters(), removed);

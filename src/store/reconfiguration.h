@@ -11,6 +11,8 @@
 
 namespace evercert::store {
 
+// A node without a memory of its own (a new one is no other) is not made a voter before it has caught up with all that
+// it may have forgotten.
 // What the leader of a group does next. Neither: there is nothing to do, or something must come about first.
 struct Step {
   std::optional<MembersChange> change;

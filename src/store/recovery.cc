@@ -12,13 +12,24 @@ Recovery::Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug)
       self_(self),
       bug_(bug),
       asking_(recovering && layout.nodes.size() > 1),
-      founders_(layout.nodes) {}
+      founders_(layout.nodes),
+      founding_regions_(layout.regions) {}
+
+// By those who remember.
+std::size_t Recovery::groups_told_of() const {
+  std::size_t groups = founding_regions_ + std::size_t{1};
+  for (const auto& [node, answer] : answers_) {
+    if (!answer.recovering) groups = std::max(groups, answer.facts.size());
+  }
+  return groups;
+}
 
 // Whatever quorum this node was part of in the group, by the most up-to-date answer, has one of those who answered.
 bool Recovery::enough_of(std::size_t group) const {
   const GroupFacts* best = nullptr;
   for (const auto& [node, answer] : answers_) {
-    if (!answer.recovering && (best == nullptr || answer.facts[group].last > best->last)) best = &answer.facts[group];
+    if (answer.recovering || answer.facts.size() <= group) continue;
+    if (best == nullptr || answer.facts[group].last > best->last) best = &answer.facts[group];
   }
   if (best == nullptr) return false;
   const Configuration present = best->configuration.value_or(configuration_of(layout_));
@@ -43,9 +54,13 @@ bool Recovery::heard_enough(const Configuration& configuration) const {
 
 std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, bool other_recovering,
                                                                 std::vector<GroupFacts> facts,
-                                                                std::vector<NodeId> founders) {
-  if (!asking_ || from == self_ || facts.size() != layout_.groups()) return std::nullopt;
-  if (!other_recovering && !founders.empty() && bug_ != Bug::kNewcomerAtOnce) founders_ = founders;
+                                                                std::vector<NodeId> founders,
+                                                                std::uint8_t founding_regions) {
+  if (!asking_ || from == self_ || facts.empty()) return std::nullopt;
+  if (!other_recovering && !founders.empty() && bug_ != Bug::kNewcomerAtOnce) {
+    founders_ = founders;
+    founding_regions_ = founding_regions;
+  }
   const bool agrees = founders.empty() || founders == layout_.nodes || bug_ == Bug::kNewcomerAtOnce;
   answers_[from] = {other_recovering, agrees, std::move(facts)};
   const bool anybody =
@@ -55,14 +70,14 @@ std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, boo
     const auto answer = answers_.find(node);
     return node == self_ || (answer != answers_.end() && answer->second.agrees);
   });
-  for (std::size_t g = 0; g < layout_.groups() && !all_new; ++g) {
+  for (std::size_t g = 0; g < groups_told_of() && !all_new; ++g) {
     if (!enough_of(g)) return std::nullopt;
   }
   EC_PROBE("a node without a log has heard enough to go on");
   asking_ = false;
-  std::vector<GroupFacts> result(layout_.groups());
+  std::vector<GroupFacts> result(groups_told_of());
   for (const auto& [node, answer] : answers_) {
-    for (std::size_t g = 0; g < result.size(); ++g) {
+    for (std::size_t g = 0; g < std::min(result.size(), answer.facts.size()); ++g) {
       result[g].term = std::max(result[g].term, answer.facts[g].term);
       result[g].last = std::max(result[g].last, answer.facts[g].last);
     }

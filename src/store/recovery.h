@@ -11,6 +11,10 @@
 // node that is no member (yet) learns so too, and follows when it is made one. From then on the highest term heard
 // counts as voted in, and the end of the most up-to-date log is the floor that the own log must reach.
 //
+// Groups that were added later: whoever has the entry in its log that founds one tells of it, though the group may not
+// have begun there. This node may have voted in it, and then that entry was committed, so one of those who are enough
+// for the global group has it.
+//
 // Pure: one instance per node, all groups.
 #pragma once
 
@@ -36,12 +40,13 @@ class Recovery {
   Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug = Bug::kNone);
 
   bool asking() const { return asking_; }
-  // `others_recovering`: the answering node has no memory of its own. `facts` by group. Returns the result once, when
-  // enough have answered: per group the term that counts as voted in and the floor.
+  // `others_recovering`: the answering node has no memory of its own. `facts` by group, of as many groups as it knows.
+  // Returns the result once, when enough have answered: per group the term that counts as voted in and the floor.
   std::optional<std::vector<GroupFacts>> told(NodeId from, bool other_recovering, std::vector<GroupFacts> facts,
-                                              std::vector<NodeId> founders = {});
-  // The voters of the beginning, as those who remember say; those of the cluster file when nobody does.
+                                              std::vector<NodeId> founders = {}, std::uint8_t founding_regions = 0);
+  // The voters and the regions of the beginning, as those who remember say; those of the cluster file when nobody does.
   const std::vector<NodeId>& founders() const { return founders_; }
+  std::uint8_t founding_regions() const { return founding_regions_; }
 
  private:
   struct Answer {
@@ -50,6 +55,7 @@ class Recovery {
     std::vector<GroupFacts> facts;
   };
   bool enough_of(std::size_t group) const;
+  std::size_t groups_told_of() const;
   bool heard_enough(const Configuration& configuration) const;
 
   Layout layout_;
@@ -57,6 +63,7 @@ class Recovery {
   Bug bug_;
   bool asking_;
   std::vector<NodeId> founders_;
+  std::uint8_t founding_regions_;
   std::map<NodeId, Answer> answers_;
 };
 

@@ -86,7 +86,7 @@ TEST(Recovery, ANewClusterStartsWhenAllHaveAnsweredThoughNobodyRemembers) {
   EXPECT_EQ(result->front().last, Position{});
 }
 
-TEST(Recovery, AnAnswerAboutAnotherNumberOfGroupsIsOfAnotherCluster) {
+TEST(Recovery, AnAnswerAboutNoGroupSaysNothing) {
   const Layout layout = layout_of(1);
   Recovery recovery(layout, kSelf, true);
   EXPECT_FALSE(recovery.told(layout.nodes[1], false, {}));

@@ -29,7 +29,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
         send_(std::move(send)),
         on_fatal_(std::move(on_fatal)),
         start_id_(static_cast<std::uint64_t>(wall.now().ms)),
-        board_(options_.engine.layout.groups()) {}
+        board_(kMostRegions + 1u) {}
 
   ~RuntimeImpl() override { stop(); }
 

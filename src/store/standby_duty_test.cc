@@ -119,7 +119,7 @@ TEST_F(StandbyDutyTest, EveryEpochHasOneSignerAndAnotherOneMeansAnotherEpoch) {
 TEST(StandbyFloor, TheEndOfAFenceIsCarriedOutLikeItsBeginning) {
   Layout layout{{node_id(kOne, 1), node_id(kTwo, 1), node_id(kThree, 1)}, 3};
   FencingDuty duty(layout, kOne, {});
-  EpochFloors floors(layout.groups());
+  EpochFloors floors;
   v1::RegionMember member;
   member.set_region(2);
   member.set_fence_epoch(2);

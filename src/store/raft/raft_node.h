@@ -139,6 +139,7 @@ struct FollowerStatus {
   NodeId node;
   LogIndex matched;
   bool recent_active = false;
+  bool remembers = true;  // see AckReport in peer.proto
 };
 
 class RaftNode {
