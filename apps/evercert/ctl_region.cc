@@ -47,12 +47,15 @@ int list(const RegionOptions& options) {
 }
 
 int change(const RegionOptions& options, const std::string& verb) {
+  const bool adds = verb == "add";
   auto ctl = Ctl::open(*options.ctl);
   if (!ctl) return report(ctl.error());
   if (ctl->cluster().region(options.region) == nullptr)
     return report(Error{Code::kInvalid, options.ctl->cluster_file + ": there is no region '" + options.region + "'"});
   const std::string body = options.reason.empty() ? "" : json{{"reason", options.reason}}.dump();
-  return show(*options.ctl, ctl->call("POST", "/v1/regions/" + options.region + "/" + verb, body), [](const json& d) {
+  const std::string path = "/v1/regions/" + options.region;
+  const auto answer = adds ? ctl->call("PUT", path, body) : ctl->call("POST", path + "/" + verb, body);
+  return show(*options.ctl, answer, [](const json& d) {
     std::printf("epoch %lld\n", static_cast<long long>(d.value("epoch", 0)));
     print_header();
     print(d.value("region", json::object()));
@@ -75,6 +78,7 @@ void register_ctl_region(CLI::App& ctl, std::shared_ptr<const CtlOptions> ctl_op
     command->add_option("--reason", options->reason, "Why, for whoever looks later");
     command->callback([=, &exit_code] { exit_code = change(*options, verb); });
   };
+  add("add", "It is one of the cluster's from now on: its home group begins, its nodes follow, vote, and it serves");
   add("fence", "Its issuing key is not used and its clients go elsewhere, until 'unfence'");
   add("unfence", "It serves again, whether it was fenced or drained");
   add("drain", "Its leaders and its clients go elsewhere; what comes is still answered, until 'unfence'");

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "ceremony/ceremony.h"
 #include "ceremony/identity.h"
 #include "commands.h"
 #include "config/config.h"
@@ -45,9 +46,49 @@ int enroll(const EnrollOptions& options) {
   return 0;
 }
 
+struct EnrollRegionOptions {
+  std::string cluster = "evercert-cluster/cluster.yaml", region, edge;
+  std::vector<std::string> nodes;
+};
+
+int enroll_region(const EnrollRegionOptions& options) {
+  auto cluster = config::load_cluster(options.cluster);
+  if (!cluster) return report(cluster.error());
+  const auto lines = ceremony::add_region({*cluster, options.region, options.nodes, options.edge},
+                                          [](const std::string& line) { std::printf("  %s\n", line.c_str()); });
+  if (!lines) return report(lines.error());
+  std::printf(
+      "\nAppend to 'regions' in the cluster file of every node and edge, behind all others:\n%s"
+      "Bring the folders of the other regions to where they run: each has a responder, a standby and a share for %s.\n"
+      "Next:\n  start each node again with the new file, one after the other, and then the edges\n"
+      "  evercert node --cluster %s --region %s --zone 1 --data /var/lib/evercert\n"
+      "  evercert ctl --cluster %s region add %s\n"
+      "  evercert edge --cluster %s --region %s\n",
+      lines->c_str(), options.region.c_str(), options.cluster.c_str(), options.region.c_str(), options.cluster.c_str(),
+      options.region.c_str(), options.cluster.c_str(), options.region.c_str());
+  return 0;
+}
+
+void register_enroll_region(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<EnrollRegionOptions>();
+  auto* command = app.add_subcommand(
+      "enroll-region",
+      "Make the keys and identities of a further region of a cluster that exists, with the root's key\nExample: "
+      "evercert enroll-region --region ap-south-1 --node-address 10.4.0.11 --edge-address 10.4.0.1");
+  command->add_option("--cluster", options->cluster, "Cluster file");
+  command->add_option("--region", options->region, "Its name")->required();
+  command->add_option("--node-address", options->nodes, "Where its nodes are reached, zone by zone")
+      ->required()
+      ->delimiter(',')
+      ->check(CLI::ValidIPV4);
+  command->add_option("--edge-address", options->edge, "Where its edge is reached")->required()->check(CLI::ValidIPV4);
+  command->callback([options, &exit_code] { exit_code = enroll_region(*options); });
+}
+
 }  // namespace
 
 void register_enroll(CLI::App& app, int& exit_code) {
+  register_enroll_region(app, exit_code);
   auto options = std::make_shared<EnrollOptions>();
   auto* command = app.add_subcommand("enroll",
                                      "Make the identity of a further node of a cluster that exists, with its region's "

@@ -53,7 +53,81 @@ class Ceremony {
     return {};
   }
 
+  // `options_` is of the cluster as it will be, the new region the last one.
+  Result<std::string> add(const NewRegion& wanted) {
+    const std::string& region = wanted.name;
+    if (wanted.cluster.region(region) != nullptr || os::disk().exists(paths_.issuer(region)))
+      return fail(Code::kConflict, options_.dir + ": region '" + region + "' is there already: nothing was changed");
+    if (options_.regions.size() > 25 || wanted.nodes.empty() || wanted.nodes.size() > 9)
+      return fail(Code::kInvalid, "1 to 25 regions of 1 to 9 zones");
+    EC_TRY(open_all(wanted.cluster));
+    EC_TRY(os::disk().make_dirs(paths_.region_dir(region)));
+    EC_ASSIGN(const auto nonce_key, read_file(os::disk(), paths_.nonce_key(options_.regions.front())));
+    EC_TRY(write(paths_.nonce_key(region), nonce_key, 0600));
+    EC_TRY(make_issuer(region));
+    for (const auto& other : wanted.cluster.regions) EC_TRY(spread_standby_anew(other.name));
+    EC_TRY(make_responders(region));
+    for (const auto& other : wanted.cluster.regions) EC_TRY(make_responder(other.name, options_.regions.size() - 1));
+    const std::size_t number = options_.regions.size();
+    for (std::size_t z = 0; z < wanted.nodes.size(); ++z) {
+      const NodeId node = node_id(RegionId{static_cast<std::uint8_t>(number)}, static_cast<std::uint8_t>(z + 1));
+      EC_TRY(make_identity(
+          node_identity(paths_.node(region, static_cast<int>(z + 1)), options_.name, node, wanted.nodes[z]), region));
+    }
+    EC_TRY(make_edge_identity(region, wanted.edge));
+    EC_TRY(write(paths_.bundle(), bundle_, 0644));
+    const config::RegionConfig& like = wanted.cluster.regions.front();
+    std::string out = "  - name: " + region + "\n    edges:\n      - {address: " + wanted.edge +
+                      ", https_port: " + std::to_string(like.edges.front().https_port) +
+                      ", http_port: " + std::to_string(like.edges.front().http_port) + "}\n    nodes:\n";
+    for (std::size_t z = 0; z < wanted.nodes.size(); ++z) {
+      const config::NodeConfig& ports = like.nodes.front();
+      out += "      - {zone: " + std::to_string(z + 1) + ", address: " + wanted.nodes[z] +
+             ", link_port: " + std::to_string(ports.link_port) + ", api_port: " + std::to_string(ports.api_port) +
+             ", status_port: " + std::to_string(ports.status_port) + ", peer_port: " + std::to_string(ports.peer_port) +
+             "}\n";
+    }
+    if (options_.hsm) out += "    hsm: {module: " + options_.hsm_module + ", token: " + token_label(region) + "}\n";
+    return out;
+  }
+
  private:
+  // What an earlier ceremony made.
+  Status open_all(const config::ClusterConfig& cluster) {
+    if (!os::disk().exists(paths_.root_key()))
+      return fail(Code::kNotFound,
+                  paths_.root_key() +
+                      " is not here: a new region is certified by the root. Bring its folder back, and "
+                      "take it away afterwards");
+    EC_ASSIGN(const auto root_pem, read_file(os::disk(), paths_.root_key()));
+    EC_ASSIGN(root_signer_, keys::software_signer(root_pem));
+    EC_ASSIGN(root_der_, certificate(paths_.root_certificate()));
+    EC_ASSIGN(bundle_, read_file(os::disk(), paths_.bundle()));
+    EC_ASSIGN(root_, CertificateFactory::create({root_der_, {}, {}, {}}, root_signer_));
+    for (const auto& region : cluster.regions) {
+      std::shared_ptr<pki::Signer> signer;
+      if (options_.hsm) {
+        if (tokens_.empty()) setenv("SOFTHSM2_CONF", paths_.softhsm_conf(region.name).c_str(), 0);
+        EC_ASSIGN(auto pin, read_file(os::disk(), paths_.pin(region.name)));
+        while (!pin.empty() && pin.back() == '\n') pin.pop_back();
+        EC_ASSIGN(tokens_[region.name], keys::open_token(region.hsm_module, region.hsm_token, pin));
+        EC_ASSIGN(signer, tokens_[region.name]->signer("issuing"));
+      } else {
+        EC_ASSIGN(const auto pem, read_file(os::disk(), paths_.key(region.name, "issuing")));
+        EC_ASSIGN(signer, keys::software_signer(pem));
+      }
+      EC_ASSIGN(const auto der, certificate(paths_.issuer(region.name)));
+      EC_ASSIGN(issuers_[region.name], CertificateFactory::create({der, {}, {}, {}}, std::move(signer)));
+    }
+    return {};
+  }
+
+  Result<std::string> certificate(const std::string& path) const {
+    EC_ASSIGN(const auto pem, read_file(os::disk(), path));
+    EC_ASSIGN(const auto ders, pki::from_pem("CERTIFICATE", pem));
+    return ders.front();
+  }
+
   Status write(const std::string& path, const std::string& text, mode_t mode) {
     EC_TRY(write_file_durably(os::disk(), path, text));
     if (chmod(path.c_str(), mode) != 0) return fail(Code::kIo, path + ": permissions cannot be set");
@@ -99,14 +173,36 @@ class Ceremony {
       EC_ASSIGN(signer, keys::software_signer(pem));
     }
     EC_TRY(write(paths_.standby_wrapping_key(region), to_hex(wrapping_key) + "\n", 0600));
+    EC_TRY(spread_standby(region, to_hex(wrapped) + "\n", wrapping_key));
+    return signer;
+  }
+
+  // To every other region the standby of the key, and a share of what opens it.
+  Status spread_standby(const std::string& region, const std::string& wrapped_hex, const std::string& wrapping_key) {
+    const std::size_t others = options_.regions.size() - 1;
     EC_ASSIGN(const auto shares, keys::split(wrapping_key, shares_needed(), static_cast<std::uint8_t>(others)));
     auto share = shares.begin();
     for (const auto& other : options_.regions) {
       if (other == region) continue;
-      EC_TRY(write(paths_.standby(other, region), to_hex(wrapped) + "\n", 0600));
+      EC_TRY(write(paths_.standby(other, region), wrapped_hex, 0600));
       EC_TRY(write(paths_.standby_share(other, region), keys::to_text({shares_needed(), *share++}), 0600));
     }
-    return signer;
+    return {};
+  }
+
+  // Among one region more than before. A region that was alone has no standby of its key.
+  Status spread_standby_anew(const std::string& region) {
+    if (options_.regions.size() == 2) {
+      progress_("no standby of the key of " + region + ": it was made when there was no other region");
+      return {};
+    }
+    progress_("standby of " + region + " in " + options_.regions.back() + ", its shares split anew");
+    EC_ASSIGN(auto hex, read_file(os::disk(), paths_.standby_wrapping_key(region)));
+    while (!hex.empty() && hex.back() == '\n') hex.pop_back();
+    EC_ASSIGN(const auto wrapping_key, from_hex(hex));
+    const std::string& holder = options_.regions.front() == region ? options_.regions[1] : options_.regions.front();
+    EC_ASSIGN(const auto wrapped_hex, read_file(os::disk(), paths_.standby(holder, region)));
+    return spread_standby(region, wrapped_hex, wrapping_key);
   }
 
   Status make_root() {
@@ -163,24 +259,36 @@ class Ceremony {
   // holds one per issuer.
   Status make_responders(const std::string& region) {
     progress_("OCSP responders of " + region);
-    for (std::size_t i = 0; i < options_.regions.size(); ++i) {
-      const std::string& issuer = options_.regions[i];
-      EC_ASSIGN(const auto signer, make_key(region, "ocsp-" + issuer));
-      EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
-      const pki::Profile profile{"ocsp", pki::Usage::kOcspResponder, 400 * kDay, {}};
-      EC_ASSIGN(auto tbs,
-                issuers_.at(issuer)->prepare(
-                    profile, {serial(i), now_ - 60, now_ + 398 * kDay, "OCSP " + issuer + " at " + region, {}, &key}));
-      EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
-      EC_TRY(write(paths_.responder(region, issuer), pki::to_pem("CERTIFICATE", der), 0644));
-    }
+    for (std::size_t i = 0; i < options_.regions.size(); ++i) EC_TRY(make_responder(region, i));
     return {};
+  }
+
+  Status make_responder(const std::string& region, std::size_t i) {
+    const std::string& issuer = options_.regions[i];
+    EC_ASSIGN(const auto signer, make_key(region, "ocsp-" + issuer));
+    EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
+    const pki::Profile profile{"ocsp", pki::Usage::kOcspResponder, 400 * kDay, {}};
+    EC_ASSIGN(auto tbs,
+              issuers_.at(issuer)->prepare(
+                  profile, {serial(i), now_ - 60, now_ + 398 * kDay, "OCSP " + issuer + " at " + region, {}, &key}));
+    EC_ASSIGN(const auto der, issuers_.at(issuer)->sign(std::move(tbs)));
+    return write(paths_.responder(region, issuer), pki::to_pem("CERTIFICATE", der), 0644);
   }
 
   Status make_identity(Identity identity, const std::string& issuer) {
     identity.serial = serial(0);
     EC_ASSIGN(identity.chain_pem, read_file(os::disk(), paths_.issuer(issuer)));
     return write_identity(identity, *issuers_.at(issuer), now_);
+  }
+
+  Status make_edge_identity(const std::string& region, const std::string& address) {
+    return make_identity({paths_.edge(region, 1),
+                          "evercert://" + options_.name + "/edge/" + region + "/1",
+                          "edge." + region + ".evercert.test",
+                          address,
+                          {},
+                          {}},
+                         region);
   }
 
   Status make_identities() {
@@ -193,13 +301,7 @@ class Ceremony {
         EC_TRY(make_identity(node_identity(paths_.node(region, zone), options_.name, node, node_address(r, zone)),
                              region));
       }
-      EC_TRY(make_identity({paths_.edge(region, 1),
-                            prefix + "edge/" + region + "/1",
-                            "edge." + region + ".evercert.test",
-                            edge_address(r),
-                            {},
-                            {}},
-                           region));
+      EC_TRY(make_edge_identity(region, edge_address(r)));
     }
     EC_TRY(make_identity({options_.dir + "/operator/operator", prefix + "operator/admin", {}, {}, {}, {}},
                          options_.regions.front()));
@@ -261,6 +363,19 @@ class Ceremony {
 };
 
 }  // namespace
+
+Result<std::string> add_region(const NewRegion& region, const std::function<void(const std::string&)>& progress) {
+  const config::ClusterConfig& cluster = region.cluster;
+  CeremonyOptions options;
+  options.dir = cluster.dir;
+  options.name = cluster.name;
+  options.regions.clear();
+  for (const auto& known : cluster.regions) options.regions.push_back(known.name);
+  options.regions.push_back(region.name);
+  options.hsm = !cluster.regions.front().hsm_module.empty();
+  if (options.hsm) options.hsm_module = cluster.regions.front().hsm_module;
+  return Ceremony(options, progress).add(region);
+}
 
 Status run(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress) {
   return Ceremony(options, progress).run();

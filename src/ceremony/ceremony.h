@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/config.h"
 
 namespace evercert::ceremony {
 
@@ -22,6 +23,19 @@ struct CeremonyOptions {
   std::string resolver;  // for ACME validation
   int http01_port = 80;
 };
+
+// A further region of a cluster that exists, where the root's key and the folders of all regions are at hand.
+struct NewRegion {
+  config::ClusterConfig cluster;  // as its file is before
+  std::string name;
+  std::vector<std::string> nodes;  // addresses, zone by zone
+  std::string edge;                // its address
+};
+// Makes the region's issuing key and certificate, what the others hold for it and it for them, and the identities of
+// its nodes and its edge. The standbys of the other regions' keys are split anew, since one more region has a share.
+// What is to be appended to the regions of the cluster file. kConflict: there is such a region. kNotFound: a key is
+// missing.
+Result<std::string> add_region(const NewRegion& region, const std::function<void(const std::string&)>& progress);
 
 // Overwrites nothing: kConflict when `dir` holds a cluster already. `progress` gets one line per step.
 Status run(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress);

@@ -198,5 +198,60 @@ TEST_F(CeremonyTest, CertificatesChainToTheRootAndFitTheirKeys) {
   EXPECT_TRUE(pki::verify_chain(der(paths.operator_certificate()), {der(paths.issuer("north"))}, root, now));
 }
 
+TEST_F(CeremonyTest, AFurtherRegionHasAllThatOneOfTheBeginningHas) {
+  options.regions = {"a", "b", "c"};
+  options.zones = 1;
+  ASSERT_TRUE(make().has_value());
+  const auto before = files();
+  auto cluster = config::load_cluster(options.dir + "/cluster.yaml");
+  ASSERT_TRUE(cluster.has_value());
+  const auto lines = add_region({*cluster, "d", {"127.4.0.11"}, "127.4.0.1"}, [](const std::string&) {});
+  ASSERT_TRUE(lines.has_value()) << lines.error().message;
+  std::string text = before.at("cluster.yaml");
+  text.insert(text.find("timing:"), *lines);
+  ASSERT_TRUE(write_file_durably(os::disk(), options.dir + "/cluster.yaml", text));
+  cluster = config::load_cluster(options.dir + "/cluster.yaml");
+  ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
+  EXPECT_EQ(cluster->region("d")->id, RegionId{4});
+  const config::Paths paths(options.dir);
+  const std::int64_t now = os::wall_clock().now().seconds();
+  const std::string root = der(paths.root_certificate());
+  EXPECT_TRUE(pki::verify_chain(der(paths.node("d", 1) + ".pem"), {der(paths.issuer("d"))}, root, now));
+  EXPECT_TRUE(pki::verify_chain(der(paths.edge("d", 1) + ".pem"), {der(paths.issuer("d"))}, root, now));
+  const auto line = [](std::string read) {
+    while (!read.empty() && read.back() == '\n') read.pop_back();
+    return read;
+  };
+  for (const std::string issuer : {"a", "b", "c", "d"}) {
+    std::vector<keys::Share> shares;
+    for (const std::string holder : {"a", "b", "c", "d"}) {
+      EXPECT_TRUE(pki::verify_chain(der(paths.responder(holder, issuer)), {der(paths.issuer(issuer))}, root, now))
+          << holder << " for " << issuer;
+      if (holder == issuer) continue;
+      shares.push_back(
+          keys::parse_share(line(files().at("regions/" + holder + "/standby-" + issuer + ".share"))).value().share);
+      const auto wrapped = from_hex(line(files().at("regions/" + holder + "/standby-" + issuer + ".wrapped"))).value();
+      const auto standby = keys::open_standby(wrapped, keys::combine(shares).value());
+      EXPECT_EQ(standby.has_value(), shares.size() >= 3) << "a majority of four regions, the new one among them";
+    }
+  }
+  for (const std::string kept : {"root/root.key", "regions/a/issuing.key", "public/a.pem", "regions/a/node-1.pem"})
+    EXPECT_EQ(files().at(kept), before.at(kept)) << kept;
+  const auto again = add_region({*cluster, "d", {"127.4.0.11"}, "127.4.0.1"}, [](const std::string&) {});
+  ASSERT_FALSE(again.has_value());
+  EXPECT_EQ(again.error().code, Code::kConflict);
+}
+
+TEST_F(CeremonyTest, WithoutTheRootThereIsNoFurtherRegion) {
+  ASSERT_TRUE(make().has_value());
+  const auto cluster = config::load_cluster(options.dir + "/cluster.yaml");
+  fs::remove_all(options.dir + "/root");
+  const auto before = files();
+  const auto refused = add_region({*cluster, "d", {"127.4.0.11"}, "127.4.0.1"}, [](const std::string&) {});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kNotFound);
+  EXPECT_EQ(files(), before);
+}
+
 }  // namespace
 }  // namespace evercert::ceremony

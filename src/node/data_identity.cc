@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/encoding.h"
+#include "base/log.h"
 
 namespace evercert::node {
 namespace {
@@ -114,6 +115,22 @@ Status check_identity(const DataIdentity& then, const DataIdentity& now, const s
                                     " (" + file +
                                     "). Start that node on it (--region, --zone), or name the folder of this one "
                                     "(--data)");
+  return {};
+}
+
+Status check_regions(const config::ClusterConfig& config, const store::v1::Membership& record) {
+  for (const auto& founding : record.foundings()) {
+    const std::size_t place = founding.region() - 1u;
+    if (place >= config.regions.size()) {
+      log_warning("node: the cluster has a region '" + founding.name() + "' that " + config.path +
+                  " does not name: this node serves no clients until it is started with the new file");
+    } else if (config.regions[place].name != founding.name()) {
+      return fail(Code::kInvalid, config.path + " names '" + config.regions[place].name + "' as region number " +
+                                      std::to_string(founding.region()) + ", but the cluster was given '" +
+                                      founding.name() +
+                                      "' in that place: regions are only appended. Take the newest cluster file");
+    }
+  }
   return {};
 }
 

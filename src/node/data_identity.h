@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "store/proto/records.pb.h"
 
 namespace evercert::node {
 
@@ -40,5 +41,9 @@ Status check_identity(const DataIdentity& then, const DataIdentity& now, const s
 Result<std::optional<DataIdentity>> load_identity(Disk& disk, const std::string& dir);
 // Refuses as above, without touching anything, or leaves the folder with the identity `now`.
 Status claim_folder(Disk& disk, const std::string& dir, const DataIdentity& now, const std::string& file);
+
+// Regions that were added to the cluster have the names and places that its membership record says. kInvalid: the file
+// has others. A file that lacks some is told of in the log: such a node votes and stores, and serves nobody (/readyz).
+Status check_regions(const config::ClusterConfig& config, const store::v1::Membership& record);
 
 }  // namespace evercert::node

@@ -109,5 +109,22 @@ TEST_F(DataIdentityTest, DamageIsToldAndNotOverwritten) {
   }
 }
 
+TEST(AddedRegions, AFileHasThemInTheirPlacesOrIsRefusedAndOneThatLacksThemIsOnlyOld) {
+  config::ClusterConfig config;
+  config.path = kFile;
+  for (const char* name : {"us-east-1", "us-west-2", "eu-central-1"}) config.regions.emplace_back().name = name;
+  store::v1::Membership record;
+  EXPECT_TRUE(check_regions(config, record));
+  record.add_foundings()->set_region(4);
+  record.mutable_foundings(0)->set_name("ap-south-1");
+  EXPECT_TRUE(check_regions(config, record)) << "an old file";
+  config.regions.emplace_back().name = "ap-south-1";
+  EXPECT_TRUE(check_regions(config, record));
+  config.regions.back().name = "sa-east-1";
+  const Status refused = check_regions(config, record);
+  ASSERT_FALSE(refused);
+  expect_words(refused.error().message, {kFile, "'sa-east-1'", "number 4", "'ap-south-1'", "only appended"});
+}
+
 }  // namespace
 }  // namespace evercert::node

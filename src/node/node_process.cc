@@ -182,6 +182,7 @@ class NodeProcessImpl : public NodeProcess {
     const auto view = store_->membership();
     if (Epoch{view->record.epoch()} != members_epoch_) {
       members_epoch_ = Epoch{view->record.epoch()};
+      if (const Status same = check_regions(config_, view->record); !same) stop_because(same.error());
       std::vector<net::PeerAddress> added;
       for (const auto& replica : view->record.replicas().nodes()) {
         if (replica.address().empty() || replica.peer_port() == 0) continue;
@@ -462,13 +463,13 @@ class NodeProcessImpl : public NodeProcess {
     queued_->mount(router_);
     std::vector<std::string> names;
     for (const auto& region : config_.regions) names.push_back(region.name);
-    regions_ = std::make_unique<api::Regions>(*rest_, *store_, names);
-    regions_->mount(router_);
     std::vector<api::NodeAddress> in_file;
     for (const auto& region : config_.regions) {
       for (const auto& node : region.nodes)
         in_file.push_back({node.id, node.address, node.peer_port, node.coordination_port});
     }
+    regions_ = std::make_unique<api::Regions>(*rest_, *store_, self_->id, names, in_file);
+    regions_->mount(router_);
     nodes_ = std::make_unique<api::Nodes>(*rest_, *store_, names, std::move(in_file));
     nodes_->mount(router_);
     const config::Paths paths(config_.dir);

@@ -23,7 +23,7 @@ RegionId region_in(std::uint32_t number) { return RegionId{static_cast<std::uint
 
 void MembershipChecker::ticked(NodeId node) {
   const store::RegionSet silent = world_.engine(node)->attested_silent();
-  for (std::uint8_t r = 1; silent != 0 && r <= world_.layout().regions; ++r) {
+  for (std::uint8_t r = 1; silent != 0 && r <= store::kMostRegions; ++r) {
     if ((silent & store::region_bit(RegionId{r})) != 0) attested_[{node, RegionId{r}}].push_back(world_.now());
   }
 }

@@ -196,11 +196,11 @@ class Reader {
   Status faults(const YAML::Node& node) {
     EC_TRY(yaml_.is_list(node, "faults"));
     for (const YAML::Node& entry : node) {
-      EC_TRY(yaml_.only(entry, "faults", {"at",        "for",       "every",      "until",   "to",        "by_ms",
-                                          "where",     "kill",      "stop",       "wipe",    "tear",      "slow_disk",
-                                          "full_disk", "fail_sync", "lose_write", "rot_log", "rot_state", "isolate",
-                                          "cut",       "bridge",    "heal",       "fence",   "drain",     "members",
-                                          "add_region"}));
+      EC_TRY(yaml_.only(
+          entry, "faults",
+          {"at",   "for",    "every",     "until",     "to",        "by_ms",      "where",     "kill",      "stop",
+           "wipe", "tear",   "slow_disk", "full_disk", "fail_sync", "lose_write", "rot_log",   "rot_state", "isolate",
+           "cut",  "bridge", "heal",      "fence",     "drain",     "members",    "add_region"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));

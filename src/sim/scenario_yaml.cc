@@ -36,8 +36,7 @@ class Writer {
       added += (added.empty() ? "" : ", ") + region(RegionId{static_cast<std::uint8_t>(w.regions + r)});
     out_ += "layout:\n  regions: [" + regions + "]\n";
     if (w.added > 0) out_ += "  added: [" + added + "]\n";
-    out_ += "  zones: " + std::to_string(w.zones) +
-            "\n  spares: " + std::to_string(w.spares) + "\n";
+    out_ += "  zones: " + std::to_string(w.zones) + "\n  spares: " + std::to_string(w.spares) + "\n";
     out_ += "network:\n  wan: " + std::string(w.wan ? "true" : "false") + "\n  loss: " + number(w.loss) +
             "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) +
             "\n  jitter: " + number(w.jitter) + "\n";

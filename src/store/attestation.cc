@@ -5,8 +5,7 @@
 
 namespace evercert::store {
 
-PromiseWatch::PromiseWatch(RegionId own, Instant start)
-    : own_(own), times_(kMostRegions + 1u, Times{start, start}) {}
+PromiseWatch::PromiseWatch(RegionId own, Instant start) : own_(own), times_(kMostRegions + 1u, Times{start, start}) {}
 
 void PromiseWatch::saw(RegionSet in_some, RegionSet in_all, RegionSet counted, Instant now) {
   const RegionSet heard = (in_some | region_bit(own_)) & counted;

@@ -405,21 +405,18 @@ Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& comma
 }
 
 Result<v1::Outcome> Applier::record_reformation(const v1::Reformation& command) {
-  return with_membership([&](v1::Membership& membership) {
-    return record(membership, command, options_.founding, proposed_at_ms_);
-  });
+  return with_membership(
+      [&](v1::Membership& membership) { return record(membership, command, options_.founding, proposed_at_ms_); });
 }
 
 Result<v1::Outcome> Applier::change_replicas(const v1::ChangeReplicas& command) {
-  return with_membership([&](v1::Membership& membership) {
-    return change(membership, command, options_.founding, proposed_at_ms_);
-  });
+  return with_membership(
+      [&](v1::Membership& membership) { return change(membership, command, options_.founding, proposed_at_ms_); });
 }
 
 Result<v1::Outcome> Applier::found_region(const v1::FoundRegion& command) {
-  return with_membership([&](v1::Membership& membership) {
-    return change(membership, command, options_.founding, proposed_at_ms_);
-  });
+  return with_membership(
+      [&](v1::Membership& membership) { return change(membership, command, options_.founding, proposed_at_ms_); });
 }
 
 Result<v1::Outcome> Applier::set_epoch_floor(const v1::SetEpochFloor& command) {

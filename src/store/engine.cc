@@ -32,8 +32,8 @@ Result<Layout> decode_founders(const std::string& bytes) {
   Layout layout;
   for (const auto node : record.voters()) layout.nodes.push_back(NodeId{node});
   // Of an earlier version, under which no region could be added: each had a voter.
-  layout.regions = record.regions() != 0 ? static_cast<std::uint8_t>(record.regions())
-                                         : region_of(layout.nodes.back()).value;
+  layout.regions =
+      record.regions() != 0 ? static_cast<std::uint8_t>(record.regions()) : region_of(layout.nodes.back()).value;
   return layout;
 }
 

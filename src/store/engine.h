@@ -207,10 +207,10 @@ class Engine {
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
 
-  std::vector<NodeId> founders_;  // the voters of groups whose state has no record of its members
+  std::vector<NodeId> founders_;   // the voters of groups whose state has no record of its members
   std::uint8_t founding_regions_;  // of the beginning: their groups need no entry to begin
   std::uint8_t named_regions_;     // in the cluster file
-  std::set<NodeId> others_;       // everybody else who is a member of some group, is to be one, or founded the cluster
+  std::set<NodeId> others_;        // everybody else who is a member of some group, is to be one, or founded the cluster
   std::map<NodeId, v1::Batch> outbox_;
   std::map<NodeId, std::uint64_t> peer_start_ids_;
   std::vector<std::vector<LogEntry>> just_committed_;  // by group, what the core hands out in this turn

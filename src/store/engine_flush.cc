@@ -183,8 +183,7 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                           [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
                             return kv_.scan(from, to, SIZE_MAX, visit);
                           });
-  const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug,
-                               &membership_->floors()};
+  const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug, &membership_->floors()};
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   AppliedChanges changes;
   bool members_changed = false;

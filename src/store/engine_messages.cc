@@ -209,7 +209,8 @@ void Engine::on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant no
 
 void Engine::on_clock(NodeId from, const v1::ClockReport& report, Instant now) {
   clock_echoes_[from] = {report.echo_us(), now};
-  if (report.named_regions() <= kMostRegions) membership_->names(from, static_cast<std::uint8_t>(report.named_regions()));
+  if (report.named_regions() <= kMostRegions)
+    membership_->names(from, static_cast<std::uint8_t>(report.named_regions()));
   if (report.reply_to_us() == 0) return;
   const Duration round_trip = now - Instant{report.reply_to_us()} - Duration{report.held_us()};
   if (round_trip < 0us || round_trip > 5s) return;  // an echo of another life

@@ -5,11 +5,22 @@
 
 #include "base/probe.h"
 #include "store/engine.h"
+#include "store/keys.h"
 
 namespace evercert::store {
 
 void Engine::freshen(GroupId group, std::string record, Instant deadline, ReadDone done, Instant now) {
-  if (group.value >= groups_.size()) return done(Freshness::kStale);
+  if (group.value > kMostRegions) return done(Freshness::kStale);
+  if (!has(group)) {
+    // When the global group says that it does not exist, as far as anybody was told before this read began, nothing was
+    // ever written in it.
+    auto then = [this, group, record = std::move(record), deadline, done = std::move(done),
+                 now](Freshness known) mutable {
+      if (known == Freshness::kStale || !has(group)) return done(known);
+      freshen(group, std::move(record), deadline, std::move(done), now);
+    };
+    return freshen(kGlobalGroup, membership_record(), deadline, std::move(then), now);
+  }
   const std::uint64_t id = ++last_read_;
   Read& read = reads_[id];
   read.id = id;

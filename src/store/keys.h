@@ -43,8 +43,8 @@ Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);
 // ACME identifiers begin with the home region as one letter, 'a' being region 1.
 Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions);
 char acme_prefix(RegionId region);
-// Accounts live where the hash of their key's thumbprint says, so that one key is one account in every region. Among the
-// `founding` regions, those of the cluster's beginning, for ever: another number would move them.
+// Accounts live where the hash of their key's thumbprint says, so that one key is one account in every region. Among
+// the `founding` regions, those of the cluster's beginning, for ever: another number would move them.
 RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t founding);
 // The account whose first key this is, should there be one.
 std::string account_id_of_thumbprint(std::string_view thumbprint, std::size_t founding);

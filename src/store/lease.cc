@@ -17,7 +17,8 @@ std::string to_text(Position position) {
 
 PromiseBook::PromiseBook(const Layout& layout, NodeId self, LeaseTiming timing, Instant start, Position last, Bug bug)
     : own_region_(region_bit(region_of(self))), regions_(layout.regions), timing_(timing), bug_(bug), last_(last) {
-  // Of every region that there may ever be: one that was added may have asked before a restart, and be unknown after it.
+  // Of every region that there may ever be: one that was added may have asked before a restart, and be unknown after
+  // it.
   given_.assign(kMostRegions + 1u, Promise{bug == Bug::kForgetPromises ? start : start + timing.ttl, last});
   history_.push_back({start, last});
 }

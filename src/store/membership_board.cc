@@ -10,6 +10,8 @@ void MembershipBoard::publish(MembershipView view) {
   const v1::RegionState state = member_of(view.record, own_).state();
   const bool silent = state == v1::FENCED || state == v1::JOINING || own_.value > view.regions;
   const std::uint64_t word = view.record.epoch() << 1 | (silent ? 1 : 0);
+  regions_.store(view.regions, std::memory_order_release);
+  founding_.store(view.founding, std::memory_order_release);
   {
     std::lock_guard lock(mutex_);
     view_ = std::make_shared<const MembershipView>(std::move(view));
@@ -37,8 +39,9 @@ Error MembershipBoard::why_not() const {
   const auto known = view();
   const v1::RegionMember member = member_of(known->record, own_);
   if (own_.value > known->regions)
-    return {Code::kUnavailable,
-            "this region is none of the cluster's yet ('evercert ctl region add'): it does not sign; ask another region"};
+    return {
+        Code::kUnavailable,
+        "this region is none of the cluster's yet ('evercert ctl region add'): it does not sign; ask another region"};
   if (member.state() == v1::JOINING)
     return {Code::kUnavailable, "this region is joining since " + rfc3339(member.since_ms()) +
                                     ": it does not sign until it has caught up and is admitted by itself; ask another "

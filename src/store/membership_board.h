@@ -25,9 +25,9 @@ struct MembershipView {
   std::vector<std::uint32_t> carried_out;
   // By group: its members as this node's state has them.
   std::vector<Configuration> groups{};
-  std::uint8_t regions = 0;   // that the cluster has by this record
-  std::uint8_t founding = 0;  // and had in the beginning
-  std::string lineage{};      // the reformation that the groups follow on
+  std::uint8_t regions = 0;                // that the cluster has by this record
+  std::uint8_t founding = 0;               // and had in the beginning
+  std::string lineage{};                   // the reformation that the groups follow on
   std::map<NodeId, std::uint8_t> named{};  // how many regions each node's cluster file names, as it said last
 };
 
@@ -40,6 +40,9 @@ class MembershipBoard {
   void set_fresh_until(Instant until) { fresh_until_us_.store(until.us, std::memory_order_release); }
 
   std::shared_ptr<const MembershipView> view() const;
+  // That the cluster has, and had in the beginning.
+  std::uint8_t regions() const { return regions_.load(std::memory_order_acquire); }
+  std::uint8_t founding() const { return founding_.load(std::memory_order_acquire); }
   Epoch epoch() const { return Epoch{word_.load(std::memory_order_acquire) >> 1}; }
   // The epoch under which this region's key may be used now. kUnavailable: it is fenced or joining, or no region of the
   // cluster yet, since when, by whom, and what to do; or this node cannot know whether it is.
@@ -51,6 +54,7 @@ class MembershipBoard {
   RegionId own_;
   std::atomic<std::uint64_t> word_{1 << 1};  // epoch, and a last bit: the own region does not sign
   std::atomic<std::int64_t> fresh_until_us_{0};
+  std::atomic<std::uint8_t> regions_{0}, founding_{0};
   mutable std::mutex mutex_;
   std::shared_ptr<const MembershipView> view_ = std::make_shared<MembershipView>();
 };

@@ -55,8 +55,7 @@ void MembershipKeeper::names(NodeId node, std::uint8_t regions) {
 }
 
 void MembershipKeeper::publish() {
-  MembershipView view{record_, {}, groups_, layout_.regions,
-                      founding_, lineage(), named_};
+  MembershipView view{record_, {}, groups_, layout_.regions, founding_, lineage(), named_};
   for (std::uint32_t r = 0; r <= layout_.regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     const auto missing = duty_.missing_floors(member_of(record_, region), floors_);

@@ -264,6 +264,100 @@ TEST_F(FloorTest, ANumberOfACrlIsNotForAFencedRegion) {
 
 // ---------------------------------------------------------------------------------------------------------- board
 
+class FoundingTest : public testing::Test {
+ protected:
+  static v1::FoundRegion found(std::uint64_t epoch, std::uint32_t region, const std::string& name) {
+    v1::FoundRegion wanted;
+    wanted.set_expected_epoch(epoch);
+    wanted.set_region(region);
+    wanted.set_name(name);
+    wanted.set_by("alice");
+    for (const std::uint64_t node : {257, 513, 769}) wanted.add_voters(node);
+    return wanted;
+  }
+  Code refusal(const v1::FoundRegion& wanted) {
+    const v1::Membership before = membership;
+    const auto changed = change(membership, wanted, 3, kNow);
+    EXPECT_EQ(membership.SerializeAsString(), before.SerializeAsString()) << "a refusal changes nothing";
+    return changed ? Code::kInternal : changed.error().code;
+  }
+  v1::Membership membership = first_membership();
+};
+
+TEST_F(FoundingTest, TheNextRegionJoinsAndItsGroupHasTheVotersOfTheOthers) {
+  ASSERT_EQ(change(membership, found(1, 4, "south"), 3, kNow)->epoch, 2u);
+  EXPECT_EQ(region_count(membership, 3), 4);
+  EXPECT_EQ(member_of(membership, RegionId{4}).state(), v1::JOINING);
+  ASSERT_NE(founding_of(membership, RegionId{4}), nullptr);
+  EXPECT_EQ(founding_of(membership, RegionId{4})->voters_size(), 3);
+  EXPECT_EQ(founding_of(membership, RegionId{3}), nullptr) << "one of the beginning";
+  EXPECT_EQ(serving(membership, 4), 0b1110u) << "it does not serve yet";
+  EXPECT_EQ(counted(membership, 4), 0b1110u) << "and nobody's majority grows by it";
+}
+
+TEST_F(FoundingTest, RegionsAreOnlyAppendedEachOnceAndByTheEpochThatIs) {
+  EXPECT_EQ(refusal(found(1, 5, "south")), Code::kConflict) << "the next one is the fourth";
+  EXPECT_EQ(refusal(found(1, 3, "south")), Code::kConflict);
+  EXPECT_EQ(refusal(found(1, 4, "")), Code::kInvalid);
+  ASSERT_TRUE(change(membership, found(1, 4, "south"), 3, kNow));
+  EXPECT_EQ(refusal(found(1, 5, "west")), Code::kConflict) << "of an epoch that is over";
+  EXPECT_EQ(refusal(found(2, 4, "west")), Code::kConflict) << "the fourth has another name";
+  EXPECT_EQ(refusal(found(2, 5, "south")), Code::kConflict) << "the name is taken";
+  auto again = found(2, 5, "west");
+  again.set_request_id("r1");
+  ASSERT_TRUE(change(membership, again, 3, kNow));
+  EXPECT_TRUE(change(membership, again, 3, kNow)->repeated);
+}
+
+TEST_F(FoundingTest, ItsVotersAreThoseThatAreWantedEverywhere) {
+  v1::ChangeReplicas nodes;
+  nodes.set_expected_epoch(1);
+  for (const std::uint64_t node : {257, 514, 769}) nodes.add_nodes()->set_node(node);
+  ASSERT_TRUE(change(membership, nodes, 3, kNow));
+  EXPECT_EQ(refusal(found(2, 4, "south")), Code::kConflict);
+  auto wanted = found(2, 4, "south");
+  wanted.set_voters(1, 514);
+  EXPECT_TRUE(change(membership, wanted, 3, kNow));
+  auto beyond = found(3, 5, "west");
+  beyond.set_voters(1, 2000);
+  EXPECT_EQ(refusal(beyond), Code::kInvalid) << "no region has that node";
+}
+
+TEST_F(FoundingTest, AMajorityOfTheRegionsThatCountAdmitsItAndNobodyElse) {
+  ASSERT_TRUE(change(membership, found(1, 4, "south"), 3, kNow));
+  auto admit = attested(v1::SERVING, 2, 0b0010);
+  admit.set_region(4);
+  EXPECT_FALSE(change(membership, admit, 3, kNow)) << "one region of three";
+  admit.set_attesters(0b10010);
+  EXPECT_FALSE(change(membership, admit, 3, kNow)) << "its own word does not count";
+  admit.set_attesters(0b0110);
+  ASSERT_TRUE(change(membership, admit, 3, kNow));
+  EXPECT_EQ(member_of(membership, RegionId{4}).state(), v1::SERVING);
+  EXPECT_EQ(counted(membership, 4), 0b11110u);
+  auto fence = attested(v1::FENCED, 3, 0b0110);
+  fence.set_region(3);
+  EXPECT_FALSE(change(membership, fence, 3, kNow)) << "now two of four are no majority";
+}
+
+TEST(MembershipBoard, ANewRegionDoesNotSignBeforeItIsAddedAndAdmitted) {
+  MembershipBoard board(RegionId{4});
+  board.set_fresh_until(Instant{1000});
+  v1::Membership membership = first_membership();
+  board.publish({membership, {}, {}, 3, 3});
+  EXPECT_NE(board.signing_epoch(Instant{0}).error().message.find("region add"), std::string::npos);
+  v1::FoundRegion wanted;
+  wanted.set_expected_epoch(1);
+  wanted.set_region(4);
+  wanted.set_name("south");
+  wanted.add_voters(257);
+  ASSERT_TRUE(change(membership, wanted, 3, kNow));
+  board.publish({membership, {}, {}, 4, 3});
+  EXPECT_NE(board.signing_epoch(Instant{0}).error().message.find("joining"), std::string::npos);
+  ASSERT_TRUE(change(membership, put(v1::SERVING, 2, RegionId{4}), 3, kNow));
+  board.publish({membership, {}, {}, 4, 3});
+  EXPECT_TRUE(board.signing_epoch(Instant{0}));
+}
+
 TEST(MembershipBoard, TheKeyIsUsedWhileTheRegionServesAndIsHeard) {
   MembershipBoard board(kRegion);
   EXPECT_FALSE(board.signing_epoch(Instant{0})) << "nothing is known yet";

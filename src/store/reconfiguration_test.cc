@@ -37,6 +37,15 @@ TEST(Reconfiguration, WhoHasNotCaughtUpDoesNotVote) {
   EXPECT_FALSE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), silent(kNew)}).change);
 }
 
+TEST(Reconfiguration, WhoDoesNotRememberDoesNotVoteHoweverNearItIs) {
+  Configuration present = voters({kA, kB, kC});
+  present.learners = {kNew};
+  FollowerStatus newcomer = near(kNew);
+  newcomer.remembers = false;
+  EXPECT_FALSE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), newcomer}).change);
+  EXPECT_TRUE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), near(kNew)}).change);
+}
+
 TEST(Reconfiguration, VotersAreExchangedInAJointConfiguration) {
   Configuration present = voters({kA, kB, kC});
   present.learners = {kNew};

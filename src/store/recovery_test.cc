@@ -145,6 +145,52 @@ TEST(Recovery, WhileAChangeOfMembersIsUnderWayThoseItWouldMakeMustTellToo) {
   EXPECT_TRUE(recovery.told(further, false, facts(1, 1, 8)));
 }
 
+// Group 4, of an added region: as its founders' voters have it, or as one has it in whose log the entry is that founds
+// it.
+std::vector<Recovery::GroupFacts> with_added(std::vector<Recovery::GroupFacts> facts, std::uint64_t term,
+                                             std::uint64_t last_index, const std::vector<NodeId>& voters) {
+  facts.push_back({Term{term}, {Term{term}, LogIndex{last_index}}, configuration_of(Layout{voters, 4}), {}});
+  return facts;
+}
+
+TEST(Recovery, OfAGroupThatWasAddedOneWhoKnowsOfItIsHeardThoughOthersDoNot) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, with_added(facts(3, 3, 9), 2, 7, layout.nodes), layout.nodes, 3));
+  const auto result = recovery.told(layout.nodes[2], false, facts(3, 3, 8), layout.nodes, 3);
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->size(), 5u);
+  EXPECT_EQ(result->back().term, Term{2}) << "it may have voted there in the life that it forgot";
+  EXPECT_EQ(result->back().last, (Position{Term{2}, LogIndex{7}}));
+  EXPECT_EQ(recovery.founding_regions(), 3);
+}
+
+TEST(Recovery, TheVotersOfAGroupThatWasAddedMustTellToo) {
+  const Layout layout = layout_of(1);
+  const NodeId other = node_id(RegionId{2}, 2), further = node_id(RegionId{3}, 2);
+  Recovery recovery(layout, kSelf, true);
+  const std::vector<NodeId> voters{kSelf, other, further};
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, with_added(facts(3, 3, 9), 2, 7, voters), layout.nodes, 3));
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(3, 3, 9), layout.nodes, 3))
+      << "they are no voters of group 4";
+  EXPECT_FALSE(recovery.told(other, false, facts(3, 3, 9), layout.nodes, 3));
+  EXPECT_TRUE(recovery.told(further, false, facts(3, 3, 9), layout.nodes, 3));
+}
+
+TEST(Recovery, AFileThatNamesMoreRegionsThanTheClusterHasIsNotBelieved) {
+  Layout file = layout_of(1);
+  const std::vector<NodeId> founders = file.nodes;
+  file.nodes.push_back(node_id(RegionId{4}, 1));
+  file.regions = 4;
+  Recovery recovery(file, node_id(RegionId{4}, 1), true);
+  EXPECT_FALSE(recovery.told(founders[0], false, facts_of(configuration_of(Layout{founders, 3}), 5), founders, 3));
+  const auto result =
+      recovery.told(founders[1], false, facts_of(configuration_of(Layout{founders, 3}), 5), founders, 3);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->size(), 4u) << "the fourth region's group has not begun";
+  EXPECT_EQ(recovery.founding_regions(), 3);
+}
+
 TEST(Recovery, TheResultIsGivenOnce) {
   const Layout layout = layout_of(1);
   Recovery recovery(layout, kSelf, true);

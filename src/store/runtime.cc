@@ -122,26 +122,26 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   Result<std::optional<v1::Certificate>> certificate(std::string_view serial) override {
-    EC_ASSIGN(const auto group, home_of_serial(serial, options_.engine.layout.regions));
+    EC_ASSIGN(const auto group, home_of_serial(serial, regions()));
     auto found = load<v1::Certificate>(group, certificate_record(serial));
     if (found && *found && is_void(**found)) return std::optional<v1::Certificate>{};
     return found;
   }
   Result<std::optional<v1::Account>> account(std::string_view id) override {
-    EC_ASSIGN(const auto group, home_of_acme_id(id, options_.engine.layout.regions));
+    EC_ASSIGN(const auto group, home_of_acme_id(id, regions()));
     return load<v1::Account>(group, account_record(id));
   }
   Result<std::optional<std::string>> account_of_key(std::string_view thumbprint) override {
-    const GroupId group = home_group(home_of_thumbprint(thumbprint, options_.engine.layout.regions));
+    const GroupId group = home_group(home_of_thumbprint(thumbprint, engine_->membership().founding()));
     EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(group, account_key_record(thumbprint)));
     return bound ? std::optional(bound->account_id()) : std::nullopt;
   }
   Result<std::optional<v1::Order>> order(std::string_view id) override {
-    EC_ASSIGN(const auto group, home_of_acme_id(id, options_.engine.layout.regions));
+    EC_ASSIGN(const auto group, home_of_acme_id(id, regions()));
     return load<v1::Order>(group, order_record(id));
   }
   Result<std::optional<v1::Authorization>> authorization(std::string_view id) override {
-    EC_ASSIGN(const auto group, home_of_acme_id(id, options_.engine.layout.regions));
+    EC_ASSIGN(const auto group, home_of_acme_id(id, regions()));
     return load<v1::Authorization>(group, authorization_record(id));
   }
   Result<std::optional<v1::Crl>> crl(RegionId issuer) override {
@@ -150,7 +150,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   Result<std::optional<BoundKey>> request_key(std::string_view key) override {
     const std::string record = request_key_record(key);
-    for (std::uint32_t g = 0; g < options_.engine.layout.groups(); ++g) {
+    for (std::uint32_t g = 0; g <= regions(); ++g) {
       const GroupId group{g};
       // The tail first: an entry that is applied in between is found in the state then.
       const bool pending = board_.tail(group).pending(record) != LogIndex{0};
@@ -165,7 +165,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
                                              std::size_t limit) override {
     // The first letter of an id is its group, so groups in order are ids in order.
     std::vector<std::string> found;
-    for (std::uint32_t g = 1; g < options_.engine.layout.groups() && found.size() < limit; ++g) {
+    for (std::uint32_t g = 1; g <= regions() && found.size() < limit; ++g) {
       const std::string prefix = state_key(GroupId{g}, order_index_record(account_id));
       const std::string from = after.empty() ? prefix : prefix + std::string(after) + '\0';
       EC_TRY(kv_->scan(from, prefix + '\x7f', limit - found.size(), [&](std::string_view key, std::string_view) {
@@ -178,8 +178,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   Result<bool> alone_with_key(std::string_view key, std::string_view serial) override {
     const std::string record = request_key_record(key);
-    EC_ASSIGN(const auto home, home_of_serial(serial, options_.engine.layout.regions));
-    for (std::uint32_t g = 1; g < options_.engine.layout.groups(); ++g) {
+    EC_ASSIGN(const auto home, home_of_serial(serial, regions()));
+    for (std::uint32_t g = 1; g <= regions(); ++g) {
       const GroupId group{g};
       const bool pending = board_.tail(group).pending(record) != LogIndex{0};  // first: see request_key()
       EC_ASSIGN(const auto bound, load<v1::ClaimRequestKey>(group, record));
@@ -192,7 +192,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
     // The first byte of a serial number is its group, so groups in order are serials in order.
     std::vector<v1::Certificate> found;
     const std::uint32_t first = after.empty() ? 1 : static_cast<std::uint8_t>(after[0]);
-    for (std::uint32_t g = std::max(1u, first); g < options_.engine.layout.groups() && found.size() < limit; ++g) {
+    for (std::uint32_t g = std::max(1u, first); g <= regions() && found.size() < limit; ++g) {
       const GroupId group{g};
       std::string from = state_key(group, certificate_record(""));
       if (g == first && !after.empty()) from = state_key(group, certificate_record(after)) + '\0';
@@ -210,7 +210,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   Status revoked_certificates(RegionId issuer, std::int64_t now_seconds,
                               const std::function<void(const v1::Certificate&)>& each) override {
-    for (std::uint32_t g = 1; g < options_.engine.layout.groups(); ++g) {
+    for (std::uint32_t g = 1; g <= regions(); ++g) {
       const GroupId group{g};
       std::vector<std::string> serials;
       const std::string prefix = state_key(group, revoked_index_record(issuer, ""));
@@ -262,7 +262,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
   std::uint64_t certificate_count() override {
     std::uint64_t total = 0;
-    for (std::uint32_t g = 1; g < options_.engine.layout.groups(); ++g) {
+    for (std::uint32_t g = 1; g <= regions(); ++g) {
       const auto stored = kv_->get(state_key(GroupId{g}, certificate_count_record()));
       std::uint64_t count = 0;
       if (stored && *stored) std::from_chars((*stored)->data(), (*stored)->data() + (*stored)->size(), count);
@@ -278,6 +278,9 @@ class RuntimeImpl : public Runtime, private PeerSink {
 
  private:
   using Event = std::move_only_function<void(Instant)>;
+
+  // Those that the cluster has and those that its file names: one may be ahead of the other.
+  std::uint8_t regions() const { return std::max(options_.engine.layout.regions, engine_->membership().regions()); }
 
   template <class Record>
   Result<std::optional<Record>> load(GroupId group, const std::string& record) {

@@ -21,7 +21,7 @@ Result<v1::Outcome> MemoryStore::apply(GroupId group, v1::Command command) {
   applied.push_back(command);
   EC_ASSIGN(auto outcome, apply_command({static_cast<std::uint8_t>(regions_)}, group, command, state, changes));
   EC_TRY(kv_.write(state.take_changes()));
-  if (changes.membership) membership_.publish({*changes.membership, {}});
+  if (changes.membership) publish(*changes.membership);
   for (const auto& certificate : changes.certificates) {
     for (const auto& callback : callbacks_) callback(certificate);
   }

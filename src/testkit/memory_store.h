@@ -22,7 +22,7 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
  public:
   // As `own` sees it.
   explicit MemoryStore(std::size_t regions, RegionId own = RegionId{1}) : regions_(regions), membership_(own) {
-    membership_.publish({store::first_membership(), {}});
+    publish(store::first_membership());
     membership_.set_fresh_until(Instant{1});
   }
 
@@ -102,6 +102,11 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
   std::optional<Duration> remaining = 5s;  // of every lease
 
  private:
+  void publish(store::v1::Membership record) {
+    const auto founding = static_cast<std::uint8_t>(regions_);
+    const std::uint8_t regions = store::region_count(record, founding);
+    membership_.publish({std::move(record), {}, {}, regions, founding});
+  }
   Fate fate_of(const store::v1::Command& command);
   Result<store::v1::Outcome> apply(GroupId group, store::v1::Command command);
   template <class Record>

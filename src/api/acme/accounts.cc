@@ -83,10 +83,10 @@ void Acme::record_agreement(store::v1::Account& account) const {
 
 // nullopt: the key is free. Otherwise the account that it belongs to, which may have another key by now.
 Task<AcmeResult<std::optional<store::v1::Account>>> Acme::account_with_key(Executor& on, std::string thumbprint) {
-  auto first = co_await read_account(on, store::account_id_of_thumbprint(thumbprint, options_.regions));
+  auto first = co_await read_account(on, store::account_id_of_thumbprint(thumbprint, founding()));
   if (first) co_return std::optional(std::move(*first));
   if (first.error().type != "accountDoesNotExist") co_return std::unexpected(first.error());
-  const GroupId home = home_group(store::home_of_thumbprint(thumbprint, options_.regions));
+  const GroupId home = home_group(store::home_of_thumbprint(thumbprint, founding()));
   const Refusal stale = co_await fresh(on, home, store::account_key_record(thumbprint));
   if (stale) co_return std::unexpected(*stale);
   const auto bound = store_.account_of_key(thumbprint);
@@ -129,7 +129,7 @@ Acme::Answer Acme::new_account(Request& request, const std::string&) {
       co_return std::unexpected(terms_to_agree("an account needs agreement to the terms of service"));
     store::v1::Command command;
     auto* account = command.mutable_put_account()->mutable_account();
-    account->set_id(store::account_id_of_thumbprint(request.jws.thumbprint, options_.regions));
+    account->set_id(store::account_id_of_thumbprint(request.jws.thumbprint, founding()));
     account->set_thumbprint(request.jws.thumbprint);
     account->set_jwk(request.jws.jwk_text);
     for (const auto& contact : *contacts) account->add_contacts(contact);
@@ -224,7 +224,7 @@ Acme::Answer Acme::key_change(Request& request, const std::string&) {
   store::v1::Command claim;
   claim.mutable_claim_account_key()->set_thumbprint(inner->thumbprint);
   claim.mutable_claim_account_key()->set_account_id(id);
-  const GroupId key_home = home_group(store::home_of_thumbprint(inner->thumbprint, options_.regions));
+  const GroupId key_home = home_group(store::home_of_thumbprint(inner->thumbprint, founding()));
   const auto claimed = co_await store_.submit(request.on(), key_home, std::move(claim), options_.timeout);
   if (!claimed) co_return std::unexpected(acme_error(claimed.error()));
   if (claimed->account_id() != id || inner->thumbprint == request.account.thumbprint()) {

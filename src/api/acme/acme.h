@@ -98,6 +98,8 @@ class Acme {
   Task<AcmeResult<store::v1::Account>> read_account(Executor& on, std::string id);
   Task<Refusal> fresh(Executor& on, GroupId group, std::string record);
   GroupId home_of(const std::string& known_id) const;
+  // Regions of the cluster's beginning, among which accounts have their homes.
+  std::size_t founding() const { return store_.membership()->founding; }
 
   AcmeOptions options_;
   ca::CertificateAuthority& ca_;

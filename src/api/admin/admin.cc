@@ -153,6 +153,13 @@ net::HttpResponse Admin::ready() const {
   if (!store_.clock_trusted()) missing = "the wall clock is far from its peers'";
   const auto membership = store_.membership();
   const auto own = store::member_of(membership->record, options_.region);
+  if (own.state() == store::v1::JOINING) missing = "this region is joining, and has not caught up yet";
+  if (options_.region.value > membership->regions)
+    missing = "this region is none of the cluster's yet ('evercert ctl region add')";
+  if (membership->regions > options_.region_names.size())
+    missing = "the cluster has " + std::to_string(membership->regions) +
+              " regions, and this node's cluster file names " + std::to_string(options_.region_names.size()) +
+              ": give it the new file and start it again";
   if (own.state() == store::v1::DRAINING) missing = "drained by " + own.by() + reason_of(own);
   if (own.state() == store::v1::FENCED) missing = "fenced by " + own.by() + reason_of(own);
   net::HttpResponse response;
@@ -170,7 +177,11 @@ net::HttpResponse Admin::status() const {
       if (g.promised_regions >> r & 1) promised.push_back(options_.region_names[r - 1]);
     }
     json quorum_lost = g.quorum_lost_ms ? json(*g.quorum_lost_ms) : json();
-    groups.push_back({{"group", g.group.value == 0 ? "global" : options_.region_names.at(g.group.value - 1)},
+    const std::size_t home = g.group.value;
+    const std::string name = home == 0                              ? "global"
+                             : home <= options_.region_names.size() ? options_.region_names[home - 1]
+                                                                    : "region-" + std::to_string(home);
+    groups.push_back({{"group", name},
                       {"term", g.term.value},
                       {"leader", g.leader.value},
                       {"leads_here", g.leads_here},
@@ -188,7 +199,7 @@ net::HttpResponse Admin::status() const {
   json states = json::object();
   for (std::size_t r = 1; r <= options_.region_names.size(); ++r) {
     const auto member = store::member_of(membership->record, RegionId{static_cast<std::uint8_t>(r)});
-    states[options_.region_names[r - 1]] = store::to_string(member.state());
+    states[options_.region_names[r - 1]] = r > membership->regions ? "not added" : store::to_string(member.state());
   }
   json out{{"node", options_.self.value},
            {"region", options_.region_names.at(options_.region.value - 1u)},

@@ -80,7 +80,13 @@ Result<NodeId> Nodes::node_named(const std::string& region, const std::string& z
 }
 
 std::string Nodes::name_of(NodeId node) const {
-  return regions_.at(region_of(node).value - 1u) + "/" + std::to_string(node.value % 256);
+  return region_name(region_of(node)) + "/" + std::to_string(node.value % 256);
+}
+
+// The cluster may have a region that this node's file does not name.
+std::string Nodes::region_name(RegionId region) const {
+  const std::size_t place = region.value - 1u;
+  return place < regions_.size() ? regions_[place] : "region-" + std::to_string(region.value);
 }
 
 // Those that a person asked for last, or else those that vote now.
@@ -102,7 +108,7 @@ std::string Nodes::describe(const store::MembershipView& view) const {
   known.insert(voters.begin(), voters.end());
   json nodes = json::array();
   for (const NodeId node : known) {
-    json entry{{"node", node.value}, {"region", regions_.at(region_of(node).value - 1u)}, {"zone", node.value % 256}};
+    json entry{{"node", node.value}, {"region", region_name(region_of(node))}, {"zone", node.value % 256}};
     entry.update(standing(view, node, voters.contains(node)));
     nodes.push_back(std::move(entry));
   }

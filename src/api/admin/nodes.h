@@ -42,6 +42,7 @@ class Nodes {
   Result<NodeId> node_named(const std::string& region, const std::string& zone) const;
   Status can_be_reached(const NodeAddress& added) const;
   std::string name_of(NodeId node) const;
+  std::string region_name(RegionId region) const;
   std::string describe(const store::MembershipView& view) const;  // JSON
   std::vector<store::v1::Replica> wanted(const store::MembershipView& view) const;
 

@@ -2,6 +2,7 @@
 #include "api/admin/regions.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "api/admin/epoch_change.h"
@@ -19,11 +20,13 @@ using nlohmann::json;
 namespace v1 = store::v1;
 
 constexpr Duration kReadTimeout = 3s;
-constexpr Duration kPatience = 2s;  // for a fence to be carried out; then the answer says how far it has come
+constexpr Duration kPatience = 2s;       // for a fence to be carried out; then the answer says how far it has come
+constexpr Duration kJoinPatience = 10s;  // for a new region to serve
 
 json describe(const std::vector<std::string>& names, const store::MembershipView& view, RegionId region) {
   const std::string& name = names.at(region.value - 1u);
-  const std::size_t groups = names.size();
+  const std::size_t groups = view.regions;
+  if (region.value > view.regions) return {{"region", name}, {"state", "not added"}, {"epoch", 0}};
   const v1::RegionMember member = store::member_of(view.record, region);
   json out{{"region", name}, {"state", store::to_string(member.state())}, {"epoch", member.epoch()}};
   if (member.since_ms() != 0) {
@@ -36,9 +39,14 @@ json describe(const std::vector<std::string>& names, const store::MembershipView
     out["fence"] = {{"epoch", member.fence_epoch()}, {"groups_done", done}, {"groups", groups}};
   }
   const store::Activation crls = store::crl_activation(view.record, region);
-  const bool somebody = crls.signer.value >= 1 && crls.signer.value <= groups;
+  const bool somebody = crls.signer.value >= 1 && crls.signer.value <= names.size();
   out["crls"] = {{"signed_by", somebody ? json(names[crls.signer.value - 1u]) : json()}, {"epoch", crls.epoch}};
   return out;
+}
+
+std::vector<NodeId> voters_of(const store::MembershipView& view) {
+  const auto wanted = store::wanted_voters(view.record);
+  return wanted.empty() && !view.groups.empty() ? view.groups.front().voters() : wanted;
 }
 
 }  // namespace
@@ -49,6 +57,8 @@ void Regions::mount(Router& router) {
     router.add("POST", std::string("/v1/regions/{region}/") + verb,
                [this, state](net::HttpRequest r, auto parts) { return change(std::move(r), parts[0], state); });
   };
+  router.add("PUT", "/v1/regions/{region}",
+             [this](net::HttpRequest r, auto parts) { return this->add(std::move(r), parts[0]); });
   add("fence", v1::FENCED);
   add("unfence", v1::SERVING);
   add("drain", v1::DRAINING);
@@ -102,12 +112,118 @@ Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string na
   co_return net::json_response(200, json{{"epoch", *epoch}, {"region", describe(names_, *view, region)}}.dump());
 }
 
+// Nodes that vote and have not said that their file names the region.
+std::string Regions::missing_files(RegionId region) const {
+  const auto view = store_.membership();
+  std::string missing;
+  for (const NodeId node : voters_of(*view)) {
+    const auto said = view->named.find(node);
+    if (node == self_ || (said != view->named.end() && said->second >= region.value)) continue;
+    const std::size_t place = region_of(node).value - 1u;
+    missing += (missing.empty() ? "" : ", ") + (place < names_.size() ? names_[place] : std::string("?")) + "/" +
+               std::to_string(node.value % 256);
+  }
+  return missing;
+}
+
+Status Regions::may_be_added(RegionId region) const {
+  const std::string& name = names_.at(region.value - 1u);
+  const auto view = store_.membership();
+  const auto* known = store::founding_of(view->record, region);
+  if (region.value <= view->founding || (known != nullptr && known->name() != name))
+    return fail(Code::kConflict, "region " + std::to_string(region.value) + " is one of the cluster's already" +
+                                     (known != nullptr ? ", by the name of " + known->name() : ""));
+  if (region.value > view->regions + 1)
+    return fail(Code::kConflict,
+                names_.at(view->regions) + " comes before " + name + " in the cluster file: add it first");
+  if (const std::string missing = missing_files(region); !missing.empty())
+    return fail(Code::kConflict,
+                "the cluster file of " + missing + " does not name " + name +
+                    " yet, as far as is known here: give these nodes the new file and start them again, one "
+                    "after the other (a node that is gone for good: remove it)");
+  return {};
+}
+
+Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name) {
+  Rest::Caller caller;
+  if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
+  const auto named = std::find(names_.begin(), names_.end(), name);
+  if (named == names_.end())
+    co_return net::problem(404, "Not Found",
+                           "there is no region '" + name.substr(0, 64) +
+                               "' in this node's cluster file: append it there, and give the file to all nodes");
+  const RegionId region{static_cast<std::uint8_t>(named - names_.begin() + 1)};
+  const auto reason = reason_of(request);
+  if (!reason) co_return net::problem(reason.error());
+  co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
+  if (const Status may = may_be_added(region); !may) co_return net::problem(may.error());
+  const std::string id = request_id(request);
+  auto found = [&](std::uint64_t expected_epoch) {
+    const auto view = store_.membership();
+    v1::Command command;
+    auto& wanted = *command.mutable_found_region();
+    wanted.set_expected_epoch(expected_epoch);
+    wanted.set_region(region.value);
+    wanted.set_name(name);
+    for (const NodeId node : voters_of(*view)) wanted.add_voters(node.value);
+    wanted.set_lineage(view->lineage);
+    wanted.set_by(caller.name);
+    wanted.set_reason(*reason);
+    wanted.set_request_id(id);
+    return command;
+  };
+  // One that was interrupted goes on from where it is.
+  if (region.value > store_.membership()->regions) {
+    auto founding = change_epoch(*request.executor, store_, found);
+    const auto epoch = co_await founding;
+    if (!epoch) co_return net::problem(epoch.error());
+    log_warning("admin: region " + name + " is added by the word of " + caller.name + ", epoch " +
+                std::to_string(*epoch));
+  }
+  auto with_its_nodes = [&](std::uint64_t expected_epoch) {
+    const auto view = store_.membership();
+    v1::Command command;
+    auto& wanted = *command.mutable_change_replicas();
+    wanted.set_expected_epoch(expected_epoch);
+    std::map<std::uint64_t, v1::Replica> nodes;
+    for (const NodeId node : voters_of(*view)) nodes[node.value].set_node(node.value);
+    for (const auto& replica : view->record.replicas().nodes()) nodes[replica.node()] = replica;
+    for (const NodeAddress& node : file_) {
+      if (region_of(node.node) != region) continue;
+      v1::Replica& replica = nodes[node.node.value];
+      replica.set_node(node.node.value);
+      replica.set_address(node.address);
+      replica.set_peer_port(node.peer_port);
+      replica.set_coordination_port(node.coordination_port);
+    }
+    for (auto& [number, replica] : nodes) *wanted.add_nodes() = std::move(replica);
+    wanted.set_by(caller.name);
+    wanted.set_reason(reason->empty() ? "the nodes of " + name : *reason);
+    wanted.set_request_id(id);
+    return command;
+  };
+  const auto voters = voters_of(*store_.membership());
+  if (std::ranges::none_of(voters, [&](NodeId node) { return region_of(node) == region; })) {
+    auto adding = change_epoch(*request.executor, store_, with_its_nodes);
+    if (const auto epoch = co_await adding; !epoch) co_return net::problem(epoch.error());
+  }
+  auto serves = [this, region] {
+    const auto view = store_.membership();
+    return region.value <= view->regions && store::member_of(view->record, region).state() != v1::JOINING;
+  };
+  auto waiting = wait_until(*request.executor, serves, kJoinPatience);
+  const bool joined = co_await waiting;
+  const auto view = store_.membership();
+  co_return net::json_response(
+      joined ? 200 : 202, json{{"epoch", view->record.epoch()}, {"region", describe(names_, *view, region)}}.dump());
+}
+
 Task<void> Regions::settle(Executor& on, RegionId region, std::uint64_t epoch) {
   auto done = [this, region, epoch] {
     const auto view = store_.membership();
     const bool fenced = store::member_of(view->record, region).fence_epoch() != 0;
     const bool carried_out =
-        !fenced || (region.value < view->carried_out.size() && view->carried_out[region.value] == names_.size());
+        !fenced || (region.value < view->carried_out.size() && view->carried_out[region.value] == view->regions);
     return view->record.epoch() >= epoch && carried_out;
   };
   auto waiting = wait_until(on, done, kPatience);

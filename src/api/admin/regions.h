@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's hand on membership: who serves, and fence, unfence, drain. /v1/regions; errors are RFC 7807 problems.
+// The operator's hand on membership: who serves, and fence, unfence, drain; PUT adds a region. /v1/regions; errors are
+// RFC 7807 problems.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "api/admin/nodes.h"
 #include "api/rest/rest.h"
 #include "api/rest/router.h"
 #include "store/store.h"
@@ -13,9 +15,11 @@ namespace evercert::api {
 
 class Regions {
  public:
-  // Everything given outlives it. `rest` knows who may do what; `names` by RegionId, from 1.
-  Regions(const Rest& rest, store::Store& store, std::vector<std::string> names)
-      : rest_(rest), store_(store), names_(std::move(names)) {}
+  // Everything given outlives it. `rest` knows who may do what; `names` by RegionId, from 1, and `file`, the nodes, as
+  // the cluster file has them.
+  Regions(const Rest& rest, store::Store& store, NodeId self, std::vector<std::string> names,
+          std::vector<NodeAddress> file)
+      : rest_(rest), store_(store), self_(self), names_(std::move(names)), file_(std::move(file)) {}
   void mount(Router& router);
 
  private:
@@ -23,12 +27,19 @@ class Regions {
   Response list(net::HttpRequest request);
   // 404: no such region. 409: it is in that state already, or the last that serves.
   Response change(net::HttpRequest request, std::string name, store::v1::RegionState state);
+  // Adds the region, and then its nodes. 409: it is not the next one, or nodes have not been given the file that names
+  // it. 202: it goes on.
+  Response add(net::HttpRequest request, std::string name);
+  Status may_be_added(RegionId region) const;
+  std::string missing_files(RegionId region) const;
   // Waits a little until the epoch is known here and the region's fence is carried out in all home groups.
   Task<void> settle(Executor& on, RegionId region, std::uint64_t epoch);
 
   const Rest& rest_;
   store::Store& store_;
+  NodeId self_;
   std::vector<std::string> names_;
+  std::vector<NodeAddress> file_;
 };
 
 }  // namespace evercert::api
