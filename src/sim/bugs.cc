@@ -43,7 +43,6 @@ constexpr Place kPlaces[] = {
     {Bug::kNewcomerAtOnce, "newcomers.yaml"},
     {Bug::kBegunByFile, "adding_region.yaml"},
     {Bug::kBegunAnew, "adding_region.yaml"},
-    {Bug::kVotersByOwnState, "adding_region.yaml"},
 };
 
 }  // namespace

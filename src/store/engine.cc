@@ -165,9 +165,8 @@ Result<Configuration> Engine::load_configuration(GroupId group) const {
     if (configuration.lineage == lineage) return configuration;
   }
   const v1::Founding* founding = founding_of(membership_->record(), RegionId{static_cast<std::uint8_t>(group.value)});
-  if (options_.bug == Bug::kVotersByOwnState || options_.bug == Bug::kBegunByFile) {
-    if (group.value > founding_regions_) return configuration_of(groups_.front()->configuration().halves.front());
-  }
+  if (options_.bug == Bug::kBegunByFile && group.value > founding_regions_)
+    return configuration_of(groups_.front()->configuration().halves.front());
   if (founding != nullptr && founding->lineage() == lineage) {
     Layout voters{{}, options_.layout.regions};
     for (const auto voter : founding->voters()) voters.nodes.push_back(NodeId{voter});

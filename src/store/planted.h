@@ -63,7 +63,6 @@ enum class Bug {
   kNewcomerAtOnce,
   kBegunByFile,
   kBegunAnew,
-  kVotersByOwnState,
 };
 
 struct PlantedBug {
@@ -145,8 +144,6 @@ inline constexpr PlantedBug kPlantedBugs[] = {
      "the home group of a new region begins on a node when its file names the region, with the voters of that moment"},
     {Bug::kBegunAnew, "begun_anew",
      "a node that lost its disk holds its empty log of an added region's group for the beginning"},
-    {Bug::kVotersByOwnState, "voters_by_own_state",
-     "an added region's group begins with those who vote in the global group as each node sees it then"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

@@ -136,6 +136,7 @@ Status Regions::may_be_added(RegionId region) const {
   if (region.value > view->regions + 1)
     return fail(Code::kConflict,
                 names_.at(view->regions) + " comes before " + name + " in the cluster file: add it first");
+  if (region.value <= view->regions) return {};  // it is, and what was interrupted goes on
   if (const std::string missing = missing_files(region); !missing.empty())
     return fail(Code::kConflict,
                 "the cluster file of " + missing + " does not name " + name +
@@ -157,7 +158,9 @@ Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name)
   if (!reason) co_return net::problem(reason.error());
   co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
   if (const Status may = may_be_added(region); !may) co_return net::problem(may.error());
-  const std::string id = request_id(request);
+  const auto asked = request_id(request);
+  if (!asked) co_return net::problem(asked.error());
+  const std::string& id = *asked;
   auto found = [&](std::uint64_t expected_epoch) {
     const auto view = store_.membership();
     v1::Command command;

@@ -28,9 +28,21 @@ class RegionsTest : public testing::Test {
     options.tokens[sha256("issues")] = {"issuer", Role::kIssuer};
     options.tokens[sha256("does all")] = {"alice", Role::kOperator};
     rest = std::make_unique<Rest>(options, *cluster.region(1).ca, cluster.store);
-    regions = std::make_unique<Regions>(*rest, cluster.store, std::vector<std::string>{"one", "two"});
-    regions->mount(router);
+    mount({"one", "two"});
     cluster.store.proposed_at_ms = 1'700'000'000'000;
+  }
+  void mount(std::vector<std::string> names) {
+    router = Router{};
+    regions = std::make_unique<Regions>(*rest, cluster.store, node_id(RegionId{1}, 1), std::move(names),
+                                        std::vector<NodeAddress>{{node_id(RegionId{3}, 1), "10.3.0.11", 9444, 2379}});
+    regions->mount(router);
+  }
+  void vote(const std::vector<std::uint64_t>& nodes) {
+    store::v1::Command command;
+    command.mutable_change_replicas()->set_expected_epoch(cluster.store.epoch().value);
+    for (const auto node : nodes) command.mutable_change_replicas()->add_nodes()->set_node(node);
+    ASSERT_TRUE(testkit::finish(cluster.executor,
+                                cluster.store.submit(cluster.executor, kGlobalGroup, std::move(command), 1s)));
   }
   Reply send(const std::string& method, const std::string& path, const std::string& body = "",
              const std::string& token = "does all", const std::string& key = "") {
@@ -103,6 +115,42 @@ TEST_F(RegionsTest, ARepetitionIsAnsweredAsTheFirstTime) {
   const Reply again = send("POST", "/v1/regions/two/drain", "", "does all", "k");
   EXPECT_EQ(again.status, 200);
   EXPECT_EQ(again.body["epoch"], 2);
+}
+
+TEST_F(RegionsTest, ARegionIsNotAddedBeforeEveryVoterHasTheFileThatNamesIt) {
+  EXPECT_EQ(send("PUT", "/v1/regions/three").status, 404) << "this node has not";
+  mount({"one", "two", "three"});
+  EXPECT_EQ(send("GET", "/v1/regions").body["regions"][2]["state"], "not added");
+  vote({257, 513});
+  const Reply refused = send("PUT", "/v1/regions/three");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.body["detail"].get<std::string>().find("the cluster file of two/1 does not name three"),
+            std::string::npos)
+      << refused.body;
+  EXPECT_EQ(send("PUT", "/v1/regions/three", "", "issues").status, 403);
+}
+
+TEST_F(RegionsTest, AnAddedRegionJoinsWithTheNodesOfTheFileAndRegionsAreAddedInOrder) {
+  mount({"one", "two", "three", "four"});
+  ASSERT_EQ(send("POST", "/v1/regions/two/drain").status, 200);
+  vote({257});
+  EXPECT_EQ(send("PUT", "/v1/regions/two").status, 409) << "it is one of the cluster's";
+  const Reply early = send("PUT", "/v1/regions/four");
+  EXPECT_EQ(early.status, 409);
+  EXPECT_NE(early.body["detail"].get<std::string>().find("three comes before four"), std::string::npos) << early.body;
+  const Reply added = send("PUT", "/v1/regions/three", R"({"reason": "the south"})");
+  ASSERT_EQ(added.status, 202) << added.body;
+  EXPECT_EQ(added.body["region"]["state"], "joining");
+  EXPECT_EQ(added.body["region"]["reason"], "the south");
+  const auto record = cluster.store.membership()->record;
+  ASSERT_EQ(record.foundings_size(), 1);
+  EXPECT_EQ(record.foundings(0).name(), "three");
+  ASSERT_EQ(record.replicas().nodes_size(), 2);
+  EXPECT_EQ(record.replicas().nodes(1).node(), 769u);
+  EXPECT_EQ(record.replicas().nodes(1).address(), "10.3.0.11");
+  const auto epoch = record.epoch();
+  EXPECT_EQ(send("PUT", "/v1/regions/three").status, 202) << "it goes on";
+  EXPECT_EQ(cluster.store.epoch().value, epoch) << "and nothing is done twice";
 }
 
 }  // namespace
