@@ -300,6 +300,7 @@ class Ceremony {
         const NodeId node = node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone));
         EC_TRY(make_identity(node_identity(paths_.node(region, zone), options_.name, node, node_address(r, zone)),
                              region));
+        EC_TRY(write(paths_.founding(region, zone), "made for the new cluster " + options_.name + "\n", 0600));
       }
       EC_TRY(make_edge_identity(region, edge_address(r)));
     }

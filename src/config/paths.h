@@ -45,6 +45,8 @@ struct Paths {
   std::string node(const std::string& region, int zone) const {
     return region_dir(region) + "/node-" + std::to_string(zone);
   }
+  // That the node was made for a new cluster (node/founding.h).
+  std::string founding(const std::string& region, int zone) const { return node(region, zone) + ".founding"; }
   std::string edge(const std::string& region, int number) const {
     return region_dir(region) + "/edge-" + std::to_string(number);
   }

@@ -32,6 +32,7 @@
 #include "node/data_identity.h"
 #include "node/degraded_of.h"
 #include "node/dir_lock.h"
+#include "node/founding.h"
 #include "node/layout_of.h"
 #include "node/signers.h"
 #include "node/standby_key.h"
@@ -111,6 +112,9 @@ class NodeProcessImpl : public NodeProcess {
     const auto& timing = config_.timing;
     engine.layout = layout_of(config_);
     engine.self = self_->id;
+    const config::Paths paths(config_.dir);
+    EC_ASSIGN(engine.may_found,
+              take_founding(os::disk(), paths.founding(options_.region, options_.zone), options_.data_dir));
     engine.cluster_id = config_.id;
     engine.tick = timing.tick;
     engine.election_ticks = static_cast<std::uint64_t>(timing.election / timing.tick);

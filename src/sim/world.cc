@@ -48,6 +48,7 @@ struct World::Node : store::PeerSink, WallClock {
   std::uint64_t life = 0;
   std::uint8_t file_regions = 0;  // that its cluster file names
   bool turn_scheduled = false;
+  bool may_found = false;  // see store/recovery.h
   Duration slow_by{0};
   Instant busy_until;
   bool full = false;
@@ -95,6 +96,7 @@ World::World(WorldOptions options, SeededRandom& random)
     const auto fixed = options_.clock_speeds.find(region_of(node));
     const double speed = fixed == options_.clock_speeds.end() ? drawn : fixed->second;
     nodes_[node] = std::make_unique<Node>(*this, node, speed);
+    nodes_[node]->may_found = layout_.contains(node);
     nodes_[node]->file_regions = std::max(options_.regions, region_of(node).value);
   }
   now_ = Instant{1'000'000};
@@ -135,6 +137,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
     options.layout.nodes.insert(std::upper_bound(options.layout.nodes.begin(), options.layout.nodes.end(), node), node);
   options.self = node;
   options.cluster_id = "simulated";
+  options.may_found = nodes_.at(node)->may_found;
   options.bug = options_.bug;
   options.compaction = options_.compaction;
   options.coordination_bug = options_.coordination_bug;
@@ -246,6 +249,7 @@ void World::turn(NodeId id) {
   const Status worked = node.engine->flush(local_now(id));
   if (node.disk.syncs() != syncs) node.busy_until = now_ + node.slow_by;
   if (!worked) return stopped_by_itself(id, worked.error());
+  founded_ = founded_ || !node.engine->recovering();
   if (on_note) note_leaders(id);
   if (on_worked) on_worked(id);
 }
@@ -338,6 +342,7 @@ void World::wipe(NodeId id) {
   Node& node = *nodes_.at(id);
   node.disk = FakeDisk{};
   node.log_damaged = false;
+  node.may_found = node.may_found && !founded_;  // before, whoever sets the cluster up makes the node once more
   store::WriteBatch everything;
   everything.remove_range("", std::string(3, '\xff'));
   EC_CHECK(node.kv.write(everything).has_value() && node.kv.flush().has_value(), "memory can be cleared");

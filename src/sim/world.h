@@ -143,6 +143,7 @@ class World {
   std::vector<NodeId> all_, members_;
   Instant now_;
   bool stopped_ = false;
+  bool founded_ = false;  // a node has been part of the cluster
   std::uint64_t events_ = 0;
   std::uint64_t sequence_ = 0;
   std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> queue_;

@@ -53,7 +53,8 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       coordination_leases_(options_.coordination_bug),
       coordination_compaction_(options_.compaction, options_.coordination_bug),
       recovery_(options_.layout, options_.self,
-                !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember, options_.bug),
+                !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember, options_.bug,
+                options_.may_found),
       quorum_(kMostRegions + 1u, options_.quorum_lost_after, now),
       membership_(std::make_unique<MembershipKeeper>(options_.layout, kv, options_.self, options_.fence,
                                                      options_.lease.renew, now, options_.bug)),
@@ -221,6 +222,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
   v1::RecoveryTold* told = to(from)->mutable_recovery_told();
   told->set_incarnation(ask.incarnation());
   told->set_recovering(recovering());
+  told->set_may_found(options_.may_found && recovery_.asking());
   for (const NodeId node : founders_) told->add_founders(node.value);
   told->set_founding_regions(founding_regions_);
   for (const auto& group : groups_) {
@@ -271,7 +273,13 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   for (const auto node : told.founders()) founders.push_back(NodeId{node});
   if (told.founding_regions() > kMostRegions) return;
   const auto result = recovery_.told(from, told.recovering(), std::move(facts), std::move(founders),
-                                     static_cast<std::uint8_t>(told.founding_regions()));
+                                     static_cast<std::uint8_t>(told.founding_regions()), told.may_found());
+  if (recovery_.nobody_remembers() && !std::exchange(told_of_loss_, true)) {
+    log_warning(
+        "store: none of those whom the cluster file names remembers this cluster, and not all of them were "
+        "made for a new one: if it lives on elsewhere, give this node a file that names its nodes of today; if "
+        "all disks are lost, begin anew with 'evercert init'");
+  }
   if (!result) return;
   founders_ = recovery_.founders();
   founding_regions_ = recovery_.founding_regions();

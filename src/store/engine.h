@@ -49,6 +49,7 @@ struct EngineOptions {
   Layout layout;
   NodeId self;
   std::string cluster_id;  // batches of other clusters are dropped
+  bool may_found = true;   // made for a new cluster, part of none yet: see recovery.h
   Duration tick = 50ms;
   std::uint64_t election_ticks = 30;
   std::uint64_t heartbeat_ticks = 3;
@@ -219,6 +220,7 @@ class Engine {
   std::set<std::uint32_t> in_ready_;  // groups whose ready is being written
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t last_read_;  // begins anywhere: answers to an earlier life fit none of this one
+  bool told_of_loss_ = false;
   Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_;
   std::map<GroupId, Instant> home_ready_since_;
   struct PeerEcho {

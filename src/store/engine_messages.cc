@@ -65,6 +65,8 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
       if (options_.bug != Bug::kKeepNeighbour) group->lease().forget_neighbour(from);
     }
   }
+  // Who speaks to a node that remembers nothing may know what its file does not say.
+  if (recovery_.asking()) others_.insert(from);
   for (const auto& message : batch.messages()) handle(from, message, now);
 }
 

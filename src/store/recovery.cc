@@ -7,11 +7,12 @@
 
 namespace evercert::store {
 
-Recovery::Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug)
+Recovery::Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug, bool may_found)
     : layout_(layout),
       self_(self),
       bug_(bug),
-      asking_(recovering && layout.nodes.size() > 1),
+      may_found_(may_found),
+      asking_(recovering && (layout.nodes.size() > 1 || !may_found)),
       founders_(layout.nodes),
       founding_regions_(layout.regions) {}
 
@@ -55,21 +56,26 @@ bool Recovery::heard_enough(const Configuration& configuration) const {
 std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, bool other_recovering,
                                                                 std::vector<GroupFacts> facts,
                                                                 std::vector<NodeId> founders,
-                                                                std::uint8_t founding_regions) {
+                                                                std::uint8_t founding_regions, bool may_found) {
   if (!asking_ || from == self_ || facts.empty()) return std::nullopt;
   if (!other_recovering && !founders.empty() && bug_ != Bug::kNewcomerAtOnce) {
     founders_ = founders;
     founding_regions_ = founding_regions;
   }
   const bool agrees = founders.empty() || founders == layout_.nodes || bug_ == Bug::kNewcomerAtOnce;
-  answers_[from] = {other_recovering, agrees, std::move(facts)};
+  answers_[from] = {other_recovering, agrees, may_found, std::move(facts)};
   const bool anybody =
       std::any_of(answers_.begin(), answers_.end(), [](const auto& answer) { return !answer.second.recovering; });
-  // Nobody remembers anything: a new cluster, if all whom the file names are there and have the same file.
-  const bool all_new = !anybody && std::all_of(layout_.nodes.begin(), layout_.nodes.end(), [&](NodeId node) {
-    const auto answer = answers_.find(node);
-    return node == self_ || (answer != answers_.end() && answer->second.agrees);
+  // Nobody remembers anything: a new cluster, if all whom the file names are there, have the same file and are new. (Of
+  // a cluster that has exchanged its nodes since, those of the beginning may all have lost their disks: it lives on.)
+  const bool all_forgot = !anybody && std::all_of(layout_.nodes.begin(), layout_.nodes.end(), [&](NodeId node) {
+    return node == self_ || answers_.contains(node);
   });
+  const bool all_new =
+      all_forgot && may_found_ && std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
+        return answer.second.may_found && (answer.second.agrees || !layout_.contains(answer.first));
+      });
+  nobody_remembers_ = all_forgot && !all_new;
   for (std::size_t g = 0; g < groups_told_of() && !all_new; ++g) {
     if (!enough_of(g)) return std::nullopt;
   }

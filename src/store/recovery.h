@@ -6,10 +6,11 @@
 // It asks every other node for its term and the end of its log. Every quorum that this node was part of has
 // majority - 1 further members; answers from so many others that each such quorum has a member among them are enough:
 // nodes - majority + 1. Nodes that are themselves recovering know nothing and do not count, unless *all* others have
-// answered: a new cluster starts that way. Who the members are, the most up-to-date of the answers says, group by
-// group, and who they were in the beginning, everybody who remembers: the own cluster file may be of a later day. A
-// node that is no member (yet) learns so too, and follows when it is made one. From then on the highest term heard
-// counts as voted in, and the end of the most up-to-date log is the floor that the own log must reach.
+// answered and are new (founding.h of the node): a new cluster starts that way. Who the members are, the most
+// up-to-date of the answers says, group by group, and who they were in the beginning, everybody who remembers: the own
+// cluster file may be of a later day. A node that is no member (yet) learns so too, and follows when it is made one.
+// From then on the highest term heard counts as voted in, and the end of the most up-to-date log is the floor that the
+// own log must reach.
 //
 // Groups that were added later: whoever has the entry in its log that founds one tells of it, though the group may not
 // have begun there. This node may have voted in it, and then that entry was committed, so one of those who are enough
@@ -36,14 +37,18 @@ class Recovery {
     std::vector<Configuration> coming{};         // what the changes that are under way there would make of it
   };
 
-  // `layout`: of the cluster file. The bug is one of planted.h.
-  Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug = Bug::kNone);
+  // `layout`: of the cluster file. The bug is one of planted.h. `may_found`: this node was made for a new cluster and
+  // has been part of none yet.
+  Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug = Bug::kNone, bool may_found = true);
 
   bool asking() const { return asking_; }
   // `others_recovering`: the answering node has no memory of its own. `facts` by group, of as many groups as it knows.
   // Returns the result once, when enough have answered: per group the term that counts as voted in and the floor.
   std::optional<std::vector<GroupFacts>> told(NodeId from, bool other_recovering, std::vector<GroupFacts> facts,
-                                              std::vector<NodeId> founders = {}, std::uint8_t founding_regions = 0);
+                                              std::vector<NodeId> founders = {}, std::uint8_t founding_regions = 0,
+                                              bool may_found = true);
+  // All whom the file names have answered, none has a memory, and not all of them are new.
+  bool nobody_remembers() const { return nobody_remembers_; }
   // The voters and the regions of the beginning, as those who remember say; those of the cluster file when nobody does.
   const std::vector<NodeId>& founders() const { return founders_; }
   std::uint8_t founding_regions() const { return founding_regions_; }
@@ -52,6 +57,7 @@ class Recovery {
   struct Answer {
     bool recovering;
     bool agrees;  // on who founded the cluster
+    bool may_found;
     std::vector<GroupFacts> facts;
   };
   bool enough_of(std::size_t group) const;
@@ -61,6 +67,7 @@ class Recovery {
   Layout layout_;
   NodeId self_;
   Bug bug_;
+  bool may_found_, nobody_remembers_ = false;
   bool asking_;
   std::vector<NodeId> founders_;
   std::uint8_t founding_regions_;

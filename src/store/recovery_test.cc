@@ -86,6 +86,20 @@ TEST(Recovery, ANewClusterStartsWhenAllHaveAnsweredThoughNobodyRemembers) {
   EXPECT_EQ(result->front().last, Position{});
 }
 
+TEST(Recovery, NodesThatHaveForgottenAClusterBeginNoOtherThoughTheyAreAllThatTheFileNames) {
+  const Layout layout = layout_of(1);
+  Recovery without(layout, kSelf, true, Bug::kNone, false);
+  EXPECT_FALSE(without.told(layout.nodes[1], true, facts(0, 0, 0)));
+  EXPECT_FALSE(without.told(layout.nodes[2], true, facts(0, 0, 0)));
+  EXPECT_TRUE(without.asking() && without.nobody_remembers());
+  Recovery one_is_not_new(layout, kSelf, true);
+  EXPECT_FALSE(one_is_not_new.told(layout.nodes[1], true, facts(0, 0, 0)));
+  EXPECT_FALSE(one_is_not_new.told(layout.nodes[2], true, facts(0, 0, 0), {}, 0, false));
+  EXPECT_TRUE(one_is_not_new.asking() && one_is_not_new.nobody_remembers());
+  EXPECT_TRUE(one_is_not_new.told(layout.nodes[2], false, facts(3, 3, 9))) << "somebody remembers after all";
+  EXPECT_TRUE(Recovery({{kSelf}, 1}, kSelf, true, Bug::kNone, false).asking()) << "alone, as far as it knows";
+}
+
 TEST(Recovery, AnAnswerAboutNoGroupSaysNothing) {
   const Layout layout = layout_of(1);
   Recovery recovery(layout, kSelf, true);
