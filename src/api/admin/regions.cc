@@ -19,6 +19,7 @@ namespace {
 using nlohmann::json;
 namespace v1 = store::v1;
 
+constexpr Duration kWordPatience = 6s;  // for the word of nodes that have just started
 constexpr Duration kReadTimeout = 3s;
 constexpr Duration kPatience = 2s;       // for a fence to be carried out; then the answer says how far it has come
 constexpr Duration kJoinPatience = 10s;  // for a new region to serve
@@ -157,6 +158,10 @@ Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name)
   const auto reason = reason_of(request);
   if (!reason) co_return net::problem(reason.error());
   co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
+  // A node says which regions its file names every few seconds.
+  auto all_have_the_file = wait_until(
+      *request.executor, [this, region] { return missing_files(region).empty(); }, kWordPatience);
+  co_await all_have_the_file;
   if (const Status may = may_be_added(region); !may) co_return net::problem(may.error());
   const auto asked = request_id(request);
   if (!asked) co_return net::problem(asked.error());
