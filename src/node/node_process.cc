@@ -106,15 +106,13 @@ class NodeProcessImpl : public NodeProcess {
 
  private:
   Status open_store() {
-    store::RuntimeOptions runtime;
-    runtime.data_dir = options_.data_dir;
+    store::RuntimeOptions runtime{.engine = {}, .data_dir = options_.data_dir};
     auto& engine = runtime.engine;
     const auto& timing = config_.timing;
     engine.layout = layout_of(config_);
     engine.self = self_->id;
-    const config::Paths paths(config_.dir);
-    EC_ASSIGN(engine.may_found,
-              take_founding(os::disk(), paths.founding(options_.region, options_.zone), options_.data_dir));
+    const auto laid = config::Paths(config_.dir).founding(options_.region, options_.zone);
+    EC_ASSIGN(engine.may_found, take_founding(os::disk(), laid, options_.data_dir));
     engine.cluster_id = config_.id;
     engine.tick = timing.tick;
     engine.election_ticks = static_cast<std::uint64_t>(timing.election / timing.tick);
