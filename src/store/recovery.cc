@@ -71,10 +71,9 @@ std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, boo
   const bool all_forgot = !anybody && std::all_of(layout_.nodes.begin(), layout_.nodes.end(), [&](NodeId node) {
     return node == self_ || answers_.contains(node);
   });
-  const bool all_new =
-      all_forgot && may_found_ && std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
-        return answer.second.may_found && (answer.second.agrees || !layout_.contains(answer.first));
-      });
+  const bool all_new = all_forgot && may_found_ && std::ranges::all_of(layout_.nodes, [&](NodeId node) {
+                         return node == self_ || (answers_.at(node).agrees && answers_.at(node).may_found);
+                       });
   nobody_remembers_ = all_forgot && !all_new;
   for (std::size_t g = 0; g < groups_told_of() && !all_new; ++g) {
     if (!enough_of(g)) return std::nullopt;
