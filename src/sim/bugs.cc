@@ -43,6 +43,7 @@ constexpr Place kPlaces[] = {
     {Bug::kNewcomerAtOnce, "newcomers.yaml"},
     {Bug::kBegunByFile, "adding_region.yaml"},
     {Bug::kBegunAnew, "adding_region.yaml"},
+    {Bug::kForgettersFound, "forgetful_founders.yaml"},
 };
 
 }  // namespace

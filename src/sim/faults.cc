@@ -2,8 +2,12 @@
 #include "sim/faults.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
+
+#include "store/membership.h"
+#include "store/membership_board.h"
 
 namespace evercert::sim {
 namespace {
@@ -28,21 +32,33 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
   return found;
 }
 
-// Nobody else lacks anything that a group may count on: whoever votes in it, or is to, by anybody's word.
+// Nobody else lacks anything that a group may count on: whoever votes in it, by the word of those who know most of it,
+// or is to, by anybody's word. Who left a group long ago and has not heard of it since counts for nothing.
 bool Faults::others_well(NodeId node) {
   std::set<std::pair<NodeId, GroupId>> votes;
+  std::map<GroupId, LogIndex> newest;
+  const auto count = [&votes](GroupId id, const store::Configuration& configuration) {
+    for (const auto& half : configuration.halves) {
+      for (const NodeId voter : half.nodes) votes.insert({voter, id});
+    }
+  };
   for (const NodeId other : world_.nodes()) {
     if (other != node && world_.damaged(other)) return false;
     if (!world_.up(other)) continue;
     for (std::uint32_t g = 0; world_.engine(other)->has(GroupId{g}); ++g) {
       const auto& group = world_.engine(other)->group(GroupId{g});
-      auto all = group.coming();
-      all.push_back(group.configuration());
-      for (const auto& configuration : all) {
-        for (const auto& half : configuration.halves) {
-          for (const NodeId voter : half.nodes) votes.insert({voter, GroupId{g}});
-        }
-      }
+      newest[group.id()] = std::max(newest[group.id()], group.applied_index());
+      for (const auto& configuration : group.coming()) count(group.id(), configuration);
+      for (const NodeId wanted : store::wanted_voters(world_.engine(other)->membership().view()->record))
+        votes.insert({wanted, group.id()});
+    }
+  }
+  for (const NodeId other : world_.nodes()) {
+    if (!world_.up(other)) continue;
+    for (const auto& [id, applied] : newest) {
+      if (!world_.engine(other)->has(id)) continue;
+      const auto& group = world_.engine(other)->group(id);
+      if (group.applied_index() == applied) count(id, group.configuration());
     }
   }
   std::erase_if(votes, [&](const auto& vote) { return vote.first == node; });

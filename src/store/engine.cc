@@ -280,6 +280,11 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
         "made for a new one: if it lives on elsewhere, give this node a file that names its nodes of today; if "
         "all disks are lost, begin anew with 'evercert init'");
   }
+  if (recovery_.too_few_remember() && !std::exchange(told_of_loss_, true)) {
+    log_warning(
+        "store: this node has lost its disk and so have so many others that what was acknowledged last may be gone: it "
+        "waits. 'evercert recover' on those that have theirs says what is left, and goes on with that");
+  }
   if (!result) return;
   founders_ = recovery_.founders();
   founding_regions_ = recovery_.founding_regions();

@@ -63,6 +63,7 @@ enum class Bug {
   kNewcomerAtOnce,
   kBegunByFile,
   kBegunAnew,
+  kForgettersFound,
 };
 
 struct PlantedBug {
@@ -144,6 +145,8 @@ inline constexpr PlantedBug kPlantedBugs[] = {
      "the home group of a new region begins on a node when its file names the region, with the voters of that moment"},
     {Bug::kBegunAnew, "begun_anew",
      "a node that lost its disk holds its empty log of an added region's group for the beginning"},
+    {Bug::kForgettersFound, "forgetters_found",
+     "nodes that have lost their disks take themselves for the founders of a new cluster"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

@@ -26,31 +26,37 @@ std::size_t Recovery::groups_told_of() const {
 }
 
 // Whatever quorum this node was part of in the group, by the most up-to-date answer, has one of those who answered.
-bool Recovery::enough_of(std::size_t group) const {
+Recovery::Heard Recovery::heard_of(std::size_t group) const {
   const GroupFacts* best = nullptr;
   for (const auto& [node, answer] : answers_) {
     if (answer.recovering || answer.facts.size() <= group) continue;
     if (best == nullptr || answer.facts[group].last > best->last) best = &answer.facts[group];
   }
-  if (best == nullptr) return false;
+  if (best == nullptr) return Heard::kTooFew;
   const Configuration present = best->configuration.value_or(configuration_of(layout_));
+  Heard heard = heard_from(present);
   // A change that is under way may be the newest that this node helped to decide, or have been decided without it.
-  return heard_enough(present) && std::all_of(best->coming.begin(), best->coming.end(),
-                                              [&](const Configuration& next) { return heard_enough(next); });
+  for (const Configuration& next : best->coming) heard = std::min(heard, heard_from(next));
+  return heard;
 }
 
-bool Recovery::heard_enough(const Configuration& configuration) const {
-  return std::all_of(configuration.halves.begin(), configuration.halves.end(), [&](const Layout& half) {
+Recovery::Heard Recovery::heard_from(const Configuration& configuration) const {
+  Heard heard = Heard::kEnough;
+  for (const Layout& half : configuration.halves) {
     std::size_t remembering = 0, answered = 0, others = 0;
     for (const NodeId node : half.nodes) {
       if (node == self_) continue;
-      const auto answer = answers_.find(node);
       ++others;
-      answered += answer != answers_.end() ? 1 : 0;
-      remembering += answer != answers_.end() && !answer->second.recovering ? 1 : 0;
+      const auto answer = answers_.find(node);
+      if (answer == answers_.end()) continue;
+      ++answered;
+      // One that is new remembers all that it ever did: nothing.
+      remembering += !answer->second.recovering || answer->second.may_found ? 1 : 0;
     }
-    return answered == others || remembering >= half.nodes.size() - half.majority() + 1;
-  });
+    if (remembering >= half.nodes.size() - half.majority() + 1) continue;
+    heard = std::min(heard, answered == others ? Heard::kForgotten : Heard::kTooFew);
+  }
+  return heard;
 }
 
 std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, bool other_recovering,
@@ -71,13 +77,20 @@ std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, boo
   const bool all_forgot = !anybody && std::all_of(layout_.nodes.begin(), layout_.nodes.end(), [&](NodeId node) {
     return node == self_ || answers_.contains(node);
   });
-  const bool all_new = all_forgot && may_found_ && std::ranges::all_of(layout_.nodes, [&](NodeId node) {
-                         return node == self_ || (answers_.at(node).agrees && answers_.at(node).may_found);
-                       });
+  const bool mark_counts = bug_ != Bug::kForgettersFound;
+  const bool all_new =
+      all_forgot && (may_found_ || !mark_counts) && std::ranges::all_of(layout_.nodes, [&](NodeId node) {
+        return node == self_ || (answers_.at(node).agrees && (answers_.at(node).may_found || !mark_counts));
+      });
   nobody_remembers_ = all_forgot && !all_new;
+  too_few_remember_ = false;
+  bool enough = true;
   for (std::size_t g = 0; g < groups_told_of() && !all_new; ++g) {
-    if (!enough_of(g)) return std::nullopt;
+    const Heard heard = heard_of(g);
+    enough &= heard == Heard::kEnough;
+    too_few_remember_ |= heard == Heard::kForgotten;
   }
+  if (!enough) return std::nullopt;
   EC_PROBE("a node without a log has heard enough to go on");
   asking_ = false;
   std::vector<GroupFacts> result(groups_told_of());

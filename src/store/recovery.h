@@ -5,8 +5,10 @@
 //
 // It asks every other node for its term and the end of its log. Every quorum that this node was part of has
 // majority - 1 further members; answers from so many others that each such quorum has a member among them are enough:
-// nodes - majority + 1. Nodes that are themselves recovering know nothing and do not count, unless *all* others have
-// answered and are new (founding.h of the node): a new cluster starts that way. Who the members are, the most
+// nodes - majority + 1. Nodes that are themselves recovering know nothing and do not count, unless they are new
+// (founding.h of the node): those have nothing to remember, and when all are, a new cluster starts. When more disks
+// were lost at once than that leaves room for, what only those held is gone: the node waits until a person says, by
+// `evercert recover`, that the cluster is to go on without it. Who the members are, the most
 // up-to-date of the answers says, group by group, and who they were in the beginning, everybody who remembers: the own
 // cluster file may be of a later day. A node that is no member (yet) learns so too, and follows when it is made one.
 // From then on the highest term heard counts as voted in, and the end of the most up-to-date log is the floor that the
@@ -49,6 +51,8 @@ class Recovery {
                                               bool may_found = true);
   // All whom the file names have answered, none has a memory, and not all of them are new.
   bool nobody_remembers() const { return nobody_remembers_; }
+  // All voters of some group have answered, and more of them than may be have lost what they knew.
+  bool too_few_remember() const { return too_few_remember_; }
   // The voters and the regions of the beginning, as those who remember say; those of the cluster file when nobody does.
   const std::vector<NodeId>& founders() const { return founders_; }
   std::uint8_t founding_regions() const { return founding_regions_; }
@@ -60,14 +64,15 @@ class Recovery {
     bool may_found;
     std::vector<GroupFacts> facts;
   };
-  bool enough_of(std::size_t group) const;
+  enum class Heard { kTooFew, kForgotten, kEnough };
   std::size_t groups_told_of() const;
-  bool heard_enough(const Configuration& configuration) const;
+  Heard heard_of(std::size_t group) const;
+  Heard heard_from(const Configuration& configuration) const;
 
   Layout layout_;
   NodeId self_;
   Bug bug_;
-  bool may_found_, nobody_remembers_ = false;
+  bool may_found_, nobody_remembers_ = false, too_few_remember_ = false;
   bool asking_;
   std::vector<NodeId> founders_;
   std::uint8_t founding_regions_;

@@ -72,7 +72,7 @@ TEST(Recovery, NodesWithoutAMemoryDoNotCountAmongEnough) {
   const Layout layout = layout_of(3);
   Recovery recovery(layout, kSelf, true);
   for (std::size_t i = 1; i <= 4; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], false, facts(1, 1, 1)));
-  for (std::size_t i = 5; i <= 7; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], true, facts(0, 0, 0)));
+  for (std::size_t i = 5; i <= 7; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], true, facts(0, 0, 0), {}, 0, false));
   EXPECT_TRUE(recovery.asking());
 }
 
@@ -98,6 +98,23 @@ TEST(Recovery, NodesThatHaveForgottenAClusterBeginNoOtherThoughTheyAreAllThatThe
   EXPECT_TRUE(one_is_not_new.asking() && one_is_not_new.nobody_remembers());
   EXPECT_TRUE(one_is_not_new.told(layout.nodes[2], false, facts(3, 3, 9))) << "somebody remembers after all";
   EXPECT_TRUE(Recovery({{kSelf}, 1}, kSelf, true, Bug::kNone, false).asking()) << "alone, as far as it knows";
+}
+
+TEST(Recovery, WhenTwoOfThreeHaveForgottenNeitherGoesOnByTheOtherButWaitsForAPerson) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true, Bug::kNone, false);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], true, facts(0, 0, 0), {}, 0, false));
+  EXPECT_FALSE(recovery.too_few_remember()) << "the third may have been heard by one of the two";
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(3, 3, 9)));
+  EXPECT_TRUE(recovery.asking() && recovery.too_few_remember());
+  EXPECT_TRUE(recovery.told(layout.nodes[1], false, facts(3, 3, 9))) << "it remembers after all";
+}
+
+TEST(Recovery, OneThatIsNewHasNothingToRememberAndHoldsUpNobody) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, facts(1, 1, 1)));
+  EXPECT_TRUE(recovery.told(layout.nodes[2], true, facts(0, 0, 0), {}, 0, true));
 }
 
 TEST(Recovery, AnAnswerAboutNoGroupSaysNothing) {
