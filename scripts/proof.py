@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/proof.md from what `evercert sim --json` has measured: campaigns (any number), the planted bugs, the model.
 
-proof.py --campaigns FILE... --bugs FILE --model FILE > docs/proof.md
+proof.py --campaigns FILE... --bugs FILE... --model FILE > docs/proof.md
+
+A bug that several files have is told as the last of them has it.
 """
 import argparse
 import json
@@ -13,7 +15,7 @@ root = pathlib.Path(__file__).resolve().parent.parent
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("--campaigns", nargs="+", required=True)
-arguments.add_argument("--bugs", required=True)
+arguments.add_argument("--bugs", nargs="+", required=True)
 arguments.add_argument("--model", required=True)
 options = arguments.parse_args()
 
@@ -23,7 +25,10 @@ def load(path):
         return json.load(file)
 
 
-campaigns, bugs, model = [load(path) for path in options.campaigns], load(options.bugs), load(options.model)
+campaigns, model = [load(path) for path in options.campaigns], load(options.model)
+runs = [load(path) for path in options.bugs]
+bugs = {bug["bug"]: {**bug, "commit": run["commit"]} for run in runs for bug in run["bugs"]}.values()
+commits = sorted({bug["commit"] for bug in bugs})
 
 print("""# What was run, and what it found
 
@@ -55,19 +60,19 @@ for name, count in sorted(branches.items(), key=lambda item: item[1]):
 
 print(f"""
 ## Planted bugs
-`evercert sim --bug all --seeds {bugs['seeds']:,} --json FILE`, commit {bugs['commit']}. Each breaks one rule (`src/store/planted.h`); a
+`evercert sim --bug all --seeds {max(run['seeds'] for run in runs)} --json FILE`, commit {', '.join(commits)}. Each breaks one rule (`src/store/planted.h`); a
 checker that does not find it is no checker. A run ends with its first violation.{
-' A bug was given up after ' + str(bugs['enough']) + ' findings.' if bugs.get('enough') else ''}
+' A bug was given up after ' + str(runs[-1]['enough']) + ' findings.' if runs[-1].get('enough') else ''}
 
 | planted bug | what it does | scenario | found in | first seed | as |
 |---|---|---|---|---|---|""")
-for bug in bugs["bugs"]:
+for bug in bugs:
     kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(bug["violations"].items(), key=lambda item: -item[1]))
     first = bug["first_seed"] if bug["found"] else "none"
     print(f"| `{bug['bug']}` | {bug['what']} | {bug['scenario']} | {bug['found']:,} of {bug['seeds']:,} | {first} | {kinds} |")
 
 planted = re.findall(r'\{Bug::k\w+, "(\w+)"', re.sub(r",\s+\"", ', "', (root / "src/store/planted.h").read_text()))
-missing = [name for name in planted if name not in {bug["bug"] for bug in bugs["bugs"]}]
+missing = [name for name in planted if name not in {bug["bug"] for bug in bugs}]
 if missing:
     print(f"\nNot measured in this run, {len(missing)} of {len(planted)}: " + ", ".join(f"`{name}`" for name in missing) + ".")
 

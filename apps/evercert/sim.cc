@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "base/log.h"
 #include "base/os/system.h"
@@ -85,10 +87,24 @@ nlohmann::json to_json(const sim::BugFindings& one) {
           {"found", one.found},  {"first_seed", one.first_seed}, {"violations", one.violations}};
 }
 
-// How often each planted bug is found.
+std::set<std::string> names_in(const std::string& list) {
+  std::set<std::string> names;
+  std::stringstream text(list);
+  for (std::string name; std::getline(text, name, ',');) names.insert(name);
+  return names;
+}
+
+// How often each planted bug is found, or each of those named.
 int run_bugs(const Options& options) {
+  std::set<std::string> named = names_in(options.bug == "all" ? "" : options.bug);
+  const auto wanted = [&](std::string_view name) { return options.bug == "all" || named.contains(std::string(name)); };
+  std::set<std::string> unknown = named;
+  for (const auto& bug : store::kPlantedBugs) unknown.erase(std::string(bug.name));
+  for (const auto& bug : coordination::kPlantedBugs) unknown.erase(std::string(bug.name));
+  if (!unknown.empty())
+    return report(Error{Code::kInvalid, "there is no bug '" + *unknown.begin() + "' to be planted"});
   set_log_level(LogLevel::kOff);
-  std::printf("evercert %s, commit %s, every planted bug, seeds 1 to %llu\n", EVERCERT_VERSION, EVERCERT_COMMIT,
+  std::printf("evercert %s, commit %s, planted bugs, seeds 1 to %llu\n", EVERCERT_VERSION, EVERCERT_COMMIT,
               static_cast<unsigned long long>(options.seeds));
   std::vector<sim::BugFindings> all;
   nlohmann::json out{{"commit", EVERCERT_COMMIT}, {"seeds", options.seeds}, {"bugs", nlohmann::json::array()}};
@@ -105,11 +121,13 @@ int run_bugs(const Options& options) {
     return write_json(options, out);
   };
   for (const auto& bug : store::kPlantedBugs) {
+    if (!wanted(bug.name)) continue;
     const auto findings = sim::measure(bug, options.seeds, options.scenarios, enough);
     if (!findings) return report(findings.error());
     if (const int written = take(*findings); written != 0) return written;
   }
   for (const auto& bug : coordination::kPlantedBugs) {
+    if (!wanted(bug.name)) continue;
     if (const int written = take(sim::measure(bug, options.seeds, enough)); written != 0) return written;
   }
   std::printf("\n%s", sim::to_table(all).c_str());
@@ -165,7 +183,7 @@ int run_model(const Options& options) {
 
 int run(const Options& options) {
   if (options.model) return run_model(options);
-  if (options.bug == "all") return run_bugs(options);
+  if (options.bug == "all" || options.bug.contains(',')) return run_bugs(options);
   if (const auto* bug = space_bug(options.bug); bug != nullptr || options.space) {
     if (bug == nullptr && !options.bug.empty())
       return report(Error{Code::kInvalid, "there is no bug '" + options.bug + "' to be planted in the key space"});
@@ -281,9 +299,10 @@ void register_sim(CLI::App& app, int& exit_code) {
   command->add_flag("--model", options->model, "The lease rule alone, in every order of events");
   command->add_flag("--timeline", options->timeline, "With --seed: what happened, step by step");
   command->add_option("--shrink", options->shrink, "With --seed: write the smallest run that fails alike to this file");
-  command->add_option("--bug", options->bug, "Plant a bug that the checkers must find; 'all': each, one after another");
+  command->add_option("--bug", options->bug,
+                      "Plant a bug that the checkers must find; 'all': each, one after another; or A,B,...: these");
   command->add_option("--scenarios", options->scenarios, "Where the scenario files for planted bugs are");
-  command->add_option("--enough", options->enough, "With --bug all: the next bug after so many findings");
+  command->add_option("--enough", options->enough, "With several bugs: the next one after so many findings");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -24,7 +24,6 @@ constexpr Place kPlaces[] = {
     {Bug::kIgnoreDamage, "damaged_state.yaml"},
     {Bug::kForgetPromises, "restart_within_lease.yaml"},
     {Bug::kCompareIndexes, "stale_positions.yaml"},
-    {Bug::kCountOldAcks, "stale_tails.yaml"},
     {Bug::kSnapshotNotSynced, "snapshots.yaml"},
     {Bug::kSnapshotGap, "snapshots.yaml"},
     {Bug::kKeepCaches, "snapshots.yaml"},

@@ -81,7 +81,7 @@ void Group::refresh_role() {
   const bool changed = now.term != role_term_ || now.role != role_;
   if (changed || election_ticks_ == 0) election_ticks_ = draw_election_ticks();
   if (now.term != role_term_ || now.role != RaftRole::kLeader) {
-    if ((role_ == RaftRole::kLeader || now.term != role_term_) && options_.bug != Bug::kCountOldAcks) acks_.clear();
+    if (role_ == RaftRole::kLeader || now.term != role_term_) acks_.clear();
   }
   if (now.term != role_term_) {
     last_ack_.reset();

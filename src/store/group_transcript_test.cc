@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Golden transcripts of one group on three replicas, one in each region: what is said, written, applied and answered.
+// Golden transcripts of one group on three replicas, one in each region (or as a file's first command, `replicas`, has
+// it: how many in each region): what is said, written, applied and answered.
 // Each file in testdata/ is a run of blocks: commands, a line of four dashes, what happens, an empty line. A change of
 // the core, the bridge or the group that changes any of it shows here. EVERCERT_REWRITE=1 writes what happens now into
 // the files: read the difference before it is committed.
 //
-//   campaign N | propose N TEXT | garble N | wait MS | tick N TIMES | cut N | heal | restart N | gate N TERM INDEX |
-//   open N | status step N        N works off what it has; what it says is on its way run           everybody works and
-//   everything arrives, until all is quiet
+//   replicas COUNT... | campaign N | propose N TEXT | garble N | wait MS | tick N TIMES | cut N | heal | restart N |
+//   gate N TERM INDEX | open N | status step N    N works off what it has; what it says is on its way arrive    it does
+//   run       everybody works and everything arrives, until all is quiet
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <fstream>
 #include <set>
@@ -49,11 +51,7 @@ std::string name_of(MessageType type) {
 
 class Transcript {
  public:
-  Transcript() {
-    layout_.regions = 3;
-    for (std::uint8_t r = 1; r <= 3; ++r) layout_.nodes.push_back(node_id(RegionId{r}, 1));
-    for (std::uint64_t n = 1; n <= 3; ++n) start(n);
-  }
+  Transcript() { begin({1, 1, 1}); }
 
   std::string play(const std::string& line) {
     out_.str("");
@@ -63,15 +61,21 @@ class Transcript {
     words >> verb;
     if (verb == "run") {
       run();
+    } else if (verb == "arrive") {
+      arrive_all();
+    } else if (verb == "replicas") {
+      std::vector<std::uint8_t> counts;
+      while (words >> n) counts.push_back(static_cast<std::uint8_t>(n));
+      begin(counts);
     } else if (verb == "heal") {
       cut_.clear();
     } else if (verb == "status") {
-      for (n = 1; n <= 3; ++n) status(n);
+      for (n = 1; n <= members_.size(); ++n) status(n);
     } else if (verb == "wait") {
       words >> a;
       now_ = now_ + Duration{static_cast<std::int64_t>(a) * 1000};
-      for (n = 1; n <= 3; ++n) repeat_acknowledgement(n);
-    } else if (words >> n && n >= 1 && n <= 3) {
+      for (n = 1; n <= members_.size(); ++n) repeat_acknowledgement(n);
+    } else if (words >> n && n >= 1 && n <= members_.size()) {
       command(verb, n, words, a, b);
     } else {
       ADD_FAILURE() << "not a command: " << line;
@@ -92,6 +96,19 @@ class Transcript {
     RaftMessage raft;
     RegionSet promised;
   };
+
+  void begin(const std::vector<std::uint8_t>& counts) {
+    layout_ = {};
+    layout_.regions = static_cast<std::uint8_t>(counts.size());
+    for (std::uint8_t r = 1; r <= layout_.regions; ++r) {
+      for (std::uint8_t z = 1; z <= counts[r - 1u]; ++z) layout_.nodes.push_back(node_id(RegionId{r}, z));
+    }
+    members_.clear();
+    for (std::size_t n = 1; n <= layout_.nodes.size(); ++n) {
+      members_.push_back(std::make_unique<Member>());
+      start(n);
+    }
+  }
 
   void command(const std::string& verb, std::uint64_t n, std::istringstream& words, std::uint64_t a, std::uint64_t b) {
     Group& group = *member(n).group;
@@ -130,8 +147,12 @@ class Transcript {
     }
   }
 
-  Member& member(std::uint64_t n) { return members_[n - 1]; }
-  static std::uint64_t number(NodeId node) { return region_of(node).value; }
+  Member& member(std::uint64_t n) { return *members_[n - 1]; }
+  // 1 is the first; 0: nobody.
+  std::uint64_t number(NodeId node) const {
+    const auto found = std::find(layout_.nodes.begin(), layout_.nodes.end(), node);
+    return found == layout_.nodes.end() ? 0 : static_cast<std::uint64_t>(found - layout_.nodes.begin()) + 1;
+  }
 
   void start(std::uint64_t n) {
     Member& m = member(n);
@@ -151,12 +172,15 @@ class Transcript {
   void run() {
     for (bool any = true; any;) {
       any = false;
-      for (std::uint64_t n = 1; n <= 3; ++n) any = work(n) || any;
-      for (auto on_the_way = std::exchange(wire_, {}); auto& message : on_the_way) {
-        any = true;
-        arrive(message);
-      }
+      for (std::uint64_t n = 1; n <= members_.size(); ++n) any = work(n) || any;
+      any = arrive_all() || any;
     }
+  }
+
+  bool arrive_all() {
+    const auto on_the_way = std::exchange(wire_, {});
+    for (const Message& message : on_the_way) arrive(message);
+    return !on_the_way.empty();
   }
 
   void arrive(const Message& message) {
@@ -286,7 +310,7 @@ class Transcript {
   Layout layout_;
   NoChance random_;
   Instant now_{1'000'000};
-  std::array<Member, 3> members_;
+  std::vector<std::unique_ptr<Member>> members_;
   std::deque<Message> wire_;
   std::set<std::uint64_t> cut_;
   std::ostringstream out_;
@@ -331,7 +355,7 @@ TEST_P(GroupTranscript, IsAsWritten) {
 
 INSTANTIATE_TEST_SUITE_P(Each, GroupTranscript,
                          testing::Values("election_and_proposals", "unreadable_command", "silent_region",
-                                         "leadership_lost", "closed_gate", "restart"),
+                                         "leadership_lost", "old_acknowledgements", "closed_gate", "restart"),
                          [](const auto& p) { return std::string(p.param); });
 
 }  // namespace
