@@ -32,34 +32,40 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
   return found;
 }
 
-// Nobody else lacks anything that a group may count on: whoever votes in it, by the word of those who know most of it,
-// or is to, by anybody's word. Who left a group long ago and has not heard of it since counts for nothing.
+// Nobody else lacks anything that a group may count on: whoever votes in it, or is to, by the word of anybody who is a
+// member, as those who know most have it. Who left a group long ago and has not heard of it since counts for nothing.
 bool Faults::others_well(NodeId node) {
-  std::set<std::pair<NodeId, GroupId>> votes;
   std::map<GroupId, LogIndex> newest;
-  const auto count = [&votes](GroupId id, const store::Configuration& configuration) {
-    for (const auto& half : configuration.halves) {
-      for (const NodeId voter : half.nodes) votes.insert({voter, id});
+  std::map<GroupId, std::set<NodeId>> members;
+  std::set<std::pair<NodeId, GroupId>> votes;
+  const auto each_group = [this](const auto& visit) {
+    for (const NodeId other : world_.nodes()) {
+      if (!world_.up(other)) continue;
+      for (std::uint32_t g = 0; world_.engine(other)->has(GroupId{g}); ++g)
+        visit(other, world_.engine(other)->group(GroupId{g}));
     }
   };
+  each_group([&](NodeId other, const store::Group& group) {
+    newest[group.id()] = std::max(newest[group.id()], group.applied_index());
+    for (const NodeId wanted : store::wanted_voters(world_.engine(other)->membership().view()->record))
+      votes.insert({wanted, group.id()});
+  });
+  each_group([&](NodeId, const store::Group& group) {
+    if (group.applied_index() != newest[group.id()]) return;
+    for (const NodeId member : group.configuration().members()) members[group.id()].insert(member);
+  });
+  each_group([&](NodeId other, const store::Group& group) {
+    if (!members[group.id()].contains(other)) return;
+    auto all = group.coming();
+    all.push_back(group.configuration());
+    for (const auto& configuration : all) {
+      for (const auto& half : configuration.halves) {
+        for (const NodeId voter : half.nodes) votes.insert({voter, group.id()});
+      }
+    }
+  });
   for (const NodeId other : world_.nodes()) {
     if (other != node && world_.damaged(other)) return false;
-    if (!world_.up(other)) continue;
-    for (std::uint32_t g = 0; world_.engine(other)->has(GroupId{g}); ++g) {
-      const auto& group = world_.engine(other)->group(GroupId{g});
-      newest[group.id()] = std::max(newest[group.id()], group.applied_index());
-      for (const auto& configuration : group.coming()) count(group.id(), configuration);
-      for (const NodeId wanted : store::wanted_voters(world_.engine(other)->membership().view()->record))
-        votes.insert({wanted, group.id()});
-    }
-  }
-  for (const NodeId other : world_.nodes()) {
-    if (!world_.up(other)) continue;
-    for (const auto& [id, applied] : newest) {
-      if (!world_.engine(other)->has(id)) continue;
-      const auto& group = world_.engine(other)->group(id);
-      if (group.applied_index() == applied) count(id, group.configuration());
-    }
   }
   std::erase_if(votes, [&](const auto& vote) { return vote.first == node; });
   return std::all_of(votes.begin(), votes.end(), [&](const auto& vote) {

@@ -221,7 +221,7 @@ void Engine::unreachable(NodeId node) {
 void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
   v1::RecoveryTold* told = to(from)->mutable_recovery_told();
   told->set_incarnation(ask.incarnation());
-  told->set_recovering(recovering());
+  told->set_recovering(recovery_.asking());
   told->set_may_found(options_.may_found && recovery_.asking());
   for (const NodeId node : founders_) told->add_founders(node.value);
   told->set_founding_regions(founding_regions_);
@@ -233,6 +233,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
     facts->set_term(status.term.value);
     facts->mutable_last()->set_term(last.term.value);
     facts->mutable_last()->set_index(last.index.value);
+    facts->set_forgot(!group->gate_open());
     facts->set_configuration(encode(group->configuration()));
     for (const Configuration& next : group->coming()) facts->add_coming(encode(next));
   }
@@ -243,6 +244,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
     facts->set_term(log_.hard_state(id).term.value);
     facts->mutable_last()->set_term(log_.term(id, last).value_or(Term{0}).value);
     facts->mutable_last()->set_index(last.value);
+    facts->set_forgot(log_.meta(floor_key(id)).has_value());
     facts->set_configuration(encode(configurations.front()));
     for (const Configuration& other : configurations) facts->add_coming(encode(other));
   }
@@ -254,7 +256,8 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   for (const auto& group : told.groups()) {
     if (group.group() > kMostRegions) return;
     facts.resize(std::max<std::size_t>(facts.size(), group.group() + 1));
-    facts[group.group()] = {Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}, {}, {}};
+    facts[group.group()] = {
+        Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}, {}, {}, group.forgot()};
     auto configuration = decode_configuration(group.configuration(), options_.layout.regions);
     if (!configuration) continue;
     for (const std::string& bytes : group.coming()) {

@@ -34,13 +34,13 @@ Recovery::Heard Recovery::heard_of(std::size_t group) const {
   }
   if (best == nullptr) return Heard::kTooFew;
   const Configuration present = best->configuration.value_or(configuration_of(layout_));
-  Heard heard = heard_from(present);
+  Heard heard = heard_from(group, present);
   // A change that is under way may be the newest that this node helped to decide, or have been decided without it.
-  for (const Configuration& next : best->coming) heard = std::min(heard, heard_from(next));
+  for (const Configuration& next : best->coming) heard = std::min(heard, heard_from(group, next));
   return heard;
 }
 
-Recovery::Heard Recovery::heard_from(const Configuration& configuration) const {
+Recovery::Heard Recovery::heard_from(std::size_t group, const Configuration& configuration) const {
   Heard heard = Heard::kEnough;
   for (const Layout& half : configuration.halves) {
     std::size_t remembering = 0, answered = 0, others = 0;
@@ -50,8 +50,10 @@ Recovery::Heard Recovery::heard_from(const Configuration& configuration) const {
       const auto answer = answers_.find(node);
       if (answer == answers_.end()) continue;
       ++answered;
+      const auto& [recovering, agrees, is_new, facts] = answer->second;
+      const bool forgot = group < facts.size() && facts[group].forgot;
       // One that is new remembers all that it ever did: nothing.
-      remembering += !answer->second.recovering || answer->second.may_found ? 1 : 0;
+      remembering += (recovering ? is_new : !forgot) ? 1 : 0;
     }
     if (remembering >= half.nodes.size() - half.majority() + 1) continue;
     heard = std::min(heard, answered == others ? Heard::kForgotten : Heard::kTooFew);

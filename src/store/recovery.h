@@ -5,14 +5,14 @@
 //
 // It asks every other node for its term and the end of its log. Every quorum that this node was part of has
 // majority - 1 further members; answers from so many others that each such quorum has a member among them are enough:
-// nodes - majority + 1. Nodes that are themselves recovering know nothing and do not count, unless they are new
-// (founding.h of the node): those have nothing to remember, and when all are, a new cluster starts. When more disks
-// were lost at once than that leaves room for, what only those held is gone: the node waits until a person says, by
-// `evercert recover`, that the cluster is to go on without it. Who the members are, the most
-// up-to-date of the answers says, group by group, and who they were in the beginning, everybody who remembers: the own
-// cluster file may be of a later day. A node that is no member (yet) learns so too, and follows when it is made one.
-// From then on the highest term heard counts as voted in, and the end of the most up-to-date log is the floor that the
-// own log must reach.
+// nodes - majority + 1. Who has not caught up himself since he lost his log does not count, group by group (in one that
+// he votes in no more he may never catch up), nor does who knows nothing and asks, unless he is new (founding.h of the
+// node): such have nothing to remember, and when all are, a new cluster starts. When more disks were lost at once than
+// that leaves room for, what only those held is gone: the node waits until a person says, by `evercert recover`, that
+// the cluster is to go on without it. Who the members are, the most up-to-date of the answers says, group by group, and
+// who they were in the beginning, everybody who remembers: the own cluster file may be of a later day. A node that is
+// no member (yet) learns so too, and follows when it is made one. From then on the highest term heard counts as voted
+// in, and the end of the most up-to-date log is the floor that the own log must reach.
 //
 // Groups that were added later: whoever has the entry in its log that founds one tells of it, though the group may not
 // have begun there. This node may have voted in it, and then that entry was committed, so one of those who are enough
@@ -37,6 +37,7 @@ class Recovery {
     Position last;
     std::optional<Configuration> configuration;  // as the answering node's state has it; none: that of the cluster file
     std::vector<Configuration> coming{};         // what the changes that are under way there would make of it
+    bool forgot = false;                         // its gate is closed: its log lacks what it may have acknowledged
   };
 
   // `layout`: of the cluster file. The bug is one of planted.h. `may_found`: this node was made for a new cluster and
@@ -67,7 +68,7 @@ class Recovery {
   enum class Heard { kTooFew, kForgotten, kEnough };
   std::size_t groups_told_of() const;
   Heard heard_of(std::size_t group) const;
-  Heard heard_from(const Configuration& configuration) const;
+  Heard heard_from(std::size_t group, const Configuration& configuration) const;
 
   Layout layout_;
   NodeId self_;

@@ -21,6 +21,12 @@ std::vector<Recovery::GroupFacts> facts(std::uint64_t term, std::uint64_t last_t
   return std::vector<Recovery::GroupFacts>(4, {Term{term}, {Term{last_term}, LogIndex{last_index}}, {}, {}});
 }
 
+std::vector<Recovery::GroupFacts> facts_of(const Configuration& configuration, std::uint64_t last_index) {
+  auto all = facts(1, 1, last_index);
+  for (auto& group : all) group.configuration = configuration;
+  return all;
+}
+
 TEST(Recovery, WhoRemembersAsksNobody) {
   const Layout layout = layout_of(1);
   Recovery recovery(layout, kSelf, false);
@@ -117,18 +123,37 @@ TEST(Recovery, OneThatIsNewHasNothingToRememberAndHoldsUpNobody) {
   EXPECT_TRUE(recovery.told(layout.nodes[2], true, facts(0, 0, 0), {}, 0, true));
 }
 
+TEST(Recovery, WhoHasNotCaughtUpInOneGroupIsStillHeardOfTheOthers) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true, Bug::kNone, false);
+  const Configuration all = configuration_of(layout), without = configuration_of(Layout{{kSelf, layout.nodes[1]}, 3});
+  const auto told_by = [&](std::uint64_t last) {
+    auto facts = facts_of(all, last);
+    facts[2].configuration = without;
+    return facts;
+  };
+  auto third = told_by(8);
+  third[2].forgot = true;  // and never catches up, since it votes there no more
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, third));
+  EXPECT_TRUE(recovery.told(layout.nodes[1], false, told_by(9)));
+}
+
+TEST(Recovery, InAGroupThatItVotesInOneThatHasNotCaughtUpIsNotHeard) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true, Bug::kNone, false);
+  auto third = facts(1, 1, 8);
+  third[2].forgot = true;
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, third));
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, facts(1, 1, 9)));
+  EXPECT_TRUE(recovery.told(layout.nodes[2], false, facts(1, 1, 9))) << "it has now";
+}
+
 TEST(Recovery, AnAnswerAboutNoGroupSaysNothing) {
   const Layout layout = layout_of(1);
   Recovery recovery(layout, kSelf, true);
   EXPECT_FALSE(recovery.told(layout.nodes[1], false, {}));
   EXPECT_FALSE(recovery.told(layout.nodes[2], false, facts(1, 1, 1)));
   EXPECT_TRUE(recovery.asking());
-}
-
-std::vector<Recovery::GroupFacts> facts_of(const Configuration& configuration, std::uint64_t last_index) {
-  auto all = facts(1, 1, last_index);
-  for (auto& group : all) group.configuration = configuration;
-  return all;
 }
 
 TEST(Recovery, ANewNodeTakesTheFoundersFromWhoRemembersAndNotFromItsOwnFile) {
