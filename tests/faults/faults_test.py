@@ -252,7 +252,10 @@ def run_inside(name, evercert, work):
         judge.wait(120)
         judgement = os.path.join(work, "judgement.json")
         if not os.path.exists(judgement):
-            raise AssertionError("no judgement: " + open(os.path.join(work, "judge.log")).read().strip())
+            said = open(os.path.join(work, "judge.log")).read().strip()
+            ended = [f"a restarted process of {region} ended with {process.child.poll()}" for region in cluster.regions
+                     for process in cluster.processes(region) if process.child and process.child.poll() is not None]
+            raise AssertionError("; ".join(["no judgement: " + said, *ended]))
         wrong = check(json.load(open(judgement)), limits)
     json.dump(wrong, open(os.path.join(work, "wrong.json"), "w"))
 
