@@ -47,6 +47,7 @@ int status(const Options& options) {
   json all = json::array();
   int down = 0;
   for (const auto& region : ctl->cluster().regions) {
+    if (region.removed) continue;
     for (const auto& node : region.nodes) {
       auto response = ctl->call_target({node.address, node.status_port, false, ""}, "GET", "/v1/status", "");
       json entry{{"region", region.name}, {"node", node.id.value}, {"state", "up"}};
@@ -70,7 +71,7 @@ int status(const Options& options) {
       std::string leads, state = entry.value("state", ""), why = entry.value("why", "");
       std::int64_t lag = 0;
       const std::string membership = entry.value("regions", json::object()).value(entry.value("region", ""), "");
-      if (membership == "fenced" || membership == "draining") state = membership;
+      if (membership == "fenced" || membership == "draining" || membership == "removed") state = membership;
       if (entry.value("recovering", false)) state = "recovering";
       for (const auto& g : entry.value("groups", json::array())) {
         if (g.value("leads_here", false)) leads += g.value("group", "") + " ";

@@ -24,6 +24,10 @@ Result<Ctl> Ctl::open(const CtlOptions& options) {
     return fail(Code::kInvalid, options.cluster_file + ": there is no region '" + options.region + "'");
   }
   for (const auto& region : ctl.config_.regions) {
+    if (region.removed && region.name == options.region)
+      return fail(Code::kInvalid, options.cluster_file + ": region '" + options.region +
+                                      "' was removed: leave --region out, or name another");
+    if (region.removed) continue;
     if (options.region.empty() || region.name == options.region) ctl.regions_.push_back(&region);
   }
   return ctl;
@@ -45,7 +49,8 @@ Result<net::HttpResponse> Ctl::call_target(net::HttpTarget target, const std::st
 }
 
 Result<net::HttpResponse> Ctl::call(const std::string& method, const std::string& path, const std::string& body) {
-  const std::string key = method == "POST" ? to_hex(os::secure_random().bytes(16)) : "";
+  const bool keyed = method == "POST" || path.starts_with("/v1/regions/");
+  const std::string key = keyed ? to_hex(os::secure_random().bytes(16)) : "";
   Result<net::HttpResponse> last = fail(Code::kUnavailable, "the cluster file names no edge");
   for (const auto* region : regions_) {
     const auto& edge = region->edges.front();

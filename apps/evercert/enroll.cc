@@ -23,6 +23,8 @@ int enroll(const EnrollOptions& options) {
   const auto* region = cluster->region(options.region);
   if (region == nullptr)
     return report(Error{Code::kInvalid, options.cluster + ": there is no region '" + options.region + "'"});
+  if (region->removed)
+    return report(Error{Code::kInvalid, options.cluster + ": region '" + options.region + "' was removed"});
   auto signer = node::open_signer(*region, config::Paths(cluster->dir), "issuing");
   if (!signer) return report(signer.error());
   const config::NodeConfig like = region->nodes.front();
@@ -85,10 +87,35 @@ void register_enroll_region(CLI::App& app, int& exit_code) {
   command->callback([options, &exit_code] { exit_code = enroll_region(*options); });
 }
 
+int split_standbys(const std::string& file) {
+  const auto cluster = config::load_cluster(file);
+  if (!cluster) return report(cluster.error());
+  const Status done =
+      ceremony::split_standbys(*cluster, [](const std::string& line) { std::printf("  %s\n", line.c_str()); });
+  if (!done) return report(done.error());
+  std::printf(
+      "\nBring the folders of the regions to where they run, and start each node again, one after the other. A share "
+      "opens\n"
+      "nothing together with one that was made before: until all have theirs, no standby can be opened.\n");
+  return 0;
+}
+
+void register_split_standbys(CLI::App& app, int& exit_code) {
+  auto file = std::make_shared<std::string>("evercert-cluster/cluster.yaml");
+  auto* command =
+      app.add_subcommand("split-standbys",
+                         "After a region was removed: split what opens the regions' standbys anew among those "
+                         "that are left, with the root's key at hand\nExample: evercert split-standbys "
+                         "--cluster evercert-cluster/cluster.yaml");
+  command->add_option("--cluster", *file, "Cluster file, in which the region is 'removed: true'");
+  command->callback([file, &exit_code] { exit_code = split_standbys(*file); });
+}
+
 }  // namespace
 
 void register_enroll(CLI::App& app, int& exit_code) {
   register_enroll_region(app, exit_code);
+  register_split_standbys(app, exit_code);
   auto options = std::make_shared<EnrollOptions>();
   auto* command = app.add_subcommand("enroll",
                                      "Make the identity of a further node of a cluster that exists, with its region's "

@@ -27,8 +27,15 @@ struct LoadCommand {
   demo::LoadOptions rates;
 };
 
+// A region that was removed has none.
+Result<config::ClusterConfig> regions_with_clients(const std::string& file) {
+  EC_ASSIGN(auto config, config::load_cluster(file));
+  std::erase_if(config.regions, [](const auto& region) { return region.removed; });
+  return config;
+}
+
 Status run(const LoadCommand& command, const std::function<bool()>& interrupted) {
-  EC_ASSIGN(const auto config, config::load_cluster(command.cluster));
+  EC_ASSIGN(const auto config, regions_with_clients(command.cluster));
   demo::History history;
   EC_ASSIGN(const auto load, demo::Load::create(config, command.rates, history));
   std::unique_ptr<demo::AcmeLoad> acme;
@@ -98,7 +105,7 @@ void print(const demo::Judged& judged, const config::ClusterConfig& config) {
 }
 
 Result<int> run(const JudgeCommand& command, const std::function<bool()>& interrupted) {
-  EC_ASSIGN(const auto config, config::load_cluster(command.cluster));
+  EC_ASSIGN(const auto config, regions_with_clients(command.cluster));
   std::vector<demo::Operation> operations;
   for (const auto& path : command.histories) {
     EC_ASSIGN(auto more, demo::read_history(path, config));

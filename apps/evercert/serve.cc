@@ -63,6 +63,9 @@ struct EdgeArguments {
 Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   EC_ASSIGN(const auto config, config::load_cluster(arguments.cluster_file));
   EC_ASSIGN(const auto* region, config::named_region(config, arguments.region));
+  if (region->edges.empty())
+    return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region +
+                                    "' was removed: its edges are not to run any more");
   if (arguments.number < 1 || arguments.number > static_cast<int>(region->edges.size())) {
     return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region + "' has no edge " +
                                     std::to_string(arguments.number));
@@ -81,7 +84,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   for (const auto& node : region->nodes)
     options.nodes.push_back({{node.address, node.link_port, true, node.address}, region->id});
   for (const auto& other : config.regions) {
-    if (other.id == region->id) continue;
+    if (other.id == region->id || other.removed) continue;
     for (const auto& e : other.edges)
       options.other_edges.push_back({{e.address, e.https_port, true, e.address}, other.id});
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "store/keys.h"
+#include "store/membership.h"
 
 namespace evercert::ca {
 namespace {
@@ -38,6 +39,11 @@ const OcspResponder::Known* OcspResponder::issuer_of(const pki::OcspCertId& id) 
     }
   }
   return nullptr;
+}
+
+bool OcspResponder::left_behind() const {
+  const auto view = store_.membership();
+  return store::member_of(view->record, options_.region).state() == store::v1::REMOVED;
 }
 
 Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
@@ -79,6 +85,8 @@ Task<OcspReply> OcspResponder::answer(Executor& on, std::string request_der) {
     const bool ours = *certificate && (*certificate)->issuer_region() == issuer->issuer.region.value;
     if (!ours && stale) co_return error_reply(pki::OcspError::kTryLater);  // it may exist: this region cannot tell
     const bool revoked = ours && (*certificate)->revoked();
+    // What a removed region's nodes hold is of the day on which they left, and would be "good" for ever.
+    if (!revoked && stale && left_behind()) co_return error_reply(pki::OcspError::kTryLater);
     if (!revoked && held(id.serial)) co_return error_reply(pki::OcspError::kTryLater);
     pki::OcspAnswer one{id, pki::CertStatus::kUnknown, 0, 0};
     if (ours) {

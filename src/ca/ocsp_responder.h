@@ -27,6 +27,7 @@ struct OcspIssuer {
 };
 
 struct OcspOptions {
+  RegionId region;  // that answers
   std::size_t regions = 0;
   std::int64_t validity_seconds = 3600;
   std::size_t cache_bytes = 24 << 20;
@@ -95,6 +96,8 @@ class OcspResponder {
   OcspResponder(OcspOptions options, store::Store& store, WallClock& wall)
       : options_(options), store_(store), wall_(wall), changes_(options.incarnation) {}
   const Known* issuer_of(const pki::OcspCertId& id) const;
+  // The own region was removed from the cluster.
+  bool left_behind() const;
   Shard& shard_of(const std::string& serial) { return shards_[std::hash<std::string>{}(serial) % kShards]; }
   std::shared_ptr<const OcspKept> cached(const pki::OcspCertId& id, std::int64_t now);
   // Null when something changed since the state was read.

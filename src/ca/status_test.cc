@@ -21,6 +21,7 @@ class StatusTest : public testing::Test {
     }
     OcspOptions options;
     options.regions = 2;
+    options.region = RegionId{1};
     responder = OcspResponder::create(options, std::move(issuers), cluster.store, cluster.wall).value();
   }
   std::string issue(std::size_t region = 1) {
@@ -113,6 +114,36 @@ TEST_F(StatusTest, ARegionThatIsCutOffSaysNothingLasting) {
   EXPECT_EQ(*ask(never).der, pki::ocsp_error_response(pki::OcspError::kTryLater)) << "another region may know it";
   cluster.store.fresh = true;
   EXPECT_NE(ask(serial).der, stale.der) << "it was not kept";
+}
+
+TEST_F(StatusTest, ANodeOfARemovedRegionCallsNothingGoodByWhatItHeldWhenItLeft) {
+  const auto serial = issue(), bad = issue();
+  revoke(bad);
+  const auto told = [&](store::v1::Command command) {
+    ASSERT_TRUE(testkit::finish(cluster.executor,
+                                cluster.store.submit(cluster.executor, kGlobalGroup, std::move(command), 1s)));
+  };
+  store::v1::Command third, drain, removal;
+  auto& found = *third.mutable_found_region();
+  found.set_expected_epoch(1);
+  found.set_region(3);
+  found.set_name("three");
+  found.add_voters(257);
+  found.add_voters(513);
+  told(third);
+  drain.mutable_change_membership()->set_expected_epoch(2);
+  drain.mutable_change_membership()->set_region(1);
+  drain.mutable_change_membership()->set_state(store::v1::DRAINING);
+  told(drain);
+  cluster.store.fresh = false;
+  EXPECT_EQ(status(ask(serial), serial), pki::CertStatus::kGood);
+  removal.mutable_change_membership()->set_expected_epoch(3);
+  removal.mutable_change_membership()->set_region(1);
+  removal.mutable_change_membership()->set_state(store::v1::REMOVED);
+  for (const std::uint64_t node : {513, 769}) removal.mutable_change_membership()->add_nodes()->set_node(node);
+  told(removal);
+  EXPECT_EQ(*ask(serial).der, pki::ocsp_error_response(pki::OcspError::kTryLater));
+  EXPECT_EQ(status(ask(bad), bad), pki::CertStatus::kRevoked) << "that is so for ever";
 }
 
 TEST_F(StatusTest, QuestionsThatCannotBeAnsweredAreRefused) {

@@ -67,7 +67,9 @@ class Ceremony {
     EC_TRY(make_issuer(region));
     for (const auto& other : wanted.cluster.regions) EC_TRY(spread_standby_anew(other.name));
     EC_TRY(make_responders(region));
-    for (const auto& other : wanted.cluster.regions) EC_TRY(make_responder(other.name, options_.regions.size() - 1));
+    for (const auto& other : wanted.cluster.regions) {
+      if (!other.removed) EC_TRY(make_responder(other.name, options_.regions.size() - 1));
+    }
     const std::size_t number = options_.regions.size();
     for (std::size_t z = 0; z < wanted.nodes.size(); ++z) {
       const NodeId node = node_id(RegionId{static_cast<std::uint8_t>(number)}, static_cast<std::uint8_t>(z + 1));
@@ -76,7 +78,7 @@ class Ceremony {
     }
     EC_TRY(make_edge_identity(region, wanted.edge));
     EC_TRY(write(paths_.bundle(), bundle_, 0644));
-    const config::RegionConfig& like = wanted.cluster.regions.front();
+    const auto& like = *std::ranges::find_if(wanted.cluster.regions, [](const auto& one) { return !one.removed; });
     std::string out = "  - name: " + region + "\n    edges:\n      - {address: " + wanted.edge +
                       ", https_port: " + std::to_string(like.edges.front().https_port) +
                       ", http_port: " + std::to_string(like.edges.front().http_port) + "}\n    nodes:\n";
@@ -89,6 +91,11 @@ class Ceremony {
     }
     if (options_.hsm) out += "    hsm: {module: " + options_.hsm_module + ", token: " + token_label(region) + "}\n";
     return out;
+  }
+
+  Status split_anew() {
+    for (const auto& region : options_.regions) EC_TRY(spread_standby_anew(region));
+    return {};
   }
 
  private:
@@ -149,10 +156,18 @@ class Ceremony {
     return tokens_.at(region)->signer(label);
   }
 
-  // Of the regions that are left, a majority of all: as many as may fence the issuer. With two regions the other alone.
-  std::uint8_t shares_needed() const {
-    const std::size_t regions = options_.regions.size();
-    return static_cast<std::uint8_t>(std::min(regions / 2 + 1, regions - 1));
+  // Who gets a share of what opens the standby of a region's key.
+  std::vector<std::string> sharers(const std::string& issuer) const {
+    std::vector<std::string> others;
+    for (const auto& other : options_.regions) {
+      if (other != issuer && !options_.removed.contains(other)) others.push_back(other);
+    }
+    return others;
+  }
+  // Of them, a majority of all regions: as many as may fence the issuer. With two regions the other alone.
+  std::uint8_t shares_needed(const std::string& issuer) const {
+    const std::size_t regions = options_.regions.size() - options_.removed.size();
+    return static_cast<std::uint8_t>(std::min(regions / 2 + 1, sharers(issuer).size()));
   }
 
   // An issuing key, and its standby in every other region.
@@ -179,29 +194,31 @@ class Ceremony {
 
   // To every other region the standby of the key, and a share of what opens it.
   Status spread_standby(const std::string& region, const std::string& wrapped_hex, const std::string& wrapping_key) {
-    const std::size_t others = options_.regions.size() - 1;
-    EC_ASSIGN(const auto shares, keys::split(wrapping_key, shares_needed(), static_cast<std::uint8_t>(others)));
+    const auto others = sharers(region);
+    const std::uint8_t needed = shares_needed(region);
+    EC_ASSIGN(const auto shares, keys::split(wrapping_key, needed, static_cast<std::uint8_t>(others.size())));
     auto share = shares.begin();
-    for (const auto& other : options_.regions) {
-      if (other == region) continue;
+    for (const auto& other : others) {
       EC_TRY(write(paths_.standby(other, region), wrapped_hex, 0600));
-      EC_TRY(write(paths_.standby_share(other, region), keys::to_text({shares_needed(), *share++}), 0600));
+      EC_TRY(write(paths_.standby_share(other, region), keys::to_text({needed, *share++}), 0600));
     }
     return {};
   }
 
-  // Among one region more than before. A region that was alone has no standby of its key.
+  // Among one region more than before, or fewer. A region that was alone has no standby of its key.
   Status spread_standby_anew(const std::string& region) {
-    if (options_.regions.size() == 2) {
+    const auto others = sharers(region);
+    const auto holder = std::ranges::find_if(
+        others, [&](const std::string& other) { return os::disk().exists(paths_.standby(other, region)); });
+    if (holder == others.end()) {
       progress_("no standby of the key of " + region + ": it was made when there was no other region");
       return {};
     }
-    progress_("standby of " + region + " in " + options_.regions.back() + ", its shares split anew");
+    progress_("standby of " + region + ", its shares split anew among " + std::to_string(others.size()) + " regions");
     EC_ASSIGN(auto hex, read_file(os::disk(), paths_.standby_wrapping_key(region)));
     while (!hex.empty() && hex.back() == '\n') hex.pop_back();
     EC_ASSIGN(const auto wrapping_key, from_hex(hex));
-    const std::string& holder = options_.regions.front() == region ? options_.regions[1] : options_.regions.front();
-    EC_ASSIGN(const auto wrapped_hex, read_file(os::disk(), paths_.standby(holder, region)));
+    EC_ASSIGN(const auto wrapped_hex, read_file(os::disk(), paths_.standby(*holder, region)));
     return spread_standby(region, wrapped_hex, wrapping_key);
   }
 
@@ -365,17 +382,33 @@ class Ceremony {
 
 }  // namespace
 
-Result<std::string> add_region(const NewRegion& region, const std::function<void(const std::string&)>& progress) {
-  const config::ClusterConfig& cluster = region.cluster;
+namespace {
+
+CeremonyOptions options_of(const config::ClusterConfig& cluster) {
   CeremonyOptions options;
   options.dir = cluster.dir;
   options.name = cluster.name;
   options.regions.clear();
-  for (const auto& known : cluster.regions) options.regions.push_back(known.name);
+  for (const auto& known : cluster.regions) {
+    options.regions.push_back(known.name);
+    if (known.removed) options.removed.insert(known.name);
+    if (!known.hsm_module.empty()) options.hsm_module = known.hsm_module;
+  }
+  options.hsm = std::ranges::any_of(cluster.regions, [](const auto& known) { return !known.hsm_module.empty(); });
+  return options;
+}
+
+}  // namespace
+
+Result<std::string> add_region(const NewRegion& region, const std::function<void(const std::string&)>& progress) {
+  CeremonyOptions options = options_of(region.cluster);
   options.regions.push_back(region.name);
-  options.hsm = !cluster.regions.front().hsm_module.empty();
-  if (options.hsm) options.hsm_module = cluster.regions.front().hsm_module;
   return Ceremony(options, progress).add(region);
+}
+
+Status split_standbys(const config::ClusterConfig& cluster, const std::function<void(const std::string&)>& progress) {
+  const CeremonyOptions options = options_of(cluster);
+  return Ceremony(options, progress).split_anew();
 }
 
 Status run(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress) {

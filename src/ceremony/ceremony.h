@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct CeremonyOptions {
   std::string dir;
   std::string name = "evercert";
   std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
+  std::set<std::string> removed;  // those of them that hold nothing for the others any more
   int zones = 1;
   bool hsm = true;  // SoftHSM2 token per region; otherwise keys in files
   std::string hsm_module = "/usr/lib/softhsm/libsofthsm2.so";
@@ -36,6 +38,11 @@ struct NewRegion {
 // What is to be appended to the regions of the cluster file. kConflict: there is such a region. kNotFound: a key is
 // missing.
 Result<std::string> add_region(const NewRegion& region, const std::function<void(const std::string&)>& progress);
+
+// After a region was removed: what opens the standbys of all regions' keys is split anew among those that are left, by
+// the majority that they have now. The shares that the removed region took along open nothing with those. kNotFound:
+// what the ceremony left with the root's key is missing.
+Status split_standbys(const config::ClusterConfig& cluster, const std::function<void(const std::string&)>& progress);
 
 // Overwrites nothing: kConflict when `dir` holds a cluster already. `progress` gets one line per step.
 Status run(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress);

@@ -242,6 +242,41 @@ TEST_F(CeremonyTest, AFurtherRegionHasAllThatOneOfTheBeginningHas) {
   EXPECT_EQ(again.error().code, Code::kConflict);
 }
 
+TEST_F(CeremonyTest, AfterARemovalTheRegionsThatAreLeftOpenEachStandbyWithoutTheOneThatWent) {
+  options.regions = {"a", "b", "c", "d"};
+  ASSERT_TRUE(make().has_value());
+  auto cluster = config::load_cluster(options.dir + "/cluster.yaml");
+  ASSERT_TRUE(cluster.has_value());
+  cluster->regions[1].removed = true;
+  const auto before = files();
+  ASSERT_TRUE(split_standbys(*cluster, [](const std::string&) {}));
+  const auto after = files();
+  const auto line = [](std::string read) {
+    while (!read.empty() && read.back() == '\n') read.pop_back();
+    return read;
+  };
+  for (const std::string issuer : {"a", "b", "c", "d"}) {
+    std::vector<keys::Share> shares;
+    for (const std::string holder : {"a", "c", "d"}) {
+      if (holder == issuer) continue;
+      const std::string path = "regions/" + holder + "/standby-" + issuer;
+      shares.push_back(keys::parse_share(line(after.at(path + ".share"))).value().share);
+      const auto wrapped = from_hex(line(after.at(path + ".wrapped"))).value();
+      const auto standby = keys::open_standby(wrapped, keys::combine(shares).value());
+      EXPECT_EQ(standby.has_value(), shares.size() >= 2) << issuer << ": a majority of three regions";
+    }
+    if (issuer == "b") continue;
+    const auto path = "regions/b/standby-" + issuer + ".share";
+    EXPECT_EQ(after.at(path), before.at(path)) << "nothing is made for the region that went";
+    const auto old = keys::parse_share(line(before.at(path))).value().share;
+    const auto wrapped = from_hex(line(after.at("regions/b/standby-" + issuer + ".wrapped"))).value();
+    shares.resize(1);
+    shares.push_back(old);
+    const auto combined = keys::combine(shares);
+    EXPECT_FALSE(combined && keys::open_standby(wrapped, *combined)) << "what it took along opens nothing";
+  }
+}
+
 TEST_F(CeremonyTest, WithoutTheRootThereIsNoFurtherRegion) {
   ASSERT_TRUE(make().has_value());
   const auto cluster = config::load_cluster(options.dir + "/cluster.yaml");

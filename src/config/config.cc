@@ -52,10 +52,12 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
                                  std::set<std::string>& taken) {
   RegionConfig out;
   out.id = id;
-  EC_TRY(in.only(node, "regions", {"name", "edges", "nodes", "hsm"}));
-  EC_TRY(in.required(node, "regions", {"name", "edges", "nodes"}));
+  EC_TRY(in.only(node, "regions", {"name", "edges", "nodes", "hsm", "removed"}));
+  EC_TRY(in.flag(node, "removed", out.removed));
+  EC_TRY(in.required(node, "regions", {"name"}));
   EC_TRY(in.text(node, "name", out.name));
-  EC_TRY(in.is_list(node["edges"], "edges"));
+  if (!out.removed) EC_TRY(in.required(node, "regions", {"edges", "nodes"}));
+  if (node["edges"]) EC_TRY(in.is_list(node["edges"], "edges"));
   for (const auto& entry : node["edges"]) {
     EdgeConfig edge;
     EC_TRY(in.only(entry, "edges", {"address", "https_port", "http_port"}));
@@ -67,7 +69,7 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
     for (const auto port : {edge.https_port, edge.http_port}) EC_TRY(claim(in, entry, taken, edge.address, port));
     out.edges.push_back(edge);
   }
-  EC_TRY(in.is_list(node["nodes"], "nodes"));
+  if (node["nodes"]) EC_TRY(in.is_list(node["nodes"], "nodes"));
   for (const auto& entry : node["nodes"]) {
     EC_ASSIGN(auto one, read_node(in, entry, id, taken));
     for (const auto& other : out.nodes) {
@@ -76,7 +78,7 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
     }
     out.nodes.push_back(std::move(one));
   }
-  if (out.edges.empty() || out.nodes.empty())
+  if (!out.removed && (out.edges.empty() || out.nodes.empty()))
     return in.wrong(node, "region '" + out.name + "' needs at least one edge and one node");
   if (const YAML::Node hsm = node["hsm"]) {
     EC_TRY(in.only(hsm, "hsm", {"module", "token"}));
@@ -276,6 +278,9 @@ Status check_documents(const YamlReader& in, const YAML::Node& root, const Clust
         return in.wrong(root["global_load_balancer"],
                         "endpoint for '" + endpoint.region +
                             "', which is not among 'regions': add the region or remove the endpoint");
+      if (out.region(endpoint.region)->removed)
+        return in.wrong(root["global_load_balancer"],
+                        "endpoint for '" + endpoint.region + "', a region that is removed: remove the endpoint too");
     }
     for (const auto& [name, weight] : out.load_balancer->weights) {
       if (!out.region(name))
@@ -322,7 +327,8 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
     if (out.region(region.name)) return in.wrong(entry["name"], "region '" + region.name + "' stands here twice");
     out.regions.push_back(std::move(region));
   }
-  if (out.regions.empty()) return in.wrong(root["regions"], "at least one region is needed");
+  if (std::all_of(out.regions.begin(), out.regions.end(), [](const auto& region) { return region.removed; }))
+    return in.wrong(root["regions"], "at least one region is needed");
   if (root["timing"]) EC_TRY(read_timing(in, root["timing"], out.timing));
   if (root["emulated_wan"]) EC_TRY(read_wan(in, root["emulated_wan"], out));
   if (root["profiles"]) EC_TRY(read_profiles(in, root["profiles"], out));
@@ -364,6 +370,9 @@ Result<const NodeConfig*> named_node(const ClusterConfig& config, const std::str
     if (node.zone == zone) return &node;
     all += (all.empty() ? "" : ", ") + std::to_string(node.zone);
   }
+  if (found->nodes.empty())
+    return fail(Code::kInvalid,
+                config.path + ": region '" + region + "' was removed: its nodes are not to run any more");
   return fail(Code::kInvalid, config.path + ": region '" + region + "' has no zone " + std::to_string(zone) +
                                   " (there are " + all + "): name one of these (--zone)");
 }
@@ -411,6 +420,10 @@ std::string describe(const Document& document) {
   if (document.cluster) {
     out << "cluster " << document.cluster->name << ": " << document.cluster->regions.size() << " regions\n";
     for (const auto& region : document.cluster->regions) {
+      if (region.removed) {
+        out << "  " << region.name << ": removed\n";
+        continue;
+      }
       out << "  " << region.name << ": " << region.nodes.size() << " nodes, " << region.edges.size()
           << " edges, keys in " << (region.hsm_module.empty() ? "files" : "token " + region.hsm_token) << "\n";
     }

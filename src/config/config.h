@@ -37,6 +37,7 @@ struct RegionConfig {
   std::vector<EdgeConfig> edges;
   std::vector<NodeConfig> nodes;
   std::string hsm_module, hsm_token;  // empty module: keys in files
+  bool removed = false;               // it keeps its place, and nobody is sent there; nodes and edges may be left out
 };
 
 struct Timing {

@@ -39,6 +39,31 @@ TEST(Config, AWholeConfigurationLoads) {
   EXPECT_EQ(document->cluster->regions[0].nodes[0].id, NodeId{257});
 }
 
+TEST(Config, ARemovedRegionKeepsItsPlaceAndMayGoWithoutNodesAndEdges) {
+  const auto removed =
+      parse("c.yaml", kGood + "  - {name: us-west-2, removed: true}\n  - name: eu-central-1\n" +
+                          "    edges: [{address: 127.3.0.1, https_port: 8443, http_port: 8080}]\n" +
+                          "    nodes: [{zone: 1, address: 127.3.0.11, link_port: 9445, api_port: 9443, " +
+                          "status_port: 9080, peer_port: 9444}]\n");
+  ASSERT_TRUE(removed.has_value()) << removed.error().message;
+  EXPECT_TRUE(removed->cluster->regions[1].removed);
+  EXPECT_EQ(removed->cluster->regions[2].nodes[0].id, NodeId{769}) << "the third all the same";
+  EXPECT_FALSE(removed->cluster->regions[2].removed);
+  EXPECT_NE(describe(*removed).find("us-west-2: removed"), std::string::npos);
+  const auto node = named_node(*removed->cluster, "us-west-2", 1);
+  EXPECT_EQ(node ? "" : node.error().message,
+            "c.yaml: region 'us-west-2' was removed: its nodes are not to run any more");
+  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2}\n"), "c.yaml:7:5: 'regions' lacks 'edges': add it");
+  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2, removed: false}\n"), "c.yaml:7:5: 'regions' lacks 'edges': add it");
+  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2, removed: gone}\n"), "c.yaml:7:32: 'removed' must be true or false");
+  EXPECT_EQ(error_of("evercert: 1\ncluster: {name: test, id: 000102030405060708090a0b0c0d0e0f}\nregions:\n" +
+                     std::string("  - {name: us-east-1, removed: true}\n")),
+            "c.yaml:4:3: at least one region is needed");
+  EXPECT_EQ(error_of(kGood + "  - {name: eu-central-1, removed: true}\nglobal_load_balancer:\n  endpoints:\n" +
+                     "    - {region: eu-central-1, endpoint: a.test, priority: 1, weight: 1}\n"),
+            "c.yaml:9:3: endpoint for 'eu-central-1', a region that is removed: remove the endpoint too");
+}
+
 TEST(Config, TheKeySpaceKeepsAnHourOfHistoryUnlessTold) {
   const auto compaction = [](const std::string& text) { return parse("c.yaml", kGood + text)->cluster->compaction; };
   EXPECT_EQ(compaction("").mode, "periodic");

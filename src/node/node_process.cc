@@ -265,10 +265,10 @@ class NodeProcessImpl : public NodeProcess {
     }
     ca_ = std::make_unique<ca::CertificateAuthority>(std::move(options), *store_, std::move(factory), *intents_,
                                                      os::wall_clock(), os::secure_random());
-    ca::OcspOptions ocsp;
-    ocsp.regions = config_.regions.size();
-    ocsp.validity_seconds = config_.ocsp_validity_seconds;
-    ocsp.incarnation = os::secure_random().next() | 1;
+    const ca::OcspOptions ocsp{.region = region_->id,
+                               .regions = config_.regions.size(),
+                               .validity_seconds = config_.ocsp_validity_seconds,
+                               .incarnation = os::secure_random().next() | 1};
     EC_ASSIGN(responder_, ca::OcspResponder::create(ocsp, std::move(issuers), *store_, os::wall_clock()));
     EC_TRY(open_crls(paths, signer, admin.issuer_ders));
     settle_intents();
@@ -362,9 +362,9 @@ class NodeProcessImpl : public NodeProcess {
       issuer.ca_issuers_urls.push_back(base + "/ca/" + region_->name + ".crt");
       issuer.crl_urls.push_back(base + "/crl/" + region_->name + ".crl");
     };
-    add(*region_);
+    if (!region_->removed) add(*region_);
     for (const auto& region : config_.regions) {
-      if (region.id != region_->id) add(region);
+      if (region.id != region_->id && !region.removed) add(region);
     }
     return issuer;
   }

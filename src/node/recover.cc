@@ -7,6 +7,7 @@
 #include "node/data_identity.h"
 #include "node/layout_of.h"
 #include "store/kv/rocks_kv.h"
+#include "store/membership.h"
 
 namespace evercert::node {
 
@@ -31,6 +32,14 @@ Result<std::unique_ptr<StoppedNode>> StoppedNode::open(const RecoverOptions& opt
   if (identity) EC_TRY(check_identity(*identity, own, options.data_dir, options.cluster_file));
   EC_ASSIGN(node->log_, store::Log::open(os::disk(), options.data_dir + "/log", {}));
   EC_ASSIGN(node->kv_, store::open_rocks_kv(options.data_dir + "/state", {}));
+  // Whoever went for good must not come back as the only one who is left.
+  EC_ASSIGN(const auto record, store::load_membership(*node->kv_));
+  for (const auto& name : regions) {
+    const auto member = store::member_of(record, node->config_.region(name)->id);
+    if (member.state() == store::v1::REMOVED)
+      return fail(Code::kInvalid, "region '" + name + "' was removed from the cluster in epoch " +
+                                      std::to_string(member.epoch()) + ": the cluster goes on without its nodes");
+  }
   Status read;
   node->ends_ = store::ends_of(*node->log_, *node->kv_, node->layout_, read);
   EC_TRY(read);
@@ -45,7 +54,7 @@ std::vector<std::string> StoppedNode::lost_regions() const {
   std::vector<std::string> lost;
   for (const auto& region : config_.regions) {
     const bool left = std::any_of(voters_.begin(), voters_.end(), [&](NodeId n) { return region_of(n) == region.id; });
-    if (!left) lost.push_back(region.name);
+    if (!left && !region.removed) lost.push_back(region.name);
   }
   return lost;
 }

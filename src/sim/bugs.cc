@@ -43,6 +43,8 @@ constexpr Place kPlaces[] = {
     {Bug::kBegunByFile, "adding_region.yaml"},
     {Bug::kBegunAnew, "adding_region.yaml"},
     {Bug::kForgettersFound, "forgetful_founders.yaml"},
+    {Bug::kRemovedComesBack, "removing_region.yaml"},
+    {Bug::kRemovedKeepsVoting, "removing_region.yaml"},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/campaign.h"
 
+#include <algorithm>
+
 #include "base/probe.h"
 
 namespace evercert::sim {
@@ -95,7 +97,10 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
     }
   }
   auto restless = unsettled(world);
-  if (!checkers.found() && !restless && options.world.added > 0) {
+  const bool regions_moved = options.world.added > 0 || std::ranges::any_of(options.faults, [](const auto& fault) {
+                               return fault.kind == PlannedFault::Kind::kRemoveRegion;
+                             });
+  if (!checkers.found() && !restless && regions_moved) {
     workload.last_round();
     world.run_until(world.now() + 8s);
     if (const auto region = workload.idle_region(person); region && !checkers.found())

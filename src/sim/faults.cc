@@ -65,12 +65,14 @@ bool Faults::others_well(NodeId node) {
     }
   });
   for (const NodeId other : world_.nodes()) {
+    // What the nodes of a removed region hold is for nobody, and they may never learn who votes by now.
+    if (world_.removed(region_of(other))) continue;
     if (other != node && world_.damaged(other)) return false;
   }
   std::erase_if(votes, [&](const auto& vote) { return vote.first == node; });
   return std::all_of(votes.begin(), votes.end(), [&](const auto& vote) {
     const auto& [voter, group] = vote;
-    if (!world_.up(voter) || world_.engine(voter)->asking()) return false;
+    if (!world_.up(voter) || world_.damaged(voter) || world_.engine(voter)->asking()) return false;
     // A group that has not begun there it will begin, unless it is to catch up before.
     return world_.engine(voter)->has(group) ? world_.engine(voter)->group(group).gate_open()
                                             : !world_.engine(voter)->recovering();

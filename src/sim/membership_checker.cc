@@ -50,6 +50,26 @@ void MembershipChecker::check_record(NodeId node, const Membership& record) {
     if (member.epoch() == record.epoch()) check_change(record, member);
   }
   check_stand_ins(record);
+  check_removals(record);
+}
+
+// Whoever was removed in an epoch is so in every later one, and has no node that is to vote.
+void MembershipChecker::check_removals(const Membership& record) {
+  for (const RegionMember& member : record.members()) {
+    if (member.state() != store::v1::REMOVED) continue;
+    removed_.try_emplace(region_in(member.region()), member.epoch());
+    for (const NodeId node : store::wanted_voters(record)) {
+      if (region_of(node).value == member.region())
+        violation_("removal: node " + node_name(node) + " is to vote in epoch " + std::to_string(record.epoch()) +
+                   ", of a region that was removed");
+    }
+  }
+  for (const auto& [region, epoch] : removed_) {
+    const RegionMember member = store::member_of(record, region);
+    if (record.epoch() >= epoch && (member.state() != store::v1::REMOVED || member.epoch() != epoch))
+      violation_("removal: " + name(region) + " was removed in epoch " + std::to_string(epoch) + " and is " +
+                 std::string(store::to_string(member.state())) + " in epoch " + std::to_string(record.epoch()));
+  }
 }
 
 // Only for a fenced region another one stands in, and that one serves.
@@ -57,11 +77,11 @@ void MembershipChecker::check_stand_ins(const Membership& record) {
   for (const RegionMember& member : record.members()) {
     const RegionId region = region_in(member.region()), signer = region_in(member.stand_in());
     const std::string epoch = " in epoch " + std::to_string(record.epoch());
-    if (member.state() != store::v1::FENCED) {
+    if (!store::silenced(member.state())) {
       if (signer.value != 0)
         violation_("CRLs: " + name(signer) + " stands in for " + name(region) + epoch + ", which is not fenced");
     } else if (signer.value == 0 || store::member_of(record, signer).state() != store::v1::SERVING) {
-      violation_("CRLs: " + name(region) + " is fenced" + epoch + " and " +
+      violation_("CRLs: " + name(region) + " is " + std::string(store::to_string(member.state())) + epoch + " and " +
                  (signer.value == 0 ? "nobody" : name(signer) + ", which does not serve,") + " stands in for it");
     }
   }
@@ -72,7 +92,7 @@ RegionId MembershipChecker::crl_signer(RegionId issuer, std::uint64_t epoch) con
   Membership record;
   if (shown == records_.end() || !record.ParseFromString(shown->second)) return RegionId{0};
   const RegionMember member = store::member_of(record, issuer);
-  return member.state() == store::v1::FENCED ? region_in(member.stand_in()) : issuer;
+  return store::silenced(member.state()) ? region_in(member.stand_in()) : issuer;
 }
 
 // Numbers follow the order in which the right to sign went from hand to hand.
@@ -179,7 +199,8 @@ std::optional<std::string> MembershipChecker::unfinished(const Operator* person)
       for (std::uint32_t g = 1; g < world_.layout().groups(); ++g) {
         const auto stored = world_.state(node).get(store::state_key(GroupId{g}, store::epoch_floor_record(region)));
         const std::uint64_t floor = stored && *stored ? std::stoull(**stored) : 0;
-        const std::uint64_t needed = std::max(member.fence_epoch(), member.crl_epoch());
+        std::uint64_t needed = std::max(member.fence_epoch(), member.crl_epoch());
+        if (member.state() == store::v1::REMOVED) needed = std::max(needed, member.epoch());
         if (floor < needed)
           return "the change of " + name(region) + " in epoch " + std::to_string(needed) +
                  " is not carried out in group " + std::to_string(g);

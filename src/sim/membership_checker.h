@@ -36,6 +36,7 @@ class MembershipChecker {
  private:
   void check_record(NodeId node, const store::v1::Membership& record);
   void check_stand_ins(const store::v1::Membership& record);
+  void check_removals(const store::v1::Membership& record);
   // Who signs the CRLs of `issuer` in that epoch; 0: nobody, or no node has shown that epoch.
   RegionId crl_signer(RegionId issuer, std::uint64_t epoch) const;
   void applied_crl(GroupId group, const store::v1::Crl& crl);
@@ -46,6 +47,7 @@ class MembershipChecker {
   std::function<void(std::string)> violation_;
   std::map<NodeId, std::shared_ptr<const store::MembershipView>> seen_;
   std::map<std::uint64_t, std::string> records_;                          // by epoch
+  std::map<RegionId, std::uint64_t> removed_;                             // in which epoch
   std::map<std::pair<NodeId, RegionId>, std::vector<Instant>> attested_;  // when a node said that a region is silent
   std::map<std::pair<GroupId, RegionId>, std::uint64_t> floors_;          // that were applied
   struct Taken {

@@ -51,12 +51,24 @@ void Operator::add(RegionId region) {
   attempt(command);
 }
 
-// A region that was added keeps its nodes, though the list is from before.
-void Operator::with_added_regions(store::v1::ChangeReplicas& wanted) const {
+void Operator::remove(RegionId region) {
+  if (running_) put(region, store::v1::REMOVED, std::nullopt);
+}
+
+bool Operator::removed(RegionId region) const {
+  const auto standing = standing_.find(region);
+  return standing != standing_.end() && standing->second == store::v1::REMOVED;
+}
+
+// A region that was added keeps its nodes, though the list is from before; one that was removed has none.
+void Operator::with_the_regions_of_now(store::v1::ChangeReplicas& wanted) const {
+  auto& nodes = *wanted.mutable_nodes();
+  const auto gone = [this](const auto& replica) { return removed(region_of(NodeId{replica.node()})); };
+  nodes.erase(std::remove_if(nodes.begin(), nodes.end(), gone), nodes.end());
   for (std::uint8_t r = static_cast<std::uint8_t>(world_.options().regions + 1); r <= world_.layout().regions; ++r) {
     const bool named = std::ranges::any_of(
         wanted.nodes(), [&](const auto& replica) { return region_of(NodeId{replica.node()}) == RegionId{r}; });
-    for (std::uint8_t z = 1; !named && z <= world_.options().zones; ++z)
+    for (std::uint8_t z = 1; !named && !removed(RegionId{r}) && z <= world_.options().zones; ++z)
       wanted.add_nodes()->set_node(node_id(RegionId{r}, z).value);
   }
 }
@@ -65,11 +77,17 @@ void Operator::attempt(const store::v1::Command& wanted) {
   const NodeId through = world_.nodes()[random_.below(world_.nodes().size())];
   if (!world_.up(through)) return again(wanted);
   store::v1::Command command = wanted;
-  if (command.has_change_replicas()) with_added_regions(*command.mutable_change_replicas());
+  if (command.has_change_replicas()) with_the_regions_of_now(*command.mutable_change_replicas());
+  auto voters = store::wanted_voters(world_.engine(through)->membership().view()->record);
+  if (voters.empty()) voters = world_.engine(through)->group(kGlobalGroup).configuration().voters();
   if (command.has_found_region()) {
-    auto voters = store::wanted_voters(world_.engine(through)->membership().view()->record);
-    if (voters.empty()) voters = world_.engine(through)->group(kGlobalGroup).configuration().voters();
     for (const NodeId node : voters) command.mutable_found_region()->add_voters(node.value);
+  }
+  if (command.change_membership().state() == store::v1::REMOVED) {
+    for (const NodeId node : voters) {
+      if (region_of(node).value != command.change_membership().region())
+        command.mutable_change_membership()->add_nodes()->set_node(node.value);
+    }
   }
   const std::uint64_t epoch = world_.engine(through)->membership().epoch().value;
   if (command.has_change_membership()) command.mutable_change_membership()->set_expected_epoch(epoch);
@@ -95,7 +113,14 @@ void Operator::answered(const store::v1::Command& wanted, const store::v1::Comma
                         Result<store::v1::Outcome> outcome) {
   if (!outcome) return again(wanted);
   // Of another epoch it is asked again; what the state forbids, the operator lets be.
-  if (outcome->code() != 0 && outcome->message().find("epoch") != std::string::npos) return again(wanted);
+  if (outcome->code() != 0 && outcome->message().find("its epoch is") != std::string::npos) return again(wanted);
+  const auto& change = wanted.change_membership();
+  if (outcome->code() != 0 && change.state() == store::v1::REMOVED && running_ &&
+      outcome->message().find("the region serves") != std::string::npos) {
+    put(RegionId{static_cast<std::uint8_t>(change.region())},
+        random_.chance(0.5) ? store::v1::FENCED : store::v1::DRAINING, std::nullopt);
+    return again(wanted);
+  }
   --under_way_;
   if (outcome->code() != 0) return;
   if (command.has_change_membership()) done(command.change_membership(), outcome->number());
@@ -113,6 +138,13 @@ void Operator::done(const store::v1::ChangeMembership& wanted, std::uint64_t epo
   latest = epoch;
   standing_.erase(region);
   if (wanted.state() != store::v1::SERVING) standing_[region] = wanted.state();
+  if (wanted.state() != store::v1::REMOVED) return;
+  world_.region_removed(region);
+  if (epoch < latest_members_) return;
+  latest_members_ = epoch;
+  std::vector<NodeId> members;
+  for (const auto& replica : wanted.nodes()) members.push_back(NodeId{replica.node()});
+  world_.set_members(std::move(members));
 }
 
 void Operator::done(const store::v1::ChangeReplicas& wanted, std::uint64_t epoch) {

@@ -19,6 +19,8 @@ class Operator {
   void want(const std::vector<NodeId>& members);
   // The next region is to be one of the cluster's, and then its nodes are to be members.
   void add(RegionId region);
+  // It is to be one of the cluster's no more: it is fenced or drained, and then removed.
+  void remove(RegionId region);
   void stop() { running_ = false; }
 
   // What was acknowledged and not taken back since: what the operator may rely on.
@@ -29,7 +31,8 @@ class Operator {
  private:
   void attempt(const store::v1::Command& wanted);
   void again(const store::v1::Command& wanted);
-  void with_added_regions(store::v1::ChangeReplicas& wanted) const;
+  void with_the_regions_of_now(store::v1::ChangeReplicas& wanted) const;
+  bool removed(RegionId region) const;
   void answered(const store::v1::Command& wanted, const store::v1::Command& command,
                 Result<store::v1::Outcome> outcome);
   void done(const store::v1::ChangeMembership& wanted, std::uint64_t epoch);

@@ -36,6 +36,7 @@ std::string_view to_string(Kind kind) {
     case Kind::kDrain: return "drain";
     case Kind::kMembers: return "members";
     case Kind::kAddRegion: return "add_region";
+    case Kind::kRemoveRegion: return "remove_region";
   }
   return "?";
 }
@@ -50,7 +51,7 @@ std::string to_text(const PlannedFault& fault) {
   text += " " + std::to_string(fault.region.value);
   if (fault.zone) text += "." + std::to_string(*fault.zone);
   if (fault.kind == Kind::kCut || fault.kind == Kind::kBridge) text += " to " + std::to_string(fault.to.value);
-  if (fault.kind == Kind::kAddRegion) return text;
+  if (fault.kind == Kind::kAddRegion || fault.kind == Kind::kRemoveRegion) return text;
   if (fault.kind == Kind::kSlowDisk) text += " by " + std::to_string(fault.by.count() / 1000) + " ms";
   return text + (fault.until_healed ? " until healed" : " for " + seconds(fault.lasting) + " s");
 }
@@ -100,6 +101,7 @@ void Plan::strike(const PlannedFault& fault) {
       return operator_.put(fault.region, store::v1::DRAINING, lasting);
     case Kind::kMembers: faults_.count("members changed"); return operator_.want(fault.members);
     case Kind::kAddRegion: return add_region(fault);
+    case Kind::kRemoveRegion: faults_.count("region removed"); return operator_.remove(fault.region);
     default:
       for (const NodeId node : nodes) strike_disk(fault, node);
   }

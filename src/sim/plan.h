@@ -14,24 +14,25 @@ namespace evercert::sim {
 
 struct PlannedFault {
   enum class Kind {
-    kKill,       // machines stop dead; what was not synced is lost
-    kStop,       // processes end; the kernel keeps what it was handed
-    kWipe,       // a disk is lost
-    kTear,       // power is lost in the middle of a write
-    kSlowDisk,   // every sync takes longer
-    kFullDisk,   // no more space
-    kFailSync,   // the next fsync fails with EIO
-    kLoseWrite,  // a write is acknowledged and never reaches the disk
-    kRotLog,     // a bit of the log flips
-    kRotState,   // a record of the state fails its checksum
-    kIsolate,    // all links of a region
-    kCut,        // one way between two regions
-    kBridge,     // both ways between two regions, which both see the others
-    kHeal,       // every link
-    kFence,      // an operator fences a region, for good when `until_healed`
-    kDrain,      // or drains it
-    kMembers,    // or says which nodes are to be members
-    kAddRegion,  // or adds a region, while the nodes are given the file that names it
+    kKill,          // machines stop dead; what was not synced is lost
+    kStop,          // processes end; the kernel keeps what it was handed
+    kWipe,          // a disk is lost
+    kTear,          // power is lost in the middle of a write
+    kSlowDisk,      // every sync takes longer
+    kFullDisk,      // no more space
+    kFailSync,      // the next fsync fails with EIO
+    kLoseWrite,     // a write is acknowledged and never reaches the disk
+    kRotLog,        // a bit of the log flips
+    kRotState,      // a record of the state fails its checksum
+    kIsolate,       // all links of a region
+    kCut,           // one way between two regions
+    kBridge,        // both ways between two regions, which both see the others
+    kHeal,          // every link
+    kFence,         // an operator fences a region, for good when `until_healed`
+    kDrain,         // or drains it
+    kMembers,       // or says which nodes are to be members
+    kAddRegion,     // or adds a region, while the nodes are given the file that names it
+    kRemoveRegion,  // or takes one away, for good
   } kind{};
   Duration at{};  // after the start of the run
   Duration lasting = 3s;

@@ -12,10 +12,10 @@ namespace {
 using config::YamlReader;
 using Kind = PlannedFault::Kind;
 
-constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,   Kind::kSlowDisk,
-                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog, Kind::kRotState,
-                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,   Kind::kFence,
-                           Kind::kDrain,    Kind::kMembers,  Kind::kAddRegion};
+constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,        Kind::kSlowDisk,
+                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog,      Kind::kRotState,
+                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,        Kind::kFence,
+                           Kind::kDrain,    Kind::kMembers,  Kind::kAddRegion, Kind::kRemoveRegion};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3, kMostSpares = 2;
@@ -196,11 +196,11 @@ class Reader {
   Status faults(const YAML::Node& node) {
     EC_TRY(yaml_.is_list(node, "faults"));
     for (const YAML::Node& entry : node) {
-      EC_TRY(yaml_.only(
-          entry, "faults",
-          {"at",   "for",    "every",     "until",     "to",        "by_ms",      "where",     "kill",      "stop",
-           "wipe", "tear",   "slow_disk", "full_disk", "fail_sync", "lose_write", "rot_log",   "rot_state", "isolate",
-           "cut",  "bridge", "heal",      "fence",     "drain",     "members",    "add_region"}));
+      EC_TRY(yaml_.only(entry, "faults",
+                        {"at",         "for",     "every",     "until",      "to",           "by_ms",     "where",
+                         "kill",       "stop",    "wipe",      "tear",       "slow_disk",    "full_disk", "fail_sync",
+                         "lose_write", "rot_log", "rot_state", "isolate",    "cut",          "bridge",    "heal",
+                         "fence",      "drain",   "members",   "add_region", "remove_region"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));
@@ -254,8 +254,8 @@ class Reader {
     }
     if (found != 1) return yaml_.wrong(entry, "a fault is one of " + all);
     const bool two_regions = fault.kind == Kind::kCut || fault.kind == Kind::kBridge;
-    if (fault.zone && (fault.kind == Kind::kFence || fault.kind == Kind::kDrain))
-      return yaml_.wrong(entry, "an operator fences and drains regions: name no zone");
+    if (fault.zone && (fault.kind == Kind::kFence || fault.kind == Kind::kDrain || fault.kind == Kind::kRemoveRegion))
+      return yaml_.wrong(entry, "an operator fences, drains and removes regions: name no zone");
     if (fault.zone && (two_regions || fault.kind == Kind::kIsolate))
       return yaml_.wrong(entry, "links are cut between regions: name no zone");
     if (fault.kind == Kind::kWipe && !fault.zone)
@@ -402,6 +402,13 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
     add.region = RegionId{static_cast<std::uint8_t>(run.world.regions + 1)};
     add.at = std::chrono::duration_cast<std::chrono::milliseconds>(adding.between(500ms, 12s));
     add.where = draw_where(add.kind, adding);
+  }
+  SeededRandom removing(seed ^ 0x72656d6f7665ull);
+  if (scenario.may_add && run.world.regions > 2 && removing.chance(0.1)) {
+    PlannedFault& remove = run.faults.emplace_back();
+    remove.kind = Kind::kRemoveRegion;
+    remove.region = RegionId{static_cast<std::uint8_t>(1 + removing.below(run.world.regions))};
+    remove.at = std::chrono::duration_cast<std::chrono::milliseconds>(removing.between(2s, 14s));
   }
   return run;
 }

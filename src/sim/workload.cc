@@ -85,7 +85,7 @@ bool Workload::sign(NodeId through, const std::string& serial, store::v1::Certif
   const auto& membership = world_.engine(through)->membership();
   const RegionId issuer = region_of(through);
   const auto state = store::member_of(membership.view()->record, issuer).state();
-  if (state == store::v1::FENCED || state == store::v1::JOINING) return false;
+  if (store::silenced(state) || state == store::v1::JOINING) return false;
   certificate->set_serial(serial);
   certificate->set_der("certificate " + serial.substr(1));
   certificate->set_issuer_region(issuer.value);

@@ -58,6 +58,9 @@ class World {
   const store::Layout& layout() const { return layout_; }
   // An operator was told that the cluster has one more region.
   void region_added() { ++layout_.regions; }
+  // Or that one of them is none any more.
+  void region_removed(RegionId region) { removed_.insert(region); }
+  bool removed(RegionId region) const { return removed_.contains(region); }
   // From its next start on the node's cluster file names all regions that may be added.
   void new_file(NodeId node);
   const std::vector<NodeId>& nodes() const { return all_; }  // whether they are members or not
@@ -142,6 +145,7 @@ class World {
   store::Layout layout_;
   std::vector<NodeId> all_, members_;
   Instant now_;
+  std::set<RegionId> removed_;
   bool stopped_ = false;
   bool founded_ = false;  // a node has been part of the cluster
   std::uint64_t events_ = 0;

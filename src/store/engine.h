@@ -146,6 +146,7 @@ class Engine {
   void on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Instant now);
   void on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant now);
   void on_clock(NodeId from, const v1::ClockReport& report, Instant now);
+  void on_removal_notice(const v1::RemovalNotice& notice);
   Group* known_group(std::uint32_t id);
   v1::Message* to(NodeId node);
   void deliver();

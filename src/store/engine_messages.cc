@@ -109,6 +109,7 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
     case v1::Message::kSnapshotAck: return on_snapshot_ack(from, message.snapshot_ack(), now);
     case v1::Message::kAttestation: return on_attestation(from, message.attestation(), now);
     case v1::Message::kClock: return on_clock(from, message.clock(), now);
+    case v1::Message::kRemovalNotice: return on_removal_notice(message.removal_notice());
     case v1::Message::KIND_NOT_SET: return;  // of a newer version: its sender does without our answer
   }
 }
@@ -209,7 +210,18 @@ void Engine::on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant no
   if (progress.finished) group->raft().report_snapshot(from, *progress.finished);
 }
 
+void Engine::on_removal_notice(const v1::RemovalNotice& notice) {
+  v1::Membership record;
+  if (record.ParseFromString(notice.membership())) membership_->told_of_removal(std::move(record));
+}
+
 void Engine::on_clock(NodeId from, const v1::ClockReport& report, Instant now) {
+  // Every node says its time to everybody it knows of, every few seconds, also one whose region has gone without it.
+  if (membership_->removed(region_of(from))) {
+    EC_PROBE("a node of a removed region is told so");
+    to(from)->mutable_removal_notice()->set_membership(membership_->record().SerializeAsString());
+    return;
+  }
   clock_echoes_[from] = {report.echo_us(), now};
   if (report.named_regions() <= kMostRegions)
     membership_->names(from, static_cast<std::uint8_t>(report.named_regions()));

@@ -54,8 +54,11 @@ std::optional<v1::ChangeMembership> FencingDuty::wanted(const v1::Membership& me
   change.set_region(region.value);
   change.set_by(std::string(kAttested));
   change.set_attested(true);
-  if (member.state() == v1::FENCED || member.state() == v1::JOINING) {
-    const bool may = member.state() == v1::JOINING || member.attested() || bug_ == Bug::kUndoOperatorsFence;
+  const bool comes_back = member.state() == v1::REMOVED && bug_ == Bug::kRemovedComesBack;
+  if (member.state() == v1::REMOVED && !comes_back) return std::nullopt;
+  if (member.state() == v1::FENCED || member.state() == v1::JOINING || comes_back) {
+    const bool may =
+        member.state() == v1::JOINING || member.attested() || bug_ == Bug::kUndoOperatorsFence || comes_back;
     const RegionSet held = book.held(region, readmit_after(member), epoch, now) & counting;
     if (!may || bug_ == Bug::kNeverReadmit || static_cast<std::size_t>(std::popcount(held)) < majority ||
         !missing_floors(member, floors).empty())

@@ -11,6 +11,8 @@
 namespace evercert::store {
 namespace {
 
+using Nodes = google::protobuf::RepeatedPtrField<v1::Replica>;
+
 constexpr std::int64_t kFlapMemoryMs = 600'000;  // fences that are further apart have nothing to do with each other
 
 v1::RegionMember* entry_of(v1::Membership& membership, RegionId region) {
@@ -21,6 +23,7 @@ v1::RegionMember* entry_of(v1::Membership& membership, RegionId region) {
 }
 
 bool is_done(const v1::Membership& membership, const v1::RegionMember& member, const v1::ChangeMembership& wanted) {
+  if ((member.state() == v1::REMOVED) != (wanted.state() == v1::REMOVED)) return false;
   if (!wanted.request_id().empty() && member.request_id() == wanted.request_id()) return true;
   return membership.epoch() > wanted.expected_epoch() && member.epoch() == wanted.expected_epoch() + 1 &&
          member.state() == wanted.state() && member.by() == wanted.by() && member.reason() == wanted.reason();
@@ -30,12 +33,77 @@ bool is_node(std::uint64_t node, std::uint8_t regions) {
   return node < 65536 && node % 256 != 0 && node / 256 >= 1 && node / 256 <= regions;
 }
 
+std::string removed_for_good(const v1::RegionMember& member) {
+  return "the region was removed in epoch " + std::to_string(member.epoch()) +
+         ", for good: add another, by another name";
+}
+
+// Which regions would have voters. kInvalid: these are no nodes. kConflict: a region that serves would have none, or
+// one that was removed would.
+Result<RegionSet> regions_with_voters(const v1::Membership& membership, const Nodes& nodes, std::uint8_t regions) {
+  RegionSet with = 0;
+  std::uint64_t last = 0;
+  for (const auto& replica : nodes) {
+    const RegionId region = region_of(NodeId{replica.node()});
+    if (!is_node(replica.node(), regions))
+      return fail(Code::kInvalid, "no region has a node " + std::to_string(replica.node()));
+    if (replica.node() <= last) return fail(Code::kInvalid, "the nodes must be ascending, each of them once");
+    last = replica.node();
+    with |= region_bit(region);
+  }
+  for (std::uint8_t r = 1; r <= regions; ++r) {
+    const v1::RegionMember member = member_of(membership, RegionId{r});
+    const bool votes = (with & region_bit(RegionId{r})) != 0;
+    if (member.state() == v1::REMOVED && votes) return fail(Code::kConflict, removed_for_good(member));
+    if (member.state() == v1::SERVING && !votes)
+      return fail(Code::kConflict, "region " + std::to_string(r) +
+                                       " serves and would have no node: drain it first, until its clients have gone");
+  }
+  return with;
+}
+
+// The voters of the other regions are to go on, all of them, and in two regions at the least: with one, its loss would
+// be the cluster's.
+Status check_who_is_left(const v1::Membership& membership, const v1::ChangeMembership& wanted, std::uint8_t regions) {
+  const RegionId region{static_cast<std::uint8_t>(wanted.region())};
+  EC_ASSIGN(const RegionSet with, regions_with_voters(membership, wanted.nodes(), regions));
+  Nodes left = membership.replicas().nodes();
+  const auto own = [&](const v1::Replica& replica) { return region_of(NodeId{replica.node()}) == region; };
+  left.erase(std::remove_if(left.begin(), left.end(), own), left.end());
+  const auto same = [](const v1::Replica& a, const v1::Replica& b) { return a.node() == b.node(); };
+  const bool known = !membership.replicas().nodes().empty();
+  if ((with & region_bit(region)) != 0 ||
+      (known && !std::equal(left.begin(), left.end(), wanted.nodes().begin(), wanted.nodes().end(), same)))
+    return fail(Code::kInvalid, "when a region is removed, the nodes of all others go on voting, and no others");
+  if (std::popcount(with) < 2)
+    return fail(Code::kConflict,
+                "without its nodes the voters would be in one region, whose loss would be the loss of the cluster: add "
+                "nodes of another region first");
+  return {};
+}
+
+// From now on these are to vote, by whoever asks for it. Of a change that is about something else it has no request id.
+template <class Change>
+void want(v1::Membership& membership, const Change& wanted, std::int64_t proposed_at_ms) {
+  v1::Replicas& replicas = *membership.mutable_replicas();
+  replicas.Clear();
+  *replicas.mutable_nodes() = wanted.nodes();
+  replicas.set_by(wanted.by());
+  replicas.set_reason(wanted.reason());
+  replicas.set_since_ms(proposed_at_ms);
+  replicas.set_epoch(membership.epoch());
+}
+
 // What a leader may not do without a person.
 Status may_without_person(const v1::RegionMember& member, const v1::ChangeMembership& wanted, RegionSet counting,
                           Bug bug) {
   const RegionSet own = region_bit(RegionId{static_cast<std::uint8_t>(wanted.region())});
   if (std::popcount(wanted.attesters() & counting & ~own) <= std::popcount(counting) / 2)
     return fail(Code::kConflict, "no majority of regions has attested it");
+  const bool comes_back = member.state() == v1::REMOVED && bug == Bug::kRemovedComesBack;
+  if (wanted.state() == v1::REMOVED) return fail(Code::kInvalid, "only a person removes a region");
+  if (member.state() == v1::REMOVED && !comes_back) return fail(Code::kConflict, removed_for_good(member));
+  if (comes_back) return {};
   const bool fenced = member.state() == v1::FENCED, joins = member.state() == v1::JOINING;
   if (wanted.state() == v1::FENCED && (fenced || joins))
     return fail(Code::kConflict, "the region is " + std::string(to_string(member.state())) + " already");
@@ -47,6 +115,9 @@ Status may_without_person(const v1::RegionMember& member, const v1::ChangeMember
 
 Status may_by_operator(const v1::RegionMember& member, const v1::ChangeMembership& wanted) {
   if (wanted.state() == v1::JOINING) return fail(Code::kInvalid, "a region joins once, when it is added");
+  if (member.state() == v1::REMOVED) return fail(Code::kConflict, removed_for_good(member));
+  if (wanted.state() == v1::REMOVED && member.state() == v1::SERVING)
+    return fail(Code::kConflict, "the region serves: drain or fence it first, until its clients have gone");
   if (member.state() == v1::FENCED && wanted.state() == v1::DRAINING)
     return fail(Code::kConflict, "the region is fenced: unfence it before it is drained");
   if (member.state() == v1::JOINING && wanted.state() == v1::DRAINING)
@@ -68,7 +139,7 @@ void carry_out(v1::RegionMember& member, const v1::ChangeMembership& wanted, std
   member.set_epoch(epoch);
   member.set_attested(wanted.attested());
   if (!wanted.attested()) member.set_request_id(wanted.request_id());  // a person's repetition is known through fences
-  if (wanted.state() != v1::FENCED) {
+  if (!silenced(wanted.state())) {
     // Whom attestations fenced, the end of them puts back where he was.
     if (wanted.attested()) member.set_state(member.before());
     return;
@@ -88,6 +159,7 @@ std::string_view to_string(v1::RegionState state) {
     case v1::DRAINING: return "draining";
     case v1::FENCED: return "fenced";
     case v1::JOINING: return "joining";
+    case v1::REMOVED: return "removed";
     default: return "serving";
   }
 }
@@ -108,6 +180,8 @@ v1::RegionMember member_of(const v1::Membership& membership, RegionId region) {
   return member;
 }
 
+bool silenced(v1::RegionState state) { return state == v1::FENCED || state == v1::REMOVED; }
+
 RegionSet serving(const v1::Membership& membership, std::uint8_t regions) {
   RegionSet set = 0;
   for (std::uint8_t r = 1; r <= regions; ++r) {
@@ -119,7 +193,8 @@ RegionSet serving(const v1::Membership& membership, std::uint8_t regions) {
 RegionSet counted(const v1::Membership& membership, std::uint8_t regions) {
   RegionSet set = 0;
   for (std::uint8_t r = 1; r <= regions; ++r) {
-    if (member_of(membership, RegionId{r}).state() != v1::JOINING) set |= region_bit(RegionId{r});
+    const v1::RegionState state = member_of(membership, RegionId{r}).state();
+    if (state != v1::JOINING && state != v1::REMOVED) set |= region_bit(RegionId{r});
   }
   return set;
 }
@@ -153,7 +228,12 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeMembership& w
   }
   if (wanted.state() != v1::SERVING && (serving(membership, regions) & ~region_bit(region)) == 0)
     return fail(Code::kConflict, "no other region serves: admit one again before");
+  const bool removes = wanted.state() == v1::REMOVED;
+  if (removes != !wanted.nodes().empty())
+    return fail(Code::kInvalid, "who is to vote is said when a region is removed, and only then");
+  if (removes) EC_TRY(check_who_is_left(membership, wanted, regions));
   if (bug != Bug::kEpochStays) membership.set_epoch(membership.epoch() + 1);
+  if (removes && bug != Bug::kRemovedKeepsVoting) want(membership, wanted, proposed_at_ms);
   v1::RegionMember* entry = entry_of(membership, region);
   if (entry == nullptr) entry = membership.add_members();
   carry_out(*entry, wanted, membership.epoch(), proposed_at_ms);
@@ -177,7 +257,8 @@ Result<Changed> record(v1::Membership& membership, const v1::Reformation& reform
   RegionSet left = 0;
   for (const auto voter : reformation.voters()) left |= region_bit(region_of(NodeId{voter}));
   for (std::uint8_t r = 1; r <= regions; ++r) {
-    if ((left & region_bit(RegionId{r})) != 0) continue;
+    // Whoever was removed stays so, also where it has taken part in this by mistake.
+    if ((left & region_bit(RegionId{r})) != 0 || member_of(membership, RegionId{r}).state() == v1::REMOVED) continue;
     v1::ChangeMembership fence;
     fence.set_region(r);
     fence.set_state(v1::FENCED);
@@ -200,30 +281,10 @@ Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wan
     return fail(Code::kConflict,
                 "the membership has changed meanwhile: its epoch is " + std::to_string(membership.epoch()));
   if (wanted.nodes().empty()) return fail(Code::kInvalid, "a group has at least one voter");
-  RegionSet left = 0;
-  std::uint64_t last = 0;
-  for (const auto& replica : wanted.nodes()) {
-    const RegionId region = region_of(NodeId{replica.node()});
-    if (!is_node(replica.node(), regions))
-      return fail(Code::kInvalid, "no region has a node " + std::to_string(replica.node()));
-    if (replica.node() <= last) return fail(Code::kInvalid, "the nodes must be ascending, each of them once");
-    last = replica.node();
-    left |= region_bit(region);
-  }
-  for (std::uint8_t r = 1; r <= regions; ++r) {
-    const bool serves = member_of(membership, RegionId{r}).state() == v1::SERVING;
-    if (serves && (left & region_bit(RegionId{r})) == 0)
-      return fail(Code::kConflict, "region " + std::to_string(r) +
-                                       " serves and would have no node: drain it first, until its clients have gone");
-  }
+  EC_TRY(regions_with_voters(membership, wanted.nodes(), regions));
   membership.set_epoch(membership.epoch() + 1);
-  v1::Replicas& replicas = *membership.mutable_replicas();
-  *replicas.mutable_nodes() = wanted.nodes();
-  replicas.set_by(wanted.by());
-  replicas.set_reason(wanted.reason());
-  replicas.set_since_ms(proposed_at_ms);
-  replicas.set_epoch(membership.epoch());
-  replicas.set_request_id(wanted.request_id());
+  want(membership, wanted, proposed_at_ms);
+  membership.mutable_replicas()->set_request_id(wanted.request_id());
   return Changed{membership.epoch(), false};
 }
 

@@ -30,9 +30,11 @@ std::string_view to_string(v1::RegionState state);
 v1::Membership first_membership();
 // The region's entry, or that of a region which serves since the beginning.
 v1::RegionMember member_of(const v1::Membership& membership, RegionId region);
-// Regions that serve (neither drained, nor fenced, nor joining).
+// Its key is not used while it stands so: it is fenced, or was removed.
+bool silenced(v1::RegionState state);
+// Regions that serve (neither drained, nor fenced, nor joining, nor removed).
 RegionSet serving(const v1::Membership& membership, std::uint8_t regions);
-// Regions of which a majority decides: one that is joining is not among them.
+// Regions of which a majority decides: one that is joining, or was removed, is not among them.
 RegionSet counted(const v1::Membership& membership, std::uint8_t regions);
 // How many regions the cluster has, of which `founding` since the beginning.
 std::uint8_t region_count(const v1::Membership& membership, std::uint8_t founding);
@@ -42,7 +44,10 @@ const v1::Founding* founding_of(const v1::Membership& membership, RegionId regio
 // In what follows `founding` is how many regions the cluster had in the beginning.
 // Carries the change out on `membership`. The epoch of the change; `repeated` when it had been carried out before.
 // kNotFound: no such region. kConflict: another epoch than expected, a state that the region has already, the last
-// region that serves, an operator's fence that a leader would undo, attestations that are no majority.
+// region that serves, an operator's fence that a leader would undo, attestations that are no majority, a region that
+// was removed. To be removed, a region may not serve any more, and its nodes leave voters in two other regions; they
+// are out of the wanted ones with the same epoch (kInvalid: the nodes that the change names are not those that are
+// left).
 struct Changed {
   std::uint64_t epoch = 0;
   bool repeated = false;
@@ -58,7 +63,7 @@ bool knows(const v1::Membership& membership, const std::string& reformation);
 
 // Which nodes are to vote, from now on. `repeated` as above. kInvalid: nobody, or a node that
 // no region has. kConflict: another epoch than expected, the voters that are wanted already, a region that serves would
-// lose its last node.
+// lose its last node, a node of a region that was removed.
 Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t founding,
                        std::int64_t proposed_at_ms);
 

@@ -44,8 +44,8 @@ class MembershipBoard {
   std::uint8_t regions() const { return regions_.load(std::memory_order_acquire); }
   std::uint8_t founding() const { return founding_.load(std::memory_order_acquire); }
   Epoch epoch() const { return Epoch{word_.load(std::memory_order_acquire) >> 1}; }
-  // The epoch under which this region's key may be used now. kUnavailable: it is fenced or joining, or no region of the
-  // cluster yet, since when, by whom, and what to do; or this node cannot know whether it is.
+  // The epoch under which this region's key may be used now. kUnavailable: it is fenced, removed or joining, or no
+  // region of the cluster yet, since when, by whom, and what to do; or this node cannot know whether it is.
   Result<Epoch> signing_epoch(Instant now) const;
 
  private:

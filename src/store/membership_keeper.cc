@@ -28,7 +28,8 @@ MembershipKeeper::MembershipKeeper(const Layout& layout, const Kv& kv, NodeId se
       watch_(region_of(self), now),
       book_(layout, kRoundsValid * round),
       duty_(layout, region_of(self), timing, bug),
-      board_(region_of(self)) {}
+      board_(region_of(self)),
+      own_(region_of(self)) {}
 
 Status MembershipKeeper::load(GroupId group) {
   if (group == kGlobalGroup) {
@@ -55,7 +56,8 @@ void MembershipKeeper::names(NodeId node, std::uint8_t regions) {
 }
 
 void MembershipKeeper::publish() {
-  MembershipView view{record_, {}, groups_, layout_.regions, founding_, lineage(), named_};
+  if (told_ && told_->epoch() <= record_.epoch()) told_.reset();
+  MembershipView view{told_ ? *told_ : record_, {}, groups_, layout_.regions, founding_, lineage(), named_};
   for (std::uint32_t r = 0; r <= layout_.regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     const auto missing = duty_.missing_floors(member_of(record_, region), floors_);
@@ -73,8 +75,10 @@ std::optional<v1::Attestation> MembershipKeeper::attest(RegionSet in_some, Regio
     const v1::RegionMember member = member_of(record_, region);
     const RegionWord word = watch_.word(region, now);
     const bool fenced = member.state() == v1::FENCED, joins = member.state() == v1::JOINING;
-    const bool silent = !fenced && !joins && word.silent >= timing_.silence;
-    const bool may = joins || (fenced && (member.attested() || bug_ == Bug::kUndoOperatorsFence));
+    const bool removed = member.state() == v1::REMOVED;
+    const bool silent = !fenced && !joins && !removed && word.silent >= timing_.silence;
+    const bool may = joins || (removed && bug_ == Bug::kRemovedComesBack) ||
+                     (fenced && (member.attested() || bug_ == Bug::kUndoOperatorsFence));
     const bool held = may && word.held > Duration{0};
     if (!silent && !held) continue;
     v1::RegionWord* said = attestation.add_words();
@@ -102,6 +106,12 @@ void MembershipKeeper::told(NodeId from, const v1::Attestation& attestation, Ins
   book_.told(from, Instant{attestation.sent_us()}, Epoch{attestation.epoch()}, std::move(words), now);
 }
 
+void MembershipKeeper::told_of_removal(v1::Membership record) {
+  if (record.epoch() <= board_.epoch().value || member_of(record, own_).state() != v1::REMOVED) return;
+  told_ = std::move(record);
+  publish();
+}
+
 std::vector<FencingDuty::Proposal> MembershipKeeper::due(Instant now) {
   if (!reformation_ || knows(record_, reformation_->id())) return duty_.due(record_, floors_, book_, now);
   std::vector<FencingDuty::Proposal> first(1, {kGlobalGroup, {}});
@@ -118,6 +128,8 @@ void MembershipKeeper::leased_until(Instant until) {
   fresh_until_ = fresh;
   board_.set_fresh_until(fresh);
 }
+
+bool MembershipKeeper::removed(RegionId region) const { return member_of(record_, region).state() == v1::REMOVED; }
 
 bool MembershipKeeper::serves(RegionId region) const { return member_of(record_, region).state() == v1::SERVING; }
 

@@ -35,6 +35,9 @@ class MembershipKeeper {
   std::optional<v1::Attestation> attest(RegionSet in_some, RegionSet in_all, Instant now);
   void forget_promises(Instant now) { watch_.forget(now); }
   void told(NodeId from, const v1::Attestation& attestation, Instant now);
+  // The record as another has it, in which this region was removed: what this node shows from then on, and so never
+  // signs.
+  void told_of_removal(v1::Membership record);
   void peer_started(NodeId node) { book_.forget(node); }
   // This replica is of groups that were made anew: the record is to say so.
   void set_reformation(v1::Reformation reformation) { reformation_ = std::move(reformation); }
@@ -46,6 +49,7 @@ class MembershipKeeper {
   // The global group's lease of this region ends then.
   void leased_until(Instant until);
   bool serves(RegionId region) const;
+  bool removed(RegionId region) const;
   RegionSet serving_regions() const { return serving(record_, layout_.regions); }
   const v1::Membership& record() const { return record_; }
   const MembershipBoard& board() const { return board_; }
@@ -69,6 +73,8 @@ class MembershipKeeper {
   FencingDuty duty_;
   MembershipBoard board_;
   std::optional<v1::Reformation> reformation_;
+  std::optional<v1::Membership> told_;  // of a later epoch than this node's own state
+  RegionId own_;
   Instant fresh_until_;
   RegionSet attested_silent_ = 0;
   bool said_something_ = false;

@@ -166,6 +166,85 @@ TEST_F(MembershipTest, AReformationFencesWhoIsLeftOutForAnOperatorToAdmit) {
   EXPECT_FALSE(member_of(membership, RegionId{1}).attested());
 }
 
+// A removal leaves the voters of the others as they are, in `nodes`.
+v1::ChangeMembership removal(std::uint64_t epoch, std::initializer_list<std::uint64_t> nodes,
+                             RegionId region = kRegion) {
+  v1::ChangeMembership wanted = put(v1::REMOVED, epoch, region);
+  for (const std::uint64_t node : nodes) wanted.add_nodes()->set_node(node);
+  return wanted;
+}
+
+TEST_F(MembershipTest, ARegionThatServesNoMoreIsRemovedWithItsNodesByOneEpoch) {
+  EXPECT_EQ(refusal(removal(1, {257, 769})), Code::kConflict) << "it serves: its clients are to go first";
+  ASSERT_TRUE(apply(put(v1::DRAINING, 1)));
+  ASSERT_EQ(apply(removal(2, {257, 769}))->epoch, 3u);
+  EXPECT_EQ(member_of(membership, kRegion).state(), v1::REMOVED);
+  EXPECT_EQ(member_of(membership, kRegion).fence_epoch(), 3u) << "what it signed before is refused from then on";
+  EXPECT_EQ(member_of(membership, kRegion).stand_in(), 3u) << "and another signs its CRLs";
+  EXPECT_EQ(wanted_voters(membership), (std::vector<NodeId>{NodeId{257}, NodeId{769}}));
+  EXPECT_EQ(serving(membership, 3), 0b1010u);
+  EXPECT_EQ(counted(membership, 3), 0b1010u) << "and no majority of regions is made with it";
+}
+
+TEST_F(MembershipTest, ARemovedRegionStaysSo) {
+  ASSERT_TRUE(apply(attested(v1::FENCED, 1)));
+  ASSERT_TRUE(apply(removal(2, {257, 769})));
+  for (const auto state : {v1::SERVING, v1::DRAINING, v1::FENCED, v1::JOINING})
+    EXPECT_NE(refusal(put(state, 3)), Code::kInternal) << to_string(state);
+  EXPECT_EQ(refusal(removal(3, {257, 769})), Code::kConflict);
+  EXPECT_EQ(refusal(attested(v1::SERVING, 3)), Code::kConflict) << "whoever hears it";
+  EXPECT_EQ(refusal(attested(v1::FENCED, 3)), Code::kConflict) << "or does not";
+  EXPECT_EQ(change(membership, voters(3, {257, 513, 769}), 3, kNow).error().code, Code::kConflict) << "with its nodes";
+  v1::Reformation reformation;
+  reformation.set_id("769");
+  reformation.add_voters(769);
+  ASSERT_TRUE(record(membership, reformation, 3, kNow));
+  EXPECT_EQ(member_of(membership, kRegion).state(), v1::REMOVED) << "when the quorum is made anew without it, too";
+  EXPECT_EQ(member_of(membership, kRegion).epoch(), 3u);
+}
+
+TEST_F(MembershipTest, ARemovalIsRepeatedAsTheFirstTimeAndByNoLeader) {
+  ASSERT_TRUE(apply(put(v1::FENCED, 1)));
+  auto leaders = removal(2, {257, 769});
+  leaders.set_attested(true);
+  leaders.set_attesters(0b1010);
+  EXPECT_EQ(refusal(leaders), Code::kInvalid);
+  auto wanted = removal(2, {257, 769});
+  wanted.set_request_id("r1");
+  ASSERT_TRUE(apply(wanted));
+  wanted.set_expected_epoch(3);
+  const auto again = apply(wanted);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->repeated);
+  auto fence = put(v1::FENCED, 3);
+  fence.set_request_id("r1");
+  EXPECT_EQ(refusal(fence), Code::kConflict) << "another wish by the same id is no repetition";
+}
+
+TEST_F(MembershipTest, TheIdOfADrainIsNotTheRepetitionOfARemoval) {
+  auto drain = put(v1::DRAINING, 1);
+  drain.set_request_id("r1");
+  ASSERT_TRUE(apply(drain));
+  auto wanted = removal(2, {257, 769});
+  wanted.set_request_id("r1");
+  EXPECT_FALSE(apply(wanted)->repeated);
+}
+
+TEST_F(MembershipTest, TheVotersOfTheOtherRegionsGoOnAllOfThemAndInTwoRegions) {
+  ASSERT_TRUE(apply(put(v1::FENCED, 1)));
+  EXPECT_EQ(refusal(removal(2, {})), Code::kInvalid);
+  EXPECT_EQ(refusal(removal(2, {257, 513, 769})), Code::kInvalid) << "its own node";
+  EXPECT_EQ(refusal(removal(2, {257})), Code::kConflict) << "the third region serves, and would have none";
+  ASSERT_TRUE(apply(put(v1::FENCED, 2, RegionId{3})));
+  EXPECT_EQ(refusal(removal(3, {257})), Code::kConflict) << "its loss would be the cluster's";
+  ASSERT_TRUE(change(membership, voters(3, {257, 258, 513, 769}), 3, kNow));
+  EXPECT_EQ(refusal(removal(4, {257, 769})), Code::kInvalid) << "the second node of the first region";
+  EXPECT_TRUE(apply(removal(4, {257, 258, 769})));
+  auto fence = put(v1::SERVING, 5, RegionId{3});
+  fence.add_nodes()->set_node(257);
+  EXPECT_EQ(refusal(fence), Code::kInvalid) << "who votes is no matter of any other state";
+}
+
 // ------------------------------------------------------------------------------------------------- state machine
 
 class FloorTest : public testing::Test {

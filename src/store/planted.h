@@ -63,6 +63,8 @@ enum class Bug {
   kBegunByFile,
   kBegunAnew,
   kForgettersFound,
+  kRemovedComesBack,
+  kRemovedKeepsVoting,
 };
 
 struct PlantedBug {
@@ -145,6 +147,8 @@ inline constexpr PlantedBug kPlantedBugs[] = {
      "a node that lost its disk holds its empty log of an added region's group for the beginning"},
     {Bug::kForgettersFound, "forgetters_found",
      "nodes that have lost their disks take themselves for the founders of a new cluster"},
+    {Bug::kRemovedComesBack, "removed_comes_back", "a region that was removed is admitted when it is heard"},
+    {Bug::kRemovedKeepsVoting, "removed_keeps_voting", "the nodes of a removed region go on voting"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

@@ -24,14 +24,14 @@ std::uint32_t next_serving(RegionSet serving, std::uint32_t after, std::uint8_t 
 Activation crl_activation(const v1::Membership& membership, RegionId issuer) {
   const v1::RegionMember member = member_of(membership, issuer);
   if (member.stand_in() != 0) return {region_in(member.stand_in()), floor_epoch(member)};
-  return {member.state() == v1::FENCED ? RegionId{0} : issuer, floor_epoch(member)};
+  return {silenced(member.state()) ? RegionId{0} : issuer, floor_epoch(member)};
 }
 
 void assign_stand_ins(v1::Membership& membership, std::uint8_t regions, Bug bug) {
   const RegionSet able = serving(membership, regions);
   for (auto& member : *membership.mutable_members()) {
     std::uint32_t wanted = 0;
-    if (member.state() == v1::FENCED) {
+    if (silenced(member.state())) {
       const bool goes_on = member.stand_in() != 0 &&
                            ((able & region_bit(region_in(member.stand_in()))) != 0 || bug == Bug::kStandInStays);
       wanted = goes_on ? member.stand_in() : next_serving(able, member.region(), regions);
@@ -39,7 +39,7 @@ void assign_stand_ins(v1::Membership& membership, std::uint8_t regions, Bug bug)
       wanted = member.stand_in();
     }
     // Fenced anew, it has a stand-in of a new activation, also when that is the same region as before.
-    const bool begins = member.state() == v1::FENCED && member.fence_epoch() == membership.epoch();
+    const bool begins = silenced(member.state()) && member.fence_epoch() == membership.epoch();
     if (wanted == member.stand_in() && !begins) continue;
     member.set_stand_in(wanted);
     member.set_crl_epoch(membership.epoch());

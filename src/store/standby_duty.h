@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who signs the CRLs of each region: the region itself, or its stand-in while it is fenced. Pure, and part of the
+// Who signs the CRLs of each region: the region itself, or its stand-in while it is fenced, and
+// for good when it was removed. Pure, and part of the
 // membership record, so that every replica decides it alike and every epoch has one answer.
 //
 // The answer is the *activation*: a region and the epoch since which it signs. It is a fencing token: the global group
@@ -24,8 +25,9 @@ struct Activation {
 // Who signs the CRLs of `issuer` in the epoch of this record.
 Activation crl_activation(const v1::Membership& membership, RegionId issuer);
 
-// After a change of who serves, in its epoch: gives every fenced region a stand-in that serves (the next one, in the
-// order of the configuration), and takes it from those that are not fenced. A stand-in that goes on serving stays.
+// After a change of who serves, in its epoch: gives every fenced or removed region a stand-in that serves (the next
+// one, in the order of the configuration), and takes it from those that are not fenced. A stand-in that goes on serving
+// stays.
 void assign_stand_ins(v1::Membership& membership, std::uint8_t regions, Bug bug = Bug::kNone);
 
 // What a region is told that would sign the CRLs of `issuer` without being who signs them; begins with kFencedPrefix.

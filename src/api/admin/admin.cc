@@ -162,6 +162,8 @@ net::HttpResponse Admin::ready() const {
               ": give it the new file and start it again";
   if (own.state() == store::v1::DRAINING) missing = "drained by " + own.by() + reason_of(own);
   if (own.state() == store::v1::FENCED) missing = "fenced by " + own.by() + reason_of(own);
+  if (own.state() == store::v1::REMOVED)
+    missing = "this region was removed from the cluster by " + own.by() + reason_of(own) + ": stop its nodes and edges";
   net::HttpResponse response;
   if (!missing.empty()) return net::problem(503, "Service Unavailable", missing);
   response.headers.set("Content-Type", "text/plain");

@@ -21,8 +21,9 @@ namespace v1 = store::v1;
 
 constexpr Duration kWordPatience = 6s;  // for the word of nodes that have just started
 constexpr Duration kReadTimeout = 3s;
-constexpr Duration kPatience = 2s;       // for a fence to be carried out; then the answer says how far it has come
-constexpr Duration kJoinPatience = 10s;  // for a new region to serve
+constexpr Duration kPatience = 2s;        // for a fence to be carried out; then the answer says how far it has come
+constexpr Duration kJoinPatience = 10s;   // for a new region to serve
+constexpr Duration kLeavePatience = 10s;  // for a removed one to be out of all groups
 
 json describe(const std::vector<std::string>& names, const store::MembershipView& view, RegionId region) {
   const std::string& name = names.at(region.value - 1u);
@@ -50,6 +51,23 @@ std::vector<NodeId> voters_of(const store::MembershipView& view) {
   return wanted.empty() && !view.groups.empty() ? view.groups.front().voters() : wanted;
 }
 
+std::map<std::uint64_t, v1::Replica> replicas_of(const store::MembershipView& view) {
+  std::map<std::uint64_t, v1::Replica> nodes;
+  for (const NodeId node : voters_of(view)) nodes[node.value].set_node(node.value);
+  for (const auto& replica : view.record.replicas().nodes()) nodes[replica.node()] = replica;
+  return nodes;
+}
+
+// No node of the region is in any group, and what its key signed before is refused everywhere.
+bool gone(const store::MembershipView& view, RegionId region) {
+  const bool out = std::ranges::all_of(view.groups, [&](const store::Configuration& group) {
+    return !group.joint() &&
+           std::ranges::none_of(group.members(), [&](NodeId node) { return region_of(node) == region; });
+  });
+  return out && store::member_of(view.record, region).state() == v1::REMOVED &&
+         region.value < view.carried_out.size() && view.carried_out[region.value] == view.regions;
+}
+
 }  // namespace
 
 void Regions::mount(Router& router) {
@@ -60,6 +78,8 @@ void Regions::mount(Router& router) {
   };
   router.add("PUT", "/v1/regions/{region}",
              [this](net::HttpRequest r, auto parts) { return this->add(std::move(r), parts[0]); });
+  router.add("DELETE", "/v1/regions/{region}",
+             [this](net::HttpRequest r, auto parts) { return remove(std::move(r), parts[0]); });
   add("fence", v1::FENCED);
   add("unfence", v1::SERVING);
   add("drain", v1::DRAINING);
@@ -83,10 +103,9 @@ Task<net::HttpResponse> Regions::list(net::HttpRequest request) {
 Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string name, v1::RegionState state) {
   Rest::Caller caller;
   if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
-  const auto named = std::find(names_.begin(), names_.end(), name);
-  if (named == names_.end())
-    co_return net::problem(404, "Not Found", "there is no region '" + name.substr(0, 64) + "' in this cluster");
-  const RegionId region{static_cast<std::uint8_t>(named - names_.begin() + 1)};
+  const auto known = region_named(name);
+  if (!known) co_return net::problem(known.error());
+  const RegionId region = *known;
   const auto reason = reason_of(request);
   if (!reason) co_return net::problem(reason.error());
   auto id = request_id(request);
@@ -113,6 +132,51 @@ Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string na
   co_return net::json_response(200, json{{"epoch", *epoch}, {"region", describe(names_, *view, region)}}.dump());
 }
 
+Result<RegionId> Regions::region_named(const std::string& name) const {
+  const auto named = std::find(names_.begin(), names_.end(), name);
+  if (named != names_.end()) return RegionId{static_cast<std::uint8_t>(named - names_.begin() + 1)};
+  return fail(Code::kNotFound, "there is no region '" + name.substr(0, 64) + "' in this cluster");
+}
+
+Task<net::HttpResponse> Regions::remove(net::HttpRequest request, std::string name) {
+  Rest::Caller caller;
+  if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
+  const auto known = region_named(name);
+  if (!known) co_return net::problem(known.error());
+  const RegionId region = *known;
+  const auto reason = reason_of(request);
+  if (!reason) co_return net::problem(reason.error());
+  const auto id = request_id(request);
+  if (!id) co_return net::problem(id.error());
+  co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
+  auto make = [&](std::uint64_t expected_epoch) {
+    v1::Command command;
+    auto& wanted = *command.mutable_change_membership();
+    wanted.set_expected_epoch(expected_epoch);
+    wanted.set_region(region.value);
+    wanted.set_state(v1::REMOVED);
+    for (auto& [number, replica] : replicas_of(*store_.membership())) {
+      if (region_of(NodeId{number}) != region) *wanted.add_nodes() = std::move(replica);
+    }
+    wanted.set_reason(*reason);
+    wanted.set_by(caller.name);
+    wanted.set_request_id(*id);
+    return command;
+  };
+  auto changing = change_epoch(*request.executor, store_, make);
+  const auto epoch = co_await changing;
+  if (!epoch) co_return net::problem(fail(epoch.error(), name).error());
+  log_warning("admin: region " + name + " is removed by the word of " + caller.name + ", epoch " +
+              std::to_string(*epoch));
+  auto waiting = wait_until(
+      *request.executor, [this, region] { return gone(*store_.membership(), region); }, kLeavePatience);
+  const bool out = co_await waiting;
+  const auto view = store_.membership();
+  json said = describe(names_, *view, region);
+  said["nodes_gone"] = out;
+  co_return net::json_response(out ? 200 : 202, json{{"epoch", *epoch}, {"region", std::move(said)}}.dump());
+}
+
 // Nodes that vote and have not said that their file names the region.
 std::string Regions::missing_files(RegionId region) const {
   const auto view = store_.membership();
@@ -131,6 +195,8 @@ Status Regions::may_be_added(RegionId region) const {
   const std::string& name = names_.at(region.value - 1u);
   const auto view = store_.membership();
   const auto* known = store::founding_of(view->record, region);
+  if (store::member_of(view->record, region).state() == v1::REMOVED)
+    return fail(Code::kConflict, name + " was removed from the cluster, for good: add a region by another name");
   if (region.value <= view->founding || (known != nullptr && known->name() != name))
     return fail(Code::kConflict, "region " + std::to_string(region.value) + " is one of the cluster's already" +
                                      (known != nullptr ? ", by the name of " + known->name() : ""));
@@ -193,9 +259,7 @@ Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name)
     v1::Command command;
     auto& wanted = *command.mutable_change_replicas();
     wanted.set_expected_epoch(expected_epoch);
-    std::map<std::uint64_t, v1::Replica> nodes;
-    for (const NodeId node : voters_of(*view)) nodes[node.value].set_node(node.value);
-    for (const auto& replica : view->record.replicas().nodes()) nodes[replica.node()] = replica;
+    std::map<std::uint64_t, v1::Replica> nodes = replicas_of(*view);
     for (const NodeAddress& node : file_) {
       if (region_of(node.node) != region) continue;
       v1::Replica& replica = nodes[node.node.value];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's hand on membership: who serves, and fence, unfence, drain; PUT adds a region. /v1/regions; errors are
-// RFC 7807 problems.
+// The operator's hand on membership: who serves, and fence, unfence, drain; PUT adds a region, DELETE removes one for
+// good. /v1/regions; errors are RFC 7807 problems.
 #pragma once
 
 #include <string>
@@ -30,6 +30,11 @@ class Regions {
   // Adds the region, and then its nodes. 409: it is not the next one, or nodes have not been given the file that names
   // it. 202: it goes on.
   Response add(net::HttpRequest request, std::string name);
+  // Removes the region and its nodes, for good. 409: it serves, or was removed before, or too few others are left. 202:
+  // its nodes are on their way out of the groups.
+  Response remove(net::HttpRequest request, std::string name);
+  // 404: the region is none of this node's file.
+  Result<RegionId> region_named(const std::string& name) const;
   Status may_be_added(RegionId region) const;
   std::string missing_files(RegionId region) const;
   // Waits a little until the epoch is known here and the region's fence is carried out in all home groups.

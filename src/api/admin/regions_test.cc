@@ -130,6 +130,48 @@ TEST_F(RegionsTest, ARegionIsNotAddedBeforeEveryVoterHasTheFileThatNamesIt) {
   EXPECT_EQ(send("PUT", "/v1/regions/three", "", "issues").status, 403);
 }
 
+TEST_F(RegionsTest, ARegionThatServesNoMoreIsRemovedForGood) {
+  mount({"one", "two", "three"});
+  vote({257, 513});
+  EXPECT_EQ(send("DELETE", "/v1/regions/mars").status, 404);
+  EXPECT_EQ(send("DELETE", "/v1/regions/two", "", "issues").status, 403);
+  EXPECT_EQ(send("DELETE", "/v1/regions/two", R"({"why": "?"})").status, 400);
+  EXPECT_EQ(send("DELETE", "/v1/regions/three").status, 404) << "a region of the file alone";
+  const Reply serves = send("DELETE", "/v1/regions/two");
+  EXPECT_EQ(serves.status, 409);
+  EXPECT_EQ(serves.body["detail"], "two: the region serves: drain or fence it first, until its clients have gone");
+  ASSERT_EQ(send("POST", "/v1/regions/two/drain").status, 200);
+  const Reply alone = send("DELETE", "/v1/regions/two");
+  EXPECT_EQ(alone.status, 409);
+  EXPECT_NE(alone.body["detail"].get<std::string>().find("the voters would be in one region"), std::string::npos);
+}
+
+TEST_F(RegionsTest, ARemovalTakesTheNodesAlongAndIsRepeatedAsTheFirstTime) {
+  mount({"one", "two", "three"});
+  ASSERT_EQ(send("POST", "/v1/regions/two/drain").status, 200);
+  vote({257});
+  ASSERT_EQ(send("PUT", "/v1/regions/three").status, 202);
+  vote({257, 513, 769});
+  const Reply removed = send("DELETE", "/v1/regions/two", R"({"reason": "too far"})", "does all", "k");
+  ASSERT_LT(removed.status, 300) << removed.body;
+  EXPECT_EQ(removed.body["region"]["state"], "removed");
+  EXPECT_EQ(removed.body["region"]["reason"], "too far");
+  EXPECT_EQ(removed.body["region"]["crls"]["signed_by"], "one");
+  const auto& nodes = cluster.store.membership()->record.replicas().nodes();
+  ASSERT_EQ(nodes.size(), 2);
+  EXPECT_EQ(nodes[1].node(), 769u);
+  const auto epoch = cluster.store.epoch();
+  EXPECT_EQ(send("DELETE", "/v1/regions/two", R"({"reason": "too far"})", "does all", "k").status, removed.status);
+  EXPECT_EQ(cluster.store.epoch(), epoch);
+  for (const char* verb : {"fence", "unfence", "drain"}) {
+    const Reply late = send("POST", std::string("/v1/regions/two/") + verb);
+    EXPECT_EQ(late.status, 409) << verb;
+    EXPECT_NE(late.body["detail"].get<std::string>().find("removed in epoch"), std::string::npos) << late.body;
+  }
+  EXPECT_EQ(send("PUT", "/v1/regions/two").status, 409);
+  EXPECT_EQ(send("DELETE", "/v1/regions/two").status, 409);
+}
+
 TEST_F(RegionsTest, AnAddedRegionJoinsWithTheNodesOfTheFileAndRegionsAreAddedInOrder) {
   mount({"one", "two", "three", "four"});
   ASSERT_EQ(send("POST", "/v1/regions/two/drain").status, 200);

@@ -40,7 +40,7 @@ net::HttpResponse StandbyShares::give(const net::HttpRequest& request, const std
   const RegionId region{static_cast<std::uint8_t>(named - names_.begin() + 1)};
   const auto view = store_.membership();
   const store::Activation active = store::crl_activation(view->record, region);
-  const bool fenced = store::member_of(view->record, region).state() == store::v1::FENCED;
+  const bool fenced = store::silenced(store::member_of(view->record, region).state());
   if (!fenced || active.signer != region_of(*node)) {
     log_warning("standby: node " + std::to_string(node->value) + " asked for the share of " + issuer +
                 " and does not stand in for it in epoch " + std::to_string(view->record.epoch()));
