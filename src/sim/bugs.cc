@@ -45,6 +45,8 @@ constexpr Place kPlaces[] = {
     {Bug::kForgettersFound, "forgetful_founders.yaml"},
     {Bug::kRemovedComesBack, "removing_region.yaml"},
     {Bug::kRemovedKeepsVoting, "removing_region.yaml"},
+    {Bug::kWitnessSnapshot, "witness.yaml"},
+    {Bug::kWitnessCutsLog, "witness.yaml"},
 };
 
 }  // namespace

@@ -40,8 +40,8 @@ std::optional<std::string> unsettled(World& world) {
       const auto& group = world.engine(node)->group(GroupId{g});
       const auto status = group.status();
       const bool members = !group.configuration().joint() && group.configuration().voters() == world.members();
-      if (status.leader == NodeId{0} || group.applied_index() != status.last || !members ||
-          status.last != end.value_or(status.last))
+      if (status.leader == NodeId{0} || world.is_witness(status.leader) || group.applied_index() != status.last ||
+          !members || status.last != end.value_or(status.last))
         return state_of(world, node, GroupId{g});
       end = status.last;
     }

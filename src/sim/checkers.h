@@ -19,8 +19,8 @@ struct CheckerOptions {
   bool leaders = true;          // one leader per term of a group
   bool logs = true;             // no two replicas apply different entries at an index
   bool freshness = true;        // a fresh read sees every write acknowledged before it began
-  bool durability = true;       // at the end every replica has everything acknowledged
-  bool convergence = true;      // at the end all replicas are equal
+  bool durability = true;       // at the end every replica that stores has everything acknowledged
+  bool convergence = true;      // at the end all replicas are equal, and witnesses have no records
   bool linearizability = true;  // of every record: all that clients were told has an order that explains it
   bool membership = true;       // epochs, fences and floors (membership_checker.h)
   bool across_regions = true;   // of all regions' reads in one; otherwise each region's with all writes
@@ -67,6 +67,7 @@ class Checkers {
   void check_linearizable();
   void check_durable();
   void check_convergence();
+  void check_witness(NodeId node, GroupId group, const std::string& key);
   void check_leaders(NodeId node);
   void check_applied(NodeId node, GroupId group, LogIndex index, Term term, const std::string& data);
 

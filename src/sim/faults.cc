@@ -21,6 +21,9 @@ Faults::Faults(World& world) : world_(world) {
     const auto set = set_times_.extract(node);
     world_.at(set.empty() ? kUnplanned : set.mapped(), [this, node] { world_.start(node); });
   };
+  world_.on_records_replaced = [this](NodeId node) {
+    if (world_.is_witness(node)) witness_logs_whole_ = false;
+  };
   world_.on_damaged = [this](NodeId node, const Error& error) { repair(node, error); };
 }
 
@@ -93,8 +96,35 @@ void Faults::lose_power_in_a_write(NodeId node, std::uint64_t operation, Duratio
   world_.power_off_in_operation(node, operation);
 }
 
+// With a witness there may be one copy of the records less: what the disk of `node` holds, another that stores holds
+// too, or it is still in a witness's log. (Whether it really is there is for the checkers to find out.)
+bool Faults::others_have_all(NodeId node) {
+  if (world_.layout().witnesses == 0) return true;
+  bool all = true, everybody = true;
+  for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
+    LogIndex applied;
+    bool somebody = false;
+    for (const NodeId other : world_.nodes()) {
+      if (world_.up(other) && world_.engine(other)->has(GroupId{g}))
+        applied = std::max(applied, world_.engine(other)->group(GroupId{g}).applied_index());
+    }
+    for (const NodeId other : world_.nodes()) {
+      if (world_.is_witness(other) || !std::ranges::binary_search(world_.members(), other)) continue;
+      const bool here = world_.up(other) && world_.engine(other)->has(GroupId{g});
+      const auto* group = here ? &world_.engine(other)->group(GroupId{g}) : nullptr;
+      const bool has = here && group->gate_open() && group->configuration().votes_everywhere(other) &&
+                       group->status().commit >= applied;
+      somebody = somebody || (has && other != node);
+      everybody = everybody && has;
+    }
+    all = all && somebody;
+  }
+  if (everybody) witness_logs_whole_ = true;
+  return all || (witness_logs_whole_ && !world_.is_witness(node));
+}
+
 bool Faults::may_damage(NodeId node) {
-  return world_.up(node) && !world_.engine(node)->recovering() && others_well(node);
+  return world_.up(node) && !world_.engine(node)->recovering() && others_well(node) && others_have_all(node);
 }
 
 bool Faults::lose_disk(NodeId node, Duration lasting) {
@@ -126,7 +156,7 @@ void Faults::repair(NodeId node, const Error& error) {
   world_.at(200ms, [this, node, error, damaged] {
     if (world_.up(node)) return;
     if (!damaged) return world_.start(node);
-    if (!others_well(node)) return repair(node, error);
+    if (!others_well(node) || !others_have_all(node)) return repair(node, error);
     count("damaged disk replaced");
     world_.note("REPAIR " + node_name(node) + " gets an empty disk: " + error.message);
     world_.wipe(node);

@@ -43,9 +43,12 @@ class Faults {
   using Links = std::vector<std::pair<NodeId, NodeId>>;
   void cut_links(const Links& links, std::optional<Duration> lasting);
   bool others_well(NodeId node);
+  bool others_have_all(NodeId node);
   void repair(NodeId node, const Error& error);
 
   World& world_;
+  bool witness_logs_whole_ =
+      true;  // they hold what a region that stores may lack, unless a snapshot has begun one anew
   std::map<NodeId, Duration> set_times_;  // of nodes that are about to go down
   std::map<std::string, std::uint64_t> counts_;
 };

@@ -86,7 +86,7 @@ class Reader {
   }
 
   Status layout(const YAML::Node& node) {
-    EC_TRY(yaml_.only(node, "layout", {"regions", "added", "zones", "spares"}));
+    EC_TRY(yaml_.only(node, "layout", {"regions", "added", "witnesses", "zones", "spares"}));
     if (const YAML::Node regions = node["regions"]) {
       EC_TRY(yaml_.is_list(regions, "regions"));
       if (regions.size() < 1 || regions.size() > kMostRegions)
@@ -105,6 +105,19 @@ class Reader {
         if (!name.IsScalar()) return yaml_.wrong(name, "a region is a name");
         scenario_.added.push_back(name.Scalar());
       }
+    }
+    if (const YAML::Node witnesses = node["witnesses"]) {
+      EC_TRY(yaml_.is_list(witnesses, "witnesses"));
+      for (const YAML::Node& name : witnesses) {
+        EC_ASSIGN(const RegionId id, region(name));
+        if (id.value > scenario_.regions.size())
+          return yaml_.wrong(name, "a witness is one of 'regions': those that are 'added' keep records");
+        scenario_.witnesses.push_back(name.Scalar());
+      }
+      if (scenario_.regions.size() < scenario_.witnesses.size() + 2)
+        return yaml_.wrong(witnesses, "two regions at least must keep records");
+      if (2 * scenario_.witnesses.size() > scenario_.regions.size())
+        return yaml_.wrong(witnesses, "'witnesses' must not be a majority by themselves");
     }
     if (node["zones"]) {
       std::uint8_t zones = 1;
@@ -368,6 +381,13 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
   fix(run.world.late_by, scenario.late_by);
   fix(run.world.jitter, scenario.jitter);
   fix(run.world.drift, scenario.drift);
+  for (std::uint8_t r = 1; r <= scenario.regions.size(); ++r) {
+    if (std::ranges::find(scenario.witnesses, scenario.regions[r - 1u]) != scenario.witnesses.end())
+      run.world.witnesses |= store::region_bit(RegionId{r});
+  }
+  SeededRandom watching(seed ^ 0x7769746e657373ull);
+  if (scenario.may_add && watching.chance(0.15))
+    run.world.witnesses = store::region_bit(RegionId{static_cast<std::uint8_t>(1 + watching.below(run.world.regions))});
   run.world.round_trips = scenario.round_trips;
   run.world.clock_speeds = scenario.clock_speeds;
   run.world.bug = scenario.bug;

@@ -36,6 +36,12 @@ class Writer {
       added += (added.empty() ? "" : ", ") + region(RegionId{static_cast<std::uint8_t>(w.regions + r)});
     out_ += "layout:\n  regions: [" + regions + "]\n";
     if (w.added > 0) out_ += "  added: [" + added + "]\n";
+    std::string witnesses;
+    for (std::uint8_t r = 1; r <= w.regions; ++r) {
+      if ((w.witnesses & store::region_bit(RegionId{r})) != 0)
+        witnesses += (witnesses.empty() ? "" : ", ") + region(RegionId{r});
+    }
+    if (!witnesses.empty()) out_ += "  witnesses: [" + witnesses + "]\n";
     out_ += "  zones: " + std::to_string(w.zones) + "\n  spares: " + std::to_string(w.spares) + "\n";
     out_ += "network:\n  wan: " + std::string(w.wan ? "true" : "false") + "\n  loss: " + number(w.loss) +
             "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) +

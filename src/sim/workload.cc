@@ -26,7 +26,7 @@ void Workload::step() {
   if (!running_) return;
   world_.at(random_.between(options_.pause_min, options_.pause_max), [this] { step(); });
   const NodeId through = world_.nodes()[random_.below(world_.nodes().size())];
-  if (!world_.up(through) || region_of(through).value > world_.layout().regions) return;
+  if (!world_.up(through) || region_of(through).value > world_.layout().regions || world_.is_witness(through)) return;
   if (random_.chance(options_.others)) return other(through);
   if (!random_.chance(options_.writes)) return read(through);
   if (!known_.empty() && random_.chance(options_.revocations)) return revoke(through);
@@ -36,12 +36,13 @@ void Workload::step() {
 void Workload::last_round() {
   last_round_ = true;
   for (const NodeId node : world_.members()) {
-    if (world_.up(node)) issue(node, region_of(node));
+    if (world_.up(node) && !world_.is_witness(node)) issue(node, region_of(node));
   }
 }
 
 std::optional<RegionId> Workload::idle_region(const Operator& person) const {
   for (std::uint8_t r = 1; r <= world_.layout().regions; ++r) {
+    if (world_.layout().is_witness(RegionId{r})) continue;
     if (!served_.contains(RegionId{r}) && !person.standing().contains(RegionId{r})) return RegionId{r};
   }
   return std::nullopt;
@@ -50,7 +51,10 @@ std::optional<RegionId> Workload::idle_region(const Operator& person) const {
 std::string Workload::client(NodeId through) { return "through " + node_name(through); }
 
 RegionId Workload::any_region() {
-  return RegionId{static_cast<std::uint8_t>(1 + random_.below(world_.layout().regions))};
+  for (;;) {
+    const RegionId region{static_cast<std::uint8_t>(1 + random_.below(world_.layout().regions))};
+    if (!world_.layout().is_witness(region)) return region;  // nothing is at home there
+  }
 }
 
 std::string Workload::new_serial(RegionId home) {

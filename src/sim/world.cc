@@ -62,6 +62,7 @@ struct World::Node : store::PeerSink, WallClock {
 store::Layout layout_of(const WorldOptions& options) {
   store::Layout layout;
   layout.regions = options.regions;
+  layout.witnesses = options.witnesses;
   for (std::uint8_t r = 1; r <= options.regions; ++r) {
     for (std::uint8_t z = 1; z <= options.zones; ++z) layout.nodes.push_back(node_id(RegionId{r}, z));
   }
@@ -143,6 +144,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   options.coordination_bug = options_.coordination_bug;
   options.compact_after = 30;
   options.keep = 20;
+  options.witness_cut = 10;
   options.snapshot_chunk_bytes = 1500;
   if (options_.wan) {
     options.tick = 50ms;
@@ -187,7 +189,10 @@ void World::start(NodeId id) {
     const auto known = node.cache.find(certificate.serial());
     if (known != node.cache.end()) known->second = certificate.SerializeAsString();
   };
-  node.engine->on_records_replaced = [&node] { node.cache.clear(); };
+  node.engine->on_records_replaced = [this, &node, id] {
+    node.cache.clear();
+    if (on_records_replaced) on_records_replaced(id);
+  };
   node.engine->on_applied = [this, id](GroupId group, LogIndex index, Term term, const std::string& data) {
     if (on_applied) on_applied(id, group, index, term, data);
   };

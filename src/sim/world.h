@@ -21,12 +21,13 @@ namespace evercert::sim {
 struct WorldOptions {
   std::uint8_t regions = 3;
   std::uint8_t zones = 1;
-  std::uint8_t spares = 0;  // further nodes of each region that are there and no members at the beginning
-  std::uint8_t added = 0;   // further regions, whose nodes are there: an operator may add them
-  bool wan = true;          // time-outs and delays of the emulated WAN; otherwise of loopback
-  double drift = 0.01;      // clocks run faster or slower by at most this share
-  double loss = 0.01;       // of batches
-  double late = 0.02;       // of batches arrive up to late_by later
+  std::uint8_t spares = 0;         // further nodes of each region that are there and no members at the beginning
+  std::uint8_t added = 0;          // further regions, whose nodes are there: an operator may add them
+  store::RegionSet witnesses = 0;  // of the regions: these vote and keep no records
+  bool wan = true;                 // time-outs and delays of the emulated WAN; otherwise of loopback
+  double drift = 0.01;             // clocks run faster or slower by at most this share
+  double loss = 0.01;              // of batches
+  double late = 0.02;              // of batches arrive up to late_by later
   Duration late_by = 3s;
   double jitter = 0.3;                                            // of the link's delay
   std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first; others are drawn
@@ -66,6 +67,7 @@ class World {
   const std::vector<NodeId>& nodes() const { return all_; }  // whether they are members or not
   // What an operator was last told that it is done: these are to have everything, in the end.
   const std::vector<NodeId>& members() const { return members_; }
+  bool is_witness(NodeId node) const { return layout_.is_witness(region_of(node)); }
   void set_members(std::vector<NodeId> members) { members_ = std::move(members); }
   bool up(NodeId node) const;
   store::Engine* engine(NodeId node);  // nullptr when down
@@ -109,6 +111,7 @@ class World {
   std::function<void(NodeId)> on_worked;  // after every turn of a node
   std::function<void(NodeId, GroupId, LogIndex, Term, const std::string&)> on_applied;
   std::function<void(NodeId)> on_started, on_down;
+  std::function<void(NodeId)> on_records_replaced;  // a snapshot took the place of a group's records
   // A node stops by itself or refuses to start, though its disk did nothing but lose what was not synced.
   std::function<void(NodeId, const Error&)> on_refused;
   // It refuses to start because of what its disk did.

@@ -290,7 +290,7 @@ Result<v1::Outcome> Applier::update_order(const v1::UpdateOrder& command) {
 Result<v1::Outcome> Applier::allocate_crl_number(const v1::AllocateCrlNumber& command) {
   const RegionId issuer{static_cast<std::uint8_t>(command.issuer_region())};
   EC_ASSIGN(const auto membership, load<v1::Membership>(membership_record()));
-  const v1::Membership known = membership ? *membership : first_membership();
+  const v1::Membership known = membership ? *membership : first_membership(options_.witnesses);
   const std::uint64_t fenced_in = member_of(known, issuer).fence_epoch();
   if (command.epoch() < fenced_in) return refused(Code::kConflict, below_floor(issuer, command.epoch(), fenced_in));
   const RegionId signer =
@@ -341,9 +341,10 @@ Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
 }
 
 Result<v1::Outcome> Applier::claim_account_key(const v1::ClaimAccountKey& command) {
-  if (home_group(home_of_thumbprint(command.thumbprint(), options_.founding)) != group_)
+  const FoundingRegions founding{options_.founding, options_.witnesses};
+  if (home_group(home_of_thumbprint(command.thumbprint(), founding)) != group_)
     return refused(Code::kInvalid, "this group is not the home of the key");
-  const std::string first = account_id_of_thumbprint(command.thumbprint(), options_.founding);
+  const std::string first = account_id_of_thumbprint(command.thumbprint(), founding);
   EC_ASSIGN(const auto account, load<v1::Account>(account_record(first)));
   EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(account_key_record(command.thumbprint())));
   v1::Outcome outcome;
@@ -389,7 +390,7 @@ template <class Make>
 Result<v1::Outcome> Applier::with_membership(Make make) {
   if (group_ != kGlobalGroup) return refused(Code::kInvalid, "membership belongs to the global group");
   EC_ASSIGN(auto stored, load<v1::Membership>(membership_record()));
-  v1::Membership membership = stored ? std::move(*stored) : first_membership();
+  v1::Membership membership = stored ? std::move(*stored) : first_membership(options_.witnesses);
   const Result<Changed> changed = make(membership);
   if (!changed) return refused(changed.error().code, changed.error().message);
   if (changed->repeated) return repeated(changed->epoch);

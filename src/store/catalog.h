@@ -51,6 +51,7 @@ struct CatalogOptions {
   Bug bug = Bug::kNone;
   coordination::Bug coordination_bug = coordination::Bug::kNone;
   EpochFloors* floors = nullptr;  // as the state says and kept so; without them the state is looked at
+  RegionSet witnesses = 0;        // since the beginning
 };
 
 // What a run of commands did, for those who keep copies or wait for news.

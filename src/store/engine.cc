@@ -22,6 +22,7 @@ std::string encode_founders(const Layout& layout) {
   v1::GroupConfiguration record;
   for (const NodeId node : layout.nodes) record.add_voters(node.value);
   record.set_regions(layout.regions);
+  record.set_witnesses(layout.witnesses);
   return record.SerializeAsString();
 }
 
@@ -34,6 +35,7 @@ Result<Layout> decode_founders(const std::string& bytes) {
   // Of an earlier version, under which no region could be added: each had a voter.
   layout.regions =
       record.regions() != 0 ? static_cast<std::uint8_t>(record.regions()) : region_of(layout.nodes.back()).value;
+  layout.witnesses = record.witnesses();
   return layout;
 }
 
@@ -62,7 +64,8 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
       founders_(options_.layout.nodes),
       founding_regions_(options_.layout.regions),
-      last_read_(random.next()) {}
+      last_read_(random.next()),
+      witness_logs_(kMostRegions + 1u) {}
 
 Engine::~Engine() = default;
 
@@ -72,7 +75,9 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv
   EC_ASSIGN(auto reformation, load_reformation(log));
   const std::uint8_t named = options.layout.regions;
   if (const auto known = log.meta(std::string(kFoundersKey))) {
-    EC_ASSIGN(options.layout, decode_founders(*known));
+    EC_ASSIGN(auto founders, decode_founders(*known));
+    EC_TRY(same_witnesses(founders.witnesses, options.layout.witnesses));
+    options.layout = std::move(founders);
   } else if (!reformation && log.meta(std::string(kMemberKey))) {
     log.put_meta(std::string(kFoundersKey), encode_founders(options.layout));  // durable with the next batch
   }
@@ -114,6 +119,8 @@ Status Engine::open_group(GroupId id, Instant now) {
   group.heartbeat_ticks = options_.heartbeat_ticks;
   group.lease = options_.lease;
   group.bug = options_.bug;
+  group.home = options_.layout.home(id);
+  group.witnesses = options_.layout.witnesses;
   EC_ASSIGN(auto configuration, load_configuration(id));
   EC_ASSIGN(auto opened,
             Group::open(group, std::move(configuration), log_, board_.tail(id), random_, applied.index, now));
@@ -121,10 +128,7 @@ Status Engine::open_group(GroupId id, Instant now) {
     // Seconds later would do; at once saves a client the silence time-out. The clock is read by the next flush.
     submissions_.leader_changed(changed, Instant{0});
   };
-  opened->on_snapshot_wanted = [this, id](NodeId node) -> Result<SnapshotMeta> {
-    EC_ASSIGN(const auto position, read_applied(kv_, id));
-    return snapshot_sender_->prepare(id, node, position);
-  };
+  opened->on_snapshot_wanted = [this, id](NodeId node) { return snapshot_for(id, node); };
   if (const auto floor = log_.meta(floor_key(id))) {
     EC_ASSIGN(const auto position, decode_position(*floor));
     opened->close_gate(position);
@@ -225,6 +229,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
   told->set_may_found(options_.may_found && recovery_.asking());
   for (const NodeId node : founders_) told->add_founders(node.value);
   told->set_founding_regions(founding_regions_);
+  told->set_founding_witnesses(options_.layout.witnesses);
   for (const auto& group : groups_) {
     const RaftStatus status = group->status();
     const Position last = group->last_position();
@@ -252,6 +257,13 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
 
 void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant now) {
   if (told.incarnation() != start_id_) return;
+  if (recovery_.asking() && !same_witnesses(told.founding_witnesses(), options_.layout.witnesses)) {
+    // Of two nodes of a new cluster neither knows better: none begins before their files say the same.
+    const auto wrong = same_witnesses(told.founding_witnesses(), options_.layout.witnesses);
+    if (!told.recovering()) fatal_ = wrong;
+    else if (!std::exchange(told_of_witnesses_, true)) log_warning("store: " + wrong.error().message);
+    return;
+  }
   std::vector<Recovery::GroupFacts> facts;
   for (const auto& group : told.groups()) {
     if (group.group() > kMostRegions) return;
@@ -291,7 +303,7 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   if (!result) return;
   founders_ = recovery_.founders();
   founding_regions_ = recovery_.founding_regions();
-  log_.put_meta(std::string(kFoundersKey), encode_founders({founders_, founding_regions_}));
+  log_.put_meta(std::string(kFoundersKey), encode_founders({founders_, founding_regions_, options_.layout.witnesses}));
   // The file may name regions that were added, or are to be: their groups begin with the entry that says so.
   options_.layout.regions = founding_regions_;
   membership_->set_founding(founding_regions_);

@@ -28,6 +28,7 @@
 #include "store/recovery.h"
 #include "store/store.h"
 #include "store/submissions.h"
+#include "store/witness.h"
 
 namespace evercert::store {
 
@@ -55,12 +56,14 @@ struct EngineOptions {
   std::uint64_t heartbeat_ticks = 3;
   LeaseTiming lease;
   FenceTiming fence;
-  Duration submit_silence = 1200ms;      // a forwarded command without an answer is sent again
-  Duration submit_pause = 25ms;          // after "not the leader"
-  Duration read_retry = 350ms;           // a read index without an answer is asked again
-  Duration quorum_lost_after = 5s;       // without a leader for so long a group is taken to have no majority
-  std::uint64_t compact_after = 40'000;  // entries in a group's log beyond `keep` before it is cut
-  std::uint64_t keep = 20'000;           // entries kept for followers that lag
+  Duration submit_silence = 1200ms;        // a forwarded command without an answer is sent again
+  Duration submit_pause = 25ms;            // after "not the leader"
+  Duration read_retry = 350ms;             // a read index without an answer is asked again
+  Duration quorum_lost_after = 5s;         // without a leader for so long a group is taken to have no majority
+  std::uint64_t compact_after = 40'000;    // entries in a group's log beyond `keep` before it is cut
+  std::uint64_t keep = 20'000;             // entries kept for followers that lag
+  std::uint64_t witness_cut = 2'000;       // a witness cuts its log by so many entries, or after a while
+  std::uint64_t witness_most = 1'000'000;  // and keeps at most so many for a region that is gone
   std::size_t snapshot_chunk_bytes = 256 * 1024;
   coordination::CompactionPolicy compaction;  // of the key space
   Bug bug = Bug::kNone;
@@ -107,6 +110,9 @@ class Engine {
   Group& group(GroupId id) { return *groups_[id.value]; }
   const EngineOptions& options() const { return options_; }
   const coordination::LeaseClock& coordination_leases() const { return coordination_leases_; }
+  // Of a home group a witness keeps nothing but who its members are.
+  bool witness() const { return options_.layout.is_witness(region_of(options_.self)); }
+  bool keeps_records(GroupId id) const { return id == kGlobalGroup || !witness(); }
   const MembershipBoard& membership() const;  // may be read from any thread
   RegionSet attested_silent() const;          // by this node, in its last round
 
@@ -175,6 +181,12 @@ class Engine {
   void move_members();
   bool may_lead(const Group& group, NodeId node) const;
 
+  // engine_witness.cc
+  Result<SnapshotMeta> snapshot_for(GroupId group, NodeId node);
+  bool takes_snapshot(NodeId from, GroupId group) const;
+  void lead_no_longer(Group& group);
+  void cut_witness_logs(Instant now);
+
   // engine_timers.cc
   void watch_quorums(Instant now);
   void lease_round(Instant now);
@@ -220,8 +232,10 @@ class Engine {
   std::vector<std::vector<RaftMessage>> after_sync_;
   std::set<std::uint32_t> in_ready_;  // groups whose ready is being written
   std::map<std::uint64_t, Read> reads_;
-  std::uint64_t last_read_;  // begins anywhere: answers to an earlier life fit none of this one
-  bool told_of_loss_ = false;
+  std::uint64_t last_read_;               // begins anywhere: answers to an earlier life fit none of this one
+  std::vector<WitnessLog> witness_logs_;  // by group
+  Instant next_witness_cut_;
+  bool told_of_loss_ = false, told_of_witnesses_ = false;
   Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_;
   std::map<GroupId, Instant> home_ready_since_;
   struct PeerEcho {

@@ -25,7 +25,8 @@ Status Engine::flush(Instant now) {
                     [this, request = attempt.request, now](Result<v1::Outcome> result) {
                       submissions_.answered(request, std::move(result), now);
                     });
-    } else if (group.leader() == NodeId{0}) {
+    } else if (group.leader() == NodeId{0} || options_.layout.is_witness(region_of(group.leader()))) {
+      // A witness that leads takes no commands, and hands over in a moment.
       submissions_.refused(attempt.request, now);
     } else {
       v1::Forward* forward = to(group.leader())->mutable_forward();
@@ -183,7 +184,9 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                           [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
                             return kv_.scan(from, to, SIZE_MAX, visit);
                           });
-  const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug, &membership_->floors()};
+  const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug, &membership_->floors(),
+                               options_.layout.witnesses};
+  const bool keeps = keeps_records(group.id());
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   AppliedChanges changes;
   bool members_changed = false;
@@ -197,7 +200,9 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
     if (entry.type != EntryType::kNormal || entry.data.empty()) continue;  // a new leader's empty entry
     auto command = group.take_parsed(entry);
     if (!command) return fail(Code::kCorrupt, "a committed entry does not parse");
-    EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), *command, transaction, changes));
+    if (keeps) {
+      EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), *command, transaction, changes));
+    }
     if (on_applied) on_applied(group.id(), entry.index, entry.term, entry.data);
   }
   WriteBatch batch = transaction.take_changes();
@@ -217,6 +222,7 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
 }
 
 void Engine::compact(Group& group) {
+  if (!keeps_records(group.id())) return;  // cut_witness_logs() does it
   const LogIndex first = log_.first_index(group.id());
   const LogIndex applied = group.applied_index();
   if (applied.value < first.value + options_.keep + options_.compact_after) return;

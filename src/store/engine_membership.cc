@@ -34,9 +34,9 @@ void Engine::membership_round(Instant now) {
   RegionSet in_some = 0, in_all = ~RegionSet{0};
   bool remembers = true;
   for (const auto& group : groups_) {
-    const RegionSet promised = group->promised(now);
-    in_some |= promised;
-    in_all &= promised;
+    const RegionSet heard = group->heard(now);
+    in_some |= heard;
+    in_all &= heard;
     remembers = remembers && group->gate_open();
   }
   Group& global = *groups_[kGlobalGroup.value];
@@ -49,7 +49,7 @@ void Engine::membership_round(Instant now) {
       *to(global.leader())->mutable_attestation() = std::move(*attestation);
     }
   }
-  if (!global.leads()) return;
+  if (!global.leads() || witness()) return;
   for (auto& proposal : membership_->due(now)) {
     if (proposal.group != kGlobalGroup) {
       EC_PROBE("a fence is carried into a home group");
@@ -68,6 +68,7 @@ void Engine::on_attestation(NodeId from, const v1::Attestation& attestation, Ins
 
 // The voters that a person wants (ChangeReplicas) are brought about in every group, each by its own leader.
 void Engine::move_members() {
+  if (witness()) return;  // whoever it hands over to does it
   std::vector<NodeId> wanted = wanted_voters(membership_->record());
   if (wanted.empty()) return;
   // Who leads a group must hear what is wanted, from the global group: nobody votes in another who does not follow

@@ -64,6 +64,7 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
     for (auto& group : groups_) {
       if (options_.bug != Bug::kKeepNeighbour) group->lease().forget_neighbour(from);
     }
+    for (WitnessLog& log : witness_logs_) log.forget(region);
   }
   // Who speaks to a node that remembers nothing may know what its file does not say.
   if (recovery_.asking()) others_.insert(from);
@@ -136,6 +137,7 @@ void Engine::on_lease_request(NodeId from, const v1::LeaseRequest& request, Inst
     Group* group = known_group(entry.group());
     if (group == nullptr || (!group->gate_open() && options_.bug != Bug::kPromiseBehindGate)) continue;
     if (!group->configuration().votes(from)) continue;  // its region does not read by it
+    witness_logs_[entry.group()].reached(region_of(from), position_of(entry.position()));
     const auto floor = group->promises().request(region_of(from), position_of(entry.position()), now);
     if (!floor) continue;
     auto* given = grant.add_floors();
@@ -189,7 +191,14 @@ void Engine::on_forward_reply(NodeId, const v1::ForwardReply& reply, Instant now
 void Engine::on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Instant now) {
   Group* group = known_group(chunk.group());
   if (group == nullptr) return;
-  auto received = snapshot_receiver_->chunk(from, chunk);
+  if (!takes_snapshot(from, group->id())) {
+    EC_PROBE("a witness's snapshot of a home group is refused");
+    v1::SnapshotAck* refused = to(from)->mutable_snapshot_ack();
+    refused->set_group(chunk.group());
+    refused->set_snapshot(chunk.snapshot());
+    return;
+  }
+  auto received = snapshot_receiver_->chunk(from, chunk, !keeps_records(group->id()));
   if (!received) {
     fatal_ = fail(received.error());
     return;

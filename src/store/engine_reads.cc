@@ -10,7 +10,7 @@
 namespace evercert::store {
 
 void Engine::freshen(GroupId group, std::string record, Instant deadline, ReadDone done, Instant now) {
-  if (group.value > kMostRegions) return done(Freshness::kStale);
+  if (group.value > kMostRegions || !keeps_records(group)) return done(Freshness::kStale);
   if (!has(group)) {
     // When the global group says that it does not exist, as far as anybody was told before this read began, nothing was
     // ever written in it.

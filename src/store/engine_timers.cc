@@ -17,7 +17,7 @@ void Engine::tick(Instant now) {
       log_.remove_meta("floor/" + std::to_string(group->id().value));
       // A new cluster need not wait for time-outs: the home replica asks at once. The core's pre-vote keeps this from
       // disturbing a leader that others can hear.
-      const RegionId home{static_cast<std::uint8_t>(group->id() == kGlobalGroup ? 1 : group->id().value)};
+      const RegionId home = options_.layout.home(group->id());
       if (region_of(options_.self) == home && group->status().term == Term{0}) group->campaign_now();
     }
   }
@@ -35,11 +35,13 @@ void Engine::tick(Instant now) {
     lease_round(now);
     membership_round(now);
     move_members();
+    cut_witness_logs(now);
   }
   if (next_ack_round_ <= now) {
     next_ack_round_ = now + options_.lease.renew / 4;
     repeat_acknowledgements(now);
     tell_positions();
+    for (auto& group : groups_) lead_no_longer(*group);
   }
   if (next_home_round_ <= now) {
     next_home_round_ = now + options_.lease.renew;
@@ -109,7 +111,9 @@ void Engine::compact_key_space(Instant now) {
 
 void Engine::watch_quorums(Instant now) {
   for (auto& group : groups_) {
-    quorum_.saw(group->id(), group->leader() != NodeId{0}, now);
+    // A witness that leads for long has nobody to hand over to: nothing is written or known there.
+    const NodeId leader = group->leader();
+    quorum_.saw(group->id(), leader != NodeId{0} && !options_.layout.is_witness(region_of(leader)), now);
     if (!quorum_.lost_since(group->id(), now)) continue;
     EC_PROBE("a group without a majority refuses at once");
     submissions_.no_quorum(group->id());
@@ -169,7 +173,7 @@ void Engine::tell_positions() {
 // leader has promised to it (so it keeps up) for a while and its replica is heard.
 void Engine::send_leaders_home(Instant now) {
   for (auto& group : groups_) {
-    const RegionId home{static_cast<std::uint8_t>(group->id() == kGlobalGroup ? 1 : group->id().value)};
+    const RegionId home = options_.layout.home(group->id());
     if (send_leader_away(*group, now) || !membership_->serves(home) || !group->leads() ||
         region_of(options_.self) == home || (group->promised(now) & region_bit(home)) == 0) {
       home_ready_since_.erase(group->id());
@@ -189,7 +193,7 @@ void Engine::send_leaders_home(Instant now) {
 }
 
 void Engine::publish_lease(Group& group) {
-  const Instant until = group.gate_open() ? group.lease().leased_until() : Instant{0};
+  const Instant until = group.gate_open() && !witness() ? group.lease().leased_until() : Instant{0};
   board_.set_leased_until(group.id(), until, group.configuration().alone_in_region(options_.self));
   if (group.id() == kGlobalGroup) membership_->leased_until(until);
 }

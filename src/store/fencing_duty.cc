@@ -55,7 +55,7 @@ std::optional<v1::ChangeMembership> FencingDuty::wanted(const v1::Membership& me
   change.set_by(std::string(kAttested));
   change.set_attested(true);
   const bool comes_back = member.state() == v1::REMOVED && bug_ == Bug::kRemovedComesBack;
-  if (member.state() == v1::REMOVED && !comes_back) return std::nullopt;
+  if ((member.state() == v1::REMOVED && !comes_back) || member.state() == v1::WITNESS) return std::nullopt;
   if (member.state() == v1::FENCED || member.state() == v1::JOINING || comes_back) {
     const bool may =
         member.state() == v1::JOINING || member.attested() || bug_ == Bug::kUndoOperatorsFence || comes_back;

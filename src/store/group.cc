@@ -68,10 +68,12 @@ Status Group::start_raft() {
 }
 
 // The replicas of a group's home region stand first, so that its leader comes up at home; nobody draws more than one
-// and a half times the least, so that a dead leader is replaced within the budget of the design (section 6).
+// and a half times the least, so that a dead leader is replaced within the budget of the design (section 6). A witness
+// stands last: it must lead only when nobody else has the newest entry.
 std::uint64_t Group::draw_election_ticks() {
   const std::uint64_t least = options_.election_ticks;
-  const std::uint64_t home = options_.id == kGlobalGroup ? 1 : options_.id.value;
+  const std::uint64_t home = options_.home.value != 0 ? options_.home.value : std::max(options_.id.value, 1u);
+  if (witness()) return least + least / 2 + random_.below(least / 4 + 1);
   if (region_of(options_.self).value == home) return least + random_.below(least / 5 + 1);
   return least + least / 6 + random_.below(least / 3 + 1);
 }
@@ -130,6 +132,7 @@ void Group::remembers(NodeId follower, Term term) {
 
 void Group::propose(std::string command, WallTime wall, Answer answer) {
   if (role_ != RaftRole::kLeader) return answer(fail(Code::kUnavailable, "not the leader"));
+  if (witness()) return answer(fail(Code::kUnavailable, "a witness leads for a moment: it takes no commands"));
   // What cannot be read can never be applied: in the log it would end every replica. (A text that is no UTF-8 can be
   // written into a message, but not read from it.)
   v1::Command readable;
@@ -198,7 +201,8 @@ void Group::move_towards(const std::vector<NodeId>& wanted, bool gather, const s
   if (role_ != RaftRole::kLeader || !gate_open_ || !quiet) return;
   auto followers = raft_->followers();
   for (FollowerStatus& follower : followers) follower.remembers = remembering_.contains(follower.node);
-  Step step = next_step(configuration_, wanted, options_.self, raft_->status().commit, followers, gather, guests);
+  Step step = next_step(configuration_, wanted, options_.self, raft_->status().commit, followers, gather, guests,
+                        options_.witnesses);
   if (step.hand_over) {
     EC_PROBE("a leader that is to be removed hands over");
     raft_->transfer_leader(*step.hand_over);

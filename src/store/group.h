@@ -30,6 +30,8 @@ struct GroupOptions {
   std::uint64_t heartbeat_ticks = 3;
   LeaseTiming lease;
   Bug bug = Bug::kNone;
+  RegionId home{0};         // where its leader is at home; 0: region 1 for the global group, else that of its number
+  RegionSet witnesses = 0;  // regions that keep no records: nobody waits for them, and they lead only when they must
 };
 
 class Group : private RaftStorage {
@@ -49,6 +51,7 @@ class Group : private RaftStorage {
   void acknowledged(NodeId from, Term term, LogIndex index, RegionSet regions);
   // It has said so in this term.
   void remembers(NodeId follower, Term term);
+  bool remembers(NodeId follower) const { return remembering_.contains(follower); }
   void campaign_now();
 
   // --- proposals (leader only; kUnavailable otherwise)
@@ -101,7 +104,10 @@ class Group : private RaftStorage {
   // --- leases
   PromiseBook& promises() { return promises_; }
   LeaseHolder& lease() { return lease_; }
-  RegionSet promised(Instant now) const { return promises_.promised(now); }
+  // Regions to be named in an acknowledgement. A witness reads nothing, so nobody waits for it.
+  RegionSet promised(Instant now) const { return promises_.promised(now) & ~options_.witnesses; }
+  // Those that are heard and keep up, witnesses too.
+  RegionSet heard(Instant now) const { return promises_.promised(now); }
   // The last acknowledgement sent to the present leader, to be repeated with fresh promises.
   struct Acknowledged {
     Term term;
@@ -127,6 +133,7 @@ class Group : private RaftStorage {
   bool leads() const { return role_ == RaftRole::kLeader; }
   NodeId leader() const { return leader_; }
   Position last_position() const;
+  LogIndex log_begins() const { return log_.first_index(options_.id); }
   // From the proposal of an entry (by its proposer's wall clock) to its being durable here.
   LagMeter& lag() { return lag_; }
   const LagMeter& lag() const { return lag_; }
@@ -159,6 +166,7 @@ class Group : private RaftStorage {
   void remember(const LogEntry& entry, std::unique_ptr<v1::Command> command);
   void conclude(Proposal proposal);
   std::uint64_t draw_election_ticks();
+  bool witness() const { return (options_.witnesses & region_bit(region_of(options_.self))) != 0; }
 
   // RaftStorage
   InitialState initial_state() const override;

@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "store/layout.h"
 #include "store/proto/records.pb.h"
 
 namespace evercert::store {
@@ -44,10 +45,10 @@ Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);
 Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions);
 char acme_prefix(RegionId region);
 // Accounts live where the hash of their key's thumbprint says, so that one key is one account in every region. Among
-// the `founding` regions, those of the cluster's beginning, for ever: another number would move them.
-RegionId home_of_thumbprint(std::string_view thumbprint, std::size_t founding);
+// the regions of the cluster's beginning that store records, for ever: others would move them.
+RegionId home_of_thumbprint(std::string_view thumbprint, const FoundingRegions& founding);
 // The account whose first key this is, should there be one.
-std::string account_id_of_thumbprint(std::string_view thumbprint, std::size_t founding);
+std::string account_id_of_thumbprint(std::string_view thumbprint, const FoundingRegions& founding);
 
 // Full keys in the state.
 std::string group_prefix(GroupId group);  // 2 bytes, big-endian

@@ -15,9 +15,16 @@ constexpr RegionSet region_bit(RegionId region) { return RegionSet{1} << region.
 // Of a cluster, whatever is added to it: the first letter of ACME identifiers names a region.
 inline constexpr std::uint8_t kMostRegions = 25;
 
+// Those that a cluster began with.
+struct FoundingRegions {
+  std::uint8_t count = 0;
+  RegionSet witnesses = 0;
+};
+
 struct Layout {
   std::vector<NodeId> nodes;  // all replicas, ascending; every node is a member of every group
   std::uint8_t regions = 0;   // RegionIds 1..regions, those that the cluster has by now
+  RegionSet witnesses = 0;    // regions that vote and keep no records (docs/cycles/topology.md); since the beginning
 
   std::size_t majority() const { return nodes.size() / 2 + 1; }
   std::size_t replicas_in(RegionId region) const {
@@ -32,6 +39,16 @@ struct Layout {
     RegionSet set = 0;
     for (std::uint8_t r = 1; r <= regions; ++r) set |= region_bit(RegionId{r});
     return set;
+  }
+  bool is_witness(RegionId region) const { return (witnesses & region_bit(region)) != 0; }
+  // Where a group's leader is at home: the first region that stores, for the global group and for a witness's own,
+  // which stays empty.
+  RegionId home(GroupId group) const {
+    if (group.value != 0 && !is_witness(RegionId{static_cast<std::uint8_t>(group.value)}))
+      return RegionId{static_cast<std::uint8_t>(group.value)};
+    std::uint8_t first = 1;
+    while (first < regions && is_witness(RegionId{first})) ++first;
+    return RegionId{first};
   }
   bool contains(NodeId node) const { return std::binary_search(nodes.begin(), nodes.end(), node); }
   // Groups are 0 (global) and one per region.

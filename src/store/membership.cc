@@ -13,6 +13,9 @@ namespace {
 
 using Nodes = google::protobuf::RepeatedPtrField<v1::Replica>;
 
+constexpr std::string_view kWitnessStays =
+    "the region is a witness: it votes, keeps no records and serves nobody, so there is nothing to fence, drain or "
+    "admit";
 constexpr std::int64_t kFlapMemoryMs = 600'000;  // fences that are further apart have nothing to do with each other
 
 v1::RegionMember* entry_of(v1::Membership& membership, RegionId region) {
@@ -41,8 +44,10 @@ std::string removed_for_good(const v1::RegionMember& member) {
 // Which regions would have voters. kInvalid: these are no nodes. kConflict: a region that serves would have none, or
 // one that was removed would.
 Result<RegionSet> regions_with_voters(const v1::Membership& membership, const Nodes& nodes, std::uint8_t regions) {
+  const RegionSet witnesses = witnesses_of(membership);
   RegionSet with = 0;
   std::uint64_t last = 0;
+  int witnessing = 0;
   for (const auto& replica : nodes) {
     const RegionId region = region_of(NodeId{replica.node()});
     if (!is_node(replica.node(), regions))
@@ -50,7 +55,11 @@ Result<RegionSet> regions_with_voters(const v1::Membership& membership, const No
     if (replica.node() <= last) return fail(Code::kInvalid, "the nodes must be ascending, each of them once");
     last = replica.node();
     with |= region_bit(region);
+    witnessing += (witnesses & region_bit(region)) != 0 ? 1 : 0;
   }
+  // What is acknowledged must be in a record somewhere, so no majority may do without a node that keeps some.
+  if (witnessing > nodes.size() / 2)
+    return fail(Code::kConflict, "witnesses would be a majority by themselves, and they keep no records");
   for (std::uint8_t r = 1; r <= regions; ++r) {
     const v1::RegionMember member = member_of(membership, RegionId{r});
     const bool votes = (with & region_bit(RegionId{r})) != 0;
@@ -75,7 +84,7 @@ Status check_who_is_left(const v1::Membership& membership, const v1::ChangeMembe
   if ((with & region_bit(region)) != 0 ||
       (known && !std::equal(left.begin(), left.end(), wanted.nodes().begin(), wanted.nodes().end(), same)))
     return fail(Code::kInvalid, "when a region is removed, the nodes of all others go on voting, and no others");
-  if (std::popcount(with) < 2)
+  if (std::popcount(with & ~witnesses_of(membership)) < 2)
     return fail(Code::kConflict,
                 "without its nodes the voters would be in one region, whose loss would be the loss of the cluster: add "
                 "nodes of another region first");
@@ -97,6 +106,7 @@ void want(v1::Membership& membership, const Change& wanted, std::int64_t propose
 // What a leader may not do without a person.
 Status may_without_person(const v1::RegionMember& member, const v1::ChangeMembership& wanted, RegionSet counting,
                           Bug bug) {
+  if (member.state() == v1::WITNESS) return fail(Code::kConflict, std::string(kWitnessStays));
   const RegionSet own = region_bit(RegionId{static_cast<std::uint8_t>(wanted.region())});
   if (std::popcount(wanted.attesters() & counting & ~own) <= std::popcount(counting) / 2)
     return fail(Code::kConflict, "no majority of regions has attested it");
@@ -118,6 +128,8 @@ Status may_by_operator(const v1::RegionMember& member, const v1::ChangeMembershi
   if (member.state() == v1::REMOVED) return fail(Code::kConflict, removed_for_good(member));
   if (wanted.state() == v1::REMOVED && member.state() == v1::SERVING)
     return fail(Code::kConflict, "the region serves: drain or fence it first, until its clients have gone");
+  if (wanted.state() == v1::WITNESS) return fail(Code::kInvalid, "which regions are witnesses is laid down at first");
+  if (member.state() == v1::WITNESS) return fail(Code::kConflict, std::string(kWitnessStays));
   if (member.state() == v1::FENCED && wanted.state() == v1::DRAINING)
     return fail(Code::kConflict, "the region is fenced: unfence it before it is drained");
   if (member.state() == v1::JOINING && wanted.state() == v1::DRAINING)
@@ -160,14 +172,30 @@ std::string_view to_string(v1::RegionState state) {
     case v1::FENCED: return "fenced";
     case v1::JOINING: return "joining";
     case v1::REMOVED: return "removed";
+    case v1::WITNESS: return "witness";
     default: return "serving";
   }
 }
 
-v1::Membership first_membership() {
+v1::Membership first_membership(RegionSet witnesses) {
   v1::Membership membership;
   membership.set_epoch(1);
+  for (std::uint8_t r = 1; r <= kMostRegions; ++r) {
+    if ((witnesses & region_bit(RegionId{r})) == 0) continue;
+    v1::RegionMember& member = *membership.add_members();
+    member.set_region(r);
+    member.set_state(v1::WITNESS);
+    member.set_epoch(1);
+  }
   return membership;
+}
+
+RegionSet witnesses_of(const v1::Membership& membership) {
+  RegionSet set = 0;
+  for (const auto& member : membership.members()) {
+    if (member.state() == v1::WITNESS) set |= region_bit(RegionId{static_cast<std::uint8_t>(member.region())});
+  }
+  return set;
 }
 
 v1::RegionMember member_of(const v1::Membership& membership, RegionId region) {
@@ -258,7 +286,9 @@ Result<Changed> record(v1::Membership& membership, const v1::Reformation& reform
   for (const auto voter : reformation.voters()) left |= region_bit(region_of(NodeId{voter}));
   for (std::uint8_t r = 1; r <= regions; ++r) {
     // Whoever was removed stays so, also where it has taken part in this by mistake.
-    if ((left & region_bit(RegionId{r})) != 0 || member_of(membership, RegionId{r}).state() == v1::REMOVED) continue;
+    if (((left | witnesses_of(membership)) & region_bit(RegionId{r})) != 0 ||
+        member_of(membership, RegionId{r}).state() == v1::REMOVED)
+      continue;
     v1::ChangeMembership fence;
     fence.set_region(r);
     fence.set_state(v1::FENCED);
@@ -367,9 +397,9 @@ Status EpochFloors::load(GroupId group, const Kv& kv) {
   return sound ? Status{} : fail(Code::kCorrupt, "a stored epoch floor does not parse");
 }
 
-Result<v1::Membership> load_membership(const Kv& kv) {
+Result<v1::Membership> load_membership(const Kv& kv, RegionSet witnesses) {
   EC_ASSIGN(const auto bytes, kv.get(state_key(kGlobalGroup, membership_record())));
-  if (!bytes) return first_membership();
+  if (!bytes) return first_membership(witnesses);
   v1::Membership membership;
   if (!membership.ParseFromString(*bytes)) return fail(Code::kCorrupt, "the membership record does not parse");
   return membership;

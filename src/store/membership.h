@@ -26,13 +26,15 @@ inline constexpr std::string_view kAttested = "attested";  // who fences when no
 
 std::string_view to_string(v1::RegionState state);
 
-// The record of a cluster in which nothing has changed yet.
-v1::Membership first_membership();
+// The record of a cluster in which nothing has changed yet, and which began with these witnesses.
+v1::Membership first_membership(RegionSet witnesses = 0);
+// Regions that vote and keep no records: in state WITNESS, which nobody changes.
+RegionSet witnesses_of(const v1::Membership& membership);
 // The region's entry, or that of a region which serves since the beginning.
 v1::RegionMember member_of(const v1::Membership& membership, RegionId region);
 // Its key is not used while it stands so: it is fenced, or was removed.
 bool silenced(v1::RegionState state);
-// Regions that serve (neither drained, nor fenced, nor joining, nor removed).
+// Regions that serve (neither drained, nor fenced, nor joining, nor removed, nor witnesses).
 RegionSet serving(const v1::Membership& membership, std::uint8_t regions);
 // Regions of which a majority decides: one that is joining, or was removed, is not among them.
 RegionSet counted(const v1::Membership& membership, std::uint8_t regions);
@@ -63,7 +65,7 @@ bool knows(const v1::Membership& membership, const std::string& reformation);
 
 // Which nodes are to vote, from now on. `repeated` as above. kInvalid: nobody, or a node that
 // no region has. kConflict: another epoch than expected, the voters that are wanted already, a region that serves would
-// lose its last node, a node of a region that was removed.
+// lose its last node, a node of a region that was removed, witnesses would be a majority by themselves.
 Result<Changed> change(v1::Membership& membership, const v1::ChangeReplicas& wanted, std::uint8_t founding,
                        std::int64_t proposed_at_ms);
 
@@ -98,7 +100,7 @@ class EpochFloors {
   std::vector<std::array<std::uint64_t, 256>> floors_;
 };
 
-// Of the global group, from the state.
-Result<v1::Membership> load_membership(const Kv& kv);
+// Of the global group, from the state; `witnesses` of a cluster in which nothing has changed yet.
+Result<v1::Membership> load_membership(const Kv& kv, RegionSet witnesses = 0);
 
 }  // namespace evercert::store

@@ -8,7 +8,8 @@ namespace evercert::store {
 
 void MembershipBoard::publish(MembershipView view) {
   const v1::RegionState state = member_of(view.record, own_).state();
-  const bool silent = silenced(state) || state == v1::JOINING || own_.value > view.regions;
+  const bool silent =
+      silenced(state) || state == v1::JOINING || state == v1::WITNESS || own_.value > view.regions;
   const std::uint64_t word = view.record.epoch() << 1 | (silent ? 1 : 0);
   regions_.store(view.regions, std::memory_order_release);
   founding_.store(view.founding, std::memory_order_release);
@@ -50,6 +51,8 @@ Error MembershipBoard::why_not() const {
     return {Code::kUnavailable, "this region was removed from the cluster at " + rfc3339(member.since_ms()) +
                                     " (epoch " + std::to_string(member.epoch()) + ") by " + member.by() +
                                     ": it never signs again, and its nodes are to be stopped; ask another region"};
+  if (member.state() == v1::WITNESS)
+    return {Code::kUnavailable, "this region is a witness: it has no issuing key; ask another region"};
   std::string text = "this region is fenced since " + rfc3339(member.since_ms()) + " (epoch " +
                      std::to_string(member.fence_epoch()) + ") by " + member.by();
   if (!member.reason().empty()) text += ": " + member.reason();

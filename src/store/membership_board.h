@@ -29,6 +29,7 @@ struct MembershipView {
   std::uint8_t founding = 0;               // and had in the beginning
   std::string lineage{};                   // the reformation that the groups follow on
   std::map<NodeId, std::uint8_t> named{};  // how many regions each node's cluster file names, as it said last
+  RegionSet witnesses = 0;                 // since the beginning
 };
 
 class MembershipBoard {

@@ -29,11 +29,13 @@ MembershipKeeper::MembershipKeeper(const Layout& layout, const Kv& kv, NodeId se
       book_(layout, kRoundsValid * round),
       duty_(layout, region_of(self), timing, bug),
       board_(region_of(self)),
-      own_(region_of(self)) {}
+      own_(region_of(self)) {
+  record_ = first_membership(layout.witnesses);
+}
 
 Status MembershipKeeper::load(GroupId group) {
   if (group == kGlobalGroup) {
-    EC_ASSIGN(record_, load_membership(kv_));
+    EC_ASSIGN(record_, load_membership(kv_, layout_.witnesses));
   } else {
     EC_TRY(floors_.load(group, kv_));
   }
@@ -57,7 +59,8 @@ void MembershipKeeper::names(NodeId node, std::uint8_t regions) {
 
 void MembershipKeeper::publish() {
   if (told_ && told_->epoch() <= record_.epoch()) told_.reset();
-  MembershipView view{told_ ? *told_ : record_, {}, groups_, layout_.regions, founding_, lineage(), named_};
+  MembershipView view{told_ ? *told_ : record_, {}, groups_, layout_.regions, founding_, lineage(), named_,
+                      layout_.witnesses};
   for (std::uint32_t r = 0; r <= layout_.regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     const auto missing = duty_.missing_floors(member_of(record_, region), floors_);
@@ -74,6 +77,7 @@ std::optional<v1::Attestation> MembershipKeeper::attest(RegionSet in_some, Regio
     const RegionId region{r};
     const v1::RegionMember member = member_of(record_, region);
     const RegionWord word = watch_.word(region, now);
+    if (member.state() == v1::WITNESS) continue;  // nothing is to be taken from it, nor given back
     const bool fenced = member.state() == v1::FENCED, joins = member.state() == v1::JOINING;
     const bool removed = member.state() == v1::REMOVED;
     const bool silent = !fenced && !joins && !removed && word.silent >= timing_.silence;

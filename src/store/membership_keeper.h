@@ -63,7 +63,7 @@ class MembershipKeeper {
   const Kv& kv_;
   FenceTiming timing_;
   Bug bug_;
-  v1::Membership record_ = first_membership();
+  v1::Membership record_;
   std::vector<Configuration> groups_;
   std::map<NodeId, std::uint8_t> named_;
   std::uint8_t founding_;

@@ -65,6 +65,8 @@ enum class Bug {
   kForgettersFound,
   kRemovedComesBack,
   kRemovedKeepsVoting,
+  kWitnessSnapshot,
+  kWitnessCutsLog,
 };
 
 struct PlantedBug {
@@ -149,6 +151,10 @@ inline constexpr PlantedBug kPlantedBugs[] = {
      "nodes that have lost their disks take themselves for the founders of a new cluster"},
     {Bug::kRemovedComesBack, "removed_comes_back", "a region that was removed is admitted when it is heard"},
     {Bug::kRemovedKeepsVoting, "removed_keeps_voting", "the nodes of a removed region go on voting"},
+    {Bug::kWitnessSnapshot, "witness_snapshot",
+     "a witness that leads gives a replica that keeps records its own state, which has none"},
+    {Bug::kWitnessCutsLog, "witness_cuts_log",
+     "a witness cuts its log where it has applied it, whatever a region that stores may lack"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

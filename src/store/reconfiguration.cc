@@ -38,19 +38,27 @@ std::optional<NodeId> heir(const std::vector<NodeId>& voters, LogIndex commit,
 }  // namespace
 
 Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, NodeId self, LogIndex commit,
-               const std::vector<FollowerStatus>& followers, bool gather, const std::vector<NodeId>& guests) {
+               const std::vector<FollowerStatus>& followers, bool gather, const std::vector<NodeId>& guests,
+               RegionSet witnesses) {
   if (wanted.empty()) return {};
+  const auto storing = [&](std::vector<NodeId> nodes) {
+    std::erase_if(nodes, [&](NodeId node) { return (witnesses & region_bit(region_of(node))) != 0; });
+    return nodes;
+  };
   if (present.joint()) {
-    if (!among(present.voters(), self)) return {{}, heir(present.voters(), commit, followers)};
+    if (!among(present.voters(), self)) return {{}, heir(storing(present.voters()), commit, followers)};
     return {MembersChange{}, {}};
   }
+  const std::vector<NodeId> heirs = storing(without(present.voters(), without(present.voters(), wanted)));
+  // Of those who may lead, nobody stays: then this leader itself sees to it that somebody else decides, and does not
+  // wait for groups of which it may never hear again.
+  if (!among(wanted, self) && heirs.empty()) gather = false;
   std::vector<NodeId> strangers = without(wanted, present.members());
   if (strangers.empty() && gather) strangers = without(guests, present.members());
   if (!strangers.empty()) return {MembersChange{{strangers.front()}, {}, {}, false, {}}, {}};
   if (gather) {
-    const std::vector<NodeId> heirs = without(present.voters(), without(present.voters(), wanted));
     if (among(wanted, self)) return {};
-    if (!heirs.empty()) return {{}, heir(heirs, commit, followers)};
+    return {{}, heir(heirs, commit, followers)};
   }
   const std::vector<NodeId> unwanted = without(present.learners, wanted);
   if (!unwanted.empty()) return {MembersChange{{}, {}, {unwanted.front()}, false, {}}, {}};
@@ -66,7 +74,7 @@ Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, 
     if (among(added, follower.node) && (!near || !follower.remembers)) return {};
   }
   if (ready < wanted.size() / 2 + 1) return {};
-  const std::vector<NodeId> staying = without(present.voters(), removed);
+  const std::vector<NodeId> staying = storing(without(present.voters(), removed));
   if (!among(wanted, self) && !staying.empty()) return {{}, heir(staying, commit, followers)};
   return {MembersChange{{}, added, removed, true, {}}, {}};
 }

@@ -20,9 +20,10 @@ struct Step {
 };
 // `present`: settled, and no change is under way. `wanted`: voters, ascending. `commit`: of the group; `followers`: as
 // its leader `self` sees them.
+// `witnesses`: regions to whose nodes nobody hands over.
 // `gather`: for the time being nobody is let go and no voter changes; new nodes follow already, and so do the `guests`.
 Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, NodeId self, LogIndex commit,
                const std::vector<FollowerStatus>& followers, bool gather = false,
-               const std::vector<NodeId>& guests = {});
+               const std::vector<NodeId>& guests = {}, RegionSet witnesses = 0);
 
 }  // namespace evercert::store

@@ -106,5 +106,25 @@ TEST(Reconfiguration, WhoFollowsAndIsNotWantedAnyMoreIsLetGo) {
   EXPECT_FALSE(step.change->joint);
 }
 
+// Nodes 1/1, 2/1 and 3/1 vote, 3/1 is a witness.
+TEST(Reconfiguration, NobodyHandsOverToAWitness) {
+  const NodeId a{257}, b{513}, w{769}, a2{258}, b2{514};
+  const RegionSet witnesses = region_bit(RegionId{3});
+  Configuration present = configuration_of(Layout{{a, b, w}, 3});
+  present.learners = {a2, b2};
+  const std::vector<FollowerStatus> followers{
+      {b, LogIndex{9}, true}, {w, LogIndex{9}, true}, {a2, LogIndex{9}, true}, {b2, LogIndex{9}, true}};
+  const Step step = next_step(present, {a2, b2, w}, a, LogIndex{9}, followers, false, {}, witnesses);
+  EXPECT_FALSE(step.hand_over) << "the witness alone stays, and it carries out no change";
+  ASSERT_TRUE(step.change);
+  EXPECT_TRUE(step.change->joint);
+  // It does not wait for other groups then: it is let go of by them, and may never hear how they ended.
+  const NodeId guest{770};
+  const Step alone = next_step(present, {a2, b2, w}, a, LogIndex{9}, followers, true, {guest}, witnesses);
+  EXPECT_TRUE(alone.change && alone.change->joint);
+  present.learners = {a2};
+  EXPECT_EQ(next_step(present, {a2, b, w}, a, LogIndex{9}, followers, false, {}, witnesses).hand_over, b);
+}
+
 }  // namespace
 }  // namespace evercert::store

@@ -132,7 +132,8 @@ class RuntimeImpl : public Runtime, private PeerSink {
     return load<v1::Account>(group, account_record(id));
   }
   Result<std::optional<std::string>> account_of_key(std::string_view thumbprint) override {
-    const GroupId group = home_group(home_of_thumbprint(thumbprint, engine_->membership().founding()));
+    const auto view = engine_->membership().view();
+    const GroupId group = home_group(home_of_thumbprint(thumbprint, {view->founding, view->witnesses}));
     EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(group, account_key_record(thumbprint)));
     return bound ? std::optional(bound->account_id()) : std::nullopt;
   }

@@ -64,14 +64,15 @@ Result<Position> read_applied(Kv& kv, GroupId group) {
 
 // ---------------------------------------------------------------------------------------------------------- sender
 
-Result<SnapshotMeta> SnapshotSender::prepare(GroupId group, NodeId to, Position applied) {
+Result<SnapshotMeta> SnapshotSender::prepare(GroupId group, NodeId to, Position applied, bool members_only) {
   auto& transfer = transfers_[{group, to}];
   if (transfer.started) return fail(Code::kUnavailable, "a transfer is under way");
   transfer = {};
   transfer.id = ++last_id_;
   transfer.position = applied;
   transfer.view = kv_.snapshot();
-  transfer.next_key = group_prefix(group);
+  transfer.next_key = members_only ? state_key(group, configuration_record()) : group_prefix(group);
+  transfer.end = members_only ? transfer.next_key + '\0' : after_prefix(group_prefix(group));
   SnapshotMeta meta;
   meta.index = applied.index;
   meta.term = applied.term;
@@ -97,9 +98,8 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
   chunk.set_sequence(transfer.next_sequence++);
   std::size_t bytes = 0;
   bool more = false;
-  const std::string end = after_prefix(group_prefix(group));
   const Status scanned =
-      transfer.view->scan(transfer.next_key, end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
+      transfer.view->scan(transfer.next_key, transfer.end, SIZE_MAX, [&](std::string_view key, std::string_view value) {
         if (bytes >= chunk_bytes_) {
           transfer.next_key = std::string(key);
           more = true;
@@ -201,7 +201,8 @@ Status SnapshotReceiver::drop_staged(GroupId group) {
   return kv_.drop_staged(run_of(group));
 }
 
-Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1::SnapshotChunk& chunk) {
+Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1::SnapshotChunk& chunk,
+                                                           bool members_only) {
   const GroupId group{chunk.group()};
   Received received;
   if (handed_over_.contains(group)) {
@@ -237,7 +238,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
   for (const auto& item : chunk.items()) {
     sound = sound && item.key().starts_with(prefix) && item.key() > transfer.last_key;
     transfer.last_key = item.key();
-    batch.put(item.key(), item.value());
+    if (!members_only || item.key() == state_key(group, configuration_record())) batch.put(item.key(), item.value());
   }
   if (!sound) {
     EC_PROBE("a snapshot's chunk is refused");

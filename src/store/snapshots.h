@@ -32,8 +32,8 @@ class SnapshotSender {
       : kv_(kv), patience_(patience), last_id_(first_id), chunk_bytes_(chunk_bytes) {}
 
   // The core wants to send its state to `to`; `applied` is what the state holds now. kUnavailable while another
-  // transfer of this group to it is under way.
-  Result<SnapshotMeta> prepare(GroupId group, NodeId to, Position applied);
+  // transfer of this group to it is under way. `members_only`: the receiver keeps no records, and gets none.
+  Result<SnapshotMeta> prepare(GroupId group, NodeId to, Position applied, bool members_only = false);
   // The core's snapshot message for what was prepared: the transfer begins. Returns the first chunks.
   std::vector<v1::SnapshotChunk> begin(GroupId group, NodeId to, std::string raft_message, Instant now);
   struct Progress {
@@ -54,7 +54,7 @@ class SnapshotSender {
     std::uint64_t id = 0;
     Position position;
     std::unique_ptr<KvSnapshot> view;
-    std::string next_key;
+    std::string next_key, end;
     std::uint32_t next_sequence = 0;
     std::deque<v1::SnapshotChunk> window;  // made and not acknowledged
     std::size_t under_way = 0;             // so many of them, from the first, were sent
@@ -85,8 +85,8 @@ class SnapshotReceiver {
     std::string raft_message;  // not empty: everything is staged, hand this to the core
   };
   // After a message was handed over, further chunks of its group are dropped until core_has_decided(): what the core
-  // accepts must be what is staged.
-  Result<Received> chunk(NodeId from, const v1::SnapshotChunk& chunk);
+  // accepts must be what is staged. `members_only`: no record is kept, whatever the sender thought.
+  Result<Received> chunk(NodeId from, const v1::SnapshotChunk& chunk, bool members_only = false);
   // The core has seen every message that was handed over, and what it accepted is in place.
   void core_has_decided() { handed_over_.clear(); }
 

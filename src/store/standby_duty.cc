@@ -24,7 +24,9 @@ std::uint32_t next_serving(RegionSet serving, std::uint32_t after, std::uint8_t 
 Activation crl_activation(const v1::Membership& membership, RegionId issuer) {
   const v1::RegionMember member = member_of(membership, issuer);
   if (member.stand_in() != 0) return {region_in(member.stand_in()), floor_epoch(member)};
-  return {silenced(member.state()) ? RegionId{0} : issuer, floor_epoch(member)};
+  // A witness has no issuing key.
+  const bool silent = silenced(member.state()) || member.state() == v1::WITNESS;
+  return {silent ? RegionId{0} : issuer, floor_epoch(member)};
 }
 
 void assign_stand_ins(v1::Membership& membership, std::uint8_t regions, Bug bug) {

@@ -82,7 +82,7 @@ Result<std::optional<v1::Account>> MemoryStore::account(std::string_view id) {
   return load<v1::Account>(group, account_record(id));
 }
 Result<std::optional<std::string>> MemoryStore::account_of_key(std::string_view thumbprint) {
-  const GroupId group = home_group(home_of_thumbprint(thumbprint, regions_));
+  const GroupId group = home_group(home_of_thumbprint(thumbprint, {static_cast<std::uint8_t>(regions_), 0}));
   EC_ASSIGN(const auto bound, load<v1::ClaimAccountKey>(group, account_key_record(thumbprint)));
   return bound ? std::optional(bound->account_id()) : std::nullopt;
 }

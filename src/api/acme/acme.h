@@ -99,7 +99,10 @@ class Acme {
   Task<Refusal> fresh(Executor& on, GroupId group, std::string record);
   GroupId home_of(const std::string& known_id) const;
   // Regions of the cluster's beginning, among which accounts have their homes.
-  std::size_t founding() const { return store_.membership()->founding; }
+  store::FoundingRegions founding() const {
+    const auto view = store_.membership();
+    return {view->founding, view->witnesses};
+  }
 
   AcmeOptions options_;
   ca::CertificateAuthority& ca_;
