@@ -110,6 +110,7 @@ int ocsp(const Options& options) {
   if (!serial) return report(serial.error());
   const config::Paths paths(ctl->cluster().dir);
   for (const auto& region : ctl->cluster().regions) {
+    if (region.witness) continue;
     const auto pem = read_file(os::disk(), paths.issuer(region.name));
     if (!pem) return report(pem.error());
     const auto issuer = pki::from_pem("CERTIFICATE", *pem).value_or(std::vector<std::string>{""}).front();

@@ -23,11 +23,13 @@ Result<Ctl> Ctl::open(const CtlOptions& options) {
   if (!options.region.empty() && !ctl.config_.region(options.region)) {
     return fail(Code::kInvalid, options.cluster_file + ": there is no region '" + options.region + "'");
   }
+  if (!options.region.empty() && ctl.config_.region(options.region)->witness)
+    return fail(Code::kInvalid, "region '" + options.region + "' is a witness and answers nobody: name another");
   for (const auto& region : ctl.config_.regions) {
     if (region.removed && region.name == options.region)
       return fail(Code::kInvalid, options.cluster_file + ": region '" + options.region +
                                       "' was removed: leave --region out, or name another");
-    if (region.removed) continue;
+    if (region.removed || region.witness) continue;
     if (options.region.empty() || region.name == options.region) ctl.regions_.push_back(&region);
   }
   return ctl;

@@ -24,7 +24,8 @@ int ask_all(const QueueOptions& options, const std::string& path, const std::fun
   json all = json::array();
   int silent = 0;
   for (const auto& region : ctl->cluster().regions) {
-    if (region.removed || (!options.ctl->region.empty() && options.ctl->region != region.name)) continue;
+    if (region.removed || region.witness) continue;
+    if (!options.ctl->region.empty() && options.ctl->region != region.name) continue;
     for (const auto& node : region.nodes) {
       auto response = ctl->call_target({node.address, node.status_port, false, ""}, "GET", path, "");
       if (!response || response->status != 200) {

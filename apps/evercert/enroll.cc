@@ -25,6 +25,9 @@ int enroll(const EnrollOptions& options) {
     return report(Error{Code::kInvalid, options.cluster + ": there is no region '" + options.region + "'"});
   if (region->removed)
     return report(Error{Code::kInvalid, options.cluster + ": region '" + options.region + "' was removed"});
+  if (region->witness)
+    return report(
+        Error{Code::kInvalid, options.region + " is a witness, whose nodes are made by 'evercert init' alone"});
   auto signer = node::open_signer(*region, config::Paths(cluster->dir), "issuing");
   if (!signer) return report(signer.error());
   const config::NodeConfig like = region->nodes.front();

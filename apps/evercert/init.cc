@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -18,6 +19,7 @@ void register_init(CLI::App& app, int& exit_code) {
   command->add_option("dir", options->dir, "Folder to make it in");
   command->add_option("--name", options->name, "Name of the cluster");
   command->add_option("--regions", options->regions, "Names of the regions")->delimiter(',');
+  command->add_option("--witness", options->witnesses, "Of the regions, one that votes and keeps no records");
   command->add_option("--zones", options->zones, "Nodes per region");
   command->add_option("--keys", *keys, "Where keys lie: hsm (PKCS #11) or files")
       ->check(CLI::IsMember({"hsm", "files"}));
@@ -33,13 +35,15 @@ void register_init(CLI::App& app, int& exit_code) {
       exit_code = report(made.error());
       return;
     }
+    const auto& witnesses = options->witnesses;
+    const std::string first = *std::ranges::find_if(
+        options->regions, [&](const auto& region) { return std::ranges::find(witnesses, region) == witnesses.end(); });
     std::printf(
         "\nThe root key lies in %s/root, with the keys that open the regions' standbys: take it off this machine.\n"
         "Next, in each region:\n"
         "  evercert node --cluster %s/cluster.yaml --region %s --zone 1 --data /var/lib/evercert\n"
         "  evercert edge --cluster %s/cluster.yaml --region %s\n",
-        options->dir.c_str(), options->dir.c_str(), options->regions.front().c_str(), options->dir.c_str(),
-        options->regions.front().c_str());
+        options->dir.c_str(), options->dir.c_str(), first.c_str(), options->dir.c_str(), first.c_str());
   });
 }
 

@@ -63,6 +63,7 @@ struct EdgeArguments {
 Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   EC_ASSIGN(const auto config, config::load_cluster(arguments.cluster_file));
   EC_ASSIGN(const auto* region, config::named_region(config, arguments.region));
+  if (region->witness) return fail(Code::kInvalid, "region '" + arguments.region + "' is a witness: it has no edge");
   if (region->edges.empty())
     return fail(Code::kInvalid, arguments.cluster_file + ": region '" + arguments.region +
                                     "' was removed: its edges are not to run any more");

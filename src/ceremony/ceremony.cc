@@ -30,24 +30,29 @@ constexpr std::int64_t kDay = 86400;
 class Ceremony {
  public:
   Ceremony(const CeremonyOptions& options, const std::function<void(const std::string&)>& progress)
-      : options_(options), progress_(progress), paths_(options.dir), now_(os::wall_clock().now().seconds()) {}
+      : options_(options),
+        progress_(progress),
+        storing_(storing(options)),
+        paths_(options.dir),
+        now_(os::wall_clock().now().seconds()) {}
 
   Status run() {
     if (os::disk().exists(options_.dir + "/cluster.yaml") || os::disk().exists(options_.dir + "/public")) {
       return fail(Code::kConflict,
                   options_.dir + " holds a cluster already: nothing was changed; choose another folder");
     }
+    EC_TRY(check_witnesses());
     if (options_.regions.empty() || options_.regions.size() > 25 || options_.zones < 1 || options_.zones > 9) {
       return fail(Code::kInvalid, "1 to 25 regions of 1 to 9 zones");
     }
     for (const char* folder : {"/public", "/root", "/operator"}) EC_TRY(os::disk().make_dirs(options_.dir + folder));
     for (const auto& region : options_.regions) EC_TRY(os::disk().make_dirs(paths_.region_dir(region)));
     EC_TRY(make_root());
-    for (const auto& region : options_.regions) EC_TRY(make_issuer(region));
-    for (const auto& region : options_.regions) EC_TRY(make_responders(region));
+    for (const auto& region : storing_) EC_TRY(make_issuer(region));
+    for (const auto& region : storing_) EC_TRY(make_responders(region));
     EC_TRY(make_identities());
     const std::string nonce_key = to_hex(os::secure_random().bytes(32));
-    for (const auto& region : options_.regions) EC_TRY(write(paths_.nonce_key(region), nonce_key + "\n", 0600));
+    for (const auto& region : storing_) EC_TRY(write(paths_.nonce_key(region), nonce_key + "\n", 0600));
     EC_TRY(write(options_.dir + "/cluster.yaml", cluster_yaml(), 0644));
     progress_("cluster file: " + options_.dir + "/cluster.yaml");
     return {};
@@ -62,13 +67,16 @@ class Ceremony {
       return fail(Code::kInvalid, "1 to 25 regions of 1 to 9 zones");
     EC_TRY(open_all(wanted.cluster));
     EC_TRY(os::disk().make_dirs(paths_.region_dir(region)));
-    EC_ASSIGN(const auto nonce_key, read_file(os::disk(), paths_.nonce_key(options_.regions.front())));
+    EC_ASSIGN(const auto nonce_key, read_file(os::disk(), paths_.nonce_key(storing_.front())));
     EC_TRY(write(paths_.nonce_key(region), nonce_key, 0600));
     EC_TRY(make_issuer(region));
-    for (const auto& other : wanted.cluster.regions) EC_TRY(spread_standby_anew(other.name));
+    for (const auto& other : storing_) {
+      if (other != region) EC_TRY(spread_standby_anew(other));
+    }
     EC_TRY(make_responders(region));
-    for (const auto& other : wanted.cluster.regions) {
-      if (!other.removed) EC_TRY(make_responder(other.name, options_.regions.size() - 1));
+    for (const auto& other : storing_) {
+      if (other != region && !options_.removed.contains(other))
+        EC_TRY(make_responder(other, options_.regions.size() - 1));
     }
     const std::size_t number = options_.regions.size();
     for (std::size_t z = 0; z < wanted.nodes.size(); ++z) {
@@ -78,7 +86,8 @@ class Ceremony {
     }
     EC_TRY(make_edge_identity(region, wanted.edge));
     EC_TRY(write(paths_.bundle(), bundle_, 0644));
-    const auto& like = *std::ranges::find_if(wanted.cluster.regions, [](const auto& one) { return !one.removed; });
+    const auto& like =
+        *std::ranges::find_if(wanted.cluster.regions, [](const auto& one) { return !one.removed && !one.witness; });
     std::string out = "  - name: " + region + "\n    edges:\n      - {address: " + wanted.edge +
                       ", https_port: " + std::to_string(like.edges.front().https_port) +
                       ", http_port: " + std::to_string(like.edges.front().http_port) + "}\n    nodes:\n";
@@ -94,11 +103,35 @@ class Ceremony {
   }
 
   Status split_anew() {
-    for (const auto& region : options_.regions) EC_TRY(spread_standby_anew(region));
+    for (const auto& region : storing_) EC_TRY(spread_standby_anew(region));
     return {};
   }
 
  private:
+  // As the cluster file is checked (config.cc).
+  Status check_witnesses() const {
+    for (const auto& name : options_.witnesses) {
+      if (std::ranges::find(options_.regions, name) == options_.regions.end())
+        return fail(Code::kInvalid, "witness '" + name + "' is none of the regions: name it among --regions too");
+    }
+    if (options_.witnesses.empty()) return {};
+    if (storing_.size() < 2) return fail(Code::kInvalid, "a witness needs two regions at least that keep records");
+    if (2 * options_.witnesses.size() > options_.regions.size())
+      return fail(Code::kInvalid, "witnesses would be a majority by themselves, and they keep no records");
+    return {};
+  }
+
+  bool is_witness(const std::string& region) const {
+    return std::ranges::find(options_.witnesses, region) != options_.witnesses.end();
+  }
+
+  static std::vector<std::string> storing(const CeremonyOptions& options) {
+    std::vector<std::string> names = options.regions;
+    std::erase_if(
+        names, [&](const auto& name) { return std::ranges::find(options.witnesses, name) != options.witnesses.end(); });
+    return names;
+  }
+
   // What an earlier ceremony made.
   Status open_all(const config::ClusterConfig& cluster) {
     if (!os::disk().exists(paths_.root_key()))
@@ -112,6 +145,7 @@ class Ceremony {
     EC_ASSIGN(bundle_, read_file(os::disk(), paths_.bundle()));
     EC_ASSIGN(root_, CertificateFactory::create({root_der_, {}, {}, {}}, root_signer_));
     for (const auto& region : cluster.regions) {
+      if (region.witness) continue;
       std::shared_ptr<pki::Signer> signer;
       if (options_.hsm) {
         if (tokens_.empty()) setenv("SOFTHSM2_CONF", paths_.softhsm_conf(region.name).c_str(), 0);
@@ -156,24 +190,24 @@ class Ceremony {
     return tokens_.at(region)->signer(label);
   }
 
-  // Who gets a share of what opens the standby of a region's key.
+  // Who gets a share of what opens the standby of a region's key: a witness keeps nothing of anybody's.
   std::vector<std::string> sharers(const std::string& issuer) const {
     std::vector<std::string> others;
-    for (const auto& other : options_.regions) {
+    for (const auto& other : storing_) {
       if (other != issuer && !options_.removed.contains(other)) others.push_back(other);
     }
     return others;
   }
   // Of them, a majority of all regions: as many as may fence the issuer. With two regions the other alone.
   std::uint8_t shares_needed(const std::string& issuer) const {
-    const std::size_t regions = options_.regions.size() - options_.removed.size();
+    const std::size_t regions = storing_.size() - options_.removed.size();
     return static_cast<std::uint8_t>(std::min(regions / 2 + 1, sharers(issuer).size()));
   }
 
   // An issuing key, and its standby in every other region.
   Result<std::shared_ptr<pki::Signer>> make_issuing_key(const std::string& region) {
     const std::string label = "issuing";
-    const std::size_t others = options_.regions.size() - 1;
+    const std::size_t others = storing_.size() - 1;
     if (others == 0) return make_key(region, label);
     const std::string wrapping_key = os::secure_random().bytes(keys::kWrappingKeyBytes);
     std::string wrapped;
@@ -256,7 +290,7 @@ class Ceremony {
 
   Status make_issuer(const std::string& region) {
     progress_("issuing CA of " + region + (options_.hsm ? " in its own token" : "") +
-              (options_.regions.size() > 1 ? ", its standby in the others" : ""));
+              (storing_.size() > 1 ? ", its standby in the others" : ""));
     if (options_.hsm) EC_TRY(make_token(region));
     EC_ASSIGN(auto signer, make_issuing_key(region));
     EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
@@ -276,7 +310,9 @@ class Ceremony {
   // holds one per issuer.
   Status make_responders(const std::string& region) {
     progress_("OCSP responders of " + region);
-    for (std::size_t i = 0; i < options_.regions.size(); ++i) EC_TRY(make_responder(region, i));
+    for (std::size_t i = 0; i < options_.regions.size(); ++i) {
+      if (!is_witness(options_.regions[i])) EC_TRY(make_responder(region, i));
+    }
     return {};
   }
 
@@ -316,13 +352,13 @@ class Ceremony {
       for (int zone = 1; zone <= options_.zones; ++zone) {
         const NodeId node = node_id(RegionId{static_cast<std::uint8_t>(r + 1)}, static_cast<std::uint8_t>(zone));
         EC_TRY(make_identity(node_identity(paths_.node(region, zone), options_.name, node, node_address(r, zone)),
-                             region));
+                             is_witness(region) ? storing_.front() : region));
         EC_TRY(write(paths_.founding(region, zone), "made for the new cluster " + options_.name + "\n", 0600));
       }
-      EC_TRY(make_edge_identity(region, edge_address(r)));
+      if (!is_witness(region)) EC_TRY(make_edge_identity(region, edge_address(r)));
     }
     EC_TRY(make_identity({options_.dir + "/operator/operator", prefix + "operator/admin", {}, {}, {}, {}},
-                         options_.regions.front()));
+                         storing_.front()));
     token_ = to_base64url(os::secure_random().bytes(24));
     EC_TRY(write(paths_.operator_token(), token_ + "\n", 0600));
     return write(paths_.bundle(), bundle_, 0644);
@@ -339,8 +375,16 @@ class Ceremony {
         "1\ncluster:\n  name: " +
         options_.name + "\n  id: " + to_hex(os::secure_random().bytes(16)) + "\nregions:\n";
     for (std::size_t r = 0; r < options_.regions.size(); ++r) {
-      out += "  - name: " + options_.regions[r] + "\n    edges:\n      - {address: " + edge_address(r) +
-             ", https_port: 8443, http_port: 8080}\n    nodes:\n";
+      const bool witness = is_witness(options_.regions[r]);
+      out += "  - name: " + options_.regions[r] + "\n";
+      if (witness) {
+        out += "    witness: true  # votes and keeps no records\n    nodes:\n";
+        for (int zone = 1; zone <= options_.zones; ++zone)
+          out += "      - {zone: " + std::to_string(zone) + ", address: " + node_address(r, zone) +
+                 ", status_port: 9080, peer_port: 9444}\n";
+        continue;
+      }
+      out += "    edges:\n      - {address: " + edge_address(r) + ", https_port: 8443, http_port: 8080}\n    nodes:\n";
       for (int zone = 1; zone <= options_.zones; ++zone) {
         out += "      - {zone: " + std::to_string(zone) + ", address: " + node_address(r, zone) +
                ", link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444}\n";
@@ -371,6 +415,7 @@ class Ceremony {
 
   const CeremonyOptions& options_;
   const std::function<void(const std::string&)>& progress_;
+  const std::vector<std::string> storing_;  // the regions without the witnesses: a witness has no key and no share
   config::Paths paths_;
   std::int64_t now_;
   std::shared_ptr<pki::Signer> root_signer_;
@@ -392,6 +437,7 @@ CeremonyOptions options_of(const config::ClusterConfig& cluster) {
   for (const auto& known : cluster.regions) {
     options.regions.push_back(known.name);
     if (known.removed) options.removed.insert(known.name);
+    if (known.witness) options.witnesses.push_back(known.name);
     if (!known.hsm_module.empty()) options.hsm_module = known.hsm_module;
   }
   options.hsm = std::ranges::any_of(cluster.regions, [](const auto& known) { return !known.hsm_module.empty(); });

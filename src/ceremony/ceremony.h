@@ -16,7 +16,8 @@ struct CeremonyOptions {
   std::string dir;
   std::string name = "evercert";
   std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
-  std::set<std::string> removed;  // those of them that hold nothing for the others any more
+  std::set<std::string> removed;       // those of them that hold nothing for the others any more
+  std::vector<std::string> witnesses;  // of the regions: these vote and keep no records and no keys
   int zones = 1;
   bool hsm = true;  // SoftHSM2 token per region; otherwise keys in files
   std::string hsm_module = "/usr/lib/softhsm/libsofthsm2.so";

@@ -85,6 +85,32 @@ TEST_F(CeremonyTest, ThreeRegionsWithAnEmulatedNetworkPassTooAndSoDoesOne) {
   }
 }
 
+TEST_F(CeremonyTest, AWitnessIsGivenNoKeyOfTheCaAndNoShareOfOne) {
+  options.regions = {"north", "watch", "south"};
+  options.witnesses = {"watch"};
+  options.zones = 1;
+  ASSERT_TRUE(make());
+  const auto cluster = config::load_cluster(options.dir + "/cluster.yaml");
+  ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
+  EXPECT_TRUE(cluster->region("watch")->witness);
+  std::vector<std::string> held;
+  for (const auto& [path, text] : files()) {
+    if (path.starts_with("regions/watch/")) held.push_back(path.substr(14));
+  }
+  EXPECT_EQ(held, (std::vector<std::string>{"node-1.founding", "node-1.key", "node-1.pem"}));
+  EXPECT_FALSE(files().contains("public/watch.pem"));
+  EXPECT_TRUE(files().contains("regions/north/standby-south.share"));
+  EXPECT_FALSE(files().contains("regions/north/ocsp-watch.pem"));
+}
+
+TEST_F(CeremonyTest, WhatAWitnessNeedsIsSaid) {
+  options.witnesses = {"south"};
+  EXPECT_NE(make().error().message.find("two regions"), std::string::npos);
+  options.witnesses = {"elsewhere"};
+  EXPECT_NE(make().error().message.find("none of the regions"), std::string::npos);
+  EXPECT_TRUE(!fs::exists(options.dir) || files().empty());
+}
+
 TEST_F(CeremonyTest, NothingIsEverOverwritten) {
   ASSERT_TRUE(make().has_value());
   const auto before = files();

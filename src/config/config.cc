@@ -28,6 +28,23 @@ Status claim(const YamlReader& in, const YAML::Node& node, std::set<std::string>
       node, "address " + address + " port " + std::to_string(port) + " is used twice: give one of them another port");
 }
 
+// Of a witness: it is asked for its state, and by its peers.
+Result<NodeConfig> read_witness_node(const YamlReader& in, const YAML::Node& node, RegionId region,
+                                     std::set<std::string>& taken) {
+  NodeConfig out;
+  EC_TRY(in.only(node, "nodes of a witness", {"zone", "address", "status_port", "peer_port"}));
+  EC_TRY(in.required(node, "nodes of a witness", {"zone", "address", "status_port", "peer_port"}));
+  EC_TRY(in.integer(node, "zone", 1, 9, out.zone));
+  EC_TRY(in.text(node, "address", out.address));
+  EC_TRY(check_address(in, node["address"], out.address));
+  EC_TRY(in.integer(node, "status_port", 1, 65535, out.status_port));
+  EC_TRY(in.integer(node, "peer_port", 1, 65535, out.peer_port));
+  for (const auto port : {out.status_port, out.peer_port}) EC_TRY(claim(in, node, taken, out.address, port));
+  out.coordination_port = 0;
+  out.id = node_id(region, static_cast<std::uint8_t>(out.zone));
+  return out;
+}
+
 Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, RegionId region,
                              std::set<std::string>& taken) {
   NodeConfig out;
@@ -52,11 +69,18 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
                                  std::set<std::string>& taken) {
   RegionConfig out;
   out.id = id;
-  EC_TRY(in.only(node, "regions", {"name", "edges", "nodes", "hsm", "removed"}));
+  EC_TRY(in.only(node, "regions", {"name", "edges", "nodes", "hsm", "removed", "witness"}));
   EC_TRY(in.flag(node, "removed", out.removed));
+  EC_TRY(in.flag(node, "witness", out.witness));
   EC_TRY(in.required(node, "regions", {"name"}));
   EC_TRY(in.text(node, "name", out.name));
-  if (!out.removed) EC_TRY(in.required(node, "regions", {"edges", "nodes"}));
+  for (const char* key : {"edges", "hsm"}) {
+    if (out.witness && node[key])
+      return in.wrong(node[key], "region '" + out.name + "' is a witness, which has neither edges nor keys: leave '" +
+                                     key + "' out");
+  }
+  if (!out.removed) EC_TRY(in.required(node, "regions", {"nodes"}));
+  if (!out.removed && !out.witness) EC_TRY(in.required(node, "regions", {"edges"}));
   if (node["edges"]) EC_TRY(in.is_list(node["edges"], "edges"));
   for (const auto& entry : node["edges"]) {
     EdgeConfig edge;
@@ -71,14 +95,16 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
   }
   if (node["nodes"]) EC_TRY(in.is_list(node["nodes"], "nodes"));
   for (const auto& entry : node["nodes"]) {
-    EC_ASSIGN(auto one, read_node(in, entry, id, taken));
+    EC_ASSIGN(auto one, out.witness ? read_witness_node(in, entry, id, taken) : read_node(in, entry, id, taken));
     for (const auto& other : out.nodes) {
       if (other.zone == one.zone)
         return in.wrong(entry["zone"], "zone " + std::to_string(one.zone) + " stands here twice: one node per zone");
     }
     out.nodes.push_back(std::move(one));
   }
-  if (!out.removed && (out.edges.empty() || out.nodes.empty()))
+  if (out.witness && !out.removed && out.nodes.empty())
+    return in.wrong(node, "witness '" + out.name + "' needs at least one node");
+  if (!out.removed && !out.witness && (out.edges.empty() || out.nodes.empty()))
     return in.wrong(node, "region '" + out.name + "' needs at least one edge and one node");
   if (const YAML::Node hsm = node["hsm"]) {
     EC_TRY(in.only(hsm, "hsm", {"module", "token"}));
@@ -270,6 +296,26 @@ Status read_degraded(const YamlReader& in, const YAML::Node& node, DegradedConfi
   return {};
 }
 
+// Two regions at least keep records, and no majority of nodes does without one of theirs.
+Status check_witnesses(const YamlReader& in, const YAML::Node& regions, const ClusterConfig& out) {
+  std::size_t nodes = 0, witnessing = 0, storing = 0;
+  std::optional<std::size_t> last;
+  for (std::size_t r = 0; r < out.regions.size(); ++r) {
+    const RegionConfig& region = out.regions[r];
+    nodes += region.nodes.size();
+    witnessing += region.witness ? region.nodes.size() : 0;
+    storing += region.witness || region.removed ? 0 : 1;
+    if (region.witness) last = r;
+  }
+  if (!last) return {};
+  const YAML::Node place = regions[*last]["witness"];
+  if (storing < 2) return in.wrong(place, "a witness needs two regions at least that keep records");
+  if (witnessing > nodes / 2)
+    return in.wrong(place, "witnesses would be a majority with " + std::to_string(witnessing) + " of " +
+                               std::to_string(nodes) + " nodes, and they keep no records: give them fewer");
+  return {};
+}
+
 // The specification's documents must speak of the regions that there are.
 Status check_documents(const YamlReader& in, const YAML::Node& root, const ClusterConfig& out) {
   if (out.load_balancer) {
@@ -329,6 +375,7 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   }
   if (std::all_of(out.regions.begin(), out.regions.end(), [](const auto& region) { return region.removed; }))
     return in.wrong(root["regions"], "at least one region is needed");
+  EC_TRY(check_witnesses(in, root["regions"], out));
   if (root["timing"]) EC_TRY(read_timing(in, root["timing"], out.timing));
   if (root["emulated_wan"]) EC_TRY(read_wan(in, root["emulated_wan"], out));
   if (root["profiles"]) EC_TRY(read_profiles(in, root["profiles"], out));
@@ -424,8 +471,11 @@ std::string describe(const Document& document) {
         out << "  " << region.name << ": removed\n";
         continue;
       }
-      out << "  " << region.name << ": " << region.nodes.size() << " nodes, " << region.edges.size()
-          << " edges, keys in " << (region.hsm_module.empty() ? "files" : "token " + region.hsm_token) << "\n";
+      out << "  " << region.name << ": " << region.nodes.size() << " nodes, " << region.edges.size() << " edges, "
+          << (region.witness              ? "a witness"
+              : region.hsm_module.empty() ? "keys in files"
+                                          : "keys in token " + region.hsm_token)
+          << "\n";
     }
   }
   const auto& balancer = document.cluster ? document.cluster->load_balancer : document.load_balancer;

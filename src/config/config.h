@@ -38,6 +38,7 @@ struct RegionConfig {
   std::vector<NodeConfig> nodes;
   std::string hsm_module, hsm_token;  // empty module: keys in files
   bool removed = false;               // it keeps its place, and nobody is sent there; nodes and edges may be left out
+  bool witness = false;               // votes and keeps no records: no edges, no keys, no interfaces
 };
 
 struct Timing {

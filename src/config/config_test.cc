@@ -33,6 +33,47 @@ TEST(Config, TheSpecificationsDocumentsLoadUnchanged) {
   EXPECT_EQ(cassandra->cassandra->datacenters[1].nodes[2], "cass-usw2-3");
 }
 
+// Two regions that keep records and a witness, whose entry is given.
+std::string with_witness(const std::string& witness, bool two = true) {
+  const std::string west = R"(  - name: us-west-2
+    edges: [{address: 127.2.0.1, https_port: 8443, http_port: 8080}]
+    nodes: [{zone: 1, address: 127.2.0.11, link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444}]
+)";
+  return kGood + (two ? west : "") + witness;
+}
+const std::string kWitness = R"(  - name: eu-central-1
+    witness: true
+    nodes: [{zone: 1, address: 127.3.0.11, status_port: 9080, peer_port: 9444}]
+)";
+
+TEST(Config, AWitnessHasNodesAndNothingElse) {
+  const auto document = parse("c.yaml", with_witness(kWitness));
+  ASSERT_TRUE(document.has_value()) << document.error().message;
+  EXPECT_TRUE(document->cluster->regions[2].witness);
+  EXPECT_FALSE(document->cluster->regions[0].witness);
+  EXPECT_NE(describe(*document).find("a witness"), std::string::npos);
+  const auto refused = [](const std::string& text) { return error_of(text); };
+  const std::string edges = "    edges: [{address: 127.3.0.1, https_port: 8443, http_port: 8080}]\n";
+  EXPECT_NE(refused(with_witness(kWitness + edges)).find("c.yaml:13:12: region 'eu-central-1' is a witness"),
+            std::string::npos)
+      << refused(with_witness(kWitness + edges));
+  EXPECT_NE(refused(with_witness(kWitness + "    hsm: {module: m, token: t}\n")).find("neither edges nor keys"),
+            std::string::npos);
+  std::string with_api = kWitness;
+  with_api.replace(with_api.find("status_port"), 0, "api_port: 9443, ");
+  EXPECT_NE(refused(with_witness(with_api)).find("api_port"), std::string::npos);
+}
+
+TEST(Config, WitnessesAreFewerThanThoseWhoKeepRecords) {
+  EXPECT_NE(error_of(with_witness(kWitness, false)).find("c.yaml:8:14: a witness needs two regions"), std::string::npos)
+      << error_of(with_witness(kWitness, false));
+  std::string three = kWitness;
+  three.replace(three.rfind("}]"), 2,
+                "}, {zone: 2, address: 127.3.0.12, status_port: 9080, peer_port: 9444}"
+                ", {zone: 3, address: 127.3.0.13, status_port: 9080, peer_port: 9444}]");
+  EXPECT_NE(error_of(with_witness(three)).find("3 of 5 nodes"), std::string::npos) << error_of(with_witness(three));
+}
+
 TEST(Config, AWholeConfigurationLoads) {
   const auto document = parse("c.yaml", kGood);
   ASSERT_TRUE(document.has_value()) << document.error().message;

@@ -13,6 +13,7 @@ inline store::Layout layout_of(const config::ClusterConfig& config) {
   store::Layout layout;
   layout.regions = static_cast<std::uint8_t>(config.regions.size());
   for (const auto& region : config.regions) {
+    if (region.witness) layout.witnesses |= store::region_bit(region.id);
     for (const auto& node : region.nodes) layout.nodes.push_back(node.id);
   }
   std::sort(layout.nodes.begin(), layout.nodes.end());

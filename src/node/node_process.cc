@@ -33,9 +33,10 @@
 #include "node/degraded_of.h"
 #include "node/dir_lock.h"
 #include "node/founding.h"
-#include "node/layout_of.h"
 #include "node/signers.h"
 #include "node/standby_key.h"
+#include "node/store_setup.h"
+#include "node/witness_process.h"
 #include "pki/pem.h"
 #include "store/runtime.h"
 
@@ -106,46 +107,16 @@ class NodeProcessImpl : public NodeProcess {
 
  private:
   Status open_store() {
-    store::RuntimeOptions runtime{.engine = {}, .data_dir = options_.data_dir};
-    auto& engine = runtime.engine;
-    const auto& timing = config_.timing;
-    engine.layout = layout_of(config_);
-    engine.self = self_->id;
     const auto laid = config::Paths(config_.dir).founding(options_.region, options_.zone);
-    EC_ASSIGN(engine.may_found, take_founding(os::disk(), laid, options_.data_dir));
-    engine.cluster_id = config_.id;
-    engine.tick = timing.tick;
-    engine.election_ticks = static_cast<std::uint64_t>(timing.election / timing.tick);
-    engine.heartbeat_ticks = static_cast<std::uint64_t>(timing.heartbeat / timing.tick);
-    engine.lease = {timing.lease_ttl, timing.lease_renew, timing.near_lag, 0.03};
-    engine.fence = {timing.fence_after, timing.readmit_after};
-    engine.compaction = compaction();
-    engine.submit_silence = timing.election;
-    engine.submit_pause = timing.tick / 2;
-    engine.read_retry = 2 * timing.heartbeat;
-    // A region that missed 100,000 entries of one group is caught up from the log: less to send than the whole state,
-    // and nothing to put in its place. Some 200 MB of log for each group.
-    engine.keep = 120'000;
-    EC_ASSIGN(store_,
-              store::Runtime::open(
-                  runtime, *store_executor_, os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
-                  [this](NodeId to, std::string batch) {
-                    if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
-                  },
-                  [this](Error error) { stop_because(std::move(error)); }));
+    EC_ASSIGN(const bool may_found, take_founding(os::disk(), laid, options_.data_dir));
+    EC_ASSIGN(store_, store::Runtime::open(
+                          runtime_options(config_, *self_, options_.data_dir, may_found), *store_executor_,
+                          os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
+                          [this](NodeId to, std::string batch) {
+                            if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
+                          },
+                          [this](Error error) { stop_because(std::move(error)); }));
     return {};
-  }
-
-  coordination::CompactionPolicy compaction() const {
-    using Mode = coordination::CompactionPolicy::Mode;
-    const auto& wanted = config_.compaction;
-    coordination::CompactionPolicy policy;
-    policy.mode = wanted.mode == "periodic"   ? Mode::kPeriodic
-                  : wanted.mode == "revision" ? Mode::kRevision
-                                              : Mode::kOff;
-    policy.retention = std::chrono::seconds(wanted.retention_seconds);
-    policy.revisions = wanted.retention_revisions;
-    return policy;
   }
 
   void stop_because(Error error) {
@@ -164,6 +135,7 @@ class NodeProcessImpl : public NodeProcess {
     server.port = self_->coordination_port;
     server.tls = tls();
     for (const auto& region : config_.regions) {
+      if (region.witness) continue;
       for (const auto& node : region.nodes) {
         server.members.push_back({node.id, region.name + "-" + std::to_string(node.zone),
                                   "https://" + node.address + ":" + std::to_string(node.coordination_port),
@@ -185,52 +157,21 @@ class NodeProcessImpl : public NodeProcess {
     if (Epoch{view->record.epoch()} != members_epoch_) {
       members_epoch_ = Epoch{view->record.epoch()};
       if (const Status same = check_regions(config_, view->record); !same) stop_because(same.error());
-      std::vector<net::PeerAddress> added;
-      for (const auto& replica : view->record.replicas().nodes()) {
-        if (replica.address().empty() || replica.peer_port() == 0) continue;
-        added.push_back({NodeId{replica.node()}, replica.address(), static_cast<std::uint16_t>(replica.peer_port())});
-      }
-      transport_->add(added);
+      transport_->add(added_peers(view->record));
     }
     background_->post_after(200ms, [this] { follow_members(); });
   }
 
   Status open_transport() {
-    net::PeerTransportOptions options;
-    options.self = self_->id;
-    options.cluster = config_.name;
-    options.cluster_id = store_->cluster_id();
-    options.start_id = store_->start_id();
-    options.listen_address = self_->address;
-    options.listen_port = self_->peer_port;
-    options.tls = tls();
-    options.delays = delays();
-    for (const auto& region : config_.regions) {
-      for (const auto& node : region.nodes) options.peers.push_back({node.id, node.address, node.peer_port});
-    }
     EC_ASSIGN(transport_, net::PeerTransport::create(
-                              options, *grpc_, os::secure_random(),
+                              transport_options(config_, *region_, *self_, *store_), *grpc_, os::secure_random(),
                               [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
                               [this](NodeId node) { store_->unreachable(node); },
                               [this](Error error) { stop_because(std::move(error)); }));
     return {};
   }
 
-  net::TlsFiles tls() const {
-    const config::Paths paths(config_.dir);
-    const std::string base = paths.node(region_->name, self_->zone);
-    return {base + ".pem", base + ".key", paths.root_certificate()};
-  }
-
-  net::LinkDelays delays() const {
-    net::LinkDelays delays;
-    if (!config_.emulated_wan) return delays;
-    for (const auto& link : config_.links) {
-      const RegionId a = config_.region(link.a)->id, b = config_.region(link.b)->id;
-      delays.links[{std::min(a, b), std::max(a, b)}] = {link.p50_ms, link.p90_ms};
-    }
-    return delays;
-  }
+  net::TlsFiles tls() const { return tls_of(config_, *region_, *self_); }
 
   Status open_ca() {
     const config::Paths paths(config_.dir);
@@ -253,6 +194,8 @@ class NodeProcessImpl : public NodeProcess {
     std::vector<ca::OcspIssuer> issuers;
     api::AdminOptions admin;
     for (const auto& region : config_.regions) {
+      admin.region_names.push_back(region.name);
+      if (region.witness) continue;  // it has no issuing key
       EC_ASSIGN(const auto pem, read_text_file(paths.issuer(region.name)));
       EC_ASSIGN(const auto der, pki::from_pem("CERTIFICATE", pem));
       EC_ASSIGN(const auto responder_pem, read_text_file(paths.responder(region_->name, region.name)));
@@ -260,7 +203,6 @@ class NodeProcessImpl : public NodeProcess {
       EC_ASSIGN(auto responder, open_signer(*region_, paths, "ocsp-" + region.name));
       issuers.push_back({region.id, der.front(), responder_der.front(), std::move(responder)});
       options.issuers[region.id.value] = {region.name, pem + "\n"};
-      admin.region_names.push_back(region.name);
       admin.issuer_ders[region.name] = der.front();
     }
     ca_ = std::make_unique<ca::CertificateAuthority>(std::move(options), *store_, std::move(factory), *intents_,
@@ -289,6 +231,7 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(standby_client_, net::HttpClient::create({self_->address, tls()}));
     EC_ASSIGN(const auto token, open_token_of(*region_, paths));
     for (const auto& issuer : config_.regions) {
+      if (issuer.witness) continue;
       const std::string& certificate = issuer_ders.at(issuer.name);
       ca::CrlOptions options;
       options.region = issuer.id;
@@ -314,7 +257,7 @@ class NodeProcessImpl : public NodeProcess {
   std::vector<StandbyKeyOptions::Place> who_has_shares_of(const config::RegionConfig& issuer) const {
     std::vector<StandbyKeyOptions::Place> places;
     for (const auto& region : config_.regions) {
-      if (region.id == issuer.id || region.id == region_->id) continue;
+      if (region.id == issuer.id || region.id == region_->id || region.witness) continue;
       StandbyKeyOptions::Place& place = places.emplace_back(StandbyKeyOptions::Place{region.name, {}});
       for (const auto& node : region.nodes) {
         place.nodes.push_back({node.address, node.api_port, true,
@@ -364,7 +307,7 @@ class NodeProcessImpl : public NodeProcess {
     };
     if (!region_->removed) add(*region_);
     for (const auto& region : config_.regions) {
-      if (region.id != region_->id && !region.removed) add(region);
+      if (region.id != region_->id && !region.removed && !region.witness) add(region);
     }
     return issuer;
   }
@@ -592,6 +535,9 @@ class NodeProcessImpl : public NodeProcess {
 }  // namespace
 
 Result<std::unique_ptr<NodeProcess>> NodeProcess::start(NodeOptions options) {
+  EC_ASSIGN(auto config, config::load_cluster(options.cluster_file));
+  EC_ASSIGN(const auto* region, config::named_region(config, options.region));
+  if (region->witness) return start_witness(std::move(options), std::move(config));
   auto process = std::make_unique<NodeProcessImpl>(std::move(options));
   EC_TRY(process->open());
   return process;

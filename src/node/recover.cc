@@ -20,6 +20,11 @@ Result<std::unique_ptr<StoppedNode>> StoppedNode::open(const RecoverOptions& opt
   regions.push_back(options.region);
   for (const auto& name : regions) {
     EC_ASSIGN(const auto* region, config::named_region(node->config_, name));
+    if (region->witness)
+      return fail(Code::kInvalid,
+                  "region '" + name +
+                      "' is a witness: its log is no copy of the records, so no cluster goes on with it. "
+                      "Name the regions that keep records and are left, and no other");
     for (const auto& one : region->nodes) node->voters_.push_back(one.id);
   }
   std::sort(node->voters_.begin(), node->voters_.end());

@@ -424,7 +424,7 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
     add.where = draw_where(add.kind, adding);
   }
   SeededRandom removing(seed ^ 0x72656d6f7665ull);
-  if (scenario.may_add && run.world.regions > 2 && removing.chance(0.1)) {
+  if (scenario.may_add && run.world.regions > 2 && run.world.witnesses == 0 && removing.chance(0.1)) {
     PlannedFault& remove = run.faults.emplace_back();
     remove.kind = Kind::kRemoveRegion;
     remove.region = RegionId{static_cast<std::uint8_t>(1 + removing.below(run.world.regions))};

@@ -192,7 +192,7 @@ void Engine::on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Inst
   Group* group = known_group(chunk.group());
   if (group == nullptr) return;
   if (!takes_snapshot(from, group->id())) {
-    EC_PROBE("a witness's snapshot of a home group is refused");
+    // A witness sends none; this is for one that is mistaken about what it is.
     v1::SnapshotAck* refused = to(from)->mutable_snapshot_ack();
     refused->set_group(chunk.group());
     refused->set_snapshot(chunk.snapshot());

@@ -8,8 +8,7 @@ namespace evercert::store {
 
 void MembershipBoard::publish(MembershipView view) {
   const v1::RegionState state = member_of(view.record, own_).state();
-  const bool silent =
-      silenced(state) || state == v1::JOINING || state == v1::WITNESS || own_.value > view.regions;
+  const bool silent = silenced(state) || state == v1::JOINING || state == v1::WITNESS || own_.value > view.regions;
   const std::uint64_t word = view.record.epoch() << 1 | (silent ? 1 : 0);
   regions_.store(view.regions, std::memory_order_release);
   founding_.store(view.founding, std::memory_order_release);

@@ -131,6 +131,7 @@ void Admin::mount(Router& router) {
   router.add("GET", "/readyz", [this, now](net::HttpRequest, auto) { return now(ready()); });
   router.add("GET", "/metrics", [this, now](net::HttpRequest, auto) { return now(metrics()); });
   router.add("GET", "/v1/status", [this, now](net::HttpRequest, auto) { return now(status()); });
+  if (options_.witness) return;
   router.add("GET", "/crl/{file}",
              [this, now](net::HttpRequest request, auto parts) { return now(crl(request, parts[0])); });
   router.add("GET", "/ca/{file}", [this, now](net::HttpRequest, auto parts) { return now(ca_certificate(parts[0])); });
@@ -149,7 +150,7 @@ net::HttpResponse Admin::ready() const {
     if (group.leader == NodeId{0}) missing = "group " + std::to_string(group.group.value) + " has no leader";
   }
   const auto list = store_.crl(options_.region);
-  if (!list || !*list) missing = "this region's CRL is not published yet";
+  if (!options_.witness && (!list || !*list)) missing = "this region's CRL is not published yet";
   if (!store_.clock_trusted()) missing = "the wall clock is far from its peers'";
   const auto membership = store_.membership();
   const auto own = store::member_of(membership->record, options_.region);

@@ -25,6 +25,7 @@ struct AdminOptions {
   std::vector<std::string> region_names;  // by RegionId, from 1
   std::string root_pem, bundle_pem;
   std::map<std::string, std::string> issuer_ders;  // by region name
+  bool witness = false;                            // nobody fetches anything here
 };
 
 class Admin {

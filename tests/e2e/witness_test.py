@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Two regions and a witness: either region is killed under load and no client of the other fails; the witness keeps no record of any of it, has no
+interface, and is neither fenced nor gone on with."""
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from servers import Servers
+from checks import check, wait_for
+import checks
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-witness-")
+cluster = os.path.join(work, "cluster")
+regions = east, west, watch = ["us-east-1", "us-west-2", "eu-central-1"]
+storing = [east, west]
+servers = Servers(evercert, work, cluster)
+
+
+def ctl(*arguments, exit_code=0):
+    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
+    return done.stdout if exit_code == 0 else done.stderr
+
+
+def ask(region, path):
+    """The region's node itself, at its plain port."""
+    try:
+        with urllib.request.urlopen(f"http://127.{regions.index(region) + 1}.0.11:9080{path}", timeout=15) as answer:
+            text = answer.read().decode()
+            return answer.status, json.loads(text) if text.startswith("{") else text
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def ready(region):
+    return ask(region, "/readyz")[0] == 200
+
+
+def state(region):
+    return {one["region"]: one["state"] for one in json.loads(ctl("--json", "region", "list"))["regions"]}[region]
+
+
+def leaders():
+    """Regions that lead a group, as the witness knows it."""
+    return {group["leader"] // 256 for group in ask(watch, "/v1/status")[1]["groups"]}
+
+
+def size_of(folder):
+    return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(folder) for name in names)
+
+
+def found_in(folder, needles):
+    """Which of the byte strings stand somewhere in the files below."""
+    text = b"".join(open(os.path.join(root, name), "rb").read() for root, _, names in os.walk(folder) for name in names)
+    return [needle for needle in needles if needle in text]
+
+
+class Client(threading.Thread):
+    """Issues, at its own region's edge first and at the other's when that one does not answer."""
+
+    def __init__(self, number):
+        super().__init__(daemon=True)
+        self.first = storing[number % 2]
+        self.issued, self.failed, self.longest, self.on = [], [], 0.0, True
+        self.token = open(f"{cluster}/operator/token").read().strip()
+        self.tls = ssl.create_default_context(cafile=f"{cluster}/public/root.pem")
+        self.tls.check_hostname = False
+        self.body = json.dumps({"csr": open(f"{work}/csr.pem").read(), "profile": "server"}).encode()
+
+    def issue(self, region):
+        url = f"https://127.{regions.index(region) + 1}.0.1:8443/v1/certificates"
+        request = urllib.request.Request(url, data=self.body, headers={"Authorization": "Bearer " + self.token, "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=15, context=self.tls) as answer:
+            return json.loads(answer.read())
+
+    def run(self):
+        while self.on:
+            begun, why = time.monotonic(), []
+            for region in (self.first, *[other for other in storing if other != self.first]):
+                try:
+                    self.issued.append(self.issue(region))
+                    break
+                except (urllib.error.URLError, OSError) as error:
+                    why.append(f"{time.strftime('%X')} {region}: {error} {error.read().decode() if isinstance(error, urllib.error.HTTPError) else ''}")
+            else:
+                self.failed.append(why)
+            self.longest = max(self.longest, time.monotonic() - begun)
+            time.sleep(0.02)
+
+
+def go_on(clients, more, seconds):
+    """Each of them issues so many more."""
+    before = [len(client.issued) for client in clients]
+    wait_for("clients issue", lambda: all(len(c.issued) >= b + more for c, b in zip(clients, before)), seconds)
+
+
+def everybody_has(certificates, region):
+    status = ask(region, "/v1/status")
+    return status[0] == 200 and status[1]["certificates"] >= certificates
+
+
+try:
+    refused = subprocess.run([evercert, "init", cluster, "--keys", "files", "--regions", "a,b", "--witness", "b"], capture_output=True, text=True)
+    check(refused.returncode != 0 and "two regions at least" in refused.stderr, "a witness of one region is refused, and why is said")
+    subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback", "--witness", watch], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{work}/key.pem", "-subj", "/",
+                    "-addext", "subjectAltName=DNS:a.test", "-out", f"{work}/csr.pem"], check=True, capture_output=True)
+    check(not any(os.path.exists(f"{cluster}/regions/{watch}/{name}") for name in ("issuing.key", "nonce.key")), "init gives the witness no key of a CA")
+    for region in regions:
+        servers.start("node", region)
+    for region in storing:
+        servers.start("edge", region)
+    wait_for("all three are ready", lambda: all(ready(region) for region in regions), 40)
+    check([state(region) for region in regions] == ["serving", "serving", "witness"], "region list says who serves and who watches")
+    check(ask(watch, f"/crl/{east}.crl")[0] == 404 and ask(watch, "/v1/status")[0] == 200, "at the witness's port there is its state and nothing else")
+    for command in ("fence", "drain", "unfence"):
+        check("is a witness" in ctl("region", command, watch, exit_code=2), f"the witness cannot be made to {command}, and why is said")
+    edge = subprocess.run([evercert, "edge", "--cluster", f"{cluster}/cluster.yaml", "--region", watch], capture_output=True, text=True, timeout=20)
+    check(edge.returncode != 0 and "has no edge" in edge.stderr, "and it has no edge")
+
+    clients = [Client(number) for number in range(4)]
+    for client in clients:
+        client.start()
+    go_on(clients, 20, 60)
+    for gone, left in ((west, east), (east, west)):
+        servers.kill(gone)
+        go_on(clients, 30, 90)
+        wait_for(f"{gone} is fenced", lambda: ctl("--region", left, "--json", "region", "list") and json.loads(ctl("--region", left, "--json", "region", "list"))["regions"][regions.index(gone)]["state"] == "fenced", 40)
+        check(True, f"with {gone} killed under load {left} goes on, and the witness's word fences it")
+        check(not any(client.failed for client in clients), f"no request failed: {[c.failed for c in clients]}")
+        servers.start("node", gone)
+        servers.start("edge", gone)
+        wait_for(f"{gone} serves again", lambda: state(gone) == "serving" and ready(gone), 60)
+        go_on(clients, 10, 60)
+    servers.processes["node", watch].kill()
+    servers.processes["node", watch].wait()
+    go_on(clients, 30, 90)
+    check(not any(client.failed for client in clients), "without the witness the two regions go on")
+    servers.start("node", watch)
+    wait_for("the witness is there again", lambda: ready(watch), 40)
+    go_on(clients, 10, 60)
+    for client in clients:
+        client.on = False
+    for client in clients:
+        client.join(60)
+    issued = [certificate for client in clients for certificate in client.issued]
+    check(not any(client.failed for client in clients), f"none of {len(issued)} requests failed; the longest took {max(c.longest for c in clients):.1f} s")
+    wait_for("both regions have all of them", lambda: all(everybody_has(len(issued), region) for region in storing), 30)
+    check(True, "both regions have every certificate")
+    wait_for("no group is led by the witness", lambda: leaders() <= {1, 2}, 20)
+    check(ask(watch, "/v1/status")[1]["certificates"] == 0, "the witness counts none")
+
+    # --- what lies on its disk
+    servers.stop_one("node", watch)
+    servers.stop(east)
+    serials = [bytes.fromhex(certificate["serial"]) for certificate in issued]
+    kept = found_in(f"{work}/data-{watch}/state", serials)
+    full = found_in(f"{work}/data-{east}/state", serials)
+    size = size_of(f"{work}/data-{watch}")
+    # A region's state is compressed, so not all of its serial numbers are to be seen either.
+    check(not kept and len(full) > len(serials) / 20, f"no serial number of {len(serials)} stands in the witness's state; {len(full)} are to be seen in a region's")
+    check(size < 64 << 20, f"its folder stays small: {size / 1024:.0f} KiB")
+    recover = subprocess.run([evercert, "recover", "--cluster", f"{cluster}/cluster.yaml", "--region", watch, "--zone", "1", "--data", f"{work}/data-{watch}", "--yes"], capture_output=True, text=True)
+    check(recover.returncode != 0 and "is a witness" in recover.stderr, "nobody goes on with the witness's log after a disaster")
+    with_it = subprocess.run([evercert, "recover", "--cluster", f"{cluster}/cluster.yaml", "--region", east, "--zone", "1", "--data", f"{work}/data-{east}", "--with", watch, "--yes"],
+                             capture_output=True, text=True)
+    check(with_it.returncode != 0 and "is a witness" in with_it.stderr, "nor with a region and the witness")
+
+    # --- a file that says otherwise
+    text = open(f"{cluster}/cluster.yaml").read()
+    other = text.replace("    edges:\n      - {address: 127.1.0.1", "    witness: true\n    edges:\n      - {address: 127.1.0.1")
+    open(f"{cluster}/other.yaml", "w").write(other)
+    checked = subprocess.run([evercert, "config", "check", f"{cluster}/other.yaml"], capture_output=True, text=True)
+    check(checked.returncode != 0 and "neither edges nor keys" in checked.stderr, "a witness with edges is refused by 'config check'")
+    print(f"{checks.count} checks passed")
+finally:
+    servers.end()
