@@ -42,6 +42,7 @@ constexpr Place kPlaces[] = {
     {Bug::kNewcomerAtOnce, "newcomers.yaml"},
     {Bug::kBegunByFile, "adding_region.yaml"},
     {Bug::kBegunAnew, "adding_region.yaml"},
+    {Bug::kIgnoreMinority, "diverging_state.yaml"},
     {Bug::kForgettersFound, "forgetful_founders.yaml"},
     {Bug::kRemovedComesBack, "removing_region.yaml"},
     {Bug::kRemovedKeepsVoting, "removing_region.yaml"},

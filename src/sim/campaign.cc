@@ -97,6 +97,9 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
     }
   }
   auto restless = unsettled(world);
+  // A leader may have set out for home just then.
+  for (int more = 0; more < 20 && !checkers.found() && restless; ++more, restless = unsettled(world))
+    world.run_until(world.now() + 500ms);
   const bool regions_moved = options.world.added > 0 || std::ranges::any_of(options.faults, [](const auto& fault) {
                                return fault.kind == PlannedFault::Kind::kRemoveRegion;
                              });

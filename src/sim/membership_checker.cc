@@ -199,7 +199,8 @@ std::optional<std::string> MembershipChecker::unfinished(const Operator* person)
                std::string(store::to_string(due));
       for (std::uint32_t g = 1; g < world_.layout().groups() && !world_.is_witness(node); ++g) {
         const auto stored = world_.state(node).get(store::state_key(GroupId{g}, store::epoch_floor_record(region)));
-        const std::uint64_t floor = stored && *stored ? std::stoull(**stored) : 0;
+        if (!stored) continue;  // it has rotted, and nobody has come upon it yet
+        const std::uint64_t floor = *stored ? std::stoull(**stored) : 0;
         std::uint64_t needed = std::max(member.fence_epoch(), member.crl_epoch());
         if (member.state() == store::v1::REMOVED) needed = std::max(needed, member.epoch());
         if (floor < needed)

@@ -28,6 +28,7 @@ std::string_view to_string(Kind kind) {
     case Kind::kLoseWrite: return "lose_write";
     case Kind::kRotLog: return "rot_log";
     case Kind::kRotState: return "rot_state";
+    case Kind::kErr: return "err";
     case Kind::kIsolate: return "isolate";
     case Kind::kCut: return "cut";
     case Kind::kBridge: return "bridge";
@@ -126,6 +127,10 @@ void Plan::strike_disk(const PlannedFault& fault, NodeId node) {
     case Kind::kRotState:
       if (faults_.may_damage(node) && world_.rot_state(node, fault.where)) faults_.count("bit rot in the state");
       return;
+    case Kind::kErr:
+      if (!faults_.may_damage(node)) return;
+      faults_.count("state machine erred");
+      return world_.err(node);
     default: return;
   }
 }

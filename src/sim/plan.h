@@ -24,6 +24,7 @@ struct PlannedFault {
     kLoseWrite,     // a write is acknowledged and never reaches the disk
     kRotLog,        // a bit of the log flips
     kRotState,      // a record of the state fails its checksum
+    kErr,           // what a state machine stores next is another than it should be
     kIsolate,       // all links of a region
     kCut,           // one way between two regions
     kBridge,        // both ways between two regions, which both see the others

@@ -12,10 +12,10 @@ namespace {
 using config::YamlReader;
 using Kind = PlannedFault::Kind;
 
-constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,        Kind::kSlowDisk,
-                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog,      Kind::kRotState,
-                           Kind::kIsolate,  Kind::kCut,      Kind::kBridge,    Kind::kHeal,        Kind::kFence,
-                           Kind::kDrain,    Kind::kMembers,  Kind::kAddRegion, Kind::kRemoveRegion};
+constexpr Kind kKinds[] = {Kind::kKill,     Kind::kStop,     Kind::kWipe,      Kind::kTear,      Kind::kSlowDisk,
+                           Kind::kFullDisk, Kind::kFailSync, Kind::kLoseWrite, Kind::kRotLog,    Kind::kRotState,
+                           Kind::kErr,      Kind::kIsolate,  Kind::kCut,       Kind::kBridge,    Kind::kHeal,
+                           Kind::kFence,    Kind::kDrain,    Kind::kMembers,   Kind::kAddRegion, Kind::kRemoveRegion};
 
 constexpr double kLongest = 600;  // seconds
 constexpr std::uint8_t kMostRegions = 5, kMostZones = 3, kMostSpares = 2;
@@ -210,10 +210,10 @@ class Reader {
     EC_TRY(yaml_.is_list(node, "faults"));
     for (const YAML::Node& entry : node) {
       EC_TRY(yaml_.only(entry, "faults",
-                        {"at",         "for",     "every",     "until",      "to",           "by_ms",     "where",
-                         "kill",       "stop",    "wipe",      "tear",       "slow_disk",    "full_disk", "fail_sync",
-                         "lose_write", "rot_log", "rot_state", "isolate",    "cut",          "bridge",    "heal",
-                         "fence",      "drain",   "members",   "add_region", "remove_region"}));
+                        {"at",         "for",     "every",     "until",   "to",         "by_ms",        "where",
+                         "kill",       "stop",    "wipe",      "tear",    "slow_disk",  "full_disk",    "fail_sync",
+                         "lose_write", "rot_log", "rot_state", "err",     "isolate",    "cut",          "bridge",
+                         "heal",       "fence",   "drain",     "members", "add_region", "remove_region"}));
       PlannedFault fault;
       EC_TRY(yaml_.required(entry, "faults", {"at"}));
       EC_TRY(seconds(entry, "at", fault.at));

@@ -63,7 +63,7 @@ TEST(Scenario, AMistakeIsNamedWithItsPlaceAndWhatWouldBeRight) {
   EXPECT_EQ(
       error_of("name: x\nfaults:\n  - {at: 1}\n"),
       "s.yaml:3:5: a fault is one of kill, stop, wipe, tear, slow_disk, full_disk, fail_sync, lose_write, rot_log, "
-      "rot_state, isolate, cut, bridge, heal, fence, drain, members, add_region, remove_region");
+      "rot_state, err, isolate, cut, bridge, heal, fence, drain, members, add_region, remove_region");
   EXPECT_EQ(error_of("name: x\nfaults:\n  - {at: 1, wipe: us-east-1}\n"),
             "s.yaml:3:19: one node loses its disk: name its zone, as in 'us-east-1/1'");
   EXPECT_EQ(error_of("name: x\nlayout: {zones: 2}\n"),

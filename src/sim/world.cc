@@ -54,6 +54,7 @@ struct World::Node : store::PeerSink, WallClock {
   bool full = false;
   bool disk_failed = false;  // it may refuse to write or to sync
   bool log_damaged = false;  // it may hold something else than was written
+  bool erred = false;        // its state holds something else than it should, or will
   End ended = End::kMachine;
   std::map<std::string, std::string> cache;  // certificates by serial
   std::set<std::uint32_t> led;               // groups, as was last noted
@@ -300,6 +301,9 @@ void World::go_down(NodeId id, End how) {
   note(node_name(id) + (how == End::kProcess ? " ends" : " loses power"));
   ++node.life;
   node.ended = how;
+  // What was stored wrongly stays so.
+  node.erred = node.erred && node.engine->has_erred();
+  if (node.erred) EC_CHECK(node.kv.flush().has_value(), "memory can be flushed");
   // Destroyed without a farewell; what its clients waited for is never answered.
   node.busy_until = now_;
   node.engine.reset();
@@ -346,7 +350,7 @@ void World::wipe(NodeId id) {
   end(id, End::kMachine);
   Node& node = *nodes_.at(id);
   node.disk = FakeDisk{};
-  node.log_damaged = false;
+  node.log_damaged = node.erred = false;
   node.may_found = node.may_found && !founded_;  // before, whoever sets the cluster up makes the node once more
   store::WriteBatch everything;
   everything.remove_range("", std::string(3, '\xff'));
@@ -384,7 +388,15 @@ bool World::rot_log(NodeId id, std::uint64_t where) {
 
 bool World::rot_state(NodeId id, std::uint64_t where) { return nodes_.at(id)->kv.rot(where); }
 
-bool World::damaged(NodeId id) const { return nodes_.at(id)->log_damaged || nodes_.at(id)->kv.rots(); }
+void World::err(NodeId id) {
+  nodes_.at(id)->erred = true;
+  nodes_.at(id)->engine->err_once();
+}
+
+bool World::damaged(NodeId id) const {
+  const Node& node = *nodes_.at(id);
+  return node.log_damaged || node.erred || node.kv.rots();
+}
 
 void World::forget_rot(NodeId id) { nodes_.at(id)->kv.forget_rot(); }
 

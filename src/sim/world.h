@@ -97,6 +97,8 @@ class World {
   // False when there is nothing that could rot.
   bool rot_log(NodeId node, std::uint64_t where);
   bool rot_state(NodeId node, std::uint64_t where);
+  // A fault of its memory: what its state machine stores next is another than it should be.
+  void err(NodeId node);
   void forget_rot(NodeId node);
   // It may hold something else than was written.
   bool damaged(NodeId node) const;

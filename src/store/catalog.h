@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -29,19 +30,29 @@ class Transaction {
   Result<std::optional<std::string>> get(const std::string& key) const;
   // Keys in [from, to), in order.
   Status scan(const std::string& from, const std::string& to, const KvVisitor& visit) const;
-  void put(std::string key, std::string value) { changes_[std::move(key)] = std::move(value); }
-  void remove(std::string key) { changes_[std::move(key)] = std::nullopt; }
+  void put(std::string key, std::string value);
+  void remove(std::string key);
   void remove_range(std::string from, std::string to);
   // All changes as one batch; nothing is left.
   WriteBatch take_changes();
 
+  // From now on what is put and removed is also written down, in order.
+  void keep_journal() { keeps_journal_ = true; }
+  // What was, since the last call.
+  std::string take_journal() { return std::exchange(journal_, {}); }
+  // A fault of the machine's memory, for the simulator: the next value that is put is another than it should be.
+  void err_once() { errs_ = true; }
+
  private:
   bool in_removed_range(std::string_view key) const;
+  void note(char what, std::string_view one, std::string_view other);
 
   Read read_;
   Scan scan_;
   std::vector<std::pair<std::string, std::string>> removed_ranges_;  // before changes_
   std::map<std::string, std::optional<std::string>, std::less<>> changes_;
+  bool keeps_journal_ = false, errs_ = false;
+  std::string journal_;
 };
 
 struct CatalogOptions {

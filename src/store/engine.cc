@@ -58,6 +58,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember, options_.bug,
                 options_.may_found),
       quorum_(kMostRegions + 1u, options_.quorum_lost_after, now),
+      audit_(4 * options_.fence.readmit),
       membership_(std::make_unique<MembershipKeeper>(options_.layout, kv, options_.self, options_.fence,
                                                      options_.lease.renew, now, options_.bug)),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
@@ -72,6 +73,8 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random& random,
                                              WallClock& wall, FreshnessBoard& board, std::uint64_t start_id,
                                              Instant now) {
+  if (const auto diverged = log.meta(std::string(kDivergedKey)))
+    return fail(Code::kCorrupt, *diverged + std::string(kReplaceState));
   EC_ASSIGN(auto reformation, load_reformation(log));
   const std::uint8_t named = options.layout.regions;
   if (const auto known = log.meta(std::string(kFoundersKey))) {
@@ -111,6 +114,7 @@ Status Engine::open_groups(Instant now) {
 Status Engine::open_group(GroupId id, Instant now) {
   EC_TRY(snapshot_receiver_->resume(id, log_.snapshot(id).index));
   EC_ASSIGN(const auto applied, read_applied(kv_, id));
+  EC_TRY(load_digest(id, applied.index));
   EC_TRY(membership_->load(id));
   GroupOptions group;
   group.id = id;

@@ -26,6 +26,7 @@
 #include "store/proto/peer.pb.h"
 #include "store/quorum_watch.h"
 #include "store/recovery.h"
+#include "store/state_digest.h"
 #include "store/store.h"
 #include "store/submissions.h"
 #include "store/witness.h"
@@ -115,6 +116,9 @@ class Engine {
   bool keeps_records(GroupId id) const { return id == kGlobalGroup || !witness(); }
   const MembershipBoard& membership() const;  // may be read from any thread
   RegionSet attested_silent() const;          // by this node, in its last round
+  // A fault of the machine's memory, for the simulator: what is stored next is another than it should be.
+  void err_once() { errs_ = true; }
+  bool has_erred() const { return !errs_; }
 
  private:
   struct Read {
@@ -151,6 +155,7 @@ class Engine {
   void on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant now);
   void on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Instant now);
   void on_snapshot_ack(NodeId from, const v1::SnapshotAck& ack, Instant now);
+  void on_state_claims(NodeId from, const v1::StateClaims& claims, Instant now);
   void on_clock(NodeId from, const v1::ClockReport& report, Instant now);
   void on_removal_notice(const v1::RemovalNotice& notice);
   Group* known_group(std::uint32_t id);
@@ -187,6 +192,11 @@ class Engine {
   void lead_no_longer(Group& group);
   void cut_witness_logs(Instant now);
 
+  // engine_audit.cc
+  Status load_digest(GroupId group, LogIndex applied);
+  void audit_round();
+  RegionSet unshown(Instant now) const;
+
   // engine_timers.cc
   void watch_quorums(Instant now);
   void lease_round(Instant now);
@@ -217,6 +227,10 @@ class Engine {
   Recovery recovery_;
   QuorumWatch quorum_;
   ClockWatch clocks_;
+  StateAudit audit_;
+  std::map<GroupId, StateDigest> digests_;
+  std::set<std::pair<GroupId, NodeId>> told_to_differ_;  // in the log
+  bool errs_ = false;
   std::unique_ptr<MembershipKeeper> membership_;
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
@@ -236,7 +250,8 @@ class Engine {
   std::vector<WitnessLog> witness_logs_;  // by group
   Instant next_witness_cut_;
   bool told_of_loss_ = false, told_of_witnesses_ = false;
-  Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_;
+  Instant next_lease_round_, next_ack_round_, next_home_round_, next_recovery_ask_, next_clock_round_,
+      next_audit_round_;
   std::map<GroupId, Instant> home_ready_since_;
   struct PeerEcho {
     std::int64_t echo_us = 0;

@@ -184,6 +184,8 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                           [this](const std::string& from, const std::string& to, const KvVisitor& visit) {
                             return kv_.scan(from, to, SIZE_MAX, visit);
                           });
+  transaction.keep_journal();
+  StateDigest& digest = digests_[group.id()];
   const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug, &membership_->floors(),
                                options_.layout.witnesses};
   const bool keeps = keeps_records(group.id());
@@ -192,20 +194,29 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
   bool members_changed = false;
   for (const LogEntry& entry : entries) {
     outcomes.emplace_back(&entry, std::nullopt);
+    // Members are not in the digest: what a change makes of them depends on the lineage, which the global group knows.
     if (entry.type == EntryType::kConfChangeV2) {
       EC_TRY(group.change_members(entry));
       transaction.put(state_key(group.id(), configuration_record()), encode(group.configuration()));
       members_changed = true;
+      (void)transaction.take_journal();
     }
-    if (entry.type != EntryType::kNormal || entry.data.empty()) continue;  // a new leader's empty entry
+    if (entry.type != EntryType::kNormal || entry.data.empty()) {  // a new leader's empty entry
+      audit_.applied(group.id(), entry.index, digest.short_form(), now);
+      continue;
+    }
     auto command = group.take_parsed(entry);
     if (!command) return fail(Code::kCorrupt, "a committed entry does not parse");
     if (keeps) {
+      if (std::exchange(errs_, false)) transaction.err_once();
       EC_ASSIGN(outcomes.back().second, apply_command(catalog, group.id(), *command, transaction, changes));
+      digest.add(entry.index, transaction.take_journal());
+      audit_.applied(group.id(), entry.index, digest.short_form(), now);
     }
     if (on_applied) on_applied(group.id(), entry.index, entry.term, entry.data);
   }
   WriteBatch batch = transaction.take_changes();
+  if (keeps) batch.put(state_key(group.id(), kStateDigestRecord), digest.encode());
   batch.put(applied_key(group.id()), encode_position({entries.back().term, entries.back().index}));
   EC_TRY(kv_.write(batch));
   membership_->applied(changes);
@@ -243,6 +254,7 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
   if (options_.bug != Bug::kSnapshotNotSynced) EC_TRY(log_.sync());
   EC_TRY(snapshot_receiver_->swap_in(group.id()));
   if (group.id() == kGlobalGroup) EC_TRY(load_coordination_leases(now));
+  EC_TRY(load_digest(group.id(), meta.index));
   EC_TRY(membership_->load(group.id()));
   if (on_records_replaced && options_.bug != Bug::kKeepCaches) on_records_replaced();
   std::erase_if(committed_[group.id().value], [&](const LogEntry& entry) { return entry.index <= meta.index; });

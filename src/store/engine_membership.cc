@@ -39,6 +39,7 @@ void Engine::membership_round(Instant now) {
     in_all &= heard;
     remembers = remembers && group->gate_open();
   }
+  in_all &= ~unshown(now);
   Group& global = *groups_[kGlobalGroup.value];
   if (!remembers || recovery_.asking()) {
     membership_->forget_promises(now);

@@ -60,6 +60,7 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
   if (batch.start_id() > known_start) {
     known_start = batch.start_id();
     membership_->peer_started(from);
+    audit_.forget(from);
     // It may have lost its log: what it told of its end holds no more.
     for (auto& group : groups_) {
       if (options_.bug != Bug::kKeepNeighbour) group->lease().forget_neighbour(from);
@@ -109,6 +110,7 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
     case v1::Message::kSnapshotChunk: return on_snapshot_chunk(from, message.snapshot_chunk(), now);
     case v1::Message::kSnapshotAck: return on_snapshot_ack(from, message.snapshot_ack(), now);
     case v1::Message::kAttestation: return on_attestation(from, message.attestation(), now);
+    case v1::Message::kStateClaims: return on_state_claims(from, message.state_claims(), now);
     case v1::Message::kClock: return on_clock(from, message.clock(), now);
     case v1::Message::kRemovalNotice: return on_removal_notice(message.removal_notice());
     case v1::Message::KIND_NOT_SET: return;  // of a newer version: its sender does without our answer

@@ -37,6 +37,10 @@ void Engine::tick(Instant now) {
     move_members();
     cut_witness_logs(now);
   }
+  if (next_audit_round_ <= now) {
+    next_audit_round_ = now + options_.fence.readmit / 2;
+    audit_round();
+  }
   if (next_ack_round_ <= now) {
     next_ack_round_ = now + options_.lease.renew / 4;
     repeat_acknowledgements(now);

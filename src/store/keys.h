@@ -38,6 +38,8 @@ inline constexpr std::string_view kEpochFloorPrefix = "e/floor";
 std::string epoch_floor_record(RegionId issuer);
 // Who votes in the group (store/configuration.h).
 std::string configuration_record();
+// What the group's state machine has done (store/state_digest.h).
+inline constexpr std::string_view kStateDigestRecord = "h/state";
 
 // Home groups. kInvalid when the identifier does not name a region of this cluster of `regions` regions.
 Result<GroupId> home_of_serial(std::string_view serial, std::size_t regions);

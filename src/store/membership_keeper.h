@@ -39,6 +39,10 @@ class MembershipKeeper {
   // signs.
   void told_of_removal(v1::Membership record);
   void peer_started(NodeId node) { book_.forget(node); }
+  bool waits_for_admission(RegionId region) const {
+    const v1::RegionState state = member_of(record_, region).state();
+    return state == v1::FENCED || state == v1::JOINING;
+  }
   // This replica is of groups that were made anew: the record is to say so.
   void set_reformation(v1::Reformation reformation) { reformation_ = std::move(reformation); }
   // The reformation that these groups follow on; empty: none.

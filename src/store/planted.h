@@ -67,6 +67,7 @@ enum class Bug {
   kRemovedKeepsVoting,
   kWitnessSnapshot,
   kWitnessCutsLog,
+  kIgnoreMinority,
 };
 
 struct PlantedBug {
@@ -155,6 +156,7 @@ inline constexpr PlantedBug kPlantedBugs[] = {
      "a witness that leads gives a replica that keeps records its own state, which has none"},
     {Bug::kWitnessCutsLog, "witness_cuts_log",
      "a witness cuts its log where it has applied it, whatever a region that stores may lack"},
+    {Bug::kIgnoreMinority, "ignore_minority", "a node goes on whose state is not that of a majority"},
 };
 
 constexpr std::string_view to_string(Bug bug) {
