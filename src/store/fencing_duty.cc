@@ -60,7 +60,8 @@ std::optional<v1::ChangeMembership> FencingDuty::wanted(const v1::Membership& me
     const bool may =
         member.state() == v1::JOINING || member.attested() || bug_ == Bug::kUndoOperatorsFence || comes_back;
     const RegionSet held = book.held(region, readmit_after(member), epoch, now) & counting;
-    if (!may || bug_ == Bug::kNeverReadmit || static_cast<std::size_t>(std::popcount(held)) < majority ||
+    if (!may || bug_ == Bug::kNeverReadmit ||
+        static_cast<std::size_t>(std::popcount(held)) < admitters_needed(counting, region) ||
         !missing_floors(member, floors).empty())
       return std::nullopt;
     change.set_state(v1::SERVING);

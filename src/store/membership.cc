@@ -108,7 +108,10 @@ Status may_without_person(const v1::RegionMember& member, const v1::ChangeMember
                           Bug bug) {
   if (member.state() == v1::WITNESS) return fail(Code::kConflict, std::string(kWitnessStays));
   const RegionSet own = region_bit(RegionId{static_cast<std::uint8_t>(wanted.region())});
-  if (std::popcount(wanted.attesters() & counting & ~own) <= std::popcount(counting) / 2)
+  const std::size_t needed = silenced(wanted.state())
+                                 ? static_cast<std::size_t>(std::popcount(counting)) / 2 + 1
+                                 : admitters_needed(counting, RegionId{static_cast<std::uint8_t>(wanted.region())});
+  if (static_cast<std::size_t>(std::popcount(wanted.attesters() & counting & ~own)) < needed)
     return fail(Code::kConflict, "no majority of regions has attested it");
   const bool comes_back = member.state() == v1::REMOVED && bug == Bug::kRemovedComesBack;
   if (wanted.state() == v1::REMOVED) return fail(Code::kInvalid, "only a person removes a region");
@@ -225,6 +228,12 @@ RegionSet counted(const v1::Membership& membership, std::uint8_t regions) {
     if (state != v1::JOINING && state != v1::REMOVED) set |= region_bit(RegionId{r});
   }
   return set;
+}
+
+std::size_t admitters_needed(RegionSet counting, RegionId region) {
+  const auto all = static_cast<std::size_t>(std::popcount(counting));
+  const auto others = static_cast<std::size_t>(std::popcount(counting & ~region_bit(region)));
+  return std::max<std::size_t>(std::min(all / 2 + 1, others), 1);
 }
 
 std::uint8_t region_count(const v1::Membership& membership, std::uint8_t founding) {

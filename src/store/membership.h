@@ -38,6 +38,10 @@ bool silenced(v1::RegionState state);
 RegionSet serving(const v1::Membership& membership, std::uint8_t regions);
 // Regions of which a majority decides: one that is joining, or was removed, is not among them.
 RegionSet counted(const v1::Membership& membership, std::uint8_t regions);
+// How many regions must attest that one of `counting`, or one that joins them, is to be admitted: a majority of them,
+// of which it is none itself. Where two count, the other alone: else a removal that leaves two regions would leave one
+// that was fenced before outside for good.
+std::size_t admitters_needed(RegionSet counting, RegionId region);
 // How many regions the cluster has, of which `founding` since the beginning.
 std::uint8_t region_count(const v1::Membership& membership, std::uint8_t founding);
 // How an added region began; nullptr: it is one of the beginning, or there is none of that number.

@@ -203,6 +203,24 @@ TEST_F(MembershipTest, ARemovedRegionStaysSo) {
   EXPECT_EQ(member_of(membership, kRegion).epoch(), 3u);
 }
 
+TEST_F(MembershipTest, OfTwoRegionsThatAreLeftTheOtherAdmitsWhoWasFencedBeforeAndNeitherFences) {
+  auto third = attested(v1::FENCED, 1, 0b0110);
+  third.set_region(3);
+  ASSERT_TRUE(apply(third));
+  ASSERT_TRUE(apply(put(v1::FENCED, 2)));
+  ASSERT_TRUE(apply(removal(3, {257, 769})));
+  auto admit = attested(v1::SERVING, 4, 0b1000);
+  admit.set_region(3);
+  EXPECT_EQ(refusal(admit), Code::kConflict) << "its own word";
+  admit.set_attesters(0b0100);
+  EXPECT_EQ(refusal(admit), Code::kConflict) << "that of the one that was removed";
+  admit.set_attesters(0b0010);
+  ASSERT_TRUE(apply(admit));
+  auto fence = attested(v1::FENCED, 5, 0b0010);
+  fence.set_region(3);
+  EXPECT_EQ(refusal(fence), Code::kConflict) << "one region of two is no majority";
+}
+
 TEST_F(MembershipTest, ARemovalIsRepeatedAsTheFirstTimeAndByNoLeader) {
   ASSERT_TRUE(apply(put(v1::FENCED, 1)));
   auto leaders = removal(2, {257, 769});
