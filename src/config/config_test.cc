@@ -94,8 +94,8 @@ TEST(Config, ARemovedRegionKeepsItsPlaceAndMayGoWithoutNodesAndEdges) {
   const auto node = named_node(*removed->cluster, "us-west-2", 1);
   EXPECT_EQ(node ? "" : node.error().message,
             "c.yaml: region 'us-west-2' was removed: its nodes are not to run any more");
-  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2}\n"), "c.yaml:7:5: 'regions' lacks 'edges': add it");
-  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2, removed: false}\n"), "c.yaml:7:5: 'regions' lacks 'edges': add it");
+  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2}\n"), "c.yaml:7:5: 'regions' lacks 'nodes': add it");
+  EXPECT_EQ(error_of(kGood + "  - {name: us-west-2, removed: false}\n"), "c.yaml:7:5: 'regions' lacks 'nodes': add it");
   EXPECT_EQ(error_of(kGood + "  - {name: us-west-2, removed: gone}\n"), "c.yaml:7:32: 'removed' must be true or false");
   EXPECT_EQ(error_of("evercert: 1\ncluster: {name: test, id: 000102030405060708090a0b0c0d0e0f}\nregions:\n" +
                      std::string("  - {name: us-east-1, removed: true}\n")),
