@@ -90,7 +90,7 @@ std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, boo
   for (std::size_t g = 0; g < groups_told_of() && !all_new; ++g) {
     const Heard heard = heard_of(g);
     enough &= heard == Heard::kEnough;
-    too_few_remember_ |= heard == Heard::kForgotten;
+    too_few_remember_ |= heard == Heard::kForgotten && !may_found_;  // one that is new has lost nothing
   }
   if (!enough) return std::nullopt;
   EC_PROBE("a node without a log has heard enough to go on");

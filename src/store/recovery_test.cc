@@ -116,6 +116,17 @@ TEST(Recovery, WhenTwoOfThreeHaveForgottenNeitherGoesOnByTheOtherButWaitsForAPer
   EXPECT_TRUE(recovery.told(layout.nodes[1], false, facts(3, 3, 9))) << "it remembers after all";
 }
 
+TEST(Recovery, ANewNodeWhosePeersHaveJustBegunSpeaksOfNoLoss) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  auto begun = facts(0, 0, 0);
+  for (auto& group : begun) group.forgot = true;  // its gate opens in a moment
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, begun));
+  EXPECT_FALSE(recovery.told(layout.nodes[2], true, facts(0, 0, 0)));
+  EXPECT_FALSE(recovery.too_few_remember() || recovery.nobody_remembers());
+  EXPECT_TRUE(recovery.told(layout.nodes[1], false, facts(1, 1, 1)));
+}
+
 TEST(Recovery, OneThatIsNewHasNothingToRememberAndHoldsUpNobody) {
   const Layout layout = layout_of(1);
   Recovery recovery(layout, kSelf, true);
