@@ -4,15 +4,14 @@
 other, it is added, its home group begins, and it serves."""
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 
+from clients import Client
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -59,35 +58,8 @@ def state(region):
     return {one["region"]: one["state"] for one in json.loads(ctl("--json", "region", "list"))["regions"]}[region]
 
 
-class Client(threading.Thread):
-    """Issues at one region's edge, one after the other. What fails there is not tried elsewhere: it has failed."""
-
-    def __init__(self, region):
-        super().__init__(daemon=True)
-        self.url = f"https://127.{regions.index(region) + 1}.0.1:8443/v1/certificates"
-        self.issued, self.failed, self.longest, self.on = [], [], 0.0, True
-        self.pause, self.paused = threading.Event(), threading.Event()
-        self.token = open(f"{cluster}/operator/token").read().strip()
-        self.tls = ssl.create_default_context(cafile=f"{cluster}/public/root.pem")
-        self.tls.check_hostname = False
-        self.body = json.dumps({"csr": open(f"{work}/csr.pem").read(), "profile": "server"}).encode()
-
-    def run(self):
-        while self.on:
-            if self.pause.is_set():
-                self.paused.set()
-                time.sleep(0.05)
-                continue
-            self.paused.clear()
-            begun = time.monotonic()
-            request = urllib.request.Request(self.url, data=self.body, headers={"Authorization": "Bearer " + self.token, "Content-Type": "application/json"})
-            try:
-                with urllib.request.urlopen(request, timeout=15, context=self.tls) as answer:
-                    self.issued.append(json.loads(answer.read()))
-            except (urllib.error.URLError, OSError) as error:
-                self.failed.append(f"{time.strftime('%X')} {error} {error.read().decode() if isinstance(error, urllib.error.HTTPError) else ''}")
-            self.longest = max(self.longest, time.monotonic() - begun)
-            time.sleep(0.02)
+def client_of(region):
+    return Client(cluster, f"{work}/csr.pem", [regions.index(region) + 1])
 
 
 def edge_is_up(region):
@@ -113,7 +85,7 @@ try:
         servers.start("node", region)
         servers.start("edge", region)
     wait_for("all regions are ready", lambda: all(led(region, 4) for region in founding), 30)
-    clients = {region: Client(region) for region in founding}
+    clients = {region: client_of(region) for region in founding}
     for client in clients.values():
         client.start()
     wait_for("clients issue", lambda: all(len(client.issued) > 5 for client in clients.values()), 20)
@@ -181,7 +153,7 @@ try:
         clients[region].pause.clear()
     servers.start("edge", south, file="larger.yaml")
     wait_for("the new edge is up", lambda: edge_is_up(south), 20)
-    clients[south] = Client(south)
+    clients[south] = client_of(south)
     clients[south].start()
     wait_for("clients issue in the new region", lambda: len(clients[south].issued) > 10, 20)
     ours = [one for one in clients[south].issued if one["region"] == south]

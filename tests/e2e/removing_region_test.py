@@ -4,15 +4,14 @@
 revoked in the others."""
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 
+from clients import Client
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -54,29 +53,8 @@ def shown(region, file="cluster.yaml"):
     return [one for one in json.loads(ctl("--json", "region", "list", file=file))["regions"] if one["region"] == region][0]
 
 
-class Client(threading.Thread):
-    """Issues at one region's edge, one after the other. What fails there is not tried elsewhere: it has failed."""
-
-    def __init__(self, region):
-        super().__init__(daemon=True)
-        self.url = f"https://127.{regions.index(region) + 1}.0.1:8443/v1/certificates"
-        self.issued, self.failed, self.longest, self.on = [], [], 0.0, True
-        self.token = open(f"{cluster}/operator/token").read().strip()
-        self.tls = ssl.create_default_context(cafile=f"{cluster}/public/root.pem")
-        self.tls.check_hostname = False
-        self.body = json.dumps({"csr": open(f"{work}/csr.pem").read(), "profile": "server"}).encode()
-
-    def run(self):
-        while self.on:
-            begun = time.monotonic()
-            request = urllib.request.Request(self.url, data=self.body, headers={"Authorization": "Bearer " + self.token, "Content-Type": "application/json"})
-            try:
-                with urllib.request.urlopen(request, timeout=15, context=self.tls) as answer:
-                    self.issued.append(json.loads(answer.read()))
-            except (urllib.error.URLError, OSError) as error:
-                self.failed.append(f"{time.strftime('%X')} {error} {error.read().decode() if isinstance(error, urllib.error.HTTPError) else ''}")
-            self.longest = max(self.longest, time.monotonic() - begun)
-            time.sleep(0.02)
+def client_of(region):
+    return Client(cluster, f"{work}/csr.pem", [regions.index(region) + 1])
 
 
 def said_by_edge(region, what):
@@ -102,7 +80,7 @@ try:
         servers.start("node", region)
         servers.start("edge", region)
     wait_for("all regions are ready", lambda: all(led(region) and ask(region, "/readyz")[0] == 200 for region in regions), 40)
-    clients = {region: Client(region) for region in regions}
+    clients = {region: client_of(region) for region in regions}
     for client in clients.values():
         client.start()
     wait_for("clients issue", lambda: all(len(client.issued) > 5 for client in clients.values()), 20)

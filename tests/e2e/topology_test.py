@@ -4,15 +4,14 @@
 clients that issue in each of them all the time."""
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 
+from clients import Client
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -54,36 +53,8 @@ def ask(address, path):
         return 0, str(error)
 
 
-class Client(threading.Thread):
-    """Issues at one region's edge, one after the other. What fails there is not tried elsewhere: it has failed."""
-
-    def __init__(self, region):
-        super().__init__(daemon=True)
-        self.url = f"https://127.{regions.index(region) + 1}.0.1:8443/v1/certificates"
-        self.issued, self.failed, self.longest, self.on = [], [], 0.0, True
-        self.pause = threading.Event()
-        self.paused = threading.Event()
-        self.token = open(f"{cluster}/operator/token").read().strip()
-        self.tls = ssl.create_default_context(cafile=f"{cluster}/public/root.pem")
-        self.tls.check_hostname = False
-        self.body = json.dumps({"csr": open(f"{work}/csr.pem").read(), "profile": "server"}).encode()
-
-    def run(self):
-        while self.on:
-            if self.pause.is_set():
-                self.paused.set()
-                time.sleep(0.05)
-                continue
-            self.paused.clear()
-            begun = time.monotonic()
-            request = urllib.request.Request(self.url, data=self.body, headers={"Authorization": "Bearer " + self.token, "Content-Type": "application/json"})
-            try:
-                with urllib.request.urlopen(request, timeout=15, context=self.tls) as answer:
-                    self.issued.append(json.loads(answer.read())["serial"])
-            except (urllib.error.URLError, OSError) as error:
-                self.failed.append(f"{error} {error.read().decode() if isinstance(error, urllib.error.HTTPError) else ''}")
-            self.longest = max(self.longest, time.monotonic() - begun)
-            time.sleep(0.02)
+def client_of(region):
+    return Client(cluster, f"{work}/csr.pem", [regions.index(region) + 1])
 
 
 try:
@@ -95,7 +66,7 @@ try:
         servers.start("edge", region)
     wait_for("all regions are ready", lambda: all(ask(f"127.{n}.0.11", "/v1/status")[0] == 200 and
                                                   all(group["leader"] for group in ask(f"127.{n}.0.11", "/v1/status")[1]["groups"]) for n in (1, 2, 3)), 30)
-    clients = {region: Client(region) for region in regions}
+    clients = {region: client_of(region) for region in regions}
     for client in clients.values():
         client.start()
     wait_for("clients issue", lambda: all(len(client.issued) > 5 for client in clients.values()), 20)
@@ -130,7 +101,7 @@ try:
             client.pause.set()
         for client in clients.values():
             client.paused.wait(20)
-        serials = [serial for client in clients.values() for serial in client.issued]
+        serials = [one["serial"] for client in clients.values() for one in client.issued]
         missing = [serial for serial in serials[:20] + serials[-20:] if ask(address, "/v1/certificates/" + serial)[0] != 200]
         count = ask(address, "/v1/status")[1]["certificates"]
         for client in clients.values():

@@ -4,15 +4,14 @@
 interface, and is neither fenced nor gone on with."""
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 
+from clients import Client
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -66,37 +65,10 @@ def found_in(folder, needles):
     return [needle for needle in needles if needle in text]
 
 
-class Client(threading.Thread):
-    """Issues, at its own region's edge first and at the other's when that one does not answer."""
-
-    def __init__(self, number):
-        super().__init__(daemon=True)
-        self.first = storing[number % 2]
-        self.issued, self.failed, self.longest, self.on = [], [], 0.0, True
-        self.token = open(f"{cluster}/operator/token").read().strip()
-        self.tls = ssl.create_default_context(cafile=f"{cluster}/public/root.pem")
-        self.tls.check_hostname = False
-        self.body = json.dumps({"csr": open(f"{work}/csr.pem").read(), "profile": "server"}).encode()
-
-    def issue(self, region):
-        url = f"https://127.{regions.index(region) + 1}.0.1:8443/v1/certificates"
-        request = urllib.request.Request(url, data=self.body, headers={"Authorization": "Bearer " + self.token, "Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=15, context=self.tls) as answer:
-            return json.loads(answer.read())
-
-    def run(self):
-        while self.on:
-            begun, why = time.monotonic(), []
-            for region in (self.first, *[other for other in storing if other != self.first]):
-                try:
-                    self.issued.append(self.issue(region))
-                    break
-                except (urllib.error.URLError, OSError) as error:
-                    why.append(f"{time.strftime('%X')} {region}: {error} {error.read().decode() if isinstance(error, urllib.error.HTTPError) else ''}")
-            else:
-                self.failed.append(why)
-            self.longest = max(self.longest, time.monotonic() - begun)
-            time.sleep(0.02)
+def client(number):
+    """Of one region's edge first, and of the other's when that one does not answer."""
+    own = storing[number % 2]
+    return Client(cluster, f"{work}/csr.pem", [regions.index(region) + 1 for region in sorted(storing, key=lambda region: region != own)])
 
 
 def go_on(clients, more, seconds):
@@ -129,7 +101,7 @@ try:
     edge = subprocess.run([evercert, "edge", "--cluster", f"{cluster}/cluster.yaml", "--region", watch], capture_output=True, text=True, timeout=20)
     check(edge.returncode != 0 and "has no edge" in edge.stderr, "and it has no edge")
 
-    clients = [Client(number) for number in range(4)]
+    clients = [client(number) for number in range(4)]
     for client in clients:
         client.start()
     go_on(clients, 20, 60)
