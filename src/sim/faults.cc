@@ -38,6 +38,7 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
 // Nobody else lacks anything that a group may count on: whoever votes in it, or is to, by the word of anybody who is a
 // member, as those who know most have it. Who left a group long ago and has not heard of it since counts for nothing.
 bool Faults::others_well(NodeId node) {
+  std::set<std::vector<NodeId>> electorates;
   std::map<GroupId, LogIndex> newest;
   std::map<GroupId, std::set<NodeId>> members;
   std::set<std::pair<NodeId, GroupId>> votes;
@@ -50,8 +51,11 @@ bool Faults::others_well(NodeId node) {
   };
   each_group([&](NodeId other, const store::Group& group) {
     newest[group.id()] = std::max(newest[group.id()], group.applied_index());
-    for (const NodeId wanted : store::wanted_voters(world_.engine(other)->membership().view()->record))
-      votes.insert({wanted, group.id()});
+    auto wanted = store::wanted_voters(world_.engine(other)->membership().view()->record);
+    if (wanted.empty()) wanted = group.configuration().voters();
+    std::erase_if(wanted, [this](NodeId voter) { return world_.leaves(region_of(voter)); });
+    electorates.insert(wanted);
+    for (const NodeId voter : wanted) votes.insert({voter, group.id()});
   });
   each_group([&](NodeId, const store::Group& group) {
     if (group.applied_index() != newest[group.id()]) return;
@@ -63,6 +67,7 @@ bool Faults::others_well(NodeId node) {
     all.push_back(group.configuration());
     for (const auto& configuration : all) {
       for (const auto& half : configuration.halves) {
+        electorates.insert(half.nodes);
         for (const NodeId voter : half.nodes) votes.insert({voter, group.id()});
       }
     }
@@ -72,6 +77,11 @@ bool Faults::others_well(NodeId node) {
     if (world_.removed(region_of(other))) continue;
     if (other != node && world_.damaged(other)) return false;
   }
+  // Of two voters none may lose its disk: they go on by `evercert recover`.
+  const bool enough = std::ranges::all_of(electorates, [&](const auto& nodes) {
+    return std::ranges::find(nodes, node) == nodes.end() || nodes.size() - 1 >= nodes.size() / 2 + 1;
+  });
+  if (!enough) return false;
   std::erase_if(votes, [&](const auto& vote) { return vote.first == node; });
   return std::all_of(votes.begin(), votes.end(), [&](const auto& vote) {
     const auto& [voter, group] = vote;

@@ -52,7 +52,13 @@ void Operator::add(RegionId region) {
 }
 
 void Operator::remove(RegionId region) {
-  if (running_) put(region, store::v1::REMOVED, std::nullopt);
+  if (!running_) return;
+  // Where two are left, one whose disk is damaged by then is a quorum lost.
+  std::vector<NodeId> left = world_.members();
+  std::erase_if(left, [region](NodeId node) { return region_of(node) == region; });
+  if (left.size() < 3 && std::ranges::any_of(left, [this](NodeId node) { return world_.damaged(node); })) return;
+  world_.region_leaves(region);
+  put(region, store::v1::REMOVED, std::nullopt);
 }
 
 bool Operator::removed(RegionId region) const {
@@ -81,12 +87,14 @@ void Operator::attempt(const store::v1::Command& wanted) {
   auto voters = store::wanted_voters(world_.engine(through)->membership().view()->record);
   if (voters.empty()) voters = world_.engine(through)->group(kGlobalGroup).configuration().voters();
   if (command.has_found_region()) {
+    // As the API does.
+    if (!members_settled(*world_.engine(through)->membership().view())) return again(wanted);
     for (const NodeId node : voters) command.mutable_found_region()->add_voters(node.value);
   }
   if (command.change_membership().state() == store::v1::REMOVED) {
     for (const NodeId node : voters) {
-      if (region_of(node).value != command.change_membership().region())
-        command.mutable_change_membership()->add_nodes()->set_node(node.value);
+      if (region_of(node).value == command.change_membership().region()) continue;
+      command.mutable_change_membership()->add_nodes()->set_node(node.value);
     }
   }
   const std::uint64_t epoch = world_.engine(through)->membership().epoch().value;

@@ -60,6 +60,9 @@ class World {
   // An operator was told that the cluster has one more region.
   void region_added() { ++layout_.regions; }
   // Or that one of them is none any more.
+  // An operator is about to take it away: whoever is left is to be well.
+  void region_leaves(RegionId region) { leaving_.insert(region); }
+  bool leaves(RegionId region) const { return leaving_.contains(region); }
   void region_removed(RegionId region) { removed_.insert(region); }
   bool removed(RegionId region) const { return removed_.contains(region); }
   // From its next start on the node's cluster file names all regions that may be added.
@@ -150,6 +153,7 @@ class World {
   store::Layout layout_;
   std::vector<NodeId> all_, members_;
   Instant now_;
+  std::set<RegionId> leaving_;
   std::set<RegionId> removed_;
   bool stopped_ = false;
   bool founded_ = false;  // a node has been part of the cluster

@@ -184,6 +184,10 @@ class Engine {
   void on_attestation(NodeId from, const v1::Attestation& attestation, Instant now);
   bool send_leader_away(Group& group, Instant now);
   void move_members();
+  void tell_members();
+  void on_members(const v1::MembersReport& report);
+  // As this node's state has them, or, of a group that it is no member of any more, as its leader said.
+  const Configuration& newest_members(const Group& group) const;
   bool may_lead(const Group& group, NodeId node) const;
 
   // engine_witness.cc
@@ -228,6 +232,7 @@ class Engine {
   QuorumWatch quorum_;
   ClockWatch clocks_;
   StateAudit audit_;
+  std::map<GroupId, std::pair<LogIndex, Configuration>> told_members_;  // by which entry of the group
   std::map<GroupId, StateDigest> digests_;
   std::set<std::pair<GroupId, NodeId>> told_to_differ_;  // in the log
   bool errs_ = false;

@@ -68,6 +68,38 @@ void Engine::on_attestation(NodeId from, const v1::Attestation& attestation, Ins
 }
 
 // The voters that a person wants (ChangeReplicas) are brought about in every group, each by its own leader.
+const Configuration& Engine::newest_members(const Group& group) const {
+  const auto told = told_members_.find(group.id());
+  return told == told_members_.end() || told->second.first <= group.applied_index() ? group.configuration()
+                                                                                    : told->second.second;
+}
+
+void Engine::on_members(const v1::MembersReport& report) {
+  const GroupId id{report.group()};
+  if (!has(id)) return;
+  auto members = decode_configuration(report.configuration(), options_.layout.regions);
+  if (!members || members->lineage != groups_[id.value]->configuration().lineage) return;
+  auto& [applied, newest] = told_members_[id];
+  if (applied < LogIndex{report.applied()}) {
+    applied = LogIndex{report.applied()};
+    newest = std::move(*members);
+  }
+}
+
+// The leader of the global group may have left the others, whose changes it waits for.
+void Engine::tell_members() {
+  const NodeId waits = groups_.front()->leader();
+  if (waits == NodeId{0} || waits == options_.self) return;
+  for (auto group = groups_.begin() + 1; group != groups_.end(); ++group) {
+    if (!(*group)->leads() || (*group)->configuration().contains(waits)) continue;
+    EC_PROBE("a group's members are told to a leader that is none of them");
+    v1::MembersReport* report = to(waits)->mutable_members();
+    report->set_group((*group)->id().value);
+    report->set_applied((*group)->applied_index().value);
+    report->set_configuration(encode((*group)->configuration()));
+  }
+}
+
 void Engine::move_members() {
   if (witness()) return;  // whoever it hands over to does it
   std::vector<NodeId> wanted = wanted_voters(membership_->record());
@@ -77,14 +109,14 @@ void Engine::move_members() {
   const Configuration& global = groups_[kGlobalGroup.value]->configuration();
   const bool follow = std::ranges::all_of(wanted, [&](NodeId node) { return global.contains(node); });
   const bool others_done = std::all_of(groups_.begin() + 1, groups_.end(), [&](const auto& group) {
-    const Configuration& present = group->configuration();
+    const Configuration& present = newest_members(*group);
     return !present.joint() && present.learners.empty() && present.voters() == wanted;
   });
   // What is wanted may have changed while the global group was on its way, and it may have let go, by now, of somebody
   // who votes in another group, and leads it perhaps: such a one follows again until that group is done.
   std::set<NodeId> guests;
   for (auto group = groups_.begin() + 1; group != groups_.end(); ++group) {
-    const std::vector<NodeId> members = (*group)->configuration().members();
+    const std::vector<NodeId> members = newest_members(**group).members();
     guests.insert(members.begin(), members.end());
   }
   for (auto& group : groups_) {

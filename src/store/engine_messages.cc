@@ -83,6 +83,7 @@ void Engine::handle(NodeId from, const v1::Message& message, Instant now) {
       }
       return;
     }
+    case v1::Message::kMembers: return on_members(message.members());
     case v1::Message::kLeaseRequest: return on_lease_request(from, message.lease_request(), now);
     case v1::Message::kLeaseGrant: return on_lease_grant(from, message.lease_grant(), now);
     case v1::Message::kRegionPositions:

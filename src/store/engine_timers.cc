@@ -35,6 +35,7 @@ void Engine::tick(Instant now) {
     lease_round(now);
     membership_round(now);
     move_members();
+    tell_members();
     cut_witness_logs(now);
   }
   if (next_audit_round_ <= now) {
@@ -146,12 +147,12 @@ void Engine::lease_round(Instant now) {
 // that were acknowledged while it stood.
 void Engine::repeat_acknowledgements(Instant now) {
   for (auto& group : groups_) {
-    const auto acknowledged = group->repeatable_acknowledgement();
-    if (!acknowledged || group->leader() == NodeId{0} || group->leader() == options_.self) continue;
+    if (group->leader() == NodeId{0} || group->leader() == options_.self) continue;
+    const Group::Acknowledged acknowledged = group->repeatable_acknowledgement();
     v1::AckReport* report = to(group->leader())->mutable_ack();
     report->set_group(group->id().value);
-    report->set_term(acknowledged->term.value);
-    report->set_index(acknowledged->index.value);
+    report->set_term(acknowledged.term.value);
+    report->set_index(acknowledged.index.value);
     report->set_promised_regions(group->promised(now));
     report->set_remembers(group->gate_open());
   }

@@ -360,9 +360,8 @@ void Group::sent_acknowledgement(Term term, LogIndex index) {
   last_ack_ = Acknowledged{term, index};
 }
 
-std::optional<Group::Acknowledged> Group::repeatable_acknowledgement() const {
-  if (!last_ack_ || last_ack_->term != role_term_ || role_ == RaftRole::kLeader) return std::nullopt;
-  return last_ack_;
+Group::Acknowledged Group::repeatable_acknowledgement() const {
+  return last_ack_ && last_ack_->term == role_term_ ? *last_ack_ : Acknowledged{role_term_, LogIndex{0}};
 }
 
 Status Group::adopt_term(Term term, Instant now) {

@@ -108,13 +108,15 @@ class Group : private RaftStorage {
   RegionSet promised(Instant now) const { return promises_.promised(now) & ~options_.witnesses; }
   // Those that are heard and keep up, witnesses too.
   RegionSet heard(Instant now) const { return promises_.promised(now); }
-  // The last acknowledgement sent to the present leader, to be repeated with fresh promises.
+  // The last acknowledgement sent to the present leader, to be repeated with fresh promises. Of index 0 when nothing
+  // was: after a restart in a group that is idle there is nothing to acknowledge, and the leader is to hear all the
+  // same that this replica remembers.
   struct Acknowledged {
     Term term;
     LogIndex index;
   };
   void sent_acknowledgement(Term term, LogIndex index);
-  std::optional<Acknowledged> repeatable_acknowledgement() const;
+  Acknowledged repeatable_acknowledgement() const;
 
   // --- recovery: a closed gate keeps this replica from voting, promising and claiming leases
   // Counts `term` as voted in (for nobody else) and writes that down: this replica may have voted and forgotten.

@@ -359,7 +359,8 @@ Result<Changed> change(v1::Membership& membership, const v1::FoundRegion& wanted
   std::vector<NodeId> voters;
   for (const std::uint64_t node : wanted.voters()) voters.push_back(NodeId{node});
   if (voters.empty() || (!all.empty() && voters != all))
-    return fail(Code::kConflict, "its home group begins with the voters of the other groups");
+    return fail(Code::kConflict,
+                "its home group begins with the voters of the other groups, when no change of them is under way");
   membership.set_epoch(membership.epoch() + 1);
   v1::Founding& added = *membership.add_foundings();
   added.set_region(wanted.region());

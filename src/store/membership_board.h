@@ -32,6 +32,10 @@ struct MembershipView {
   RegionSet witnesses = 0;                 // since the beginning
 };
 
+// The voters of all groups are those that are wanted, and nothing is under way: the global group is the last to come to
+// it, and once there it stays so until another epoch. Else kConflict.
+Status members_settled(const MembershipView& view);
+
 class MembershipBoard {
  public:
   explicit MembershipBoard(RegionId own) : own_(own) {}

@@ -68,10 +68,10 @@ Step next_step(const Configuration& present, const std::vector<NodeId>& wanted, 
   // The joint configuration decides nothing without a majority of the new voters: they must be there.
   std::size_t ready = among(wanted, self) ? 1 : 0;
   for (const FollowerStatus& follower : followers) {
-    const bool near = keeps_up(follower, commit);
-    if (among(wanted, follower.node) && near) ++ready;
     // Who does not remember does not vote: as a voter it would only make the majority larger.
-    if (among(added, follower.node) && (!near || !follower.remembers)) return {};
+    const bool votes = keeps_up(follower, commit) && follower.remembers;
+    if (among(wanted, follower.node) && votes) ++ready;
+    if (among(added, follower.node) && !votes) return {};
   }
   if (ready < wanted.size() / 2 + 1) return {};
   const std::vector<NodeId> staying = storing(without(present.voters(), removed));

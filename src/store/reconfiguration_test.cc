@@ -46,6 +46,15 @@ TEST(Reconfiguration, WhoDoesNotRememberDoesNotVoteHoweverNearItIs) {
   EXPECT_TRUE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), near(kNew)}).change);
 }
 
+// Two are left, and one of them has lost its disk and is not through: alone the other could elect nobody.
+TEST(Reconfiguration, NobodyLeavesWhoseMajorityAloneRemembers) {
+  const Configuration present = voters({kA, kB, kC});
+  FollowerStatus recovering = near(kB);
+  recovering.remembers = false;
+  EXPECT_FALSE(next_step(present, {kA, kB}, kA, kCommit, {recovering, near(kC)}).change);
+  EXPECT_TRUE(next_step(present, {kA, kB}, kA, kCommit, {near(kB), near(kC)}).change);
+}
+
 TEST(Reconfiguration, VotersAreExchangedInAJointConfiguration) {
   Configuration present = voters({kA, kB, kC});
   present.learners = {kNew};

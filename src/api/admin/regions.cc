@@ -204,6 +204,9 @@ Status Regions::may_be_added(RegionId region) const {
     return fail(Code::kConflict,
                 names_.at(view->regions) + " comes before " + name + " in the cluster file: add it first");
   if (region.value <= view->regions) return {};  // it is, and what was interrupted goes on
+  // Its home group begins with the voters of the others. One who is still to become a voter may know nothing yet, and
+  // two such would wait for each other.
+  EC_TRY(members_settled(*view));
   if (const std::string missing = missing_files(region); !missing.empty())
     return fail(Code::kConflict,
                 "the cluster file of " + missing + " does not name " + name +
@@ -226,7 +229,8 @@ Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name)
   co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
   // A node says which regions its file names every few seconds.
   auto all_have_the_file = wait_until(
-      *request.executor, [this, region] { return missing_files(region).empty(); }, kWordPatience);
+      *request.executor,
+      [this, region] { return missing_files(region).empty() && members_settled(*store_.membership()); }, kWordPatience);
   co_await all_have_the_file;
   if (const Status may = may_be_added(region); !may) co_return net::problem(may.error());
   const auto asked = request_id(request);
@@ -239,7 +243,9 @@ Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name)
     wanted.set_expected_epoch(expected_epoch);
     wanted.set_region(region.value);
     wanted.set_name(name);
-    for (const NodeId node : voters_of(*view)) wanted.add_voters(node.value);
+    if (members_settled(*view)) {
+      for (const NodeId node : voters_of(*view)) wanted.add_voters(node.value);
+    }
     wanted.set_lineage(view->lineage);
     wanted.set_by(caller.name);
     wanted.set_reason(*reason);
