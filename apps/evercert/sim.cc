@@ -257,6 +257,17 @@ int run(const Options& options) {
               static_cast<unsigned long long>(report_run.operations),
               static_cast<unsigned long long>(report_run.undecided));
   print_branches(report_run);
+  nlohmann::json silence;
+  if (scenario.checkers.write_gap && !report_run.silences.empty()) {
+    const auto quantile = [&](double q) {
+      const auto& all = report_run.silences;
+      return static_cast<double>(all[static_cast<std::size_t>(q * static_cast<double>(all.size() - 1))].count()) / 1e3;
+    };
+    silence = {{"p50_ms", quantile(0.5)}, {"p99_ms", quantile(0.99)}, {"most_ms", quantile(1)}};
+    std::printf(
+        "longest time in which a region's group acknowledged no write: p50 %.0f ms, p99 %.0f ms, at most %.0f ms\n",
+        quantile(0.5), quantile(0.99), quantile(1));
+  }
   std::printf("%zu violations\n", report_run.violations.size());
   if (!options.json.empty()) {
     nlohmann::json out{{"first_seed", first},
@@ -275,6 +286,7 @@ int run(const Options& options) {
                        {"scenario", scenario.name},
                        {"commit", EVERCERT_COMMIT},
                        {"failing_seeds", nlohmann::json::array()}};
+    if (!silence.is_null()) out["silence"] = silence;
     for (const auto& run : report_run.violations)
       out["failing_seeds"].push_back({{"seed", run.seed}, {"violation", *run.violation}});
     if (const int written = write_json(options, out); written != 0) return written;

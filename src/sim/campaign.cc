@@ -135,6 +135,7 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
   report.operations = checkers.histories().operations();
   report.undecided = checkers.undecided();
   report.faults = faults.counts();
+  report.longest_silence = checkers.longest_silence();
   return report;
 }
 
@@ -169,10 +170,12 @@ CampaignReport run_campaign(std::uint64_t first_seed, std::uint64_t seeds, const
     campaign.operations += run.operations;
     campaign.undecided += run.undecided;
     for (const auto& [name, count] : run.faults) campaign.faults[name] += count;
+    campaign.silences.push_back(run.longest_silence);
     const bool go_on = progress(run);
     if (run.violation) campaign.violations.push_back(std::move(run));
     if (!go_on) break;
   }
+  std::ranges::sort(campaign.silences);
   for (const auto& [name, count] : Probe::counts()) campaign.branches[name] = count - before.at(name);
   return campaign;
 }

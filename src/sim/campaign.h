@@ -21,6 +21,7 @@ struct RunReport {
   std::uint64_t operations = 0;  // in the histories that were judged
   std::uint64_t undecided = 0;   // histories too long to be judged
   std::map<std::string, std::uint64_t> faults;
+  Duration longest_silence{};  // of a region's home group
 };
 // What happened, for a reader: `record` is empty but for what clients did.
 struct TimelineEntry {
@@ -40,6 +41,7 @@ struct CampaignReport {
   std::uint64_t issued = 0, revoked = 0, fresh_reads = 0, stale_reads = 0, other_writes = 0, operations = 0,
                 undecided = 0;
   std::map<std::string, std::uint64_t> faults;
+  std::vector<Duration> silences;                 // the longest of each run, ascending
   std::map<std::string, std::uint64_t> branches;  // how often each rare branch (base/probe.h) was taken, 0 included
 };
 // `progress` after every seed; false ends the campaign.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/checkers.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "store/keys.h"
 
 namespace evercert::sim {
@@ -32,29 +35,29 @@ void Checkers::violation(std::string what) {
   world_.stop();
 }
 
-void Checkers::check_write_gap() {
+void Checkers::wrote(GroupId group) {
+  if (group == kGlobalGroup || writes_ended_) return;
   const Instant now = world_.now();
-  if (options_.write_gap && last_write_ && now - *last_write_ > *options_.write_gap) {
-    violation("no write was acknowledged for " + std::to_string((now - *last_write_).count() / 1000) + " ms");
-  }
-  last_write_ = now;
+  const auto [last, first_write] = last_write_.try_emplace(group, now);
+  if (first_write) return;
+  const Duration silent = now - std::exchange(last->second, now);
+  longest_silence_ = std::max(longest_silence_, silent);
+  if (options_.write_gap && silent > *options_.write_gap)
+    violation("group " + std::to_string(group.value) + " acknowledged no write for " +
+              std::to_string(silent.count() / 1000) + " ms");
 }
 
 void Checkers::end_of_writes() {
-  check_write_gap();
-  options_.write_gap.reset();
+  for (const auto& [group, last] : std::map(last_write_)) wrote(group);
+  writes_ended_ = true;
 }
 
 void Checkers::issued(const std::string& serial) {
-  check_write_gap();
   if (!acknowledged_.try_emplace(serial, false).second)
     violation("serial " + serial_name(serial) + " was issued twice");
 }
 
-void Checkers::revoked(const std::string& serial) {
-  check_write_gap();
-  acknowledged_[serial] = true;
-}
+void Checkers::revoked(const std::string& serial) { acknowledged_[serial] = true; }
 
 Checkers::Expectation Checkers::expectation(const std::string& serial) const {
   const auto found = acknowledged_.find(serial);

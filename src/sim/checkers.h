@@ -24,7 +24,7 @@ struct CheckerOptions {
   bool linearizability = true;  // of every record: all that clients were told has an order that explains it
   bool membership = true;       // epochs, fences and floors (membership_checker.h)
   bool across_regions = true;   // of all regions' reads in one; otherwise each region's with all writes
-  // Writes are acknowledged at least so often, somewhere, from the first one on until the workload ends.
+  // Each region's home group acknowledges writes at least so often, from the first one on until the workload ends.
   std::optional<Duration> write_gap;
 };
 
@@ -35,7 +35,10 @@ class Checkers {
   // --- what clients were told
   void issued(const std::string& serial);
   void revoked(const std::string& serial);
+  void wrote(GroupId group);
   void end_of_writes();
+  // The longest time in which a home group acknowledged nothing.
+  Duration longest_silence() const { return longest_silence_; }
   // What a fresh read that began now must see at the least.
   struct Expectation {
     bool exists = false;
@@ -63,7 +66,6 @@ class Checkers {
   const std::optional<std::string>& found() const { return found_; }
 
  private:
-  void check_write_gap();
   void check_linearizable();
   void check_durable();
   void check_convergence();
@@ -78,7 +80,9 @@ class Checkers {
   const Operator* operator_ = nullptr;
   Histories histories_;
   std::uint64_t undecided_ = 0;  // histories too long to be judged
-  std::optional<Instant> last_write_;
+  std::map<GroupId, Instant> last_write_;
+  Duration longest_silence_{};
+  bool writes_ended_ = false;
   std::map<std::string, bool> acknowledged_;  // serial: revocation acknowledged too
   std::map<std::pair<GroupId, Term>, NodeId> leaders_;
   std::map<std::pair<GroupId, LogIndex>, std::pair<Term, std::size_t>> applied_;  // hash of the data

@@ -66,12 +66,13 @@ void Workload::submit(NodeId through, GroupId group, const store::v1::Command& c
                       std::function<std::string(const Outcome&)> word, Told done) {
   world_.engine(through)->submit(
       group, command.SerializeAsString(), world_.local_now(through) + 8s,
-      [this, id = std::move(id), word = std::move(word), done = std::move(done)](Result<Outcome> outcome) {
+      [this, group, id = std::move(id), word = std::move(word), done = std::move(done)](Result<Outcome> outcome) {
         if (!outcome) {
           if (outcome.error().code == Code::kUnavailable) checkers_.histories().not_done(id);
           return;
         }
         if (outcome->code() == 0) {
+          checkers_.wrote(group);
           checkers_.histories().returned(id, word(*outcome), world_.now());
           if (done) done(*outcome);
           return;
