@@ -42,6 +42,11 @@ bool Faults::others_well(NodeId node) {
   std::map<GroupId, LogIndex> newest;
   std::map<GroupId, std::set<NodeId>> members;
   std::set<std::pair<NodeId, GroupId>> votes;
+  // When the regions are gone that an operator is about to take away.
+  const auto staying = [this](std::vector<NodeId> voters) {
+    std::erase_if(voters, [this](NodeId voter) { return world_.leaves(region_of(voter)); });
+    return voters;
+  };
   const auto each_group = [this](const auto& visit) {
     for (const NodeId other : world_.nodes()) {
       if (!world_.up(other)) continue;
@@ -49,12 +54,18 @@ bool Faults::others_well(NodeId node) {
         visit(other, world_.engine(other)->group(GroupId{g}));
     }
   };
-  each_group([&](NodeId other, const store::Group& group) {
+  // Who is wanted, by the word of who knows most: one that was exchanged long ago may want itself for ever.
+  std::uint64_t epoch = 0;
+  std::vector<NodeId> wanted;
+  for (const NodeId other : world_.nodes()) {
+    if (!world_.up(other)) continue;
+    const auto record = world_.engine(other)->membership().view()->record;
+    if (record.epoch() >= epoch) wanted = store::wanted_voters(record);
+    epoch = std::max(epoch, record.epoch());
+  }
+  electorates.insert(staying(wanted));
+  each_group([&](NodeId, const store::Group& group) {
     newest[group.id()] = std::max(newest[group.id()], group.applied_index());
-    auto wanted = store::wanted_voters(world_.engine(other)->membership().view()->record);
-    if (wanted.empty()) wanted = group.configuration().voters();
-    std::erase_if(wanted, [this](NodeId voter) { return world_.leaves(region_of(voter)); });
-    electorates.insert(wanted);
     for (const NodeId voter : wanted) votes.insert({voter, group.id()});
   });
   each_group([&](NodeId, const store::Group& group) {
@@ -68,6 +79,7 @@ bool Faults::others_well(NodeId node) {
     for (const auto& configuration : all) {
       for (const auto& half : configuration.halves) {
         electorates.insert(half.nodes);
+        electorates.insert(staying(half.nodes));
         for (const NodeId voter : half.nodes) votes.insert({voter, group.id()});
       }
     }

@@ -86,7 +86,7 @@ std::uint64_t Group::draw_election_ticks() {
     if (region == own) zones_before += voter < options_.self ? 1 : 0;
     else if (witness_region == witness() ? turn(region) < turn(own) : witness()) before.insert(region);
   }
-  return least + least / 12 + before.size() * (least / 4) + zones_before + random_.below(2);
+  return least + least / 12 + before.size() * (least / 4) + std::min<std::uint64_t>(zones_before, 5) + random_.below(2);
 }
 
 void Group::refresh_role() {

@@ -233,6 +233,8 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
         // 8 MiB under way to a follower that catches up: fast over an ocean, and it holds up nobody else.
         max_size_per_msg: 64 << 10,
         max_inflight_msgs: 128,
+        // Time-outs are set from outside (set_election_timeout); the core refuses longer ones.
+        max_election_tick: 16 * o.election_tick,
         check_quorum: true,
         pre_vote: true,
         read_only_option: ReadOnlyOption::Safe,
