@@ -45,11 +45,14 @@ test-faults: build
 sim: build
 	@./$(BUILD)/evercert sim --seeds 5000
 
-# 20,000 short runs of any layout, and 20,000 long ones of the standard one: more than 1,000 simulated hours.
+# 20,000 short runs of any layout, and 20,000 long ones of the standard one: more than 1,000 simulated hours; and how
+# long nobody writes when a region dies.
 campaign: build
 	@mkdir -p $(BUILD)/proof
 	@nice ./$(BUILD)/evercert sim --seeds 20000 --json $(BUILD)/proof/swarm.json
 	@nice ./$(BUILD)/evercert sim --scenario tests/scenarios/standard.yaml --seeds 20000 --json $(BUILD)/proof/standard.json
+	@nice ./$(BUILD)/evercert sim --scenario tests/scenarios/region_loss.yaml --seeds 1000 --json $(BUILD)/proof/loss.json
+	@nice ./$(BUILD)/evercert sim --scenario tests/scenarios/region_loss_local.yaml --seeds 1000 --json $(BUILD)/proof/loss_local.json
 
 # The lease rule in every order of events.
 model: build
@@ -62,7 +65,8 @@ bugs: build
 
 # Hours of a core.
 proof: campaign model bugs
-	@scripts/proof.py --campaigns $(BUILD)/proof/swarm.json $(BUILD)/proof/standard.json --bugs $(BUILD)/proof/bugs.json \
+	@scripts/proof.py --campaigns $(BUILD)/proof/swarm.json $(BUILD)/proof/standard.json \
+	  $(BUILD)/proof/loss.json $(BUILD)/proof/loss_local.json --bugs $(BUILD)/proof/bugs.json \
 	  --model $(BUILD)/proof/model.json > docs/proof.md
 
 bench: build

@@ -25,7 +25,26 @@ def load(path):
         return json.load(file)
 
 
-campaigns, model = [load(path) for path in options.campaigns], load(options.model)
+def merged(runs):
+    """One row for what several processes have run of one scenario and commit: numbers are added."""
+    whole = {}
+    for run in runs:
+        key = (run["scenario"], run["commit"])
+        if key not in whole:
+            whole[key] = run
+            continue
+        for name, value in run.items():
+            if isinstance(value, dict) and name != "silence":
+                for part, count in value.items():
+                    whole[key][name][part] = whole[key][name].get(part, 0) + count
+            elif isinstance(value, list):
+                whole[key][name] += value
+            elif isinstance(value, (int, float)) and name != "first_seed":
+                whole[key][name] += value
+    return list(whole.values())
+
+
+campaigns, model = merged([load(path) for path in options.campaigns]), load(options.model)
 runs = [load(path) for path in options.bugs]
 bugs = {bug["bug"]: {**bug, "commit": run["commit"]} for run in runs for bug in run["bugs"]}.values()
 commits = sorted({bug["commit"] for bug in bugs})
@@ -41,6 +60,20 @@ What the checkers look for, and what goes wrong in the runs, is in [simulation.m
 for one in campaigns:
     print(f"| {one['scenario']} | {one['commit']} | {one['seeds']:,} | {one['simulated_seconds'] / 3600:,.1f} "
           f"| {one['operations_judged']:,} | {one['violations']} | {one['simulated_seconds'] / one['seconds']:,.0f} |")
+silences = [one for one in campaigns if one.get("silence")]
+if silences:
+    print("""
+## How long nobody writes when a region dies
+The longest time, in each run, in which a region's home group acknowledged no write: the region of its leader loses power and
+comes back, twice, under a steady load of writes to every group.
+
+| scenario | seeds | p50 | p99 | at most |
+|---|---|---|---|---|""")
+    for one in silences:
+        silence = one["silence"]
+        print(f"| {one['scenario']} | {one['seeds']:,} | {silence['p50_ms']:,.0f} ms | {silence['p99_ms']:,.0f} ms "
+              f"| {silence['most_ms']:,.0f} ms |")
+    print("\n## Faults and rare branches")
 undecided = sum(one["histories_undecided"] for one in campaigns)
 print(f"\nHistories that were too long to be judged: {undecided:,}. Faults in all of them together:\n")
 faults = {}

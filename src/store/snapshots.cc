@@ -24,20 +24,6 @@ std::string after_prefix(std::string prefix) {
   return prefix;
 }
 
-std::uint32_t checksum(const v1::SnapshotChunk& chunk) {
-  std::uint32_t crc = 0;
-  const auto add = [&](const std::string& text) {
-    const auto length = static_cast<std::uint32_t>(text.size());
-    crc = crc32c({reinterpret_cast<const char*>(&length), sizeof length}, crc);
-    crc = crc32c(text, crc);
-  };
-  for (const auto& item : chunk.items()) {
-    add(item.key());
-    add(item.value());
-  }
-  return crc;
-}
-
 }  // namespace
 
 std::string applied_key(GroupId group) { return std::string(1, kMeta) + "applied/" + group_prefix(group); }
@@ -96,6 +82,7 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
   chunk.set_index(transfer.position.index.value);
   chunk.set_term(transfer.position.term.value);
   chunk.set_sequence(transfer.next_sequence++);
+  records_.Clear();
   std::size_t bytes = 0;
   bool more = false;
   const Status scanned =
@@ -105,13 +92,14 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
           more = true;
           return false;
         }
-        auto* item = chunk.add_items();
-        item->set_key(std::string(key));
-        item->set_value(std::string(value));
+        auto* item = records_.add_items();
+        item->set_key(key.data(), key.size());
+        item->set_value(value.data(), value.size());
         bytes += key.size() + value.size();
         return true;
       });
-  chunk.set_crc32c(checksum(chunk));
+  records_.SerializeToString(chunk.mutable_records());
+  chunk.set_crc32c(crc32c(chunk.records()));
   if (!scanned) {
     EC_PROBE("a snapshot's sender comes upon damage in its own state");
     state_sound_ = scanned;
@@ -233,12 +221,15 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
     return received;  // what lies between is sent again
   }
   const std::string prefix = group_prefix(group);
-  bool sound = known && !transfer.complete && checksum(chunk) == chunk.crc32c();
+  bool sound = known && !transfer.complete && crc32c(chunk.records()) == chunk.crc32c() &&
+               records_.ParseFromString(chunk.records());
   WriteBatch batch;
-  for (const auto& item : chunk.items()) {
-    sound = sound && item.key().starts_with(prefix) && item.key() > transfer.last_key;
+  for (int i = 0; sound && i < records_.items_size(); ++i) {
+    v1::KeyValue& item = *records_.mutable_items(i);
+    sound = item.key().starts_with(prefix) && item.key() > transfer.last_key;
     transfer.last_key = item.key();
-    if (!members_only || item.key() == state_key(group, configuration_record())) batch.put(item.key(), item.value());
+    if (!members_only || item.key() == state_key(group, configuration_record()))
+      batch.put(std::move(*item.mutable_key()), std::move(*item.mutable_value()));
   }
   if (!sound) {
     EC_PROBE("a snapshot's chunk is refused");

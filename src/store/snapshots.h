@@ -73,6 +73,7 @@ class SnapshotSender {
   std::uint64_t last_id_;
   std::size_t chunk_bytes_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
+  v1::KeyValues records_;  // of the chunk that is made; kept for its memory
   Status state_sound_;
 };
 
@@ -111,6 +112,7 @@ class SnapshotReceiver {
   Bug bug_;
   std::map<std::pair<GroupId, NodeId>, Transfer> transfers_;
   std::set<GroupId> handed_over_;
+  v1::KeyValues records_;
 };
 
 // Where the state says how far it has come; outside of every group's range.

@@ -5,6 +5,7 @@
 
 #include <deque>
 
+#include "base/encoding.h"
 #include "store/keys.h"
 #include "store/kv/mem_kv.h"
 
@@ -247,8 +248,7 @@ TEST_F(SnapshotsTest, AChunkThatComesTwiceIsTakenOnce) {
 TEST_F(SnapshotsTest, AChangedBitInAKeyOrValueIsFound) {
   fill(3);
   begin();
-  auto* value = wire[1].mutable_items(0)->mutable_value();
-  (*value)[100] ^= 1;
+  (*wire[1].mutable_records())[100] ^= 1;
   run();
   EXPECT_EQ(finished, false);
   EXPECT_EQ(handed_over, "");
@@ -259,8 +259,20 @@ TEST_F(SnapshotsTest, AByteThatMovedFromAKeyToItsValueIsFound) {
   batch.put(state_key(kGroup, "ab"), "c");
   ASSERT_TRUE(source.write(batch));
   begin();
-  wire[0].mutable_items(0)->set_key(state_key(kGroup, "a"));
-  wire[0].mutable_items(0)->set_value("bc");
+  v1::KeyValues moved;
+  ASSERT_TRUE(moved.ParseFromString(wire[0].records()));
+  moved.mutable_items(0)->set_key(state_key(kGroup, "a"));
+  moved.mutable_items(0)->set_value("bc");
+  moved.SerializeToString(wire[0].mutable_records());
+  run();
+  EXPECT_EQ(finished, false);
+}
+
+TEST_F(SnapshotsTest, RecordsThatDoNotParseAreRefused) {
+  fill(1);
+  begin();
+  wire[0].set_records("\x0a\xff nothing");
+  wire[0].set_crc32c(crc32c(wire[0].records()));
   run();
   EXPECT_EQ(finished, false);
 }
