@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/node_process.h"
 
-#include <atomic>
-#include <mutex>
-
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
 #include "api/admin/nodes.h"
@@ -28,11 +25,8 @@
 #include "net/http_server.h"
 #include "net/link_server.h"
 #include "net/ocsp_news.h"
-#include "net/peer_transport.h"
-#include "node/data_identity.h"
 #include "node/degraded_of.h"
-#include "node/dir_lock.h"
-#include "node/founding.h"
+#include "node/member.h"
 #include "node/signers.h"
 #include "node/standby_key.h"
 #include "node/store_setup.h"
@@ -45,20 +39,21 @@ namespace {
 
 class NodeProcessImpl : public NodeProcess {
  public:
-  explicit NodeProcessImpl(NodeOptions options) : options_(std::move(options)) {}
+  NodeProcessImpl(NodeOptions options, std::unique_ptr<Member> member)
+      : options_(std::move(options)),
+        member_(std::move(member)),
+        config_(member_->config()),
+        region_(&member_->region()),
+        self_(&member_->self()),
+        store_(&member_->store()),
+        background_(&member_->background()) {}
 
   // First what waits, then what it waits for.
   ~NodeProcessImpl() override {
     if (link_) link_->stop(0ms);
     if (server_) server_->stop(0ms);
-    if (store_) store_->stop();
-    if (grpc_) {
-      if (transport_) transport_->close();
-      grpc_->shutdown();
-      if (transport_) transport_->wait_ended();
-      grpc_->stop();
-    }
-    for (auto* thread : {background_.get(), intent_writer_.get(), queue_executor_.get()}) {
+    member_->stop();
+    for (auto* thread : {intent_writer_.get(), queue_executor_.get()}) {
       if (thread != nullptr) thread->stop();
     }
     settling_.cancel();
@@ -72,64 +67,28 @@ class NodeProcessImpl : public NodeProcess {
     ca_.reset();
     link_.reset();
     server_.reset();
-    store_executor_.reset();
-    store_.reset();
   }
 
   Status open() {
-    EC_ASSIGN(config_, config::load_cluster(options_.cluster_file));
-    EC_ASSIGN(region_, config::named_region(config_, options_.region));
-    EC_ASSIGN(self_, config::named_node(config_, options_.region, options_.zone));
-    EC_TRY(os::disk().make_dirs(options_.data_dir));
-    EC_TRY(lock_.take(options_.data_dir));
-    EC_TRY(claim_folder(os::disk(), options_.data_dir, identity_of(config_, self_->id), options_.cluster_file));
-    store_executor_ = os::ThreadExecutor::start("store");
-    background_ = os::ThreadExecutor::start("background");
     intent_writer_ = os::ThreadExecutor::start("intents");
     queue_executor_ = os::ThreadExecutor::start("queue");
-    EC_TRY(open_store());
-    EC_TRY(open_grpc());
+    // Peers are heard at once, clients of the key space when there is somebody to answer them.
+    EC_TRY(member_->hear_peers([this](net::GrpcHost& host) { return open_etcd(host); }));
     EC_TRY(open_ca());
     open_queue();
     return open_server();
   }
 
   void drain(Duration patience) override {
-    grpc_->drain(patience);
+    member_->drain(patience);
     link_->drain(patience);
     server_->drain(patience);
   }
 
-  std::optional<Error> fatal() const override {
-    std::lock_guard lock(fatal_mutex_);
-    return fatal_;
-  }
+  std::optional<Error> fatal() const override { return member_->fatal(); }
 
  private:
-  Status open_store() {
-    const auto laid = config::Paths(config_.dir).founding(options_.region, options_.zone);
-    EC_ASSIGN(const bool may_found, take_founding(os::disk(), laid, options_.data_dir));
-    EC_ASSIGN(store_, store::Runtime::open(
-                          runtime_options(config_, *self_, options_.data_dir, may_found), *store_executor_,
-                          os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
-                          [this](NodeId to, std::string batch) {
-                            if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
-                          },
-                          [this](Error error) { stop_because(std::move(error)); }));
-    return {};
-  }
-
-  void stop_because(Error error) {
-    std::lock_guard lock(fatal_mutex_);
-    if (fatal_) return;
-    log_error("node: stopping: " + error.message);
-    fatal_ = std::move(error);
-  }
-
-  // Peers are heard at once, clients of the key space when there is somebody to answer them.
-  Status open_grpc() {
-    grpc_ = std::make_unique<net::GrpcHost>();
-    EC_TRY(open_transport());
+  Status open_etcd(net::GrpcHost& host) {
     api::EtcdServerOptions server;
     server.address = self_->address;
     server.port = self_->coordination_port;
@@ -142,32 +101,7 @@ class NodeProcessImpl : public NodeProcess {
                                   "https://" + node.address + ":" + std::to_string(node.peer_port)});
       }
     }
-    EC_ASSIGN(etcd_, api::EtcdServer::create(std::move(server), *grpc_));
-    EC_TRY(grpc_->start());
-    transport_->begin();
-    transport_ready_ = transport_.get();
-    follow_members();
-    return {};
-  }
-
-  // Nodes that were added while the cluster runs, and which the cluster file does not name: where they are reached, the
-  // membership record says.
-  void follow_members() {
-    const auto view = store_->membership();
-    if (Epoch{view->record.epoch()} != members_epoch_) {
-      members_epoch_ = Epoch{view->record.epoch()};
-      if (const Status same = check_regions(config_, view->record); !same) stop_because(same.error());
-      transport_->add(added_peers(view->record));
-    }
-    background_->post_after(200ms, [this] { follow_members(); });
-  }
-
-  Status open_transport() {
-    EC_ASSIGN(transport_, net::PeerTransport::create(
-                              transport_options(config_, *region_, *self_, *store_), *grpc_, os::secure_random(),
-                              [this](NodeId from, std::string batch) { store_->received(from, std::move(batch)); },
-                              [this](NodeId node) { store_->unreachable(node); },
-                              [this](Error error) { stop_because(std::move(error)); }));
+    EC_ASSIGN(etcd_, api::EtcdServer::create(std::move(server), host));
     return {};
   }
 
@@ -489,17 +423,14 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   NodeOptions options_;
-  config::ClusterConfig config_;
-  const config::RegionConfig* region_ = nullptr;
-  const config::NodeConfig* self_ = nullptr;
-  DirLock lock_;
-  std::unique_ptr<os::ThreadExecutor> store_executor_, background_, intent_writer_, queue_executor_;
+  std::unique_ptr<Member> member_;       // goes last
+  const config::ClusterConfig& config_;  // of the member, as all of the next four
+  const config::RegionConfig* region_;
+  const config::NodeConfig* self_;
+  store::Runtime* store_;
+  os::ThreadExecutor* background_;
+  std::unique_ptr<os::ThreadExecutor> intent_writer_, queue_executor_;
   TaskScope settling_;
-  std::unique_ptr<store::Runtime> store_;
-  std::unique_ptr<net::GrpcHost> grpc_;
-  std::unique_ptr<net::PeerTransport> transport_;
-  std::atomic<net::PeerTransport*> transport_ready_{nullptr};
-  Epoch members_epoch_;
   std::unique_ptr<ca::Intents> intents_;
   std::unique_ptr<ca::CertificateAuthority> ca_;
   std::unique_ptr<ca::OcspResponder> responder_;
@@ -528,8 +459,6 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Locks> locks_;
   std::unique_ptr<api::RestSpace> rest_space_;
   std::unique_ptr<api::EtcdServer> etcd_;
-  mutable std::mutex fatal_mutex_;
-  std::optional<Error> fatal_;
 };
 
 }  // namespace
@@ -538,7 +467,8 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::start(NodeOptions options) {
   EC_ASSIGN(auto config, config::load_cluster(options.cluster_file));
   EC_ASSIGN(const auto* region, config::named_region(config, options.region));
   if (region->witness) return start_witness(std::move(options), std::move(config));
-  auto process = std::make_unique<NodeProcessImpl>(std::move(options));
+  EC_ASSIGN(auto member, Member::open(options, std::move(config)));
+  auto process = std::make_unique<NodeProcessImpl>(std::move(options), std::move(member));
   EC_TRY(process->open());
   return process;
 }

@@ -7,6 +7,6 @@
 namespace evercert::node {
 
 // Errors as NodeProcess::start.
-Result<std::unique_ptr<NodeProcess>> start_witness(NodeOptions options, config::ClusterConfig config);
+Result<std::unique_ptr<NodeProcess>> start_witness(const NodeOptions& options, config::ClusterConfig config);
 
 }  // namespace evercert::node

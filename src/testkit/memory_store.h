@@ -105,7 +105,10 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
   void publish(store::v1::Membership record) {
     const auto founding = static_cast<std::uint8_t>(regions_);
     const std::uint8_t regions = store::region_count(record, founding);
-    membership_.publish({std::move(record), {}, {}, regions, founding});
+    std::vector<store::Configuration> groups;  // whoever is wanted votes at once
+    if (auto voters = store::wanted_voters(record); !voters.empty())
+      groups.assign(regions + std::size_t{1}, store::configuration_of(store::Layout{std::move(voters), regions}));
+    membership_.publish({std::move(record), {}, std::move(groups), regions, founding});
   }
   Fate fate_of(const store::v1::Command& command);
   Result<store::v1::Outcome> apply(GroupId group, store::v1::Command command);

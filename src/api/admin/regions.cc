@@ -100,33 +100,53 @@ Task<net::HttpResponse> Regions::list(net::HttpRequest request) {
   co_return response;
 }
 
-Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string name, v1::RegionState state) {
+std::optional<net::HttpResponse> Regions::refuse(const net::HttpRequest& request, const std::string& name,
+                                                 v1::ChangeMembership& wanted) const {
   Rest::Caller caller;
-  if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
-  const auto known = region_named(name);
-  if (!known) co_return net::problem(known.error());
-  const RegionId region = *known;
+  if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) return refused;
+  const auto region = region_named(name);
+  if (!region) return net::problem(region.error());
   const auto reason = reason_of(request);
-  if (!reason) co_return net::problem(reason.error());
+  if (!reason) return net::problem(reason.error());
   auto id = request_id(request);
-  if (!id) co_return net::problem(id.error());
-  v1::ChangeMembership wanted;
-  wanted.set_region(region.value);
-  wanted.set_state(state);
+  if (!id) return net::problem(id.error());
+  wanted.set_region(region->value);
   wanted.set_reason(*reason);
   wanted.set_by(caller.name);
   wanted.set_request_id(std::move(*id));
-  auto make = [&wanted](std::uint64_t expected_epoch) {
+  return std::nullopt;
+}
+
+Task<Result<std::uint64_t>> Regions::carry_out(Executor& on, const v1::ChangeMembership& wanted) {
+  auto make = [&](std::uint64_t expected_epoch) {
     v1::Command command;
-    *command.mutable_change_membership() = wanted;
-    command.mutable_change_membership()->set_expected_epoch(expected_epoch);
+    auto& change = *command.mutable_change_membership();
+    change = wanted;
+    change.set_expected_epoch(expected_epoch);
+    if (wanted.state() == v1::REMOVED) {
+      for (auto& [number, replica] : replicas_of(*store_.membership())) {
+        if (region_of(NodeId{number}).value != wanted.region()) *change.add_nodes() = std::move(replica);
+      }
+    }
     return command;
   };
-  auto changing = change_epoch(*request.executor, store_, make);
+  const std::string& name = names_.at(wanted.region() - 1);
+  auto changing = change_epoch(on, store_, make);
+  auto epoch = co_await changing;
+  if (!epoch) co_return fail(epoch.error(), name);
+  log_warning("admin: region " + name + " is " + std::string(store::to_string(wanted.state())) + " by the word of " +
+              wanted.by() + ", epoch " + std::to_string(*epoch));
+  co_return *epoch;
+}
+
+Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string name, v1::RegionState state) {
+  v1::ChangeMembership wanted;
+  if (auto refused = refuse(request, name, wanted)) co_return std::move(*refused);
+  wanted.set_state(state);
+  const RegionId region{static_cast<std::uint8_t>(wanted.region())};
+  auto changing = carry_out(*request.executor, wanted);
   const auto epoch = co_await changing;
-  if (!epoch) co_return net::problem(fail(epoch.error(), name).error());
-  log_warning("admin: region " + name + " is " + std::string(store::to_string(state)) + " by the word of " +
-              caller.name + ", epoch " + std::to_string(*epoch));
+  if (!epoch) co_return net::problem(epoch.error());
   co_await settle(*request.executor, region, *epoch);
   const auto view = store_.membership();
   co_return net::json_response(200, json{{"epoch", *epoch}, {"region", describe(names_, *view, region)}}.dump());
@@ -139,35 +159,14 @@ Result<RegionId> Regions::region_named(const std::string& name) const {
 }
 
 Task<net::HttpResponse> Regions::remove(net::HttpRequest request, std::string name) {
-  Rest::Caller caller;
-  if (auto refused = rest_.refuse(request, Role::kOperator, &caller)) co_return std::move(*refused);
-  const auto known = region_named(name);
-  if (!known) co_return net::problem(known.error());
-  const RegionId region = *known;
-  const auto reason = reason_of(request);
-  if (!reason) co_return net::problem(reason.error());
-  const auto id = request_id(request);
-  if (!id) co_return net::problem(id.error());
+  v1::ChangeMembership wanted;
+  if (auto refused = refuse(request, name, wanted)) co_return std::move(*refused);
+  wanted.set_state(v1::REMOVED);
+  const RegionId region{static_cast<std::uint8_t>(wanted.region())};
   co_await store_.freshen(*request.executor, kGlobalGroup, store::membership_record(), kReadTimeout);
-  auto make = [&](std::uint64_t expected_epoch) {
-    v1::Command command;
-    auto& wanted = *command.mutable_change_membership();
-    wanted.set_expected_epoch(expected_epoch);
-    wanted.set_region(region.value);
-    wanted.set_state(v1::REMOVED);
-    for (auto& [number, replica] : replicas_of(*store_.membership())) {
-      if (region_of(NodeId{number}) != region) *wanted.add_nodes() = std::move(replica);
-    }
-    wanted.set_reason(*reason);
-    wanted.set_by(caller.name);
-    wanted.set_request_id(*id);
-    return command;
-  };
-  auto changing = change_epoch(*request.executor, store_, make);
+  auto changing = carry_out(*request.executor, wanted);
   const auto epoch = co_await changing;
-  if (!epoch) co_return net::problem(fail(epoch.error(), name).error());
-  log_warning("admin: region " + name + " is removed by the word of " + caller.name + ", epoch " +
-              std::to_string(*epoch));
+  if (!epoch) co_return net::problem(epoch.error());
   auto waiting = wait_until(
       *request.executor, [this, region] { return gone(*store_.membership(), region); }, kLeavePatience);
   const bool out = co_await waiting;

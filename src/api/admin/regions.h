@@ -33,6 +33,12 @@ class Regions {
   // Removes the region and its nodes, for good. 409: it serves, or was removed before, or too few others are left. 202:
   // its nodes are on their way out of the groups.
   Response remove(net::HttpRequest request, std::string name);
+  // What a caller is told who may not order it, or does so wrongly; nullopt: `wanted` says which region, by whom and
+  // why.
+  std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, const std::string& name,
+                                          store::v1::ChangeMembership& wanted) const;
+  // The epoch that it makes. A region is removed with its nodes.
+  Task<Result<std::uint64_t>> carry_out(Executor& on, const store::v1::ChangeMembership& wanted);
   // 404: the region is none of this node's file.
   Result<RegionId> region_named(const std::string& name) const;
   Status may_be_added(RegionId region) const;
