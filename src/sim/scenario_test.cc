@@ -111,7 +111,7 @@ faults:
   EXPECT_EQ(run_seed(1, *without).violation, std::nullopt);
   const auto violation = run_seed(1, *within).violation;
   ASSERT_TRUE(violation.has_value());
-  EXPECT_NE(violation->find("no write was acknowledged for"), std::string::npos) << *violation;
+  EXPECT_NE(violation->find("acknowledged no write for"), std::string::npos) << *violation;
 }
 
 }  // namespace

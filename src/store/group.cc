@@ -67,11 +67,13 @@ Status Group::start_raft() {
   return {};
 }
 
-// Nobody stands twice within the time in which others hear of it: two that ask in the same 70 ms of a wide-area network
-// vote for themselves, and each such draw costs a whole time-out. So the order is fixed: the home region first, so that
-// a leader comes up at home, then the others after it in turn, each a quarter of the least time-out later; the zones of
-// a region one tick after the other. A witness stands last: it must lead only when nobody else has the newest entry.
-// The least is raised a little: until then, others that heard the dead leader last do not listen (check quorum).
+// Nobody stands within the time in which another is being elected: two that ask at once vote for themselves, and each
+// such draw costs a whole time-out. So the order is fixed: the home region first, so that a leader comes up at home,
+// then the others after it in turn, and the leader that is gone is left out; the zones of a region one tick after the
+// other. Between two regions is what an election over a wide-area network takes (a question, a vote on its way: 215 ms)
+// and a heartbeat that reached only one of them (150 ms). A witness stands last: it
+// must lead only when nobody else has the newest entry. The least is raised a little: until then, others that heard the
+// dead leader last do not listen (check quorum).
 std::uint64_t Group::draw_election_ticks() {
   const std::uint64_t least = options_.election_ticks;
   const std::uint8_t home =
@@ -81,12 +83,14 @@ std::uint64_t Group::draw_election_ticks() {
   std::set<RegionId> before;
   std::uint64_t zones_before = 0;
   for (const NodeId voter : configuration_.voters()) {
+    if (voter == last_leader_) continue;
     const RegionId region = region_of(voter);
     const bool witness_region = (options_.witnesses & region_bit(region)) != 0;
     if (region == own) zones_before += voter < options_.self ? 1 : 0;
     else if (witness_region == witness() ? turn(region) < turn(own) : witness()) before.insert(region);
   }
-  return least + least / 12 + before.size() * (least / 4) + std::min<std::uint64_t>(zones_before, 5) + random_.below(2);
+  return least + least / 12 + before.size() * (least * 5 / 12) + std::min<std::uint64_t>(zones_before, 5) +
+         random_.below(2);
 }
 
 void Group::refresh_role() {
@@ -106,6 +110,8 @@ void Group::refresh_role() {
   role_term_ = now.term;
   if (now.leader != leader_) {
     leader_ = now.leader;
+    if (leader_ != NodeId{0} && leader_ != std::exchange(last_leader_, leader_))
+      election_ticks_ = draw_election_ticks();
     if (on_leader_changed) on_leader_changed(options_.id);
   }
 }

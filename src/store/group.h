@@ -205,7 +205,7 @@ class Group : private RaftStorage {
   LogIndex told_commit_;  // by this leader to its followers
   RaftRole role_ = RaftRole::kFollower;
   Term role_term_;
-  NodeId leader_;
+  NodeId leader_, last_leader_;
   std::uint64_t election_ticks_ = 0;
   Position floor_;
   bool gate_open_ = true;
