@@ -39,11 +39,11 @@ TEST_F(CampaignTest, NothingAcknowledgedIsLostAndNoFreshReadIsOldInAnySeed) {
     EXPECT_GT(report.faults.count(fault) ? report.faults.at(fault) : 0, 0u) << fault;
   }
   if (seeds < 100) return;
-  // Some branches want a scenario of their own, the clients of the key space (sim/space), or more seeds; when many are
-  // missed, the swarm has lost its bite.
+  // Some branches want a scenario of their own (states that differ, a recovery by hand), the clients of the key space
+  // (sim/space), or more seeds; when many more than those six are missed, the swarm has lost its bite.
   std::string missed;
   for (const auto& [branch, taken] : report.branches) missed += taken == 0 ? "\n  " + branch : "";
-  EXPECT_LE(std::count(missed.begin(), missed.end(), '\n'), 10) << "rare branches that no seed has taken:" << missed;
+  EXPECT_LE(std::count(missed.begin(), missed.end(), '\n'), 12) << "rare branches that no seed has taken:" << missed;
 }
 
 TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {
