@@ -107,6 +107,13 @@ Result<Configuration> decode_configuration(std::string_view bytes, std::uint8_t 
   v1::GroupConfiguration record;
   if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || record.voters().empty())
     return fail(Code::kCorrupt, "the record of a group's members does not parse");
+  // A peer may say so too: a number that is no node's would go on into sets of regions.
+  const auto no_node = [](std::uint64_t number) {
+    return number >= 65536 || number % 256 == 0 || number / 256 == 0 || number / 256 > kMostRegions;
+  };
+  if (std::ranges::any_of(record.voters(), no_node) || std::ranges::any_of(record.outgoing(), no_node) ||
+      std::ranges::any_of(record.learners(), no_node))
+    return fail(Code::kCorrupt, "the record of a group's members names what is no node");
   return configuration_of({nodes_of(record.voters()), nodes_of(record.outgoing()), nodes_of(record.learners())},
                           regions, record.lineage());
 }

@@ -67,7 +67,6 @@ void Engine::on_attestation(NodeId from, const v1::Attestation& attestation, Ins
   if (groups_[kGlobalGroup.value]->leads()) membership_->told(from, attestation, now);
 }
 
-// The voters that a person wants (ChangeReplicas) are brought about in every group, each by its own leader.
 const Configuration& Engine::newest_members(const Group& group) const {
   const auto told = told_members_.find(group.id());
   return told == told_members_.end() || told->second.first <= group.applied_index() ? group.configuration()
@@ -100,6 +99,7 @@ void Engine::tell_members() {
   }
 }
 
+// The voters that a person wants (ChangeReplicas) are brought about in every group, each by its own leader.
 void Engine::move_members() {
   if (witness()) return;  // whoever it hands over to does it
   std::vector<NodeId> wanted = wanted_voters(membership_->record());

@@ -46,6 +46,17 @@ TEST(Reconfiguration, WhoDoesNotRememberDoesNotVoteHoweverNearItIs) {
   EXPECT_TRUE(next_step(present, {kA, kB, kNew, kC}, kA, kCommit, {near(kB), near(kC), near(kNew)}).change);
 }
 
+TEST(Reconfiguration, AMemberThatIsNoNodeIsRefusedWhoeverSaysIt) {
+  const auto decoded = [](std::uint64_t node) {
+    Configuration members = voters({kA, kB, kC});
+    members.learners = {NodeId{node}};
+    return decode_configuration(encode(members), 3);
+  };
+  EXPECT_TRUE(decoded(kNew.value));
+  for (const std::uint64_t node : {0ull, 1ull, 256ull, 26 * 256 + 1ull, 200 * 256 + 1ull, 1ull << 40})
+    EXPECT_EQ(decoded(node).error().code, Code::kCorrupt) << node;
+}
+
 // Two are left, and one of them has lost its disk and is not through: alone the other could elect nobody.
 TEST(Reconfiguration, NobodyLeavesWhoseMajorityAloneRemembers) {
   const Configuration present = voters({kA, kB, kC});
