@@ -8,10 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
-from clients import Client
+from clients import Client, ask_node
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -36,17 +34,7 @@ def node_of(region):
 
 
 def ask(region, path, method="GET"):
-    """The region's node itself."""
-    request = urllib.request.Request(f"http://{node_of(region)}:9080{path}", method=method,
-                                     headers={"Authorization": "Bearer " + open(f"{cluster}/operator/token").read().strip()})
-    try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            text = answer.read().decode()
-            return answer.status, json.loads(text) if text.startswith("{") else text
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.read().decode()
-    except OSError as error:
-        return 0, str(error)
+    return ask_node(node_of(region), path, method, open(f"{cluster}/operator/token").read().strip())
 
 
 def led(region, groups):

@@ -44,3 +44,16 @@ class Client(threading.Thread):
                 self.failed.append("; ".join(why))
             self.longest = max(self.longest, time.monotonic() - begun)
             time.sleep(0.02)
+
+
+def ask_node(address, path, method="GET", token=None):
+    """A node at its plain port: status (0: nobody answers) and body, parsed where it is JSON."""
+    request = urllib.request.Request(f"http://{address}:9080{path}", method=method, headers={"Authorization": "Bearer " + token} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            text = answer.read().decode()
+            return answer.status, json.loads(text) if text.startswith("{") else text
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+    except OSError as error:
+        return 0, str(error)

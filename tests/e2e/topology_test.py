@@ -8,10 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
-from clients import Client
+from clients import Client, ask_node
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -42,15 +40,7 @@ def votes(name):
 
 
 def ask(address, path):
-    """A node itself."""
-    request = urllib.request.Request(f"http://{address}:9080{path}", headers={"Authorization": "Bearer " + open(f"{cluster}/operator/token").read().strip()})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.read().decode()
-    except OSError as error:
-        return 0, str(error)
+    return ask_node(address, path, token=open(f"{cluster}/operator/token").read().strip())
 
 
 def client_of(region):

@@ -8,10 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
-from clients import Client
+from clients import Client, ask_node
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -31,15 +29,7 @@ def ctl(*arguments, exit_code=0):
 
 
 def ask(region, path):
-    """The region's node itself, at its plain port."""
-    try:
-        with urllib.request.urlopen(f"http://127.{regions.index(region) + 1}.0.11:9080{path}", timeout=15) as answer:
-            text = answer.read().decode()
-            return answer.status, json.loads(text) if text.startswith("{") else text
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.read().decode()
-    except OSError as error:
-        return 0, str(error)
+    return ask_node(f"127.{regions.index(region) + 1}.0.11", path)
 
 
 def ready(region):
