@@ -145,6 +145,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   options.coordination_bug = options_.coordination_bug;
   options.compact_after = 30;
   options.keep = 20;
+  options.whole_log_most = 15;
   options.witness_cut = 10;
   options.snapshot_chunk_bytes = 1500;
   if (options_.wan) {

@@ -20,6 +20,8 @@ struct Configuration {
   std::string lineage;  // of which reformation (reform.h); empty: of none
 
   bool joint() const { return halves.size() > 1; }
+  // They vote, and nobody else is a member: no change is half done.
+  bool consists_of(const std::vector<NodeId>& nodes) const { return !joint() && learners.empty() && voters() == nodes; }
   const std::vector<NodeId>& voters() const { return halves.front().nodes; }
   bool votes(NodeId node) const;  // in any half
   bool votes_everywhere(NodeId node) const;

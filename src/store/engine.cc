@@ -125,6 +125,7 @@ Status Engine::open_group(GroupId id, Instant now) {
   group.bug = options_.bug;
   group.home = options_.layout.home(id);
   group.witnesses = options_.layout.witnesses;
+  group.whole_log_most = options_.whole_log_most;
   EC_ASSIGN(auto configuration, load_configuration(id));
   EC_ASSIGN(auto opened,
             Group::open(group, std::move(configuration), log_, board_.tail(id), random_, applied.index, now));

@@ -65,7 +65,10 @@ Status Engine::flush(Instant now) {
     deliver();
   }
   for (auto& group : groups_) {
-    if (group->raft().broken()) return fail(Code::kInternal, "the consensus core found its state impossible");
+    if (group->raft().broken()) {
+      EC_TRY(group->log_sound());
+      return fail(Code::kInternal, "the consensus core found its state impossible");
+    }
     group->settle();
   }
   if (options_.bug != Bug::kIgnoreDamage) EC_TRY(snapshot_sender_->state_sound());

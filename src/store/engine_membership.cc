@@ -108,10 +108,8 @@ void Engine::move_members() {
   // there, and the global group itself lets nobody go before all others are done.
   const Configuration& global = groups_[kGlobalGroup.value]->configuration();
   const bool follow = std::ranges::all_of(wanted, [&](NodeId node) { return global.contains(node); });
-  const bool others_done = std::all_of(groups_.begin() + 1, groups_.end(), [&](const auto& group) {
-    const Configuration& present = newest_members(*group);
-    return !present.joint() && present.learners.empty() && present.voters() == wanted;
-  });
+  const bool others_done = std::all_of(groups_.begin() + 1, groups_.end(),
+                                       [&](const auto& group) { return newest_members(*group).consists_of(wanted); });
   // What is wanted may have changed while the global group was on its way, and it may have let go, by now, of somebody
   // who votes in another group, and leads it perhaps: such a one follows again until that group is done.
   std::set<NodeId> guests;

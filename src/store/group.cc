@@ -62,6 +62,8 @@ Status Group::start_raft() {
   raft.election_ticks = options_.election_ticks;
   raft.heartbeat_ticks = options_.heartbeat_ticks;
   raft.applied = applied_;
+  // A witness that leads has no state to send.
+  if (!witness()) raft.whole_log_most = options_.whole_log_most;
   EC_ASSIGN(raft_, RaftNode::create(raft, *this));
   if (options_.bug != Bug::kApplyBeforeSettled) raft_->set_settled(settled_);
   return {};
@@ -69,11 +71,11 @@ Status Group::start_raft() {
 
 // Nobody stands within the time in which another is being elected: two that ask at once vote for themselves, and each
 // such draw costs a whole time-out. So the order is fixed: the home region first, so that a leader comes up at home,
-// then the others after it in turn, and the leader that is gone is left out; the zones of a region one tick after the
-// other. Between two regions is what an election over a wide-area network takes (a question, a vote on its way: 215 ms)
-// and a heartbeat that reached only one of them (150 ms). A witness stands last: it
-// must lead only when nobody else has the newest entry. The least is raised a little: until then, others that heard the
-// dead leader last do not listen (check quorum).
+// then the others after it in turn. The leader that is gone is left out; if it lives after all, it stands after them;
+// the zones of a region one tick after the other. Between two regions is what an election over a wide-area network
+// takes (a question, a vote on its way: 215 ms) and a heartbeat that reached only one of them (150 ms). A witness
+// stands last: it must lead only when nobody else has the newest entry. The least is raised a little: until then,
+// others that heard the dead leader last do not listen (check quorum).
 std::uint64_t Group::draw_election_ticks() {
   const std::uint64_t least = options_.election_ticks;
   const std::uint8_t home =
@@ -86,8 +88,9 @@ std::uint64_t Group::draw_election_ticks() {
     if (voter == last_leader_) continue;
     const RegionId region = region_of(voter);
     const bool witness_region = (options_.witnesses & region_bit(region)) != 0;
-    if (region == own) zones_before += voter < options_.self ? 1 : 0;
-    else if (witness_region == witness() ? turn(region) < turn(own) : witness()) before.insert(region);
+    const bool last = options_.self == last_leader_ && witness_region == witness();
+    if (region == own) zones_before += voter < options_.self || last ? 1 : 0;
+    else if (witness_region == witness() ? turn(region) < turn(own) || last : witness()) before.insert(region);
   }
   return least + least / 12 + before.size() * (least * 5 / 12) + std::min<std::uint64_t>(zones_before, 5) +
          random_.below(2);
@@ -246,8 +249,7 @@ void Group::applied(LogIndex index, Term term, std::optional<v1::Outcome> outcom
   tail_.applied_to(index);
   for (Proposal& proposal : proposals_) {
     if (proposal.index > index) break;
-    if (proposal.index == index && (proposal.term == term || options_.bug == Bug::kAnswerOvertaken))
-      proposal.outcome = std::move(outcome);
+    if (proposal.index == index && proposal.term == term) proposal.outcome = std::move(outcome);
   }
 }
 
@@ -303,7 +305,7 @@ void Group::settle() {
 }
 
 void Group::conclude(Proposal proposal) {
-  if ((proposal.term != role_term_ && options_.bug != Bug::kAnswerOvertaken) || !proposal.outcome) {
+  if (proposal.term != role_term_ || !proposal.outcome) {
     proposal.answer(fail(Code::kUnknownOutcome, "another leader's entry took the place of the proposal"));
   } else {
     proposal.answer(std::move(*proposal.outcome));
@@ -417,7 +419,9 @@ InitialState Group::initial_state() const {
 }
 
 Result<std::vector<LogEntry>> Group::entries(LogIndex low, LogIndex high, std::uint64_t max_bytes) const {
-  return log_.entries(options_.id, low, high, max_bytes);
+  auto found = log_.entries(options_.id, low, high, max_bytes);
+  if (!found && found.error().code != Code::kNotFound && log_sound_) log_sound_ = fail(found.error());
+  return found;
 }
 Result<Term> Group::term(LogIndex index) const { return log_.term(options_.id, index); }
 LogIndex Group::first_index() const { return log_.first_index(options_.id); }

@@ -32,6 +32,7 @@ struct GroupOptions {
   Bug bug = Bug::kNone;
   RegionId home{0};         // where its leader is at home; 0: region 1 for the global group, else that of its number
   RegionSet witnesses = 0;  // regions that keep no records: nobody waits for them, and they lead only when they must
+  std::uint64_t whole_log_most = UINT64_MAX;  // see EngineOptions
 };
 
 class Group : private RaftStorage {
@@ -92,6 +93,8 @@ class Group : private RaftStorage {
   // election that knows of a committed change which is not settled, and no other might be able to win.
   void committed(const std::vector<LogEntry>& entries);
   RaftNode& raft() { return *raft_; }
+  // The core asserts that what is in its log can be read. kCorrupt, kIo...: why it could not be.
+  const Status& log_sound() const { return log_sound_; }
   // New entries were handed to the log.
   void appended(const std::vector<LogEntry>& entries, Instant now);
   // They are durable: replication lag is measured here.
@@ -184,6 +187,7 @@ class Group : private RaftStorage {
   TailIndex& tail_;
   Random& random_;
   std::unique_ptr<RaftNode> raft_;
+  mutable Status log_sound_;  // the core reads through a const interface
   PromiseBook promises_;
   LeaseHolder lease_;
   AckBook acks_;

@@ -283,13 +283,14 @@ class Transcript {
   void repeat_acknowledgement(std::uint64_t n) {
     Group& group = *member(n).group;
     const auto last = group.repeatable_acknowledgement();
-    if (group.leads() || last.index == LogIndex{0} || group.leader() == NodeId{0} || cut_.contains(n) ||
-        cut_.contains(number(group.leader())))
+    if (group.leads() || group.leader() == NodeId{0} || cut_.contains(n) || cut_.contains(number(group.leader())))
       return;
     const RegionSet promised = group.promised(now_);
     out_ << n << ">" << number(group.leader()) << " appended again, term " << last.term.value << " to "
          << last.index.value << regions(promised) << "\n";
-    member(number(group.leader())).group->acknowledged(layout_.nodes[n - 1], last.term, last.index, promised);
+    Group& leader = *member(number(group.leader())).group;
+    leader.acknowledged(layout_.nodes[n - 1], last.term, last.index, promised);
+    leader.remembers(layout_.nodes[n - 1], last.term);
   }
 
   static std::string regions(RegionSet set) {

@@ -10,7 +10,7 @@ Status members_settled(const MembershipView& view) {
   const std::vector<NodeId> wanted = wanted_voters(view.record);
   if (view.groups.empty()) return fail(Code::kConflict, "this node does not know yet who votes in the groups");
   const Configuration& global = view.groups.front();
-  if (global.joint() || !global.learners.empty() || (!wanted.empty() && global.voters() != wanted))
+  if (!global.consists_of(wanted.empty() ? global.voters() : wanted))
     return fail(
         Code::kConflict,
         "the members of the groups are being changed: ask again when that is done (`evercert ctl node list` shows it)");

@@ -16,6 +16,8 @@ mod ffi {
         election_tick: usize,
         heartbeat_tick: usize,
         applied: u64,
+        /// A replica that has nothing is sent the state when its log would be more entries than this.
+        whole_log_most: u64,
     }
     /// A change of the members: see propose_change.
     struct MembersChange {
@@ -159,6 +161,7 @@ fn read_change(data: &[u8]) -> Result<ffi::MembersChange, String> {
 
 struct Log {
     cpp: cxx::UniquePtr<ffi::BridgeStorage>,
+    whole_log_most: u64,
 }
 
 fn to_entry(e: ffi::BridgeEntry) -> Entry {
@@ -176,8 +179,11 @@ impl Storage for Log {
             conf_state: to_conf_state(i.members),
         })
     }
-    fn entries(&self, low: u64, high: u64, max: impl Into<Option<u64>>, _: GetEntriesContext) -> raft::Result<Vec<Entry>> {
-        if low < self.cpp.first_index() {
+    fn entries(&self, low: u64, high: u64, max: impl Into<Option<u64>>, context: GetEntriesContext) -> raft::Result<Vec<Entry>> {
+        // Only reads for a follower may wait: these go to it. Who has nothing needs what is there now, and not what was
+        // written and overwritten on the way there.
+        let whole = low == 1 && context.can_async() && self.cpp.last_index() > self.whole_log_most;
+        if low < self.cpp.first_index() || whole {
             return Err(raft::Error::Store(StorageError::Compacted));
         }
         let mut out = vec![];
@@ -250,7 +256,7 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|what| eprintln!("evercert: the consensus core asserts: {what}"))));
     let logger = slog::Logger::root(slog::Discard, slog::o!());
-    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0, settled: u64::MAX }))
+    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage, whole_log_most: o.whole_log_most }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0, settled: u64::MAX }))
 }
 
 fn from_entries(v: Vec<Entry>) -> Vec<ffi::BridgeEntry> {
@@ -400,6 +406,9 @@ impl Core {
         let raft = &mut self.node.raft;
         if raft.state == StateRole::Leader && m.term == raft.term && m.msg_type == MessageType::MsgAppendResponse as i32 && m.reject {
             let next = m.index.saturating_add(1).min(raft.raft_log.last_index() + 1);
+            // The core would put the entries that it goes back to into an append without entries that waits to be sent,
+            // wherever that one begins.
+            raft.msgs.retain(|waiting| waiting.to != m.from || waiting.msg_type != MessageType::MsgAppend as i32 || !waiting.entries.is_empty());
             self.probe_again(m.from, next);
         }
     }

@@ -27,7 +27,7 @@ constexpr Duration kPatience = 10s;  // for the change to be done in all groups;
 bool done(const store::MembershipView& view) {
   const auto wanted = store::wanted_voters(view.record);
   return std::all_of(view.groups.begin(), view.groups.end(), [&](const store::Configuration& group) {
-    return !group.joint() && group.learners.empty() && (wanted.empty() || group.voters() == wanted);
+    return group.consists_of(wanted.empty() ? group.voters() : wanted);
   });
 }
 

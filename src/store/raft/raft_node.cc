@@ -213,6 +213,7 @@ Result<std::unique_ptr<RaftNode>> RaftNode::create(const RaftOptions& options, R
   raw.election_tick = options.election_ticks;
   raw.heartbeat_tick = options.heartbeat_ticks;
   raw.applied = options.applied.value;
+  raw.whole_log_most = options.whole_log_most;
   try {
     auto core = bridge::make_core(raw, std::make_unique<bridge::BridgeStorage>(storage));
     return std::make_unique<RaftNodeImpl>(std::move(core));

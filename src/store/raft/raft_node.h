@@ -103,6 +103,8 @@ struct RaftOptions {
   std::uint64_t election_ticks = 10;
   std::uint64_t heartbeat_ticks = 1;
   LogIndex applied;
+  // A replica that has nothing is sent the state when its log would be more entries than this.
+  std::uint64_t whole_log_most = UINT64_MAX;
 };
 
 struct ReadState {

@@ -31,21 +31,26 @@ class MemoryLog : public RaftStorage {
   }
   LogIndex first_index() const override { return LogIndex{1}; }
   LogIndex last_index() const override { return LogIndex{log.size()}; }
-  Result<SnapshotMeta> request_snapshot(NodeId) override { return fail(Code::kUnavailable, ""); }
+  Result<SnapshotMeta> request_snapshot(NodeId) override {
+    ++states_wanted;
+    return fail(Code::kUnavailable, "");
+  }
 
   HardState hard_state;
   std::vector<LogEntry> log;
+  int states_wanted = 0;
 };
 
 // Three cores and a network that loses nothing. What happens is written down as it happens.
 class Trio {
  public:
-  Trio() {
-    for (std::size_t i = 0; i < 3; ++i) {
-      RaftOptions options;
-      options.self = kMembers[i];
-      nodes.push_back(RaftNode::create(options, logs[i]).value());
-    }
+  explicit Trio(std::uint64_t whole_log_most = UINT64_MAX) : whole_log_most_(whole_log_most) {
+    for (std::size_t i = 0; i < 3; ++i) nodes.push_back(make(i));
+  }
+  void lose_disk(std::size_t i) {
+    nodes[i].reset();
+    logs[i] = {};
+    nodes[i] = make(i);
   }
   void settle() {
     for (bool any = true; any;) {
@@ -61,7 +66,8 @@ class Trio {
         const RaftMessage m = std::move(wire.front());
         wire.pop_front();
         if (m.to == cut || m.from == cut || lost(m)) continue;
-        EXPECT_TRUE(nodes[m.to.value - 1]->step(m.bytes, m.from, true));
+        const auto stepped = nodes[m.to.value - 1]->step(m.bytes, m.from, true);
+        EXPECT_TRUE(stepped) << stepped.error().message;
       }
     }
   }
@@ -115,6 +121,15 @@ class Trio {
   std::string transcript;
   NodeId cut;
   std::function<bool(const RaftMessage&)> lost = [](const RaftMessage&) { return false; };
+
+ private:
+  std::unique_ptr<RaftNode> make(std::size_t i) {
+    RaftOptions options;
+    options.self = kMembers[i];
+    options.whole_log_most = whole_log_most_;
+    return RaftNode::create(options, logs[i]).value();
+  }
+  std::uint64_t whole_log_most_;
 };
 
 // Golden: an election with pre-vote and one proposal. A change of the core or of the bridge that changes what is said
@@ -297,6 +312,46 @@ TEST(RaftNode, AFollowerThatMissedVeryMuchIsSentPiecesThatATransportTakes) {
   EXPECT_EQ(trio.logs[2].log.size(), trio.logs[0].log.size());
   EXPECT_LE(largest, std::size_t{2} << 20);
   EXPECT_LE(sent, kMissed * data.size() * 5 / 4) << "and each entry about once";
+}
+
+TEST(RaftNode, WhoHasNothingIsSentTheStateWhenTheWholeLogIsLongAndTheLogWhenItIsShort) {
+  for (const std::uint64_t most : {5u, 50u}) {
+    Trio trio(most);
+    ASSERT_TRUE(trio.nodes[0]->campaign());
+    trio.settle();
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(trio.nodes[0]->propose("x"));
+      trio.settle();
+    }
+    trio.lose_disk(2);
+    trio.lost = [](const RaftMessage& m) { return m.from == kMembers[0] && m.to == kMembers[2]; };
+    trio.nodes[0]->transfer_leader(kMembers[1]);
+    trio.settle();
+    ASSERT_EQ(trio.nodes[1]->status().role, RaftRole::kLeader);
+    ASSERT_TRUE(trio.nodes[1]->propose("y"));
+    trio.settle();
+    trio.tick(1, 2);
+    trio.settle();
+    EXPECT_EQ(trio.logs[1].states_wanted > 0, most == 5);
+    EXPECT_EQ(trio.logs[2].log.size() == trio.logs[1].log.size(), most == 50);
+  }
+}
+
+TEST(RaftNode, WhoHasABeginningIsSentTheRestOfTheLogHoweverLong) {
+  Trio trio(5);
+  ASSERT_TRUE(trio.nodes[0]->campaign());
+  trio.settle();
+  trio.cut = kMembers[2];
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(trio.nodes[0]->propose("x"));
+    trio.settle();
+  }
+  trio.cut = NodeId{0};
+  trio.nodes[0]->report_unreachable(kMembers[2]);
+  trio.tick(0, 2);
+  trio.settle();
+  EXPECT_EQ(trio.logs[0].states_wanted, 0);
+  EXPECT_EQ(trio.logs[2].log.size(), trio.logs[0].log.size());
 }
 
 TEST(RaftNode, DamagedForgedAndImpossibleMessagesAreRefusedAndChangeNothing) {
