@@ -63,7 +63,7 @@ struct EngineOptions {
   Duration quorum_lost_after = 5s;         // without a leader for so long a group is taken to have no majority
   std::uint64_t compact_after = 40'000;    // entries in a group's log beyond `keep` before it is cut
   std::uint64_t keep = 20'000;             // entries kept for followers that lag
-  std::uint64_t whole_log_most = 5'000;    // a replica with nothing is sent the state when its log would be longer
+  std::uint64_t whole_log_most = 5'000;    // applied entries; of more, a replica that has nothing is sent the state
   std::uint64_t witness_cut = 2'000;       // a witness cuts its log by so many entries, or after a while
   std::uint64_t witness_most = 1'000'000;  // and keeps at most so many for a region that is gone
   std::size_t snapshot_chunk_bytes = 256 * 1024;

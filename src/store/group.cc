@@ -62,8 +62,6 @@ Status Group::start_raft() {
   raft.election_ticks = options_.election_ticks;
   raft.heartbeat_ticks = options_.heartbeat_ticks;
   raft.applied = applied_;
-  // A witness that leads has no state to send.
-  if (!witness()) raft.whole_log_most = options_.whole_log_most;
   EC_ASSIGN(raft_, RaftNode::create(raft, *this));
   if (options_.bug != Bug::kApplyBeforeSettled) raft_->set_settled(settled_);
   return {};
@@ -426,6 +424,11 @@ Result<std::vector<LogEntry>> Group::entries(LogIndex low, LogIndex high, std::u
 Result<Term> Group::term(LogIndex index) const { return log_.term(options_.id, index); }
 LogIndex Group::first_index() const { return log_.first_index(options_.id); }
 LogIndex Group::last_index() const { return log_.last_index(options_.id); }
+// Who has nothing needs what is there now, not what was written on the way there. A witness has no state to send, and
+// what is not applied yet is in none: it may wait for this very follower.
+bool Group::prefers_state(LogIndex low) const {
+  return low == LogIndex{1} && applied_.value > options_.whole_log_most && !witness();
+}
 Result<SnapshotMeta> Group::request_snapshot(NodeId to) {
   // Who is new to the state that would be sent refuses it.
   if (!on_snapshot_wanted || !configuration_.contains(to))

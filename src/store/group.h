@@ -179,6 +179,7 @@ class Group : private RaftStorage {
   Result<Term> term(LogIndex index) const override;
   LogIndex first_index() const override;
   LogIndex last_index() const override;
+  bool prefers_state(LogIndex low) const override;
   Result<SnapshotMeta> request_snapshot(NodeId to) override;
 
   GroupOptions options_;

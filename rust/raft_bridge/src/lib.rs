@@ -16,8 +16,6 @@ mod ffi {
         election_tick: usize,
         heartbeat_tick: usize,
         applied: u64,
-        /// A replica that has nothing is sent the state when its log would be more entries than this.
-        whole_log_most: u64,
     }
     /// A change of the members: see propose_change.
     struct MembersChange {
@@ -101,6 +99,8 @@ mod ffi {
         /// 0: not known (compacted or beyond the end).
         fn term(self: &BridgeStorage, index: u64) -> i64;
         fn first_index(self: &BridgeStorage) -> u64;
+        /// A follower that lacks everything from `low` is to be sent the state, though its log is here.
+        fn prefers_state(self: &BridgeStorage, low: u64) -> bool;
         fn last_index(self: &BridgeStorage) -> u64;
         fn snapshot(self: &BridgeStorage, to: u64) -> BridgeSnapshot;
     }
@@ -161,7 +161,6 @@ fn read_change(data: &[u8]) -> Result<ffi::MembersChange, String> {
 
 struct Log {
     cpp: cxx::UniquePtr<ffi::BridgeStorage>,
-    whole_log_most: u64,
 }
 
 fn to_entry(e: ffi::BridgeEntry) -> Entry {
@@ -180,10 +179,8 @@ impl Storage for Log {
         })
     }
     fn entries(&self, low: u64, high: u64, max: impl Into<Option<u64>>, context: GetEntriesContext) -> raft::Result<Vec<Entry>> {
-        // Only reads for a follower may wait: these go to it. Who has nothing needs what is there now, and not what was
-        // written and overwritten on the way there.
-        let whole = low == 1 && context.can_async() && self.cpp.last_index() > self.whole_log_most;
-        if low < self.cpp.first_index() || whole {
+        // Only reads for a follower may wait: these go to it.
+        if low < self.cpp.first_index() || (context.can_async() && self.cpp.prefers_state(low)) {
             return Err(raft::Error::Store(StorageError::Compacted));
         }
         let mut out = vec![];
@@ -256,7 +253,7 @@ fn make_core(o: &ffi::Options, storage: cxx::UniquePtr<ffi::BridgeStorage>) -> R
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|what| eprintln!("evercert: the consensus core asserts: {what}"))));
     let logger = slog::Logger::root(slog::Discard, slog::o!());
-    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage, whole_log_most: o.whole_log_most }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0, settled: u64::MAX }))
+    Ok(Box::new(Core { node: RawNode::new(&config, Log { cpp: storage }, &logger)?, ready: None, broken: false, ahead_term: 0, ahead_index: 0, settled: u64::MAX }))
 }
 
 fn from_entries(v: Vec<Entry>) -> Vec<ffi::BridgeEntry> {

@@ -24,6 +24,7 @@ class BridgeStorage {
   std::int64_t term(std::uint64_t index) const;
   std::uint64_t first_index() const;
   std::uint64_t last_index() const;
+  bool prefers_state(std::uint64_t low) const;
   BridgeSnapshot snapshot(std::uint64_t to) const;
 
  private:

@@ -54,6 +54,7 @@ std::int64_t BridgeStorage::term(std::uint64_t index) const {
 }
 
 std::uint64_t BridgeStorage::first_index() const { return storage_->first_index().value; }
+bool BridgeStorage::prefers_state(std::uint64_t low) const { return storage_->prefers_state(LogIndex{low}); }
 std::uint64_t BridgeStorage::last_index() const { return storage_->last_index().value; }
 
 BridgeSnapshot BridgeStorage::snapshot(std::uint64_t to) const {
@@ -213,7 +214,6 @@ Result<std::unique_ptr<RaftNode>> RaftNode::create(const RaftOptions& options, R
   raw.election_tick = options.election_ticks;
   raw.heartbeat_tick = options.heartbeat_ticks;
   raw.applied = options.applied.value;
-  raw.whole_log_most = options.whole_log_most;
   try {
     auto core = bridge::make_core(raw, std::make_unique<bridge::BridgeStorage>(storage));
     return std::make_unique<RaftNodeImpl>(std::move(core));

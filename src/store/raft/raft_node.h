@@ -94,6 +94,8 @@ class RaftStorage {
   virtual Result<Term> term(LogIndex index) const = 0;  // also of the entry just before the first
   virtual LogIndex first_index() const = 0;
   virtual LogIndex last_index() const = 0;
+  // A follower that lacks everything from `low` is to be sent the state, though its log is here.
+  virtual bool prefers_state(LogIndex low) const = 0;
   // The state is to be sent to `to`. kUnavailable: not now.
   virtual Result<SnapshotMeta> request_snapshot(NodeId to) = 0;
 };
@@ -103,8 +105,6 @@ struct RaftOptions {
   std::uint64_t election_ticks = 10;
   std::uint64_t heartbeat_ticks = 1;
   LogIndex applied;
-  // A replica that has nothing is sent the state when its log would be more entries than this.
-  std::uint64_t whole_log_most = UINT64_MAX;
 };
 
 struct ReadState {

@@ -31,6 +31,7 @@ class MemoryLog : public RaftStorage {
   }
   LogIndex first_index() const override { return LogIndex{1}; }
   LogIndex last_index() const override { return LogIndex{log.size()}; }
+  bool prefers_state(LogIndex low) const override { return low == LogIndex{1} && log.size() > whole_log_most; }
   Result<SnapshotMeta> request_snapshot(NodeId) override {
     ++states_wanted;
     return fail(Code::kUnavailable, "");
@@ -39,6 +40,7 @@ class MemoryLog : public RaftStorage {
   HardState hard_state;
   std::vector<LogEntry> log;
   int states_wanted = 0;
+  std::uint64_t whole_log_most = UINT64_MAX;
 };
 
 // Three cores and a network that loses nothing. What happens is written down as it happens.
@@ -126,7 +128,7 @@ class Trio {
   std::unique_ptr<RaftNode> make(std::size_t i) {
     RaftOptions options;
     options.self = kMembers[i];
-    options.whole_log_most = whole_log_most_;
+    logs[i].whole_log_most = whole_log_most_;
     return RaftNode::create(options, logs[i]).value();
   }
   std::uint64_t whole_log_most_;
