@@ -26,6 +26,7 @@
 #include "net/link_server.h"
 #include "net/ocsp_news.h"
 #include "node/degraded_of.h"
+#include "node/health_watch.h"
 #include "node/member.h"
 #include "node/signers.h"
 #include "node/standby_key.h"
@@ -53,10 +54,12 @@ class NodeProcessImpl : public NodeProcess {
     if (link_) link_->stop(0ms);
     if (server_) server_->stop(0ms);
     member_->stop();
+    if (health_) health_->stop();
     for (auto* thread : {intent_writer_.get(), queue_executor_.get()}) {
       if (thread != nullptr) thread->stop();
     }
     settling_.cancel();
+    health_.reset();
     queued_.reset();
     desk_.reset();
     sweeper_.reset();
@@ -156,6 +159,17 @@ class NodeProcessImpl : public NodeProcess {
     EC_ASSIGN(admin.bundle_pem, read_file(os::disk(), paths.bundle()));
     admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
     watch_counters();
+    return open_health(paths);
+  }
+
+  Status open_health(const config::Paths& paths) {
+    // The responder's key, and not the issuing key: it lies in the same token, and certifies nothing.
+    EC_ASSIGN(auto key, open_signer(*region_, paths, "ocsp-" + region_->name));
+    EC_ASSIGN(health_, HealthWatch::create(health_options(config_, *self_, options_.data_dir), *store_, *ca_,
+                                           std::move(key), *standby_client_));
+    health_->watch_by(*admin_);
+    health_->mount(router_);
+    health_->start();
     return {};
   }
 
@@ -395,8 +409,8 @@ class NodeProcessImpl : public NodeProcess {
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
     for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/compaction",
-                              "/v1/regions", "/v1/nodes", "/v1/queued", "/v1/reconciliations", "/acme", "/ocsp", "/crl",
-                              "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+                              "/v1/regions", "/v1/nodes", "/v1/queued", "/v1/reconciliations", "/v1/health", "/acme",
+                              "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";
@@ -446,6 +460,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Rest> rest_;
   std::unique_ptr<api::Ocsp> ocsp_;
   std::unique_ptr<api::Admin> admin_;
+  std::unique_ptr<HealthWatch> health_;
   std::unique_ptr<api::Regions> regions_;
   std::unique_ptr<api::StandbyShares> shares_;
   std::unique_ptr<api::Nodes> nodes_;

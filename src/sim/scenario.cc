@@ -130,10 +130,11 @@ class Reader {
   }
 
   Status network(const YAML::Node& node) {
-    EC_TRY(yaml_.only(node, "network", {"wan", "loss", "late", "late_by_seconds", "jitter", "round_trips"}));
+    EC_TRY(yaml_.only(node, "network", {"wan", "loss", "late", "late_by_seconds", "split", "jitter", "round_trips"}));
     EC_TRY(flag(node, "wan", scenario_.wan));
     EC_TRY(share(node, "loss", scenario_.loss));
     EC_TRY(share(node, "late", scenario_.late));
+    EC_TRY(share(node, "split", scenario_.split));
     EC_TRY(share(node, "jitter", scenario_.jitter));
     EC_TRY(seconds(node, "late_by_seconds", scenario_.late_by));
     if (!node["round_trips"]) return {};
@@ -378,6 +379,7 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
   fix(run.world.wan, scenario.wan);
   fix(run.world.loss, scenario.loss);
   fix(run.world.late, scenario.late);
+  fix(run.world.split, scenario.split);
   fix(run.world.late_by, scenario.late_by);
   fix(run.world.jitter, scenario.jitter);
   fix(run.world.drift, scenario.drift);

@@ -29,7 +29,7 @@ struct Scenario {
 
   std::optional<std::uint8_t> zones, spares;
   std::optional<bool> wan;
-  std::optional<double> loss, late, jitter, drift;
+  std::optional<double> loss, late, split, jitter, drift;
   std::optional<Duration> late_by;
   std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first
   std::map<RegionId, double> clock_speeds;                        // 1.01: one percent fast

@@ -45,7 +45,7 @@ class Writer {
     out_ += "  zones: " + std::to_string(w.zones) + "\n  spares: " + std::to_string(w.spares) + "\n";
     out_ += "network:\n  wan: " + std::string(w.wan ? "true" : "false") + "\n  loss: " + number(w.loss) +
             "\n  late: " + number(w.late) + "\n  late_by_seconds: " + seconds(w.late_by) +
-            "\n  jitter: " + number(w.jitter) + "\n";
+            "\n  split: " + number(w.split) + "\n  jitter: " + number(w.jitter) + "\n";
     if (!w.round_trips.empty()) out_ += "  round_trips:\n";
     for (const auto& [link, d] : w.round_trips) {
       out_ += "    - {between: " + region(link.first) + ", and: " + region(link.second) +

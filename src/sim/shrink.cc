@@ -93,6 +93,7 @@ class Shrinker {
     attempt([&](RunOptions& r) { return set(r.workload.clients, 1u); });
     attempt([&](RunOptions& r) { return set(r.world.loss, 0.0); });
     attempt([&](RunOptions& r) { return set(r.world.late, 0.0); });
+    attempt([&](RunOptions& r) { return set(r.world.split, 0.0); });
     attempt([&](RunOptions& r) { return set(r.world.jitter, 0.0); });
     attempt([&](RunOptions& r) { return set(r.world.drift, 0.0); });
     attempt([&](RunOptions& r) { return set(r.workload.others, 0.0); });

@@ -411,6 +411,19 @@ Duration World::delay(NodeId from, NodeId to) {
 }
 
 void World::transmit(NodeId from, NodeId to, const store::v1::Batch& batch) {
+  const int messages = batch.messages_size();
+  if (options_.split > 0 && messages > 1 && random_.chance(options_.split)) {
+    const int first = 1 + static_cast<int>(random_.below(static_cast<std::uint64_t>(messages) - 1));
+    store::v1::Batch halves[2]{batch, batch};
+    halves[0].mutable_messages()->DeleteSubrange(first, messages - first);
+    halves[1].mutable_messages()->DeleteSubrange(0, first);
+    for (const auto& half : halves) carry(from, to, half);
+    return;
+  }
+  carry(from, to, batch);
+}
+
+void World::carry(NodeId from, NodeId to, const store::v1::Batch& batch) {
   if (cuts_.contains({from, to})) return;
   if (random_.chance(options_.loss)) {
     if (random_.chance(0.2)) break_connection(from, to);

@@ -28,6 +28,7 @@ struct WorldOptions {
   double drift = 0.01;             // clocks run faster or slower by at most this share
   double loss = 0.01;              // of batches
   double late = 0.02;              // of batches arrive up to late_by later
+  double split = 0;                // of batches leave as two, each with a fate of its own
   Duration late_by = 3s;
   double jitter = 0.3;                                            // of the link's delay
   std::map<std::pair<RegionId, RegionId>, Duration> round_trips;  // lower region first; others are drawn
@@ -138,6 +139,7 @@ class World {
   // `node` learns, after the way from `gone`, that their connection broke.
   void break_connection(NodeId node, NodeId gone);
   void transmit(NodeId from, NodeId to, const store::v1::Batch& batch);
+  void carry(NodeId from, NodeId to, const store::v1::Batch& batch);
   void arrive(NodeId from, NodeId to, const store::v1::Batch& batch);
   // How long the node's disk still keeps it from doing anything.
   Duration busy_for(NodeId node) const;

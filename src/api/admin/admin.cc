@@ -263,11 +263,11 @@ net::HttpResponse Admin::metrics() {
       auto& family = families.emplace_back();
       family.name = counter.name;
       family.help = counter.help;
-      family.type = prometheus::MetricType::Counter;
+      family.type = counter.gauge ? prometheus::MetricType::Gauge : prometheus::MetricType::Counter;
     }
     auto& metric = families.back().metric.emplace_back();
     metric.label.push_back({counter.label, counter.value});
-    metric.counter.value = static_cast<double>(counter.read());
+    (counter.gauge ? metric.gauge.value : metric.counter.value) = static_cast<double>(counter.read());
   }
   response.body = prometheus::TextSerializer().Serialize(families);
   return response;

@@ -35,10 +35,12 @@ class Admin {
   void mount(Router& router);
   // Counts an answered request.
   void count(const std::string& route, int status, double seconds);
-  // Before mount(): a number that another part counts up, one of the metric `name`, told apart by `label` = `value`.
+  // Before mount(): a number of another part, one of the metric `name`, told apart by `label` = `value`: it counts up,
+  // or is a gauge.
   struct Watched {
     std::string name, help, label, value;
     std::function<std::uint64_t()> read;
+    bool gauge = false;
   };
   void watch(Watched counter) { watched_.push_back(std::move(counter)); }
   // Before mount(): the mode of the node and its queue, for status and metrics.

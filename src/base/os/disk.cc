@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -225,6 +226,13 @@ class PosixDisk : public Disk {
 Disk& disk() {
   static PosixDisk instance;
   return instance;
+}
+
+Result<double> free_share(const std::string& path) {
+  struct statvfs found {};
+  if (::statvfs(path.c_str(), &found) != 0) return fail(Code::kIo, path + ": " + std::strerror(errno));
+  if (found.f_blocks == 0) return 1.0;  // a file system without a size
+  return static_cast<double>(found.f_bavail) / static_cast<double>(found.f_blocks);
 }
 
 }  // namespace evercert::os

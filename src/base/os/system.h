@@ -12,6 +12,8 @@ MonotonicClock& monotonic_clock();  // CLOCK_BOOTTIME: also counts while the mac
 WallClock& wall_clock();
 Random& secure_random();  // OpenSSL's CSPRNG; thread-safe
 Disk& disk();
+// Of the file system that `path` lies on: what of it may still be written, 0 to 1. kIo.
+Result<double> free_share(const std::string& path);
 
 // To be called before a server process starts its threads. When it has one core alone, a thread that becomes ready will
 // not drive out the one that runs (SCHED_BATCH): work passes from thread to thread in batches here, and pre-emption

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// How well the cluster is, by ctl: health.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "commands.h"
+#include "ctl_client.h"
+
+namespace evercert::apps {
+namespace {
+
+using nlohmann::json;
+
+// "2 h 5 min"
+std::string in_words(std::int64_t seconds) {
+  if (seconds < 60) return std::to_string(seconds) + " s";
+  if (seconds < 3600) return std::to_string(seconds / 60) + " min";
+  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h " + std::to_string(seconds % 3600 / 60) + " min";
+  return std::to_string(seconds / 86400) + " days";
+}
+
+void print_forecast(const json& f) {
+  const std::string what = f.value("what", "");
+  if (!f.value("known", false)) return (void)std::printf("  %-16s not enough is known yet\n", what.c_str());
+  const bool passes = f.contains("passes_in_seconds") && f["passes_in_seconds"].is_number();
+  std::printf("  %-16s %.2f %s, %s", what.c_str(), f.value("value", 0.0), f.value("unit", "").c_str(),
+              passes ? ("passes " + json(f.value("limit", 0.0)).dump() + " in " +
+                        in_words(f.value("passes_in_seconds", std::int64_t{0})))
+                           .c_str()
+                     : "no limit in sight");
+  if (const auto warnings = f.value("warnings", 0); warnings > 0)
+    std::printf(" (of %d warnings %.0f %% came true)", warnings, 100 * f.value("warnings_came_true", 0.0));
+  std::printf("\n");
+}
+
+void print(const json& d) {
+  std::printf("globe %s\n\n%-20s %5s  %s\n", d.value("globe", json::object()).value("text", "").c_str(), "REGION",
+              "SCORE", "WHY");
+  for (const auto& region : d.value("regions", json::array())) {
+    const std::string text = region.value("text", "");
+    const auto colon = text.find(": ");
+    std::printf("%-20s %5.0f  %s%s\n", region.value("region", "").c_str(), region.value("score", 0.0),
+                region.value("out", false) ? "OUT: " : "", colon == std::string::npos ? "" : text.c_str() + colon + 2);
+    const json services = region.value("services", json::object());
+    for (const auto& [name, service] : services.items())
+      std::printf("  %-18s %5.0f\n", name.c_str(), service.value("score", 0.0));
+  }
+  std::printf("\nforecasts of node %lld\n", static_cast<long long>(d.value("seen_by", 0)));
+  for (const auto& forecast : d.value("forecasts", json::array())) print_forecast(forecast);
+}
+
+// 0: no region is at 0; 1: one is, or nobody answers.
+int health(const CtlOptions& options) {
+  auto ctl = Ctl::open(options);
+  if (!ctl) return report(ctl.error());
+  auto response = ctl->call("GET", "/v1/health");
+  bool down = false;
+  const auto document = response ? json::parse(response->body, nullptr, false) : json();
+  if (document.is_object()) {
+    for (const auto& each : document.value("regions", json::array())) down |= each.value("score", 0.0) <= 0;
+  }
+  const int shown = show(options, std::move(response), print);
+  return shown != 0 ? shown : down ? 1 : 0;
+}
+
+}  // namespace
+
+void register_ctl_health(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code) {
+  ctl.add_subcommand("health",
+                     "Scores from 0 to 100 of the globe, its regions and their services, with the reasons, as a node "
+                     "sees them; and "
+                     "where measured values are going. Exit code 1: a region is at 0")
+      ->callback([=, &exit_code] { exit_code = health(*options); });
+}
+
+}  // namespace evercert::apps

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one node knows of the health of all: its own components, what the other nodes' interfaces answer and say of
+// theirs, the scores of services, regions and the globe that follow, and whether a region is out by the word of two.
+// Pure: checks are begun and ended from outside. One thread.
+//
+// A node is checked where its clients would ask it, and its answer carries its own scores, so that one request tells
+// both. What it says it is believed about itself alone; of other regions it is one observer among several.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "health/component.h"
+#include "health/verdict.h"
+
+namespace evercert::health {
+
+// The parts of a node that are checked, with the specification's intervals and time-outs.
+inline constexpr CheckPlan kApiCheck{5s, 2s, 2, 3};
+inline constexpr CheckPlan kDatabaseCheck{10s, 5s, 2, 3};
+inline constexpr CheckPlan kHsmCheck{30s, 10s, 2, 3};
+inline constexpr CheckPlan kCertificateCheck{60s, 30s, 2, 3};
+
+// What a node tells of itself, and of the regions as it sees them.
+struct Report {
+  struct Part {
+    double points = 100;
+    std::string why;  // the weightiest reasons, for a person
+  };
+  NodeId node;
+  std::map<std::string, Part> components;
+  std::map<RegionId, Part> regions;
+};
+
+struct BoardOptions {
+  NodeId self;
+  std::map<NodeId, RegionId> nodes;         // all that keep records, also self
+  std::map<RegionId, std::string> regions;  // names
+  VerdictOptions verdict;
+};
+
+class Board {
+ public:
+  Board(BoardOptions options, Instant now);
+
+  // --- own components. A checked one has a plan; a measured one is told.
+  Component& check(const std::string& name, CheckPlan plan, Instant now);
+  void measured(const std::string& name, Score score);
+
+  // --- the other nodes
+  std::vector<NodeId> due(Instant now) const;  // are to be asked now
+  void asked(NodeId node, Instant now);
+  // What it answered: its report, or why there is none. A report of another node than was asked is a failure.
+  void answered(NodeId node, Result<Report> answer, Instant now);
+  // The next moment at which something is due.
+  Instant next_event() const;
+  // Checks that have taken too long, and verdicts.
+  std::vector<Verdicts::Change> review(Instant now);
+
+  // --- what follows
+  Score node(NodeId node) const;
+  // Of a region: all its services are needed; each is as good as its nodes that have it.
+  Score service(RegionId region, const std::string& name) const;
+  std::vector<std::string> services() const;
+  Score region(RegionId region) const;
+  // The regions', by the number of their nodes. (Without a majority each region's database is down, and so are all.)
+  Score globe() const;
+  bool out(RegionId region) const { return verdicts_.out(region); }
+  Report report() const;
+  const BoardOptions& options() const { return options_; }
+
+ private:
+  struct Peer {
+    Component api;
+    Report last;
+  };
+  std::map<std::string, Score> own_scores() const;
+  std::map<std::string, Score> scores_of(NodeId node) const;
+
+  BoardOptions options_;
+  std::map<std::string, Component> checked_;
+  std::map<std::string, Score> measured_;
+  std::map<NodeId, Peer> peers_;
+  Verdicts verdicts_;
+};
+
+// As JSON, for peers and people. parse: kInvalid for what is no report, or larger or stranger than one may be.
+std::string to_json(const Report& report);
+Result<Report> parse_report(std::string_view text);
+
+}  // namespace evercert::health

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "health/board.h"
+
+#include <gtest/gtest.h>
+
+namespace evercert::health {
+namespace {
+
+constexpr RegionId kEast{1}, kWest{2}, kEurope{3};
+const NodeId kSelf = node_id(kEast, 1), kWestern = node_id(kWest, 1), kEuropean = node_id(kEurope, 1);
+
+BoardOptions three_regions(std::uint8_t zones = 1) {
+  BoardOptions options;
+  options.self = kSelf;
+  options.regions = {{kEast, "us-east-1"}, {kWest, "us-west-2"}, {kEurope, "eu-central-1"}};
+  for (const RegionId region : {kEast, kWest, kEurope}) {
+    for (std::uint8_t zone = 1; zone <= zones; ++zone) options.nodes[node_id(region, zone)] = region;
+  }
+  return options;
+}
+
+struct Cluster {
+  Board board;
+  Instant now{1'000'000};
+  std::map<NodeId, Report> says;  // nodes without an entry do not answer
+
+  explicit Cluster(std::uint8_t zones = 1) : board(three_regions(zones), Instant{0}) {
+    for (const auto& [node, region] : board.options().nodes) says[node] = {node, {{"HSM", {100, ""}}}, {}};
+    says.erase(kSelf);
+  }
+  std::vector<Verdicts::Change> run(Duration lasting) {
+    std::vector<Verdicts::Change> changes;
+    for (const Instant end = now + lasting; now < end; now = now + 100ms) {
+      for (const NodeId node : board.due(now)) {
+        board.asked(node, now);
+        const auto report = says.find(node);
+        if (report == says.end()) {
+          board.answered(node, fail(Code::kUnavailable, "connection refused"), now);
+        } else {
+          board.answered(node, report->second, now);
+        }
+      }
+      for (auto& change : board.review(now)) changes.push_back(std::move(change));
+    }
+    return changes;
+  }
+};
+
+TEST(Board, AllIsWellUntilSomethingIsNot) {
+  Cluster cluster;
+  EXPECT_TRUE(cluster.run(60s).empty());
+  EXPECT_EQ(cluster.board.globe().to_text(), "100");
+}
+
+TEST(Board, ANodeThatDoesNotAnswerTakesItsRegionDownInTheEyesOfThisOne) {
+  Cluster cluster;
+  cluster.run(10s);
+  cluster.says.erase(kEuropean);
+  cluster.run(10s);
+  EXPECT_EQ(cluster.board.region(kEurope).to_text(), "0: api 0 of 1 (eu-central-1/1 down (connection refused))");
+  EXPECT_NEAR(cluster.board.globe().points, 66.7, 0.1);
+  EXPECT_FALSE(cluster.board.out(kEurope)) << "one observer";
+}
+
+TEST(Board, ARegionIsOutWhenASecondRegionSaysTheSame) {
+  Cluster cluster;
+  cluster.run(10s);
+  cluster.says.erase(kEuropean);
+  cluster.says[kWestern].regions[kEurope] = {0, "api down"};
+  const auto changes = cluster.run(10s);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_TRUE(cluster.board.out(kEurope));
+  EXPECT_NE(changes.front().evidence.find("region 2 says 0 (api down)"), std::string::npos);
+}
+
+TEST(Board, OneRegionThatLiesTakesNobodyOut) {
+  Cluster cluster;
+  cluster.says[kWestern].regions[kEurope] = {0, "a lie"};
+  cluster.says[kWestern].regions[kEast] = {0, "a lie"};
+  EXPECT_TRUE(cluster.run(120s).empty());
+}
+
+TEST(Board, AZoneThatIsLostLeavesItsRegionAThirdWorse) {
+  Cluster cluster(3);
+  cluster.run(10s);
+  cluster.says.erase(node_id(kEurope, 2));
+  cluster.run(10s);
+  EXPECT_NEAR(cluster.board.region(kEurope).points, 66.7, 0.1);
+  EXPECT_EQ(cluster.board.service(kEurope, "HSM").points, 100) << "those that are left have theirs";
+  EXPECT_EQ(cluster.board.node(node_id(kEurope, 2)).points, 0);
+}
+
+TEST(Board, WhatANodeSaysOfItselfIsReadWithItsReason) {
+  Cluster cluster(3);
+  cluster.says[node_id(kEurope, 1)].components["HSM"] = {0, "HSM down (token gone)"};
+  for (std::uint8_t zone = 1; zone <= 3; ++zone)
+    cluster.says[node_id(kEurope, zone)].components["lag"] = {91, "lag p99 180 ms"};
+  cluster.run(10s);
+  EXPECT_EQ(cluster.board.region(kEurope).to_text(), "66: HSM 2 of 3 (HSM down (token gone)), lag (lag p99 180 ms)");
+}
+
+TEST(Board, AnAnswerOfAnotherNodeIsNone) {
+  Cluster cluster;
+  cluster.says[kEuropean].node = kWestern;
+  cluster.run(10s);
+  EXPECT_EQ(cluster.board.region(kEurope).points, 0);
+}
+
+TEST(Board, WhoNeverAnswersIsNotAskedTwiceAtOnceAndFailsByTime) {
+  Board board(three_regions(), Instant{0});
+  Instant now{0};
+  board.asked(kEuropean, now);
+  EXPECT_EQ(board.due(now), std::vector<NodeId>{kWestern});
+  now = now + 3s;
+  board.review(now);
+  EXPECT_EQ(board.node(kEuropean).points, 50);
+  board.answered(kEuropean, Report{kEuropean, {}, {}}, now);
+  EXPECT_EQ(board.node(kEuropean).points, 50) << "too late";
+}
+
+TEST(Board, OwnComponentsAreChecksAndMeasures) {
+  Cluster cluster;
+  Component& database = cluster.board.check("database", kDatabaseCheck, cluster.now);
+  EXPECT_TRUE(database.due(cluster.now));
+  EXPECT_EQ(cluster.board.node(kSelf).points, 100) << "nothing is known of it yet";
+  for (int i = 0; i < 2; ++i) {
+    database.began(cluster.now);
+    database.ended({false, {}, "no lease"}, cluster.now);
+  }
+  cluster.board.measured("lag", measured(550, 100, 1000, "lag p99 550 ms"));
+  EXPECT_EQ(cluster.board.node(kSelf).points, 0);
+  EXPECT_EQ(cluster.board.report().components.at("lag").points, 50);
+  EXPECT_EQ(cluster.board.report().components.at("database").why, "database down (no lease)");
+  EXPECT_EQ(cluster.board.report().regions.at(kEast).points, 0);
+}
+
+TEST(Report, IsReadAsItWasWritten) {
+  const Report report{kWestern, {{"HSM", {50, "slow \"x\""}}}, {{kEurope, {12.5, "api 0 of 1"}}}};
+  const auto read = parse_report(to_json(report));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->node, kWestern);
+  EXPECT_EQ(read->components.at("HSM").why, "slow \"x\"");
+  EXPECT_EQ(read->regions.at(kEurope).points, 12.5);
+}
+
+TEST(Report, WhatIsNoReportIsRefused) {
+  for (const char* bad :
+       {"", "[]", "{}", "{\"node\":-1}", "{\"node\":257,\"components\":[]}",
+        "{\"node\":257,\"components\":{\"HSM\":{}}}", "{\"node\":257,\"components\":{\"HSM\":{\"score\":101}}}",
+        "{\"node\":257,\"components\":{\"HSM\":{\"score\":\"5\"}}}",
+        "{\"node\":257,\"components\":{\"HSM\":{\"score\":5,\"why\":5}}}",
+        "{\"node\":257,\"components\":{\"\":{\"score\":5}}}", "{\"node\":257,\"regions\":{\"0\":{\"score\":5}}}",
+        "{\"node\":257,\"regions\":{\"256\":{\"score\":5}}}", "{\"node\":257,\"regions\":{\"x\":{\"score\":5}}}",
+        "{\"node\":257"}) {
+    EXPECT_FALSE(parse_report(bad)) << bad;
+  }
+  EXPECT_FALSE(parse_report("{\"node\":257," + std::string(70'000, ' ') + "\"a\":1}"));
+  std::string many = "{\"node\":257,\"components\":{";
+  for (int i = 0; i < 100; ++i) many += (i == 0 ? "\"c" : ",\"c") + std::to_string(i) + "\":{\"score\":1}";
+  EXPECT_FALSE(parse_report(many + "}}"));
+}
+
+}  // namespace
+}  // namespace evercert::health

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/health_watch.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/rfc3339.h"
+#include "keys/software_signer.h"
+#include "store/keys.h"
+
+namespace evercert::node {
+namespace {
+
+using nlohmann::json;
+
+constexpr Duration kTick = 200ms;
+constexpr std::size_t kLargestReport = 64 << 10;
+constexpr const char* kReportPath = "/v1/health/node";
+constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "certificates";
+// The specification: less than 100 ms of lag between regions.
+constexpr double kGoodLagMs = 100, kBadLagMs = 1000;
+constexpr double kGoodFree = 0.2, kBadFree = 0.03;
+constexpr Duration kForecastStep = 60s, kHorizon = 3600s;
+
+json part(const health::Score& score) {
+  json why = json::array();
+  for (const auto& reason : score.reasons) why.push_back({{"points", reason.points}, {"what", reason.text}});
+  return {{"score", score.points}, {"text", score.to_text()}, {"why", std::move(why)}};
+}
+
+}  // namespace
+
+HealthWatchOptions health_options(const config::ClusterConfig& config, const config::NodeConfig& self,
+                                  std::string data_dir) {
+  HealthWatchOptions options;
+  options.data_dir = std::move(data_dir);
+  options.board.self = self.id;
+  for (const auto& region : config.regions) {
+    if (region.witness || region.removed) continue;
+    options.board.regions[region.id] = region.name;
+    for (const auto& node : region.nodes) {
+      options.board.nodes[node.id] = region.id;
+      options.peers[node.id] = {node.address, node.api_port, true,
+                                "node-" + std::to_string(node.id.value) + "." + config.name + ".internal"};
+    }
+  }
+  return options;
+}
+
+Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions options, store::Store& store,
+                                                         ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key,
+                                                         net::HttpClient& client) {
+  if (ca.options().profiles.empty()) return fail(Code::kInvalid, "the cluster file has no profile");
+  ca::IssueRequest sample;
+  const std::vector<pki::Name> names{{pki::NameKind::kDns, "health.evercert.internal"}};
+  EC_ASSIGN(const auto sample_key, keys::generate_key_pem(pki::KeyKind::kP256));
+  EC_ASSIGN(const auto csr, keys::make_csr_pem(sample_key, names));
+  EC_ASSIGN(sample.csr, pki::parse_csr_pem(csr));
+  sample.names = names;
+  sample.profile = ca.options().profiles.begin()->first;
+  sample.home = ca.options().region;
+  return std::unique_ptr<HealthWatch>(
+      new HealthWatch(std::move(options), store, ca, std::move(key), client, std::move(sample)));
+}
+
+HealthWatch::HealthWatch(HealthWatchOptions options, store::Store& store, ca::CertificateAuthority& ca,
+                         std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample)
+    : options_(std::move(options)),
+      store_(store),
+      ca_(ca),
+      key_(std::move(key)),
+      client_(client),
+      sample_(std::move(sample)),
+      board_(options_.board, os::monotonic_clock().now()) {
+  const health::BackTest test(kHorizon);
+  foreseen_.push_back({"disk", "share free", kBadFree, true, health::Series(kForecastStep), test});
+  foreseen_.push_back({"replication lag", "ms", kBadLagMs, false, health::Series(kForecastStep), test});
+}
+
+void HealthWatch::start() {
+  executor_ = os::ThreadExecutor::start("health");
+  key_executor_ = os::ThreadExecutor::start("health-key");
+  executor_->post([this] { tick(); });
+}
+
+void HealthWatch::stop() {
+  for (auto* thread : {key_executor_.get(), executor_.get()}) {
+    if (thread != nullptr) thread->stop();
+  }
+  tasks_.cancel();
+}
+
+void HealthWatch::tick() {
+  const Instant now = os::monotonic_clock().now();
+  measure(now);
+  std::vector<NodeId> nodes;
+  bool database = false, key = false, certificates = false;
+  {
+    std::lock_guard lock(mutex_);
+    nodes = board_.due(now);
+    for (const NodeId node : nodes) board_.asked(node, now);
+    const auto begin = [&](const char* name, health::CheckPlan plan) {
+      auto& component = board_.check(name, plan, now);
+      const bool due = component.due(now);
+      if (due) component.began(now);
+      return due;
+    };
+    database = begin(kDatabase, health::kDatabaseCheck);
+    key = begin(kHsm, health::kHsmCheck);
+    certificates = begin(kCertificates, health::kCertificateCheck);
+    for (const auto& change : board_.review(now)) {
+      const std::string& name = options_.board.regions.at(change.region);
+      log_warning("health: " + name + (change.out ? " is out: " : " is back: ") + change.evidence);
+    }
+  }
+  for (const NodeId node : nodes) tasks_.spawn(ask(node));
+  if (database) tasks_.spawn(check_database());
+  if (key) key_executor_->post([this] { check_key(); });
+  if (certificates) check_certificates();
+  executor_->post_after(kTick, [this] { tick(); });
+}
+
+void HealthWatch::measure(Instant now) {
+  std::int64_t lag = 0;
+  for (const auto& group : store_.group_status()) lag = std::max(lag, group.lag_p99_ms);
+  const auto free = os::free_share(options_.data_dir);
+  std::lock_guard lock(mutex_);
+  board_.measured("replication", health::measured(static_cast<double>(lag), kGoodLagMs, kBadLagMs,
+                                                  "lag p99 " + std::to_string(lag) + " ms"));
+  board_.measured("clock", store_.clock_trusted() ? health::Score{}
+                                                  : health::Score{0, {{100, "the clock is far from its peers'"}}});
+  foresee(foreseen_[1], static_cast<double>(lag), now);
+  if (!free) return board_.measured("disk", {0, {{100, free.error().message}}});
+  const auto percent = static_cast<long>(*free * 100);
+  board_.measured(
+      "disk", health::measured(1 - *free, 1 - kGoodFree, 1 - kBadFree, "disk " + std::to_string(percent) + " % free"));
+  foresee(foreseen_[0], *free, now);
+}
+
+void HealthWatch::foresee(Foreseen& value, double measured, Instant now) {
+  value.series.measured(measured, now);
+  const bool passed = value.below ? measured < value.limit : measured > value.limit;
+  value.test.observed(passed, now);
+  if (passed) return;
+  const auto trend = value.series.trend(now);
+  if (!trend) return;
+  const auto left = health::time_to(*trend, value.limit, value.below);
+  value.test.forecast(left && *left <= kHorizon, now);
+}
+
+Task<void> HealthWatch::ask(NodeId node) {
+  net::HttpCall call;
+  call.target = options_.peers.at(node);
+  call.path = kReportPath;
+  call.connect_timeout = call.timeout = health::kApiCheck.timeout;
+  call.max_response_bytes = kLargestReport;
+  const auto response = co_await client_.fetch(*executor_, std::move(call));
+  Result<health::Report> report = fail(Code::kUnavailable, "");
+  if (!response) report = fail(response.error());
+  else if (response->status != 200) report = fail(Code::kUnavailable, "answers " + std::to_string(response->status));
+  else report = health::parse_report(response->body);
+  std::lock_guard lock(mutex_);
+  board_.answered(node, std::move(report), os::monotonic_clock().now());
+}
+
+void HealthWatch::ended(const char* component, Status how) {
+  std::lock_guard lock(mutex_);
+  const Instant now = os::monotonic_clock().now();
+  board_.check(component, {}, now).ended({how.has_value(), {}, how ? "" : how.error().message}, now);
+}
+
+// A fresh read takes a lease or a leader, and the state.
+Task<void> HealthWatch::check_database() {
+  const auto freshness = co_await store_.freshen(*executor_, kGlobalGroup, store::membership_record(),
+                                                 health::kDatabaseCheck.timeout - 500ms);
+  Status how;
+  if (freshness != store::Freshness::kFresh) how = fail(Code::kUnavailable, "no fresh read: no majority is reached");
+  ended(kDatabase, std::move(how));
+}
+
+void HealthWatch::check_key() {
+  // Never the beginning of a certificate or of anything else in DER.
+  const auto signature = key_->sign("Evercert health check " + rfc3339(os::wall_clock().now().ms));
+  ended(kHsm, signature ? Status{} : fail(signature.error()));
+}
+
+// All of an issuance but the signature of the issuing key, and whether that may be used now.
+void HealthWatch::check_certificates() {
+  Status how = ca_.check(sample_);
+  if (how) {
+    if (const auto epoch = store_.signing_epoch(); !epoch) how = fail(epoch.error());
+  }
+  ended(kCertificates, std::move(how));
+}
+
+void HealthWatch::mount(api::Router& router) {
+  router.add("GET", kReportPath, [this](net::HttpRequest, auto) -> Task<net::HttpResponse> {
+    std::string body;
+    {
+      std::lock_guard lock(mutex_);
+      body = health::to_json(board_.report());
+    }
+    co_return net::json_response(200, std::move(body));
+  });
+  router.add("GET", "/v1/health", [this](net::HttpRequest, auto) -> Task<net::HttpResponse> {
+    co_return net::json_response(200, describe());
+  });
+}
+
+std::string HealthWatch::describe() {
+  std::lock_guard lock(mutex_);
+  json regions = json::array();
+  for (const auto& [id, name] : options_.board.regions) {
+    json region = part(board_.region(id));
+    region["region"] = name;
+    region["out"] = board_.out(id);
+    json services = json::object(), nodes = json::array();
+    for (const auto& service : board_.services()) services[service] = part(board_.service(id, service));
+    for (const auto& [node, of] : options_.board.nodes) {
+      if (of != id) continue;
+      json one = part(board_.node(node));
+      one["node"] = node.value;
+      nodes.push_back(std::move(one));
+    }
+    region["services"] = std::move(services);
+    region["nodes"] = std::move(nodes);
+    regions.push_back(std::move(region));
+  }
+  json out{{"seen_by", options_.board.self.value}, {"globe", part(board_.globe())}, {"regions", std::move(regions)}};
+  const Instant now = os::monotonic_clock().now();
+  json forecasts = json::array();
+  for (const Foreseen& value : foreseen_) {
+    const auto trend = value.series.trend(now);
+    const auto left = trend ? health::time_to(*trend, value.limit, value.below) : std::nullopt;
+    const auto& count = value.test.count();
+    forecasts.push_back({{"what", value.what},
+                         {"unit", value.unit},
+                         {"limit", value.limit},
+                         {"known", trend.has_value()},
+                         {"value", trend ? json(trend->now) : json()},
+                         {"per_hour", trend ? json(trend->per_second * 3600) : json()},
+                         {"passes_in_seconds", left ? json(left->count() / 1'000'000) : json()},
+                         {"warnings", count.warned_and_came + count.warned_in_vain},
+                         {"warnings_came_true", count.came_true()},
+                         {"events", count.warned_and_came + count.came_unwarned},
+                         {"events_foreseen", count.foreseen()}});
+  }
+  out["forecasts"] = std::move(forecasts);
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void HealthWatch::watch_by(api::Admin& admin) {
+  const auto gauge = [&](const std::string& of, std::function<health::Score()> score) {
+    admin.watch({.name = "evercert_health_score",
+                 .help = "Health from 0 to 100, as this node sees it: of the globe, and of each region",
+                 .label = "of",
+                 .value = of,
+                 .read =
+                     [this, score = std::move(score)] {
+                       std::lock_guard lock(mutex_);
+                       return static_cast<std::uint64_t>(score().points);
+                     },
+                 .gauge = true});
+  };
+  gauge("globe", [this] { return board_.globe(); });
+  for (const auto& [id, name] : options_.board.regions) {
+    gauge(name, [this, id] { return board_.region(id); });
+  }
+}
+
+}  // namespace evercert::node

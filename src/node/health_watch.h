@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the checks of health on a node: its own database, key, certificates, clock and disk, and the interfaces of all
+// other nodes, at the specification's intervals; and tells everybody what follows. The decisions are health/board.h.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/admin/admin.h"
+#include "api/rest/router.h"
+#include "base/os/system.h"
+#include "base/task_scope.h"
+#include "ca/ca.h"
+#include "config/config.h"
+#include "health/board.h"
+#include "health/forecast.h"
+#include "net/http_client.h"
+#include "pki/signer.h"
+#include "store/store.h"
+
+namespace evercert::node {
+
+struct HealthWatchOptions {
+  health::BoardOptions board;
+  std::map<NodeId, net::HttpTarget> peers;
+  std::string data_dir;
+};
+// All nodes of the cluster file that keep records.
+HealthWatchOptions health_options(const config::ClusterConfig& config, const config::NodeConfig& self,
+                                  std::string data_dir);
+
+class HealthWatch {
+ public:
+  // `key`: signs with the same token as the issuing key does, and what it signs is no certificate. Everything given
+  // outlives the watch. kInvalid: no profile to try.
+  static Result<std::unique_ptr<HealthWatch>> create(HealthWatchOptions options, store::Store& store,
+                                                     ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key,
+                                                     net::HttpClient& client);
+  ~HealthWatch() { stop(); }
+  void start();
+  void stop();
+  // GET /v1/health: the globe, its regions, their services, the forecasts. GET /v1/health/node: this node's report.
+  void mount(api::Router& router);
+  // Scores as gauges.
+  void watch_by(api::Admin& admin);
+
+ private:
+  HealthWatch(HealthWatchOptions options, store::Store& store, ca::CertificateAuthority& ca,
+              std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample);
+  void tick();
+  void measure(Instant now);
+  Task<void> ask(NodeId node);
+  Task<void> check_database();
+  void check_key();
+  void check_certificates();
+  void ended(const char* component, Status how);
+  std::string describe();
+
+  // A measured value that must not pass a limit.
+  struct Foreseen {
+    std::string what, unit;
+    double limit = 0;
+    bool below = false;  // it must not fall below
+    health::Series series;
+    health::BackTest test;
+  };
+  void foresee(Foreseen& value, double measured, Instant now);
+
+  HealthWatchOptions options_;
+  store::Store& store_;
+  ca::CertificateAuthority& ca_;
+  std::shared_ptr<pki::Signer> key_;
+  net::HttpClient& client_;
+  ca::IssueRequest sample_;
+  mutable std::mutex mutex_;
+  health::Board board_;
+  std::vector<Foreseen> foreseen_;
+  TaskScope tasks_;
+  std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else
+};
+
+}  // namespace evercert::node

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How well a cluster is, as its nodes say: a region that dies is at 0 with the reason and out by the word of two; it comes back when it has been well
+for a while; a fenced one says that it cannot issue. Three real regions."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import checks
+from checks import check, wait_for
+from clients import ask_node
+from servers import Servers
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-health-")
+cluster = os.path.join(work, "cluster")
+east, west, central = regions = ["us-east-1", "us-west-2", "eu-central-1"]
+servers = Servers(evercert, work, cluster)
+
+
+def ctl(*arguments):
+    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def health(at):
+    status, document = ask_node(f"127.{regions.index(at) + 1}.0.11", "/v1/health")
+    return document if status == 200 else {}
+
+
+def seen(at, region):
+    return next((one for one in health(at).get("regions", []) if one["region"] == region), {})
+
+
+def gauge(at, of):
+    _, text = ask_node(f"127.{regions.index(at) + 1}.0.11", "/metrics")
+    line = next(line for line in text.splitlines() if line.startswith(f'evercert_health_score{{of="{of}"}}'))
+    return float(line.split()[-1])
+
+
+try:
+    subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback"], check=True, capture_output=True)
+    for region in regions:
+        servers.start("node", region)
+        servers.start("edge", region)
+    wait_for("all is well in all eyes", lambda: all(health(at).get("globe", {}).get("score") == 100 for at in regions), 60)
+    services = {"HSM", "api", "certificates", "clock", "database", "disk", "replication"}
+    check(all(set(seen(at, region)["services"]) == services for at in regions for region in regions), "every node knows every service of every region")
+    shown = ctl("health")
+    check(shown.returncode == 0 and all(region in shown.stdout for region in regions) and "globe 100" in shown.stdout, "ctl health shows it and ends with 0")
+    check(gauge(west, "globe") == 100 and gauge(west, central) == 100, "so do the metrics")
+
+    # --- a region dies
+    servers.kill(central)
+    killed = time.monotonic()
+    wait_for("it is out in the eyes of both others", lambda: all(seen(at, central).get("out") for at in (east, west)), 30)
+    print(f"      out after {time.monotonic() - killed:.1f} s")
+    one = seen(east, central)
+    check(one["score"] == 0 and "api 0 of 1" in one["text"] and "eu-central-1/1 down" in one["text"], f"it is at 0 and the reason is told: {one['text']}")
+    check(60 < health(east)["globe"]["score"] < 70, "the globe has two thirds")
+    check(all(seen(east, region)["score"] == 100 for region in (east, west)), "the others are as well as before")
+    log = open(os.path.join(work, f"node-{east}.log")).read()
+    check("eu-central-1 is out: region 1 says 0" in log and "region 2 says 0" in log, "the log has what was said by whom")
+    shown = ctl("health")
+    check(shown.returncode == 1 and "OUT: api 0 of 1" in shown.stdout, "ctl health says so and ends with 1")
+    check(gauge(east, central) == 0, "so do the metrics")
+
+    # --- another one is fenced: it is heard, and cannot issue
+    check(ctl("region", "fence", west, "--reason", "a test").returncode == 0, "a region is fenced")
+    wait_for("it says that it cannot issue", lambda: "fenced" in seen(east, west).get("text", ""), 150)
+    check(seen(east, west)["services"]["api"]["score"] == 100, "though its interface is well")
+    check(ctl("region", "unfence", west).returncode == 0, "it is put back")
+
+    # --- the dead one comes back
+    servers.start("node", central)
+    servers.start("edge", central)
+    wait_for("it is well again", lambda: seen(east, central).get("score") == 100, 60)
+    back = time.monotonic()
+    check(seen(east, central)["out"], "but traffic waits until it has been well for a while")
+    wait_for("it is back in the eyes of all", lambda: all(seen(at, central).get("out") is False for at in regions), 90)
+    print(f"      back {time.monotonic() - back:.1f} s after it was well")
+    status, _ = ask_node("127.1.0.11", "/v1/health/node")
+    check(status == 200, "a node's own report can be read")
+    print(f"{checks.count} checks passed")
+finally:
+    servers.end()
