@@ -62,9 +62,7 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
     membership_->peer_started(from);
     audit_.forget(from);
     // It may have lost its log: what it told of its end holds no more.
-    for (auto& group : groups_) {
-      if (options_.bug != Bug::kKeepNeighbour) group->lease().forget_neighbour(from);
-    }
+    for (auto& group : groups_) group->lease().forget_neighbour(from);
     for (WitnessLog& log : witness_logs_) log.forget(region);
   }
   // Who speaks to a node that remembers nothing may know what its file does not say.

@@ -100,14 +100,20 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
   }
   std::optional<Duration> lease_remaining(std::int64_t) override { return remaining; }
   std::optional<Duration> remaining = 5s;  // of every lease
+  // Is on its way to be a voter: from the next change of members on it follows.
+  std::optional<NodeId> learner;
 
  private:
   void publish(store::v1::Membership record) {
     const auto founding = static_cast<std::uint8_t>(regions_);
     const std::uint8_t regions = store::region_count(record, founding);
     std::vector<store::Configuration> groups;  // whoever is wanted votes at once
-    if (auto voters = store::wanted_voters(record); !voters.empty())
+    if (auto voters = store::wanted_voters(record); !voters.empty()) {
+      std::vector<NodeId> learners;
+      if (learner && std::erase(voters, *learner) > 0) learners.push_back(*learner);
       groups.assign(regions + std::size_t{1}, store::configuration_of(store::Layout{std::move(voters), regions}));
+      for (store::Configuration& group : groups) group.learners = learners;
+    }
     membership_.publish({std::move(record), {}, std::move(groups), regions, founding});
   }
   Fate fate_of(const store::v1::Command& command);

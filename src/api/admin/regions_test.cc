@@ -130,6 +130,16 @@ TEST_F(RegionsTest, ARegionIsNotAddedBeforeEveryVoterHasTheFileThatNamesIt) {
   EXPECT_EQ(send("PUT", "/v1/regions/three", "", "issues").status, 403);
 }
 
+TEST_F(RegionsTest, ARegionIsNotAddedWhileTheMembersAreBeingChanged) {
+  mount({"one", "two", "three"});
+  cluster.store.learner = NodeId{513};
+  vote({257, 513});
+  const Reply refused = send("PUT", "/v1/regions/three");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.body["detail"].get<std::string>().find("are being changed"), std::string::npos) << refused.body;
+  EXPECT_EQ(send("GET", "/v1/regions").body["regions"][2]["state"], "not added");
+}
+
 TEST_F(RegionsTest, ARegionThatServesNoMoreIsRemovedForGood) {
   mount({"one", "two", "three"});
   vote({257, 513});
