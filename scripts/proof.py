@@ -46,7 +46,8 @@ def merged(runs):
 
 campaigns, model = merged([load(path) for path in options.campaigns]), load(options.model)
 runs = [load(path) for path in options.bugs]
-bugs = {bug["bug"]: {**bug, "commit": run["commit"]} for run in runs for bug in run["bugs"]}.values()
+planted = re.findall(r'\{Bug::k\w+, "(\w+)"', re.sub(r",\s+\"", ', "', (root / "src/store/planted.h").read_text()))
+bugs = {bug["bug"]: {**bug, "commit": run["commit"]} for run in runs for bug in run["bugs"] if bug["bug"] in planted}.values()
 commits = sorted({bug["commit"] for bug in bugs})
 
 print("""# What was run, and what it found
@@ -104,7 +105,6 @@ for bug in bugs:
     first = bug["first_seed"] if bug["found"] else "none"
     print(f"| `{bug['bug']}` | {bug['what']} | {bug['scenario']} | {bug['found']:,} of {bug['seeds']:,} | {first} | {kinds} |")
 
-planted = re.findall(r'\{Bug::k\w+, "(\w+)"', re.sub(r",\s+\"", ', "', (root / "src/store/planted.h").read_text()))
 missing = [name for name in planted if name not in {bug["bug"] for bug in bugs}]
 if missing:
     print(f"\nNot measured in this run, {len(missing)} of {len(planted)}: " + ", ".join(f"`{name}`" for name in missing) + ".")

@@ -8,6 +8,8 @@ namespace evercert::health {
 namespace {
 
 constexpr const char* kApi = "api";
+constexpr double kSuspicion = 8;  // wrong once in 10^8 messages
+constexpr Duration kAskAgain = 500ms;
 
 Report::Part part_of(const Score& score) {
   Score whole = score;
@@ -29,7 +31,9 @@ Board::Board(BoardOptions options, Instant now) : options_(std::move(options)), 
     if (node == options_.self) continue;
     const auto name = options_.regions.find(region);
     const std::string of = name == options_.regions.end() ? "region " + std::to_string(region.value) : name->second;
-    peers_.emplace(node, Peer{Component(of + "/" + std::to_string(node.value % 256), kApiCheck, now), {}});
+    peers_.emplace(
+        node,
+        Peer{Component(of + "/" + std::to_string(node.value % 256), kApiCheck, now), {}, PhiAccrual(), Instant{0}});
   }
 }
 
@@ -48,7 +52,21 @@ std::vector<NodeId> Board::due(Instant now) const {
 }
 
 void Board::asked(NodeId node, Instant now) {
-  if (const auto found = peers_.find(node); found != peers_.end()) found->second.api.began(now);
+  const auto found = peers_.find(node);
+  if (found == peers_.end()) return;
+  found->second.api.began(now);
+  found->second.asked = now;
+}
+
+void Board::heard(NodeId node, Instant at) {
+  if (const auto found = peers_.find(node); found != peers_.end()) found->second.heartbeats.heard(at);
+}
+
+// A region looks ill from here, and it is not decided yet.
+bool Board::disputed() const {
+  return std::ranges::any_of(options_.regions, [this](const auto& region) {
+    return !out(region.first) && this->region(region.first).points < options_.verdict.out_below;
+  });
 }
 
 void Board::answered(NodeId node, Result<Report> answer, Instant now) {
@@ -72,7 +90,13 @@ Instant Board::next_event() const {
 
 std::vector<Verdicts::Change> Board::review(Instant now) {
   for (auto& [name, component] : checked_) component.expire(now);
-  for (auto& [node, peer] : peers_) peer.api.expire(now);
+  const bool ask_all = disputed();
+  for (auto& [node, peer] : peers_) {
+    peer.api.expire(now);
+    if (peer.api.out()) continue;
+    const bool suspected = peer.heartbeats.phi(now) >= kSuspicion;
+    if (suspected || (ask_all && now - peer.asked >= kAskAgain)) peer.api.hurry(now);
+  }
   const RegionId own = options_.nodes.at(options_.self);
   for (const auto& [id, name] : options_.regions) {
     const Report::Part part = part_of(region(id));

@@ -4,7 +4,9 @@
 // Pure: checks are begun and ended from outside. One thread.
 //
 // A node is checked where its clients would ask it, and its answer carries its own scores, so that one request tells
-// both. What it says it is believed about itself alone; of other regions it is one observer among several.
+// both. What it says is believed about itself alone; of other regions it is one observer among several. Checks come
+// every few seconds, so a dead node would be noticed late: whoever is not heard any more on the store's connections is
+// checked at once, and while a region looks ill and is not out, all others are asked what they see every half second.
 #pragma once
 
 #include <map>
@@ -14,6 +16,7 @@
 
 #include "base/result.h"
 #include "health/component.h"
+#include "health/phi_accrual.h"
 #include "health/verdict.h"
 
 namespace evercert::health {
@@ -53,6 +56,8 @@ class Board {
   // --- the other nodes
   std::vector<NodeId> due(Instant now) const;  // are to be asked now
   void asked(NodeId node, Instant now);
+  // Anything has come from it on the store's connections, which carry heartbeats all the time.
+  void heard(NodeId node, Instant at);
   // What it answered: its report, or why there is none. A report of another node than was asked is a failure.
   void answered(NodeId node, Result<Report> answer, Instant now);
   // The next moment at which something is due.
@@ -76,7 +81,10 @@ class Board {
   struct Peer {
     Component api;
     Report last;
+    PhiAccrual heartbeats;
+    Instant asked;
   };
+  bool disputed() const;
   std::map<std::string, Score> own_scores() const;
   std::map<std::string, Score> scores_of(NodeId node) const;
 

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <set>
+
 namespace evercert::health {
 namespace {
 
@@ -132,6 +136,94 @@ TEST(Board, OwnComponentsAreChecksAndMeasures) {
   EXPECT_EQ(cluster.board.report().components.at("lag").points, 50);
   EXPECT_EQ(cluster.board.report().components.at("database").why, "database down (no lease)");
   EXPECT_EQ(cluster.board.report().regions.at(kEast).points, 0);
+}
+
+// Three boards that ask each other over links of 75 ms, with heartbeats every 150 ms; 200 ms between two looks.
+class Trio {
+ public:
+  explicit Trio(unsigned seed) : random_(seed) {
+    for (const NodeId node : {kSelf, kWestern, kEuropean}) {
+      auto options = three_regions();
+      options.self = node;
+      boards_.emplace(node, Board(options, Instant{0}));
+    }
+  }
+  void run(Duration lasting) {
+    for (const Instant end = now + lasting; now < end; now = now + 10ms) {
+      for (auto& [node, board] : boards_) {
+        if (dead.contains(node)) continue;
+        beat(node);
+        if ((now.us / 10'000 + static_cast<std::int64_t>(node.value)) % 20 == 0) look(node, board);
+      }
+    }
+  }
+  bool up(NodeId a, NodeId b) const {
+    return !dead.contains(a) && !dead.contains(b) && !cut.contains(std::minmax(a, b));
+  }
+  const Board& board(NodeId node) const { return boards_.at(node); }
+
+  Instant now{1'000'000};
+  std::set<NodeId> dead;
+  std::set<std::pair<NodeId, NodeId>> cut;  // links
+  std::vector<std::pair<Instant, Verdicts::Change>> changes;
+
+ private:
+  void beat(NodeId from) {
+    if (now < next_beat_[from]) return;
+    next_beat_[from] = now + 140ms + Duration(static_cast<std::int64_t>(random_() % 20'000));
+    for (auto& [to, board] : boards_) {
+      if (to != from && up(from, to)) board.heard(from, now + 75ms);
+    }
+  }
+  void look(NodeId node, Board& board) {
+    for (const NodeId asked : board.due(now)) {
+      board.asked(asked, now);
+      if (up(node, asked)) board.answered(asked, boards_.at(asked).report(), now + 150ms);
+      else board.answered(asked, fail(Code::kUnavailable, "no connection"), now);
+    }
+    for (auto& change : board.review(now)) changes.emplace_back(now, std::move(change));
+  }
+
+  std::mt19937 random_;
+  std::map<NodeId, Board> boards_;
+  std::map<NodeId, Instant> next_beat_;
+};
+
+TEST(Board, ARegionThatDiesIsOutInAllEyesWithinThreeSeconds) {
+  for (unsigned seed = 0; seed < 50; ++seed) {
+    Trio trio(seed);
+    trio.run(20s + Duration(seed * 110'000));
+    ASSERT_TRUE(trio.changes.empty()) << trio.changes.front().second.evidence;
+    trio.dead.insert(kEuropean);
+    trio.run(1s);
+    EXPECT_LT(trio.board(kSelf).node(kEuropean).points, 100) << "after a second it is no longer thought well";
+    trio.run(2s);
+    EXPECT_TRUE(trio.board(kSelf).out(kEurope)) << seed;
+    EXPECT_TRUE(trio.board(kWestern).out(kEurope)) << seed;
+  }
+}
+
+TEST(Board, ALinkBetweenTwoRegionsTakesNobodyOut) {
+  Trio trio(1);
+  trio.run(20s);
+  trio.cut.insert(std::minmax(kSelf, kEuropean));
+  trio.run(120s);
+  EXPECT_TRUE(trio.changes.empty()) << "the third region sees both";
+}
+
+TEST(Board, LinksThatFlapChangeTrafficAtMostOnceInHalfAMinute) {
+  for (const Duration period : {1s, 2s, 5s, 10s, 20s, 40s}) {
+    Trio trio(2);
+    trio.run(20s);
+    const auto begun = trio.changes.size();
+    for (const Instant end = trio.now + 600s; trio.now < end;) {
+      for (const NodeId other : {kSelf, kWestern}) trio.cut.insert(std::minmax(other, kEuropean));
+      trio.run(period);
+      trio.cut.clear();
+      trio.run(period);
+    }
+    EXPECT_LE((trio.changes.size() - begun) / 3, 600u / 30) << period.count();
+  }
 }
 
 TEST(Report, IsReadAsItWasWritten) {

@@ -3,6 +3,7 @@
 // it, 0 to 100, with the reason. Pure; one thread.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -33,6 +34,8 @@ class Component {
   // What must be asked again next, at the latest.
   Instant next_event() const { return began_ ? *began_ + plan_.timeout : next_; }
   void began(Instant now) { began_ = now; }
+  // There is a reason to doubt: the next check is at once.
+  void hurry(Instant now) { next_ = std::min(next_, now); }
   // Of the check that began last. One that took longer than the time-out has failed, whatever it said.
   void ended(CheckResult result, Instant now);
   // A check that is under way for longer than its time-out has failed; its end will be ignored. True when it was so.

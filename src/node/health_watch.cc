@@ -2,6 +2,7 @@
 #include "node/health_watch.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/log.h"
 #include "base/rfc3339.h"
@@ -47,7 +48,7 @@ HealthWatchOptions health_options(const config::ClusterConfig& config, const con
   return options;
 }
 
-Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions options, store::Store& store,
+Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions options, store::Runtime& store,
                                                          ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key,
                                                          net::HttpClient& client) {
   if (ca.options().profiles.empty()) return fail(Code::kInvalid, "the cluster file has no profile");
@@ -63,7 +64,7 @@ Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions opti
       new HealthWatch(std::move(options), store, ca, std::move(key), client, std::move(sample)));
 }
 
-HealthWatch::HealthWatch(HealthWatchOptions options, store::Store& store, ca::CertificateAuthority& ca,
+HealthWatch::HealthWatch(HealthWatchOptions options, store::Runtime& store, ca::CertificateAuthority& ca,
                          std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample)
     : options_(std::move(options)),
       store_(store),
@@ -95,8 +96,16 @@ void HealthWatch::tick() {
   measure(now);
   std::vector<NodeId> nodes;
   bool database = false, key = false, certificates = false;
+  const auto heard = store_.last_heard();
   {
     std::lock_guard lock(mutex_);
+    for (const auto& [node, at] : heard) {
+      if (std::exchange(heard_[node], at) != at) board_.heard(node, at);
+    }
+    for (const auto& change : board_.review(now)) {
+      const std::string& name = options_.board.regions.at(change.region);
+      log_warning("health: " + name + (change.out ? " is out: " : " is back: ") + change.evidence);
+    }
     nodes = board_.due(now);
     for (const NodeId node : nodes) board_.asked(node, now);
     const auto begin = [&](const char* name, health::CheckPlan plan) {
@@ -108,10 +117,6 @@ void HealthWatch::tick() {
     database = begin(kDatabase, health::kDatabaseCheck);
     key = begin(kHsm, health::kHsmCheck);
     certificates = begin(kCertificates, health::kCertificateCheck);
-    for (const auto& change : board_.review(now)) {
-      const std::string& name = options_.board.regions.at(change.region);
-      log_warning("health: " + name + (change.out ? " is out: " : " is back: ") + change.evidence);
-    }
   }
   for (const NodeId node : nodes) tasks_.spawn(ask(node));
   if (database) tasks_.spawn(check_database());

@@ -19,7 +19,7 @@
 #include "health/forecast.h"
 #include "net/http_client.h"
 #include "pki/signer.h"
-#include "store/store.h"
+#include "store/runtime.h"
 
 namespace evercert::node {
 
@@ -36,7 +36,7 @@ class HealthWatch {
  public:
   // `key`: signs with the same token as the issuing key does, and what it signs is no certificate. Everything given
   // outlives the watch. kInvalid: no profile to try.
-  static Result<std::unique_ptr<HealthWatch>> create(HealthWatchOptions options, store::Store& store,
+  static Result<std::unique_ptr<HealthWatch>> create(HealthWatchOptions options, store::Runtime& store,
                                                      ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key,
                                                      net::HttpClient& client);
   ~HealthWatch() { stop(); }
@@ -48,7 +48,7 @@ class HealthWatch {
   void watch_by(api::Admin& admin);
 
  private:
-  HealthWatch(HealthWatchOptions options, store::Store& store, ca::CertificateAuthority& ca,
+  HealthWatch(HealthWatchOptions options, store::Runtime& store, ca::CertificateAuthority& ca,
               std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample);
   void tick();
   void measure(Instant now);
@@ -70,7 +70,7 @@ class HealthWatch {
   void foresee(Foreseen& value, double measured, Instant now);
 
   HealthWatchOptions options_;
-  store::Store& store_;
+  store::Runtime& store_;
   ca::CertificateAuthority& ca_;
   std::shared_ptr<pki::Signer> key_;
   net::HttpClient& client_;
@@ -78,6 +78,7 @@ class HealthWatch {
   mutable std::mutex mutex_;
   health::Board board_;
   std::vector<Foreseen> foreseen_;
+  std::map<NodeId, Instant> heard_;
   TaskScope tasks_;
   std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else
 };

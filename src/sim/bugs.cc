@@ -34,7 +34,6 @@ constexpr Place kPlaces[] = {
     {Bug::kStandInStays, "standby.yaml"},
     {Bug::kNumberForAnybody, "standby.yaml"},
     {Bug::kNoFloorAtReadmission, "standby.yaml"},
-    {Bug::kOldLife, "lost_disk_zones.yaml"},
     {Bug::kAnswerByNewVoters, "changing_members.yaml"},
     {Bug::kLearnersCount, "changing_members.yaml"},
     {Bug::kFoundersForEver, "changing_members.yaml"},

@@ -131,13 +131,14 @@ bool Faults::others_have_all(NodeId node) {
         applied = std::max(applied, world_.engine(other)->group(GroupId{g}).applied_index());
     }
     for (const NodeId other : world_.nodes()) {
-      if (world_.is_witness(other) || !std::ranges::binary_search(world_.members(), other)) continue;
+      if (world_.is_witness(other)) continue;
       const bool here = world_.up(other) && world_.engine(other)->has(GroupId{g});
       const auto* group = here ? &world_.engine(other)->group(GroupId{g}) : nullptr;
       const bool has = here && group->gate_open() && group->configuration().votes_everywhere(other) &&
                        group->status().commit >= applied;
+      // Also one that is to be removed, and still votes.
       somebody = somebody || (has && other != node);
-      everybody = everybody && has;
+      if (std::ranges::binary_search(world_.members(), other)) everybody = everybody && has;
     }
     all = all && somebody;
   }

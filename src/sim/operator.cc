@@ -83,7 +83,14 @@ void Operator::attempt(const store::v1::Command& wanted) {
   const NodeId through = world_.nodes()[random_.below(world_.nodes().size())];
   if (!world_.up(through)) return again(wanted);
   store::v1::Command command = wanted;
-  if (command.has_change_replicas()) with_the_regions_of_now(*command.mutable_change_replicas());
+  if (command.has_change_replicas()) {
+    auto& replicas = *command.mutable_change_replicas();
+    with_the_regions_of_now(replicas);
+    // Where two are left, one whose disk is damaged by then is a quorum lost.
+    const bool damaged = std::ranges::any_of(
+        replicas.nodes(), [this](const auto& replica) { return world_.damaged(NodeId{replica.node()}); });
+    if (replicas.nodes_size() < 3 && damaged) return again(wanted);
+  }
   auto voters = store::wanted_voters(world_.engine(through)->membership().view()->record);
   if (voters.empty()) voters = world_.engine(through)->group(kGlobalGroup).configuration().voters();
   if (command.has_found_region()) {
@@ -122,6 +129,10 @@ void Operator::answered(const store::v1::Command& wanted, const store::v1::Comma
   if (!outcome) return again(wanted);
   // Of another epoch it is asked again; what the state forbids, the operator lets be.
   if (outcome->code() != 0 && outcome->message().find("its epoch is") != std::string::npos) return again(wanted);
+  // The list was made before it was heard that a region is gone: it is made anew without it.
+  if (outcome->code() != 0 && wanted.has_change_replicas() &&
+      outcome->message().find("the region was removed") != std::string::npos)
+    return again(wanted);
   const auto& change = wanted.change_membership();
   if (outcome->code() != 0 && change.state() == store::v1::REMOVED && running_ &&
       outcome->message().find("the region serves") != std::string::npos) {
@@ -130,7 +141,7 @@ void Operator::answered(const store::v1::Command& wanted, const store::v1::Comma
     return again(wanted);
   }
   --under_way_;
-  if (outcome->code() != 0) return;
+  if (outcome->code() != 0) return world_.note("OPERATOR is refused: " + outcome->message());
   if (command.has_change_membership()) done(command.change_membership(), outcome->number());
   if (command.has_change_replicas()) done(command.change_replicas(), outcome->number());
   if (command.has_found_region()) done(command.found_region(), outcome->number());

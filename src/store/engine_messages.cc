@@ -53,7 +53,7 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
   if (batch.cluster_id() != options_.cluster_id || from == options_.self) return;
   if (region.value == 0 || region.value > kMostRegions) return;
   std::uint64_t& known_start = peer_start_ids_[from];
-  if (batch.start_id() < known_start && options_.bug != Bug::kOldLife) {  // said in an earlier life
+  if (batch.start_id() < known_start) {  // said in an earlier life
     EC_PROBE("a batch of a peer's earlier life is dropped");
     return;
   }

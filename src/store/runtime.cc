@@ -61,6 +61,10 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   void received(NodeId from, std::string batch) override {
+    {
+      std::lock_guard lock(heard_mutex_);
+      heard_[from] = clock_.now();
+    }
     enqueue(options_.peers, [this, from, batch = std::move(batch)](Instant now) {
       v1::Batch parsed;
       if (parsed.ParseFromString(batch)) engine_->receive(from, parsed, now);
@@ -68,6 +72,11 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
   void unreachable(NodeId node) override {
     enqueue(options_.peers, [this, node](Instant) { engine_->unreachable(node); });
+  }
+
+  std::map<NodeId, Instant> last_heard() override {
+    std::lock_guard lock(heard_mutex_);
+    return heard_;
   }
 
   void stop() override {
@@ -378,6 +387,9 @@ class RuntimeImpl : public Runtime, private PeerSink {
   Duration last_turn_{0};
   bool in_turn_ = false;
   bool stopped_ = false;
+
+  std::mutex heard_mutex_;
+  std::map<NodeId, Instant> heard_;  // the transport has proved who they are
 
   std::mutex callbacks_mutex_;
   std::vector<std::function<void(const v1::Certificate&)>> callbacks_;

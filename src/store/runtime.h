@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -45,6 +46,8 @@ class Runtime : public Store, public CoordinationStore {
   // From the transport, any thread.
   virtual void received(NodeId from, std::string batch) = 0;
   virtual void unreachable(NodeId node) = 0;
+  // When a batch of each node came last. Any thread.
+  virtual std::map<NodeId, Instant> last_heard() = 0;
   // Ends the turn under way and runs none afterwards. Waiting clients are told kUnknownOutcome.
   virtual void stop() = 0;
   virtual bool recovering() = 0;
