@@ -300,7 +300,7 @@ def check_refusals():
     wrong = f"{work}/wrong.yaml"
     open(wrong, "w").write(open(f"{repository}/tests/fixtures/spec/global_load_balancer.yaml").read().replace('region: "us-west-2"', 'region: "us-west-9"'))
     done = subprocess.run([evercert, "dns", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", wrong], capture_output=True, text=True, timeout=20)
-    check(done.returncode == 2 and "wrong.yaml:28: " in done.stderr and "remove the endpoint" in done.stderr, "a region that is not the cluster's is refused, by file, line and fix")
+    check(done.returncode == 2 and "wrong.yaml:27: " in done.stderr and "remove the endpoint" in done.stderr, "a region that is not the cluster's is refused, by file, line and fix")
 
 
 try:

@@ -145,12 +145,12 @@ TEST_F(BrainTest, TheOnlyRegionThatIsWellIsNotKeptOutForFlapping) {
 TEST_F(BrainTest, LatencyChangesAnswersSeldomAndOnlyWhenItHasMovedMuch) {
   for (int i = 0; i < 10; ++i) {
     now_ = now_ + 5s;
-    check(0, 0, true);
+    brain_.checked(0, 0, {true, 20ms, ""}, now_);
   }
   const auto settled = brain_.view()->generation();
   for (int i = 0; i < 200; ++i) {
     now_ = now_ + 5s;
-    brain_.checked(0, 0, {true, i % 2 == 0 ? 9ms : 12ms, ""}, now_);
+    brain_.checked(0, 0, {true, i % 2 == 0 ? 18ms : 23ms, ""}, now_);
   }
   EXPECT_EQ(brain_.view()->generation(), settled) << "noise";
   for (int i = 0; i < 200; ++i) {

@@ -77,7 +77,8 @@ class CheckerImpl : public Checker {
     call.target = target;
     call.path = "/readyz";
     call.headers.set("Connection", "close");
-    call.connect_timeout = call.timeout = options_.plan.timeout;
+    // Its own limits are of connecting and of answering, each; they only end what nobody waits for any more.
+    call.connect_timeout = call.timeout = options_.plan.timeout + 1s;
     call.max_response_bytes = 64 << 10;
     auto start = [this, &call](auto resolve) {
       // The first of the two speaks. Both come on the executor's thread.

@@ -70,6 +70,7 @@ TEST(GeographyTable, MistakesAreNamedByTheirLine) {
 // A MaxMind DB of format 2.0 for IPv4 with 24-bit records: a search tree, a data section, metadata.
 class DatabaseFile {
  public:
+  explicit DatabaseFile(int version = 4) : version_(version) {}
   static std::string text(const std::string& s) { return std::string(1, static_cast<char>(2 << 5 | s.size())) + s; }
   static std::string map(std::size_t size) { return std::string(1, static_cast<char>(7 << 5 | size)); }
   static std::string real(double value) {
@@ -87,9 +88,11 @@ class DatabaseFile {
 
   void add(const Prefix& prefix, const std::string& data) {
     std::size_t node = 0;
-    for (int bit = 0; bit < prefix.length; ++bit) {
-      std::int64_t& next = nodes_[node][prefix.address.bit(bit) ? 1 : 0];
-      if (bit + 1 == prefix.length) {
+    // IPv4 lies below 96 zero bits in a file for both families.
+    const int zeros = version_ == 6 && !prefix.address.v6 ? 96 : 0, length = prefix.length + zeros;
+    for (int bit = 0; bit < length; ++bit) {
+      std::int64_t& next = nodes_[node][bit >= zeros && prefix.address.bit(bit - zeros) ? 1 : 0];
+      if (bit + 1 == length) {
         next = -2 - static_cast<std::int64_t>(data_.size());
         data_ += data;
         return;
@@ -116,14 +119,16 @@ class DatabaseFile {
     out += std::string(16, '\0') + data_ + "\xab\xcd\xefMaxMind.com";
     out += map(9) + text("binary_format_major_version") + number(5, 2) + text("binary_format_minor_version") +
            number(5, 0) + text("build_epoch") + number(9, 1700000000) + text("database_type") + text("Test") +
-           text("description") + map(0) + text("ip_version") + number(5, 4) + text("languages") + std::string{0, 4} +
-           text("node_count") + number(6, nodes_.size()) + text("record_size") + number(5, 24);
+           text("description") + map(0) + text("ip_version") + number(5, static_cast<std::uint64_t>(version_)) +
+           text("languages") + std::string{0, 4} + text("node_count") + number(6, nodes_.size()) + text("record_size") +
+           number(5, 24);
     return out;
   }
 
  private:
   std::vector<std::array<std::int64_t, 2>> nodes_{{-1, -1}};
   std::string data_;
+  int version_;
 };
 
 class GeographyDatabase : public ::testing::Test {
@@ -157,6 +162,22 @@ TEST_F(GeographyDatabase, CitiesAndContinentsAreFoundWithTheScopeOfTheirNetwork)
   EXPECT_EQ(country.scope, 24);
   EXPECT_FALSE((*database)->locate(at("172.16.0.1")).coordinates);
   EXPECT_FALSE((*database)->locate(at("2001:db8::1")).coordinates) << "the file is of IPv4 alone";
+}
+
+TEST_F(GeographyDatabase, InAFileOfBothFamiliesEachHasItsOwnScope) {
+  using F = DatabaseFile;
+  F file(6);
+  const std::string africa = F::map(1) + F::text("continent") + F::map(1) + F::text("code") + F::text("AF");
+  file.add(*parse_prefix("10.1.0.0/16"), africa);
+  file.add(*parse_prefix("2001:db8::/32"), africa);
+  write(file.bytes());
+  const auto database = open_geography_database(path_);
+  ASSERT_TRUE(database) << database.error().message;
+  EXPECT_EQ((*database)->locate(at("10.1.2.3")).scope, 16);
+  EXPECT_TRUE((*database)->locate(at("10.1.2.3")).coordinates);
+  EXPECT_EQ((*database)->locate(at("2001:db8:7::1")).scope, 32);
+  EXPECT_TRUE((*database)->locate(at("2001:db8:7::1")).coordinates);
+  EXPECT_FALSE((*database)->locate(at("10.2.2.3")).coordinates);
 }
 
 TEST_F(GeographyDatabase, AFileThatIsNoneIsRefusedWithTheWayOut) {

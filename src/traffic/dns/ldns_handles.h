@@ -3,6 +3,10 @@
 #pragma once
 
 #include <ldns/ldns.h>
+// Made for C before 1999, its header makes macros of these.
+#undef bool
+#undef true
+#undef false
 
 #include <memory>
 #include <string>

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ struct Ask {
   bool edns = false, dnssec_ok = false;
   std::uint16_t payload = 1232;
   int version = 0, extra_flags = 0;
-  std::vector<std::pair<int, std::string>> options;
+  std::vector<std::pair<int, std::string>> options = {};
   int kind = LDNS_RR_CLASS_IN;
 
   std::vector<std::uint8_t> bytes() const {

@@ -98,7 +98,7 @@ TEST_F(SettingsTest, DetectionTimeAndThresholdAreObeyed) {
 
 TEST_F(SettingsTest, WhatDoesNotFitTheClusterIsRefusedByFileAndLine) {
   change("- region: \"us-west-2\"", "- region: \"us-west-9\"");
-  EXPECT_THAT(refusal(), HasSubstr("glb.yaml:28: endpoint for 'us-west-9', which is not among the regions of"));
+  EXPECT_THAT(refusal(), HasSubstr("glb.yaml:27: endpoint for 'us-west-9', which is not among the regions of"));
   words_.load_balancer_file = std::string(EVERCERT_FIXTURES) + "/spec/global_load_balancer.yaml";
   change("      us_west_2: 33\n", "");
   EXPECT_THAT(refusal(), HasSubstr("glb.yaml:12: routing_policy.weights says nothing of 'us-west-2'"));

@@ -14,7 +14,7 @@ namespace {
 // us-east-1, us-west-2 and eu-central-1 are 14 to 17 us for a kilometre of the great circle.
 constexpr double kMsPerKilometre = 0.016;
 // "About as near": a client does not notice, and weights may decide.
-constexpr double kNearFactor = 1.25, kNearMs = 10;
+constexpr double kNearFactor = 1.1, kNearMs = 10;
 
 std::uint64_t mix(std::uint64_t x) {
   x ^= x >> 30;
