@@ -57,7 +57,7 @@ def evercert_command(port):
 def gdnsd_command(port):
     datacenters = ", ".join(regions)
     write("gdnsd/config", f"""options => {{
-  listen => 127.0.0.1@{port}
+  listen => 127.0.0.1:{port}
   udp_threads => 1
   tcp_threads => 1
   run_dir => {work}/gdnsd/run

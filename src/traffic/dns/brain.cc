@@ -23,13 +23,12 @@ bool same_health(const std::vector<RegionState>& a, const std::vector<RegionStat
 }  // namespace
 
 Brain::Brain(std::vector<RegionFacts> facts, Policy policy, BrainRules rules, Instant now)
-    : rules_(rules), published_at_(now), latency_at_(now - rules.latency_hold) {
+    : rules_(rules), latency_at_(now - rules.latency_hold) {
   for (const auto& region : facts) {
     regions_.emplace_back();
     for (std::size_t e = 0; e < region.edges.size(); ++e) regions_.back().edges.emplace_back(rules_.thresholds);
   }
   view_ = std::make_shared<const View>(std::move(facts), policy);
-  settled_ = view_->states();
 }
 
 std::size_t Brain::unhealthy(std::size_t region) const {
@@ -68,6 +67,7 @@ std::vector<BrainEvent> Brain::checked(std::size_t region, std::size_t edge, con
     checked.evidence = result.evidence;
   }
   const bool after = checked.health.healthy();
+  if (before && !after) checked.lost = now;
   if (before != after) {
     const std::string name = edge_name(view_->facts()[region], edge);
     const std::string thresholds = std::to_string(after ? rules_.thresholds.healthy : rules_.thresholds.unhealthy);
@@ -95,6 +95,7 @@ void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& ev
   const bool well = healthy_enough(which);
   if (region.in && !well) {
     region.in = false;
+    region.lost = now;
     std::string evidence;
     for (std::size_t e = 0; e < region.edges.size(); ++e) {
       if (!region.edges[e].health.healthy())
@@ -164,18 +165,30 @@ std::string Brain::names_of(bool in) const {
   return names;
 }
 
+// All regions at once is what the loss of this server's own network looks like. Then the answers from before that began
+// are the best that there are (static stability); a region that was out long before stays out of them.
+void Brain::remember(std::vector<RegionState>& states, Instant now) const {
+  for (std::size_t r = 0; r < states.size(); ++r) {
+    if (view_->blind()) {
+      states[r].in = view_->states()[r].in;
+      states[r].serving = view_->states()[r].serving;
+      continue;
+    }
+    states[r].in = now - regions_[r].lost <= rules_.memory;
+    for (std::size_t e = 0; e < states[r].serving.size(); ++e) {
+      const Edge& edge = regions_[r].edges[e];
+      states[r].serving[e] = edge.health.healthy() || now - edge.lost <= rules_.memory;
+    }
+    // A region is out by what its last edge did: that one serves.
+    EC_CHECK(!states[r].in || std::count(states[r].serving.begin(), states[r].serving.end(), true) > 0,
+             "a region that is remembered has an edge that is");
+  }
+}
+
 void Brain::publish(Instant now, std::vector<BrainEvent>& events) {
   std::vector<RegionState> fresh = states_now();
   const bool blind = std::none_of(fresh.begin(), fresh.end(), [](const RegionState& state) { return state.in; });
-  // All regions at once is what the loss of this server's own network looks like. Then the answers from before that
-  // began are the best that there are (static stability); a region that was out long before stays out of them.
-  if (!view_->blind() && now - published_at_ >= rules_.settle) settled_ = view_->states();
-  if (blind) {
-    for (std::size_t r = 0; r < fresh.size(); ++r) {
-      fresh[r].in = settled_[r].in;
-      fresh[r].serving = settled_[r].serving;
-    }
-  }
+  if (blind) remember(fresh, now);
   for (std::size_t r = 0; r < fresh.size(); ++r) {  // nobody to measure: as it was
     if (fresh[r].measured == 0us) {
       fresh[r].measured = view_->states()[r].measured;
@@ -200,7 +213,6 @@ void Brain::publish(Instant now, std::vector<BrainEvent>& events) {
   ++next->generation_;
   view_ = std::move(next);
   if (!health_changed) return;
-  published_at_ = now;
   if (blind && !was_blind) {
     events.push_back({true,
                       "every region looks out: this server has lost its own network, or all are lost; the last "

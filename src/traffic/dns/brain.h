@@ -15,9 +15,9 @@ namespace evercert::traffic::dns {
 struct BrainRules {
   HealthThresholds thresholds;
   int failover_percent = 50;  // a region is out when so large a share of its edges is unhealthy
-  // How long answers must have stood to be the ones that are kept when every region looks out: longer than it takes to
-  // find all regions dead one after the other.
-  Duration settle = 10s;
+  // When every region looks out, those stay that were in so long ago at most: as long as it may take to find all of
+  // them dead that died at once.
+  Duration memory = 10s;
   Duration reentry = 30s;       // a region comes back at most once in this time; it goes out at once
   Duration latency_hold = 30s;  // a change of a region's latency changes answers at most once in this time
 };
@@ -51,11 +51,13 @@ class Brain {
     explicit Edge(HealthThresholds thresholds) : health(thresholds) {}
     EndpointHealth health;
     std::string evidence;
+    Instant lost;  // when it became unhealthy
     double usual_us = 0, smooth_us = 0;
   };
   struct Region {
     std::vector<Edge> edges;
     bool in = true;
+    Instant lost;  // when it went out
     Instant last_reentry{INT64_MIN / 2};
     bool held = false;  // healthy again, too soon
   };
@@ -65,6 +67,7 @@ class Brain {
   void evaluate(std::size_t region, Instant now, std::vector<BrainEvent>& events);
   void publish(Instant now, std::vector<BrainEvent>& events);
   std::vector<RegionState> states_now() const;
+  void remember(std::vector<RegionState>& states, Instant now) const;
   void measure(Edge& edge, Duration took);
   bool latency_moved(const std::vector<RegionState>& fresh) const;
   std::string names_of(bool in) const;
@@ -72,8 +75,7 @@ class Brain {
   BrainRules rules_;
   std::vector<Region> regions_;
   std::shared_ptr<const View> view_;
-  std::vector<RegionState> settled_;  // kept when all look out
-  Instant published_at_, latency_at_;
+  Instant latency_at_;
 };
 
 }  // namespace evercert::traffic::dns

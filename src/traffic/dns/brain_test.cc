@@ -115,6 +115,19 @@ TEST_F(BrainTest, WhenAllLookOutTheAnswersFromBeforeStayAllOfThem) {
   EXPECT_FALSE(in(0) || in(2));
 }
 
+TEST_F(BrainTest, ARegionThatHadJustComeBackIsAmongTheAnswersThatStay) {
+  check(0, 0, false, 2);
+  now_ = now_ + 60s;
+  check(0, 0, true, 3);
+  ASSERT_TRUE(in(0));
+  now_ = now_ + 1s;
+  check(1, 0, false, 2);
+  check(0, 0, false, 2);
+  all_of(2, false, 2);
+  ASSERT_TRUE(brain_.view()->blind());
+  EXPECT_TRUE(in(0) && in(1) && in(2));
+}
+
 TEST_F(BrainTest, ARegionThatWasDeadLongBeforeIsNotAmongTheAnswersThatStay) {
   now_ = now_ + 60s;
   check(0, 0, false, 2);

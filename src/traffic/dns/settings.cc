@@ -250,7 +250,7 @@ Result<ServerOptions> server_options(const Words& words, WallTime now) {
                 std::to_string(options.checks.plan.timeout / 1ms) + " ms");
   options.rules.thresholds = {balancer->unhealthy_threshold, balancer->healthy_threshold};
   options.rules.failover_percent = balancer->failover_percent;
-  options.rules.settle = settings.detection_time;
+  options.rules.memory = settings.detection_time;
   options.policy = policy_of(balancer->policy);
   EC_TRY(take_addresses(words, options.regions));
   EC_TRY(take_coordinates(words, options.regions));

@@ -93,7 +93,7 @@ TEST_F(SettingsTest, DetectionTimeAndThresholdAreObeyed) {
   EXPECT_TRUE(made->checks.plan.shortened);
   EXPECT_LE(made->checks.plan.interval + 2 * made->checks.plan.timeout + made->checks.plan.recheck, 4s);
   EXPECT_EQ(made->rules.failover_percent, 75);
-  EXPECT_EQ(made->rules.settle, 4s);
+  EXPECT_EQ(made->rules.memory, 4s);
 }
 
 TEST_F(SettingsTest, WhatDoesNotFitTheClusterIsRefusedByFileAndLine) {
