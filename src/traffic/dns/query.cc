@@ -28,7 +28,7 @@ bool read_options(Query& query) {
   if (options == nullptr) return false;
   for (std::size_t i = 0; i < ldns_edns_option_list_get_count(options); ++i) {
     const ldns_edns_option* option = ldns_edns_option_list_get_option(options, i);
-    const auto code = ldns_edns_get_code(option);
+    const int code = ldns_edns_get_code(option);  // a number: it may be one that the library has no name for
     if (code == LDNS_EDNS_NSID) query.wants_nsid = true;
     if (code != LDNS_EDNS_CLIENT_SUBNET) continue;
     query.subnet = read_client_subnet({ldns_edns_get_data(option), ldns_edns_get_size(option)});

@@ -23,7 +23,7 @@ struct Query {
   const ldns_rdf* name = nullptr;  // of the question; null when there is none that could be repeated
   std::size_t name_bytes = 0;      // of it in the message
   ldns_rr_type type = LDNS_RR_TYPE_A;
-  ldns_rr_class kind = LDNS_RR_CLASS_IN;
+  int kind = LDNS_RR_CLASS_IN;  // the class: any number, not only those that the library has names for
   bool edns = false, dnssec_ok = false, compact_ok = false, wants_nsid = false;
   std::uint16_t udp_payload = 512;
   std::optional<ClientSubnet> subnet;
