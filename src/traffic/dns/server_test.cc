@@ -156,6 +156,15 @@ TEST_F(ServerTest, AnEdgeThatSaysThatItIsNotReadyIsBelievedAndItsWordsAreMadeHar
   EXPECT_THAT(page("/"), HasSubstr("status 503: how it is"));
 }
 
+TEST_F(ServerTest, AnEdgeThatAcceptsAndSaysNothingIsOutAfterTheTimeOut) {
+  const auto silent = open_tcp({*parse_address("127.0.0.1"), 0});
+  ASSERT_TRUE(silent);
+  options_.checks.edges[0][0].port = *port_of(*silent);
+  start();
+  EXPECT_TRUE(soon([&] { return seen_from(1).at(0) != "192.0.2.1"; }));
+  EXPECT_THAT(page("/"), HasSubstr("no answer within 1000 ms"));
+}
+
 TEST_F(ServerTest, AnEdgeThatCannotProveItselfIsOut) {
   const net::TestCertificates others;
   options_.checks.tls.ca_bundle = others.server().ca_bundle;
@@ -192,17 +201,40 @@ TEST_F(ServerTest, AConnectionThatMakesNoSenseIsClosedAndOthersGoOn) {
   EXPECT_EQ(answers(fine.get(), 1).size(), 1u);
 }
 
-TEST_F(ServerTest, ConnectionsOfOneNetworkAreBoundedAndIdleOnesEnd) {
+TEST_F(ServerTest, ConnectionsOfOneNetworkAreBounded) {
   options_.tcp.of_one_network = 4;
-  options_.tcp.idle = 200ms;
+  options_.tcp.idle = 3600s;
   start();
   std::vector<Socket> sockets;
   for (int i = 0; i < 8; ++i) sockets.emplace_back(connected(SOCK_STREAM, port_));
-  for (const Socket& socket : sockets) EXPECT_TRUE(answers(socket.get(), 1).empty()) << "each is closed in the end";
-  const Socket later(connected(SOCK_STREAM, port_));
   const std::string question = framed(Ask{"api.test."}.bytes());
-  ASSERT_GT(::send(later.get(), question.data(), question.size(), MSG_NOSIGNAL), 0);
-  EXPECT_EQ(answers(later.get(), 1).size(), 1u) << "there is room again";
+  std::size_t answered = 0;
+  for (const Socket& socket : sockets) {
+    ::send(socket.get(), question.data(), question.size(), MSG_NOSIGNAL);
+    answered += answers(socket.get(), 1).size();
+  }
+  EXPECT_EQ(answered, 4u);
+  sockets.pop_back();
+  sockets.erase(sockets.begin());
+  EXPECT_TRUE(soon([&] {
+    const Socket later(connected(SOCK_STREAM, port_));
+    ::send(later.get(), question.data(), question.size(), MSG_NOSIGNAL);
+    return answers(later.get(), 1).size() == 1;
+  })) << "there is room again";
+}
+
+TEST_F(ServerTest, ConnectionsThatSayNothingOrNeverFinishAreEnded) {
+  options_.tcp.idle = 300ms;
+  options_.tcp.slow_query = 100ms;
+  start();
+  const auto ended = [](const Socket& socket) {
+    char byte = 0;
+    return ::recv(socket.get(), &byte, 1, 0) == 0;
+  };
+  EXPECT_TRUE(ended(Socket(connected(SOCK_STREAM, port_))));
+  const Socket slow(connected(SOCK_STREAM, port_));
+  ASSERT_EQ(::send(slow.get(), "\0", 1, MSG_NOSIGNAL), 1);
+  EXPECT_TRUE(ended(slow));
 }
 
 TEST_F(ServerTest, SeveralThreadsAnswerTheSame) {
