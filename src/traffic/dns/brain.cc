@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/dns/brain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "base/check.h"
+
+namespace evercert::traffic::dns {
+namespace {
+
+std::string edge_name(const RegionFacts& region, std::size_t edge) {
+  return region.name + "/" + std::to_string(edge + 1);
+}
+
+bool same_health(const std::vector<RegionState>& a, const std::vector<RegionState>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const RegionState& x, const RegionState& y) { return x.in == y.in && x.serving == y.serving; });
+}
+
+}  // namespace
+
+Brain::Brain(std::vector<RegionFacts> facts, Policy policy, BrainRules rules, Instant now)
+    : rules_(rules), latency_at_(now - rules.latency_hold) {
+  for (const auto& region : facts) {
+    regions_.emplace_back();
+    for (std::size_t e = 0; e < region.edges.size(); ++e) regions_.back().edges.emplace_back(rules_.thresholds);
+  }
+  view_ = std::make_shared<const View>(std::move(facts), policy);
+}
+
+std::size_t Brain::unhealthy(std::size_t region) const {
+  const auto& edges = regions_[region].edges;
+  return static_cast<std::size_t>(
+      std::count_if(edges.begin(), edges.end(), [](const Edge& edge) { return !edge.health.healthy(); }));
+}
+
+bool Brain::healthy_enough(std::size_t region) const {
+  const std::size_t all = regions_[region].edges.size(), bad = unhealthy(region);
+  // The second: a threshold of 100 % leaves no region in that has nobody to answer.
+  return bad * 100 < all * static_cast<std::size_t>(rules_.failover_percent) && bad < all;
+}
+
+void Brain::measure(Edge& edge, Duration took) {
+  const double us = static_cast<double>(took.count());
+  if (edge.smooth_us == 0) {
+    edge.smooth_us = edge.usual_us = us;
+    return;
+  }
+  edge.smooth_us += 0.3 * (us - edge.smooth_us);
+  // The usual time falls at once and rises slowly, so that what has become slow is seen as slow for a while.
+  edge.usual_us = us < edge.usual_us ? us : edge.usual_us + 0.01 * (us - edge.usual_us);
+}
+
+std::vector<BrainEvent> Brain::checked(std::size_t region, std::size_t edge, const CheckResult& result, Instant now) {
+  EC_CHECK(region < regions_.size() && edge < regions_[region].edges.size(), "a check is of an edge that there is");
+  std::vector<BrainEvent> events;
+  Edge& checked = regions_[region].edges[edge];
+  const bool before = checked.health.healthy();
+  if (result.passed) {
+    checked.health.check_passed();
+    measure(checked, result.took);
+  } else {
+    checked.health.check_failed();
+    checked.evidence = result.evidence;
+  }
+  const bool after = checked.health.healthy();
+  if (before && !after) checked.lost = now;
+  if (before != after) {
+    const std::string name = edge_name(view_->facts()[region], edge);
+    const std::string thresholds = std::to_string(after ? rules_.thresholds.healthy : rules_.thresholds.unhealthy);
+    events.push_back({!after, after ? "edge=" + name + " healthy: " + thresholds + " good checks in a row"
+                                    : "edge=" + name + " unhealthy: " + thresholds +
+                                          " failed checks in a row, the last: " + checked.evidence});
+  }
+  evaluate(region, now, events);
+  publish(now, events);
+  return events;
+}
+
+std::vector<BrainEvent> Brain::tick(Instant now) {
+  std::vector<BrainEvent> events;
+  for (std::size_t r = 0; r < regions_.size(); ++r) evaluate(r, now, events);
+  publish(now, events);
+  return events;
+}
+
+void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& events) {
+  Region& region = regions_[which];
+  const RegionFacts& facts = view_->facts()[which];
+  const std::string share =
+      std::to_string(unhealthy(which)) + " of " + std::to_string(region.edges.size()) + " edges unhealthy";
+  const bool well = healthy_enough(which);
+  if (region.in && !well) {
+    region.in = false;
+    region.lost = now;
+    std::string evidence;
+    for (std::size_t e = 0; e < region.edges.size(); ++e) {
+      if (!region.edges[e].health.healthy())
+        evidence += (evidence.empty() ? "" : "; ") + edge_name(facts, e) + ": " + region.edges[e].evidence;
+    }
+    events.push_back({true, "region=" + facts.name + " out: " + share + ", the threshold is " +
+                                std::to_string(rules_.failover_percent) + " % (" + evidence + ")"});
+  } else if (!region.in && well) {
+    const Instant earliest = region.last_reentry + rules_.reentry;
+    // Who is alone is not kept waiting for being unsteady.
+    const bool alone = std::none_of(regions_.begin(), regions_.end(), [](const Region& other) { return other.in; });
+    if (now >= earliest || alone) {
+      region.in = true;
+      region.held = false;
+      region.last_reentry = now;
+      events.push_back({false, "region=" + facts.name + " in: " + share});
+    } else if (!std::exchange(region.held, true)) {
+      events.push_back({false, "region=" + facts.name + " healthy, and kept out for " +
+                                   std::to_string((earliest - now) / 1s) + " s: it was back less than " +
+                                   std::to_string(rules_.reentry / 1s) + " s ago"});
+    }
+  } else if (!well) {
+    region.held = false;
+  }
+}
+
+std::vector<RegionState> Brain::states_now() const {
+  std::vector<RegionState> states;
+  for (const Region& region : regions_) {
+    RegionState state;
+    state.in = region.in;
+    double smooth = 0, excess = 0;
+    int measured = 0;
+    for (const Edge& edge : region.edges) {
+      state.serving.push_back(edge.health.healthy());
+      if (!edge.health.healthy() || edge.smooth_us == 0) continue;
+      smooth += edge.smooth_us;
+      excess += std::max(0.0, edge.smooth_us - edge.usual_us);
+      ++measured;
+    }
+    if (measured > 0) {
+      state.measured = Duration(std::llround(smooth / measured));
+      state.excess = Duration(std::llround(excess / measured));
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+// Small changes are not worth the caches that every change empties.
+bool Brain::latency_moved(const std::vector<RegionState>& fresh) const {
+  const auto moved = [](Duration old, Duration now) {
+    return std::abs((now - old).count()) > std::max<std::int64_t>(10'000, old.count() / 4);
+  };
+  for (std::size_t r = 0; r < fresh.size(); ++r) {
+    const RegionState& old = view_->states()[r];
+    if (moved(old.measured, fresh[r].measured) || moved(old.excess, fresh[r].excess)) return true;
+  }
+  return false;
+}
+
+std::string Brain::names_of(bool in) const {
+  std::string names;
+  for (std::size_t r = 0; r < regions_.size(); ++r) {
+    if (view_->states()[r].in == in) names += (names.empty() ? "" : ", ") + view_->facts()[r].name;
+  }
+  return names;
+}
+
+// All regions at once is what the loss of this server's own network looks like. Then the answers from before that began
+// are the best that there are (static stability); a region that was out long before stays out of them.
+void Brain::remember(std::vector<RegionState>& states, Instant now) const {
+  for (std::size_t r = 0; r < states.size(); ++r) {
+    if (view_->blind()) {
+      states[r].in = view_->states()[r].in;
+      states[r].serving = view_->states()[r].serving;
+      continue;
+    }
+    states[r].in = now - regions_[r].lost <= rules_.memory;
+    for (std::size_t e = 0; e < states[r].serving.size(); ++e) {
+      const Edge& edge = regions_[r].edges[e];
+      states[r].serving[e] = edge.health.healthy() || now - edge.lost <= rules_.memory;
+    }
+    // A region is out by what its last edge did: that one serves.
+    EC_CHECK(!states[r].in || std::count(states[r].serving.begin(), states[r].serving.end(), true) > 0,
+             "a region that is remembered has an edge that is");
+  }
+}
+
+void Brain::publish(Instant now, std::vector<BrainEvent>& events) {
+  std::vector<RegionState> fresh = states_now();
+  const bool blind = std::none_of(fresh.begin(), fresh.end(), [](const RegionState& state) { return state.in; });
+  if (blind) remember(fresh, now);
+  for (std::size_t r = 0; r < fresh.size(); ++r) {  // nobody to measure: as it was
+    if (fresh[r].measured == 0us) {
+      fresh[r].measured = view_->states()[r].measured;
+      fresh[r].excess = view_->states()[r].excess;
+    }
+  }
+  const bool health_changed = blind != view_->blind() || !same_health(fresh, view_->states());
+  const bool latency_changed = now - latency_at_ >= rules_.latency_hold && latency_moved(fresh);
+  if (!health_changed && !latency_changed) return;
+  const bool was_blind = view_->blind();
+  if (latency_changed) {
+    latency_at_ = now;
+  } else {
+    for (std::size_t r = 0; r < fresh.size(); ++r) {
+      fresh[r].measured = view_->states()[r].measured;
+      fresh[r].excess = view_->states()[r].excess;
+    }
+  }
+  auto next = std::make_shared<View>(*view_);
+  next->states_ = std::move(fresh);
+  next->blind_ = blind;
+  ++next->generation_;
+  view_ = std::move(next);
+  if (!health_changed) return;
+  if (blind && !was_blind) {
+    events.push_back({true,
+                      "every region looks out: this server has lost its own network, or all are lost; the last "
+                      "good answers stay: " +
+                          names_of(true)});
+  } else if (was_blind && !blind) {
+    events.push_back({false, "a region is seen again: answers follow the checks again, and lead to " + names_of(true)});
+  } else {
+    events.push_back(
+        {false, "answers lead to " + names_of(true) + " (generation " + std::to_string(view_->generation()) + ")"});
+  }
+}
+
+}  // namespace evercert::traffic::dns

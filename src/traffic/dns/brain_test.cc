@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/dns/brain.h"
+
+#include <gtest/gtest.h>
+
+#include "traffic/dns/check_plan.h"
+
+namespace evercert::traffic::dns {
+namespace {
+
+RegionFacts region(const std::string& name, int edges) {
+  RegionFacts facts;
+  facts.name = name;
+  facts.endpoint = name + ".api.test.";
+  for (int e = 0; e < edges; ++e) facts.edges.push_back({{*parse_address("192.0.2." + std::to_string(e + 1))}, 443});
+  return facts;
+}
+
+class BrainTest : public ::testing::Test {
+ protected:
+  BrainTest() : brain_({region("a", 1), region("b", 1), region("c", 4)}, Policy::kWeightedLatency, {}, now_) {}
+
+  std::string check(std::size_t region, std::size_t edge, bool passed, int times = 1) {
+    std::string said;
+    for (int i = 0; i < times; ++i) {
+      for (const auto& event : brain_.checked(region, edge, {passed, 10ms, passed ? "" : "refused"}, now_))
+        said += event.text + "\n";
+    }
+    return said;
+  }
+  std::string all_of(std::size_t region, bool passed, int times) {
+    std::string said;
+    for (std::size_t e = 0; e < brain_.view()->facts()[region].edges.size(); ++e)
+      said += check(region, e, passed, times);
+    return said;
+  }
+  bool in(std::size_t region) const { return brain_.view()->states()[region].in; }
+
+  Instant now_{1'000'000};
+  Brain brain_;
+};
+
+TEST_F(BrainTest, ARegionIsOutAtOnceWhenItsThresholdIsReachedAndTheLogSaysWhy) {
+  EXPECT_EQ(check(0, 0, false), "");
+  EXPECT_TRUE(in(0));
+  const auto before = brain_.view();
+  const std::string said = check(0, 0, false);
+  EXPECT_FALSE(in(0));
+  EXPECT_TRUE(before->states()[0].in) << "who holds a view keeps it";
+  EXPECT_GT(brain_.view()->generation(), before->generation());
+  EXPECT_NE(said.find("region=a out: 1 of 1 edges unhealthy, the threshold is 50 % (a/1: refused)"), std::string::npos)
+      << said;
+  EXPECT_NE(said.find("answers lead to b, c"), std::string::npos) << said;
+}
+
+TEST_F(BrainTest, TheFailoverThresholdIsAShareOfTheRegionsEdges) {
+  check(2, 0, false, 2);
+  EXPECT_TRUE(in(2));
+  EXPECT_FALSE(brain_.view()->states()[2].serving[0]) << "the edge alone is left out";
+  check(2, 3, false, 2);
+  EXPECT_FALSE(in(2)) << "50 % of them are unhealthy";
+}
+
+TEST_F(BrainTest, ComingBackTakesGoodChecksInARow) {
+  check(0, 0, false, 2);
+  now_ = now_ + 60s;
+  check(0, 0, true, 2);
+  EXPECT_FALSE(in(0));
+  check(0, 0, false);
+  check(0, 0, true, 2);
+  EXPECT_FALSE(in(0));
+  check(0, 0, true);
+  EXPECT_TRUE(in(0));
+}
+
+TEST_F(BrainTest, ARegionThatFlapsComesBackOnceInThirtySeconds) {
+  check(0, 0, false, 2);
+  now_ = now_ + 60s;
+  check(0, 0, true, 3);
+  ASSERT_TRUE(in(0));
+  now_ = now_ + 5s;
+  check(0, 0, false, 2);
+  EXPECT_FALSE(in(0)) << "out is immediate";
+  now_ = now_ + 5s;
+  EXPECT_NE(check(0, 0, true, 3).find("kept out for 20 s"), std::string::npos);
+  EXPECT_FALSE(in(0));
+  now_ = now_ + 19s;
+  brain_.tick(now_);
+  EXPECT_FALSE(in(0));
+  now_ = now_ + 1s;
+  brain_.tick(now_);
+  EXPECT_TRUE(in(0));
+}
+
+TEST_F(BrainTest, WhenAllLookOutTheAnswersFromBeforeStayAllOfThem) {
+  now_ = now_ + 60s;
+  check(0, 0, false, 2);
+  now_ = now_ + 4s;
+  check(1, 0, false, 2);
+  EXPECT_FALSE(in(0) || in(1));
+  now_ = now_ + 4s;
+  const std::string said = all_of(2, false, 2);
+  EXPECT_NE(said.find("every region looks out"), std::string::npos) << said;
+  EXPECT_TRUE(brain_.view()->blind());
+  for (std::size_t r = 0; r < 3; ++r) EXPECT_TRUE(in(r)) << r;
+  EXPECT_EQ(brain_.view()->serving_edges(2).size(), 4u);
+  const auto generation = brain_.view()->generation();
+  now_ = now_ + 3600s;
+  all_of(2, false, 10);
+  EXPECT_EQ(brain_.view()->generation(), generation) << "for as long as it lasts";
+  const std::string back = check(1, 0, true, 3);
+  EXPECT_NE(back.find("seen again"), std::string::npos) << back;
+  EXPECT_FALSE(brain_.view()->blind());
+  EXPECT_TRUE(in(1));
+  EXPECT_FALSE(in(0) || in(2));
+}
+
+TEST_F(BrainTest, ARegionThatHadJustComeBackIsAmongTheAnswersThatStay) {
+  check(0, 0, false, 2);
+  now_ = now_ + 60s;
+  check(0, 0, true, 3);
+  ASSERT_TRUE(in(0));
+  now_ = now_ + 1s;
+  check(1, 0, false, 2);
+  check(0, 0, false, 2);
+  all_of(2, false, 2);
+  ASSERT_TRUE(brain_.view()->blind());
+  EXPECT_TRUE(in(0) && in(1) && in(2));
+}
+
+TEST_F(BrainTest, ARegionThatWasDeadLongBeforeIsNotAmongTheAnswersThatStay) {
+  now_ = now_ + 60s;
+  check(0, 0, false, 2);
+  now_ = now_ + 60s;
+  check(1, 0, false, 2);
+  all_of(2, false, 2);
+  ASSERT_TRUE(brain_.view()->blind());
+  EXPECT_FALSE(in(0));
+  EXPECT_TRUE(in(1) && in(2));
+}
+
+TEST_F(BrainTest, TheOnlyRegionThatIsWellIsNotKeptOutForFlapping) {
+  check(0, 0, false, 2);
+  now_ = now_ + 60s;
+  check(0, 0, true, 3);
+  now_ = now_ + 1s;
+  check(0, 0, false, 2);
+  check(1, 0, false, 2);
+  all_of(2, false, 2);
+  ASSERT_TRUE(brain_.view()->blind());
+  now_ = now_ + 1s;
+  check(0, 0, true, 3);
+  EXPECT_FALSE(brain_.view()->blind());
+  EXPECT_TRUE(in(0));
+  EXPECT_FALSE(in(1));
+}
+
+TEST_F(BrainTest, LatencyChangesAnswersSeldomAndOnlyWhenItHasMovedMuch) {
+  for (int i = 0; i < 10; ++i) {
+    now_ = now_ + 5s;
+    brain_.checked(0, 0, {true, 20ms, ""}, now_);
+  }
+  const auto settled = brain_.view()->generation();
+  for (int i = 0; i < 200; ++i) {
+    now_ = now_ + 5s;
+    brain_.checked(0, 0, {true, i % 2 == 0 ? 18ms : 23ms, ""}, now_);
+  }
+  EXPECT_EQ(brain_.view()->generation(), settled) << "noise";
+  for (int i = 0; i < 200; ++i) {
+    now_ = now_ + 1s;
+    brain_.checked(0, 0, {true, i / 10 % 2 == 0 ? 900ms : 9ms, ""}, now_);
+  }
+  EXPECT_LE(brain_.view()->generation(), settled + 8) << "at most once in thirty seconds";
+  EXPECT_GT(brain_.view()->generation(), settled);
+}
+
+// The whole of the promise: from an edge's last good check to other answers, with the checks' own times.
+TEST(BrainTime, AnOutageChangesAnswersWithinTheDetectionTime) {
+  const CheckPlan plan = plan_checks({});
+  for (const Duration refused_after : {Duration{1ms}, plan.timeout}) {
+    Instant now{5'000'000};
+    Brain brain({region("a", 1), region("b", 1)}, Policy::kWeightedLatency, {}, now);
+    brain.checked(0, 0, {true, 10ms, ""}, now);
+    const Instant died = now;  // just after
+    now = now + plan.interval + refused_after;
+    while (brain.view()->states()[0].in) {
+      brain.checked(0, 0, {false, refused_after, "dead"}, now);
+      if (brain.view()->states()[0].in) now = now + plan.recheck + refused_after;
+      ASSERT_LT(now - died, 60s);
+    }
+    EXPECT_LE(now - died, 10s);
+  }
+}
+
+}  // namespace
+}  // namespace evercert::traffic::dns

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/dns/checker.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/os/system.h"
+#include "base/task_scope.h"
+
+namespace evercert::traffic::dns {
+namespace {
+
+constexpr std::size_t kMostEvidence = 160;
+constexpr std::int64_t kResignSeconds = 3600;
+
+// What a stranger sent goes into a log line.
+std::string printable(std::string text) {
+  if (text.size() > kMostEvidence) text = text.substr(0, kMostEvidence) + "...";
+  for (char& c : text) c = c < ' ' || c > '~' ? ' ' : c;
+  const auto end = text.find_last_not_of(' ');
+  return text.substr(0, end == std::string::npos ? 0 : end + 1);
+}
+
+class CheckerImpl : public Checker {
+ public:
+  CheckerImpl(CheckerOptions options, Brain brain, Hub& hub, MonotonicClock& clock, WallClock& wall)
+      : options_(std::move(options)), brain_(std::move(brain)), hub_(hub), clock_(clock), wall_(wall) {
+    for (const auto& region : options_.edges) reports_.emplace_back(region.size());
+  }
+
+  ~CheckerImpl() override {
+    if (executor_) executor_->stop();
+    watches_.cancel();
+    client_.reset();
+  }
+
+  Status open() {
+    EC_ASSIGN(client_, net::HttpClient::create({options_.local_address, options_.tls, 0, 1s}));
+    publish();
+    executor_ = os::ThreadExecutor::start("dns-checks");
+    executor_->post([this] {
+      for (std::size_t r = 0; r < options_.edges.size(); ++r) {
+        for (std::size_t e = 0; e < options_.edges[r].size(); ++e) watches_.spawn(watch(r, e));
+      }
+      tick();
+    });
+    return {};
+  }
+
+  std::vector<std::vector<EdgeReport>> reports() const override {
+    const std::lock_guard lock(mutex_);
+    return reports_;
+  }
+
+ private:
+  Task<void> watch(std::size_t region, std::size_t edge) {
+    for (;;) {
+      const Instant begun = clock_.now();
+      const auto answered = co_await check(options_.edges[region][edge]);
+      const Instant now = clock_.now();
+      const CheckResult result = judge_check(answered, now - begun);
+      note(region, edge, result);
+      tell(brain_.checked(region, edge, result, now));
+      // Whatever is good waits for its interval; a failure is looked into sooner (check_plan.h).
+      const Instant next = result.passed ? begun + options_.plan.interval : now + options_.plan.recheck;
+      auto wait = [this, left = std::max<Duration>(1ms, next - clock_.now())](auto resolve) {
+        executor_->post_after(left, [resolve = std::move(resolve)]() mutable { resolve(true); });
+      };
+      auto waited = suspend_on<bool>(*executor_, std::move(wait));
+      co_await waited;
+    }
+  }
+
+  // Never longer than the time-out, however it is spent: connecting, proving, waiting.
+  Task<Result<net::HttpResponse>> check(const net::HttpTarget& target) {
+    net::HttpCall call;
+    call.target = target;
+    call.path = "/readyz";
+    call.headers.set("Connection", "close");
+    // Its own limits are of connecting and of answering, each; they only end what nobody waits for any more.
+    call.connect_timeout = call.timeout = options_.plan.timeout + 1s;
+    call.max_response_bytes = 64 << 10;
+    auto start = [this, &call](auto resolve) {
+      // The first of the two speaks. Both come on the executor's thread.
+      auto once = std::make_shared<std::optional<decltype(resolve)>>(std::move(resolve));
+      const auto give = [once](Result<net::HttpResponse> result) {
+        if (!*once) return;
+        auto first = std::move(**once);
+        once->reset();
+        first(std::move(result));
+      };
+      executor_->post_after(options_.plan.timeout, [give, limit = options_.plan.timeout] {
+        give(fail(Code::kExpired, "no answer within " + std::to_string(limit / 1ms) + " ms"));
+      });
+      watches_.spawn(client_->fetch(*executor_, std::move(call)), give);
+    };
+    auto answered = suspend_on<Result<net::HttpResponse>>(*executor_, std::move(start));
+    co_return co_await answered;
+  }
+
+  void note(std::size_t region, std::size_t edge, const CheckResult& result) {
+    const std::lock_guard lock(mutex_);
+    EdgeReport& report = reports_[region][edge];
+    report.checked = true;
+    report.passed = result.passed;
+    report.took = result.took;
+    report.evidence = result.evidence;
+    ++report.checks;
+    if (!result.passed) ++report.failures;
+  }
+
+  void tell(const std::vector<BrainEvent>& events) {
+    for (const BrainEvent& event : events) {
+      log_line(event.warning ? LogLevel::kWarning : LogLevel::kInfo, "dns: " + event.text);
+    }
+    if (brain_.view() != published_) publish();
+  }
+
+  void publish() {
+    published_ = brain_.view();
+    published_at_ = wall_.now();
+    hub_.publish(published_, published_at_);
+  }
+
+  void tick() {
+    tell(brain_.tick(clock_.now()));
+    // Signatures end: those that are kept are made anew every hour.
+    if (wall_.now().seconds() / kResignSeconds != published_at_.seconds() / kResignSeconds) publish();
+    executor_->post_after(1s, [this] { tick(); });
+  }
+
+  const CheckerOptions options_;
+  Brain brain_;  // of the executor's thread
+  Hub& hub_;
+  MonotonicClock& clock_;
+  WallClock& wall_;
+  std::shared_ptr<const View> published_;
+  WallTime published_at_;
+  mutable std::mutex mutex_;
+  std::vector<std::vector<EdgeReport>> reports_;
+  std::unique_ptr<net::HttpClient> client_;
+  std::unique_ptr<os::ThreadExecutor> executor_;
+  TaskScope watches_;
+};
+
+}  // namespace
+
+CheckResult judge_check(const Result<net::HttpResponse>& result, Duration took) {
+  CheckResult judged;
+  judged.took = took;
+  if (!result) {
+    judged.evidence = printable(result.error().message);
+  } else if (result->status != 200) {
+    judged.evidence = printable("status " + std::to_string(result->status) + ": " + result->bytes());
+  } else {
+    judged.passed = true;
+  }
+  return judged;
+}
+
+Result<std::unique_ptr<Checker>> Checker::start(CheckerOptions options, Brain brain, Hub& hub, MonotonicClock& clock,
+                                                WallClock& wall) {
+  auto checker = std::make_unique<CheckerImpl>(std::move(options), std::move(brain), hub, clock, wall);
+  EC_TRY(checker->open());
+  return checker;
+}
+
+}  // namespace evercert::traffic::dns

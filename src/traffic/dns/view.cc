@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/dns/view.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/check.h"
+
+namespace evercert::traffic::dns {
+namespace {
+
+// Light in fibre takes 10 us there and back for a kilometre; cables are not straight. Measured round trips between
+// us-east-1, us-west-2 and eu-central-1 are 14 to 17 us for a kilometre of the great circle.
+constexpr double kMsPerKilometre = 0.016;
+// "About as near": a client does not notice, and weights may decide.
+constexpr double kNearFactor = 1.1, kNearMs = 10;
+
+std::uint64_t mix(std::uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9u;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+// The same on every server of the zone, whatever it has restarted since: so that a client's answers agree.
+std::uint64_t hash(const Prefix& prefix, const std::string& name) {
+  std::uint64_t h = mix(static_cast<std::uint64_t>(prefix.length) + (prefix.address.v6 ? 1000u : 0u));
+  for (const std::uint8_t byte : prefix.address.bytes) h = mix(h ^ byte) + 0x9e3779b97f4a7c15u;
+  for (const char c : name) h = mix(h ^ static_cast<std::uint8_t>(c)) + 0x9e3779b97f4a7c15u;
+  return mix(h);
+}
+
+// Rendezvous hashing with weights: among any set of regions each wins a share of the prefixes in proportion to its
+// weight, and who loses one region moves nobody else. (Thaler and Ravishankar 1998; weights as in Schindelhauer and
+// Schomaker 2005.)
+double score(std::uint64_t hashed, double weight) {
+  if (weight <= 0) return -1;
+  const double uniform = (static_cast<double>(hashed >> 11) + 0.5) / 9007199254740992.0;
+  return weight / -std::log(uniform);
+}
+
+}  // namespace
+
+View::View(std::vector<RegionFacts> facts, Policy policy) : facts_(std::move(facts)), policy_(policy) {
+  EC_CHECK(!facts_.empty() && facts_.size() <= kMostRegions, "an answer names regions by a byte");
+  for (const RegionFacts& region : facts_) {
+    EC_CHECK(!region.edges.empty() && region.edges.size() <= kMostEdges, "an answer names edges by a byte");
+    RegionState state;
+    state.serving.assign(region.edges.size(), true);
+    states_.push_back(std::move(state));
+    priorities_.push_back(region.priority);
+  }
+  std::sort(priorities_.begin(), priorities_.end());
+  priorities_.erase(std::unique(priorities_.begin(), priorities_.end()), priorities_.end());
+}
+
+double kilometres(Coordinates a, Coordinates b) {
+  constexpr double kRadius = 6371, kDegree = std::numbers::pi / 180;
+  const double north = std::sin((b.latitude - a.latitude) * kDegree / 2);
+  const double east = std::sin((b.longitude - a.longitude) * kDegree / 2);
+  const double h = north * north + std::cos(a.latitude * kDegree) * std::cos(b.latitude * kDegree) * east * east;
+  return 2 * kRadius * std::asin(std::min(1.0, std::sqrt(h)));
+}
+
+struct View::Candidate {
+  std::size_t region = 0;
+  double cost = 0, score = 0, weight = 0;
+  std::size_t serving = 0;
+};
+
+std::vector<std::size_t> View::serving_edges(std::size_t region) const {
+  std::vector<std::size_t> serving;
+  const auto& flags = states_[region].serving;
+  for (std::size_t e = 0; e < flags.size(); ++e) {
+    if (flags[e]) serving.push_back(e);
+  }
+  return serving;
+}
+
+// The estimated round trip of the client to the region, as far as the policy asks for it.
+double View::cost_ms(std::size_t region, const Place& place) const {
+  if (policy_ == Policy::kWeighted) return 0;
+  const RegionState& state = states_[region];
+  const double excess = policy_ == Policy::kGeographic ? 0 : static_cast<double>(state.excess.count()) / 1000;
+  std::optional<Coordinates> from = place.coordinates;
+  if (place.region) {
+    if (*place.region == region) return excess;
+    from = facts_[*place.region].coordinates;
+    if (!from || !facts_[region].coordinates) return 1000 + excess;  // not where the table sends it
+  }
+  if (from && facts_[region].coordinates)
+    return kilometres(*from, *facts_[region].coordinates) * kMsPerKilometre + excess;
+  // Nothing is known of the client: what is seen from here must do where latency alone is to decide.
+  if (policy_ == Policy::kLatency) return static_cast<double>(state.measured.count()) / 1000;
+  return excess;
+}
+
+// Best first. All of one priority. True: which client it is has made a difference, beside its place.
+bool View::order(std::vector<Candidate>& candidates) const {
+  const auto nearer = [](const Candidate& a, const Candidate& b) {
+    return a.cost != b.cost ? a.cost < b.cost : a.score > b.score;
+  };
+  const auto dearer_score = [](const Candidate& a, const Candidate& b) { return a.score > b.score; };
+  std::sort(candidates.begin(), candidates.end(), nearer);
+  bool hashed = std::adjacent_find(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+                  return a.cost == b.cost;
+                }) != candidates.end();
+  if (policy_ == Policy::kLatency || candidates.empty()) return hashed;
+  const auto weightless =
+      std::stable_partition(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.weight > 0; });
+  const double limit = candidates.front().cost * kNearFactor + kNearMs;
+  const auto far = std::find_if(candidates.begin(), weightless, [&](const Candidate& c) { return c.cost > limit; });
+  if (far - candidates.begin() > 1) hashed = true;
+  std::sort(candidates.begin(), far, dearer_score);
+  return hashed;
+}
+
+Choice View::choose(const IpAddress& client, int known, const Place& place, std::size_t most) const {
+  const int told_apart = client.v6 ? kClientBits6 : kClientBits4;
+  const Prefix prefix = prefix_of(client, std::min(known, told_apart));
+  most = std::min(most, Choice::kMost);
+  std::vector<Candidate> candidates;
+  Choice choice;
+  std::size_t in = 0;
+  bool hashed = false;
+  for (const int priority : priorities_) {
+    if (choice.count == most) break;
+    candidates.clear();
+    for (std::size_t r = 0; r < facts_.size(); ++r) {
+      if (!states_[r].in || facts_[r].priority != priority) continue;
+      // A region with half of its edges gets half of its share.
+      const auto serving = std::count(states_[r].serving.begin(), states_[r].serving.end(), true);
+      const double weight =
+          facts_[r].weight * static_cast<double>(serving) / static_cast<double>(facts_[r].edges.size());
+      candidates.push_back({r, cost_ms(r, place), score(hash(prefix, facts_[r].name), weight), weight,
+                            static_cast<std::size_t>(serving)});
+    }
+    in += candidates.size();
+    hashed |= order(candidates);
+    for (const Candidate& candidate : candidates) {
+      if (choice.count == most) break;
+      EC_CHECK(candidate.serving > 0, "a region that is in has an edge that serves");
+      hashed |= candidate.serving > 1;
+      const std::uint64_t turn = hash(prefix, "edges of " + facts_[candidate.region].name) % candidate.serving;
+      choice.regions[choice.count++] = {static_cast<std::uint8_t>(candidate.region), static_cast<std::uint8_t>(turn)};
+    }
+  }
+  // As narrow as the answer depends on the client, and no narrower.
+  if (in > 1 && policy_ != Policy::kWeighted) choice.scope = place.scope;
+  if (hashed) choice.scope = std::max(choice.scope, told_apart);
+  choice.scope = std::min(choice.scope, client.bits());
+  return choice;
+}
+
+}  // namespace evercert::traffic::dns
