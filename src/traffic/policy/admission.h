@@ -17,7 +17,7 @@ namespace evercert::traffic {
 
 struct AdmissionOptions {
   // Of the limit, by Criticality. Those of the protected classes have no meaning.
-  std::array<double, kCriticalities> share{1, 1, 1, 1, 1.2, 0.65, 0.45, 0.35};
+  std::array<double, kCriticalities> share{1, 1, 1, 1, 1.2, 0.75, 0.4, 0.3};
   // The hard bound: so many times the limit, but at least and at most so many.
   double hard_factor = 4;
   double hard_least = 500, hard_most = 20'000;

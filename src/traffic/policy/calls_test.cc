@@ -151,7 +151,7 @@ TEST(Hedge, NeverAddsMoreThanItsShareAndNothingUnderPressure) {
 TEST(TunedTimeout, FollowsWhatIsSeenWithinItsBounds) {
   LatencyWindow window(60s);
   TunedTimeout timeout;
-  EXPECT_EQ(timeout.get(window, kStart), 10s) << "nothing is known";
+  EXPECT_EQ(timeout.get(window, kStart), 3s) << "nothing is known";
   for (int i = 0; i < 300; ++i) window.record(100ms, kStart);
   const Duration tuned = timeout.get(window, kStart + 1s);
   EXPECT_GE(tuned, 300ms);

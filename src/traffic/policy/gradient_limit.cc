@@ -11,14 +11,14 @@ namespace evercert::traffic {
 namespace {
 
 constexpr double kStandardErrors = 2;
-constexpr std::uint32_t kAnswersForBaseline = 200, kLeastMeasured = 50;
+constexpr std::uint32_t kAnswersForBaseline = 200, kLeastMeasured = 30;
 // A baseline that is above the latest mean goes this far towards it: the least of many means would be far below the
 // truth, by chance alone.
 constexpr double kTowardsLess = 0.3;
 constexpr double kDoubted = 1.1;      // times what was at work without a queue: with more it surely is one
 constexpr double kFades = 0.998;      // in a window
-constexpr double kNewBaseline = 1.2;  // measured anew, it is that much longer: so there was a reason
-constexpr Duration kFirstDoubt = 5s, kLongestMeasuring = 10s;
+constexpr double kNewBaseline = 1.5;  // measured anew, it is that much longer: so there was a reason
+constexpr Duration kBetweenRefusals = 100ms, kFirstDoubt = 5s, kLongestMeasuring = 10s;
 
 }  // namespace
 
@@ -33,7 +33,8 @@ GradientLimit::GradientLimit(GradientOptions options, std::uint64_t salt)
 
 void GradientLimit::resize(std::size_t endpoints) {
   if (endpoints == endpoints_) return;
-  if (endpoints < endpoints_) {
+  all_ = std::max(all_, endpoints);
+  if (endpoints > 0 && endpoints < endpoints_ && endpoints * 4 <= all_ * 3) {
     const double tried = static_cast<double>(peak_) / static_cast<double>(endpoints_);
     each_ = std::min(each_, std::max({options_.after_loss, options_.least, tried}));
   }
@@ -52,16 +53,13 @@ void GradientLimit::left() {
 void GradientLimit::open_window(Instant now) {
   window_open_ = true;
   window_began_ = now;
-  lowered_ = false;
   answers_ = 0;
   peak_ = in_flight_;
 }
 
 void GradientLimit::refused(Instant now) {
-  if (!window_open_) open_window(now);
-  if (lowered_ && now - window_began_ < options_.least_window) return;
-  if (lowered_) open_window(now);  // so few answers come that the window did not end
-  lowered_ = true;
+  if (now - refused_ < kBetweenRefusals) return;
+  refused_ = now;
   each_ = std::max(options_.least, each_ * 0.9);
 }
 
@@ -71,13 +69,18 @@ void GradientLimit::answered(std::size_t kind, Duration took, Instant now) {
   // What had begun before the limit fell had waited in the old queue.
   if (measuring_ && now - took < measuring_since_) return;
   Kind& of = kinds_.at(kind);
-  const double us = static_cast<double>(std::max<Duration>(took, 1us).count());
+  double us = static_cast<double>(std::max<Duration>(took, 1us).count());
+  if (!measuring_ && of.baseline > 0) {
+    const double slack_us = static_cast<double>(options_.slack.count());
+    us = std::min(us, of.baseline + std::max((options_.clip - 1) * of.baseline, 3 * slack_us));
+  }
   of.sum += us;
   of.squares += us * us;
   ++of.answers;
   ++answers_;
-  if ((answers_ >= options_.least_answers && now - window_began_ >= options_.least_window) || plain())
-    close_window(now);
+  const bool whole = answers_ >= options_.least_answers && now - window_began_ >= options_.least_window;
+  const bool worth_a_look = !measuring_ && answers_ >= options_.least_answers * 2 / 5 && answers_ % 8 == 0;
+  if (whole || (worth_a_look && rise().plain)) close_window(now);
 }
 
 // How much longer than their baselines the answers of this window took, each kind by itself.
@@ -93,7 +96,10 @@ GradientLimit::Rise GradientLimit::rise() const {
     known += n;
   }
   if (known < 2) return {};
-  return {sum / known, std::sqrt(variance) / known, excess / known, work, true};
+  const double mean = sum / known, error = std::sqrt(variance) / known;
+  const bool plain = mean - 3 * error > 1 + 2 * (options_.tolerance - 1) &&
+                     excess / known > 2 * static_cast<double>(options_.slack.count());
+  return {mean, error, excess / known, work, true, plain};
 }
 
 void GradientLimit::close_window(Instant now) {
@@ -108,14 +114,6 @@ void GradientLimit::close_window(Instant now) {
   open_window(now);
 }
 
-// A queue so long that few answers tell it.
-bool GradientLimit::plain() const {
-  if (measuring_ || answers_ < options_.least_answers * 2 / 5 || answers_ % 8 != 0) return false;
-  const Rise rose = rise();
-  return rose.mean - 3 * rose.error > 1 + 2 * (options_.tolerance - 1) &&
-         rose.excess_us > 2 * static_cast<double>(options_.slack.count());
-}
-
 // true: there is a queue, or so it looks, but as much was at work before without one.
 bool GradientLimit::adjust(const Rise& rose, bool pressed, Instant now) {
   if (endpoints_ == 0 || !rose.known) return false;
@@ -124,13 +122,18 @@ bool GradientLimit::adjust(const Rise& rose, bool pressed, Instant now) {
   const double slack_us = static_cast<double>(options_.slack.count());
   proven_ *= kFades;
   if (rose.mean - kStandardErrors * rose.error > options_.tolerance && rose.excess_us > slack_us) {
+    // One window may be chance, two in a row are not; nor is one that is plain.
+    if (!queued_ && !suspected_ && !rose.plain) {
+      suspected_ = true;
+      return false;
+    }
     if (!queued_) before_ = each_;
     queued_ = ever_queued_ = true;
     saw_queue_ = now;
-    each_ = std::max(options_.least, std::min(each_, at_work * options_.headroom));
+    each_ = std::max(options_.least, std::min(each_, std::max(at_work, proven_) * options_.headroom));
     return at_work <= kDoubted * proven_;
   }
-  queued_ = false;
+  queued_ = suspected_ = false;
   if (rose.mean > 1 + (options_.tolerance - 1) / 2 && rose.excess_us > slack_us / 2) return false;
   proven_ = std::max(proven_, at_work);
   if (!pressed) return false;
@@ -140,11 +143,12 @@ bool GradientLimit::adjust(const Rise& rose, bool pressed, Instant now) {
 }
 
 void GradientLimit::learn(bool pressed, Instant now) {
-  bool enough = false, due = false;
+  std::uint32_t measured = 0;
+  bool due = false;
   for (Kind& of : kinds_) {
     of.long_sum += of.sum;
     of.long_answers += of.answers;
-    enough = enough || of.long_answers >= kAnswersForBaseline;
+    measured += of.long_answers;
     if (measuring_ || of.long_answers < kAnswersForBaseline) continue;
     const double mean = of.long_sum / of.long_answers;
     of.long_sum = 0;
@@ -165,7 +169,7 @@ void GradientLimit::learn(bool pressed, Instant now) {
     }
   }
   if (measuring_) {
-    if (enough || now - measuring_since_ >= kLongestMeasuring) end_measuring(now);
+    if (measured >= kAnswersForBaseline || now - measuring_since_ >= kLongestMeasuring) end_measuring(now);
   } else if (due) {
     begin_measuring(now);
   }
@@ -173,7 +177,14 @@ void GradientLimit::learn(bool pressed, Instant now) {
 
 void GradientLimit::begin_measuring(Instant now) {
   measuring_ = true;
-  measuring_since_ = now;
+  // First what waits has to go: after three times what an answer takes now.
+  double sum = 0, answers = 0;
+  for (const Kind& of : kinds_) {
+    sum += of.sum;
+    answers += of.answers;
+  }
+  const double settles_us = answers > 0 ? std::min(3 * sum / answers, 2e6) : 0;
+  measuring_since_ = now + Duration{static_cast<std::int64_t>(settles_us)};
   for (Kind& of : kinds_) {
     of.long_sum = 0;
     of.long_answers = 0;
@@ -182,23 +193,27 @@ void GradientLimit::begin_measuring(Instant now) {
 
 void GradientLimit::end_measuring(Instant now) {
   double rose = 0, answers = 0;
+  for (const Kind& of : kinds_) {
+    if (of.baseline == 0 || of.long_answers == 0) continue;
+    rose += of.long_sum / of.baseline;
+    answers += of.long_answers;
+  }
+  const double rise = answers > 0 ? rose / answers : 1;
   for (Kind& of : kinds_) {
     if (of.long_answers >= kLeastMeasured) {
-      const double mean = of.long_sum / of.long_answers;
-      if (of.baseline > 0) {
-        rose += of.long_answers * mean / of.baseline;
-        answers += of.long_answers;
-      }
-      of.baseline = mean;
+      of.baseline = of.long_sum / of.long_answers;
+    } else if (rise >= kNewBaseline) {
+      of.baseline *= rise;  // too few of their own: what has slowed the others has slowed the rare ones too
     }
-    of.measured = now;  // the rare ones keep what they have
+    of.measured = now;
     of.long_sum = 0;
     of.long_answers = 0;
   }
   measuring_ = false;
   measured_ = now;
-  if (answers > 0 && rose / answers >= kNewBaseline) {
+  if (rise >= kNewBaseline) {
     each_ = std::max(each_, before_);
+    proven_ *= rise;
     queued_ = false;
     doubt_after_ = kFirstDoubt;
   } else {

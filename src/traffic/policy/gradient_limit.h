@@ -5,13 +5,14 @@
 //
 // Different from both:
 // - Calls of several kinds are compared each with its own baseline: a change of the mix is not taken for a queue.
-// - A rise counts when it is more than chance (two standard errors), so windows can be short.
+// - A rise counts when it is more than chance (two standard errors, two windows in a row), so windows can be short. A
+//   single answer counts up to `clip` baselines: one slow endpoint among many is no queue at all of them.
 // - A rise that is small as such (`slack`) counts for nothing: that 2 ms became 6 ms hurts nobody.
 // - What is at work is the rate of answers times the baseline (Little's law), whatever the limit was; with evidence of
 //   a queue the limit falls to a multiple of that at once. It grows while the answers show none, quickly if there has
 //   been none for long: a burst on servers that can take it is hardly noticed.
-// - When endpoints go, the others shall do their work as well, and what the limit allows them was never tried: it falls
-//   to `after_loss` before the queue is there, and grows again if there comes none.
+// - When a quarter of the endpoints or more has gone, the others shall do their work as well, and what the limit allows
+//   them was never tried: it falls to `after_loss` before the queue is there, and grows again if there comes none.
 // - A queue where as much was at work before without one is doubted: the limit is lowered a little more for a moment,
 //   and the baseline measured anew. If the answers stay slow, they are so for a reason of their own (a farther quorum,
 //   since a region is gone), and the limit goes back to what it was. The same measurement is made when the baseline is
@@ -31,16 +32,17 @@ namespace evercert::traffic {
 struct GradientOptions {
   double initial = 16, least = 2, most = 1000;  // for each endpoint
   double after_loss = 8;                        // and no more when others have gone, until it has been tried
-  double tolerance = 1.3;                       // so many times their baseline answers may take,
+  double tolerance = 1.2;                       // so many times their baseline answers may take,
   Duration slack = 10ms;                        // and so much longer in any case: less than p99 may rise by
-  double headroom = 1.6;                        // the limit falls to so many times what is at work, and no further
-  double growth = 0.04;                         // of the limit, in a window whose answers rose by half of that or less
-  double quick_growth = 0.25;                   // the same, when no queue was seen for `calm`
-  Duration calm = 10s;
+  double clip = 3;
+  double headroom = 1.6;       // the limit falls to so many times what is at work, and no further
+  double growth = 0.02;        // of the limit, in a window whose answers rose by half of that or less
+  double quick_growth = 0.25;  // the same, when no queue was seen for `calm`
+  Duration calm = 60s;
   std::uint32_t least_answers = 100;  // in a window; less than half will do when the queue is plain to see
-  Duration least_window = 50ms;
-  Duration baseline_for = 60s;  // then it is measured anew
-  double while_measuring = 0.8;
+  Duration least_window = 20ms;
+  Duration baseline_for = 60s;   // then it is measured anew
+  double while_measuring = 0.5;  // of the limit: all that may be let in then, renewals too, shall find no queue
 };
 
 class GradientLimit {
@@ -60,7 +62,7 @@ class GradientLimit {
   void answered(std::size_t kind, Duration took, Instant now);
   // No answer that says how fast they are: given up, broken off.
   void left();
-  // One says itself that it is too busy, or was so late that nobody waited: the limit falls a little, once in a window.
+  // One says itself that it is too busy: the limit falls a little, at most ten times a second.
   void refused(Instant now);
 
   // How many may be in flight now, at all and at each. 0 when no endpoint is well.
@@ -83,11 +85,11 @@ class GradientLimit {
     double mean = 1, error = 0;  // in baselines
     double excess_us = 0, work_us = 0;
     bool known = false;
+    bool plain = false;  // so long that few answers tell it
   };
   void open_window(Instant now);
   void close_window(Instant now);
   Rise rise() const;
-  bool plain() const;
   bool adjust(const Rise& rose, bool pressed, Instant now);
   void learn(bool pressed, Instant now);
   void begin_measuring(Instant now);
@@ -95,16 +97,17 @@ class GradientLimit {
 
   GradientOptions options_;
   Duration baseline_for_;
-  std::size_t endpoints_ = 1;
-  double each_;        // the limit of one endpoint
-  double before_;      // what it was before it fell
-  double proven_ = 0;  // the most that was at work at one endpoint without a queue; fades
+  std::size_t endpoints_ = 1, all_ = 1;  // now, and the most that there were
+  double each_;                          // the limit of one endpoint
+  double before_;                        // what it was before it fell
+  double proven_ = 0;                    // the most that was at work at one endpoint without a queue; fades
   int in_flight_ = 0, peak_ = 0;
   std::array<Kind, kKinds> kinds_{};
   std::uint32_t answers_ = 0;
   Instant window_began_;
-  bool window_open_ = false, lowered_ = false;
-  bool queued_ = false;  // in the last window
+  bool window_open_ = false;
+  Instant refused_;
+  bool suspected_ = false, queued_ = false;  // in the last window
   bool measuring_ = false;
   Instant measuring_since_, measured_, saw_queue_;
   bool ever_queued_ = false;

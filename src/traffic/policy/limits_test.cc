@@ -278,10 +278,10 @@ TEST(Admission, TheLowerClassesStopFirstAndTheProtectedOnesAtTheHardBoundAlone) 
       out += door.admits(of, in_flight, 100) ? '1' : '0';
     return out;
   };
-  EXPECT_EQ(admitted(34), "11111111");
-  EXPECT_EQ(admitted(35), "11111110");
-  EXPECT_EQ(admitted(45), "11111100");
-  EXPECT_EQ(admitted(65), "11111000");
+  EXPECT_EQ(admitted(29), "11111111");
+  EXPECT_EQ(admitted(30), "11111110");
+  EXPECT_EQ(admitted(40), "11111100");
+  EXPECT_EQ(admitted(75), "11111000");
   EXPECT_EQ(admitted(119), "11111000") << "renewals may wait in a short queue, but are not turned away for it";
   EXPECT_EQ(admitted(120), "11110000");
   EXPECT_EQ(admitted(499), "11110000");

@@ -15,7 +15,8 @@ struct TimeoutOptions {
   double quantile = 0.99;
   double factor = 3;  // one answer in many thousands is that late without being lost
   Duration least = 100ms, most = 10s;
-  std::uint64_t least_calls = 200;  // in the window; with fewer `most` is waited
+  std::uint64_t least_calls = 100;  // in the window; with fewer `unknown` is waited
+  Duration unknown = 3s;            // leaves time for another one within a deadline of 10 s
 };
 
 class TunedTimeout {
@@ -27,7 +28,7 @@ class TunedTimeout {
   // it is too low, and doubles and trebles until most calls fit.
   Duration get(LatencyWindow& window, Instant now) {
     const auto seen = quantile_.get(window, now);
-    if (!seen) return options_.most;
+    if (!seen) return options_.unknown;
     const double us = static_cast<double>(seen->count()) * options_.factor;
     if (us >= static_cast<double>(options_.most.count())) return options_.most;
     return std::max<Duration>(Duration{static_cast<std::int64_t>(us)}, options_.least);

@@ -173,12 +173,16 @@ void Upstream::finished(const Attempt& attempt, Outcome outcome, Instant now) {
       health_changed(attempt.endpoint, before, false, now);
       break;
     }
-    case Outcome::kTimedOut:
+    case Outcome::kTimedOut: {
+      // With more in flight than there should be it waited in a queue of our own making, which is no fault of its.
+      const bool crowded = utilisation(now) >= 1;
       group.left();
-      group.refused(now);
       endpoint.cost.record_at_least(took, now);
       of.window.record(took, now);
-      break;
+      if (!crowded) break;
+      endpoint.breaker.finished(attempt.ticket, CallVerdict::kNone, took, now);
+      return;
+    }
     case Outcome::kBusy:
       group.left();
       group.refused(now);

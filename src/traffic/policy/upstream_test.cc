@@ -214,13 +214,13 @@ TEST_F(UpstreamTest, TheCapacityThatIsGoneIsNotPromisedToAnybody) {
   warm();
   std::vector<Attempt> held;
   for (std::size_t at = 0; at < 4; ++at) {
-    for (int i = 0; i < 7; ++i) held.push_back(upstream_.started(at, Criticality::kIssuance, now_));
+    for (int i = 0; i < 6; ++i) held.push_back(upstream_.started(at, Criticality::kIssuance, now_));
   }
-  EXPECT_TRUE(upstream_.admits(Criticality::kListing, now_)) << "28 of 64";
+  EXPECT_TRUE(upstream_.admits(Criticality::kListing, now_)) << "24 of 64";
   call(2, Outcome::kUnreachable);
   call(3, Outcome::kUnreachable);
-  for (int i = 0; i < 8; ++i) held.push_back(upstream_.started(0, Criticality::kIssuance, now_));
-  EXPECT_FALSE(upstream_.admits(Criticality::kListing, now_)) << "22 of 32";
+  for (int i = 0; i < 4; ++i) held.push_back(upstream_.started(0, Criticality::kIssuance, now_));
+  EXPECT_FALSE(upstream_.admits(Criticality::kListing, now_)) << "16 of 32";
   EXPECT_TRUE(upstream_.admits(Criticality::kIssuance, now_));
   EXPECT_TRUE(upstream_.admits(Criticality::kOcsp, now_));
 }
