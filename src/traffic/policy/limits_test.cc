@@ -412,6 +412,47 @@ TEST_F(GradientTest, ARefusalLowersItOnceInAWindow) {
   EXPECT_GE(limit_.limit(), before * 0.8) << "not once for each of a hundred";
 }
 
+TEST_F(GradientTest, OneVerySlowEndpointAmongManyIsNoQueue) {
+  rounds(100, 50, 10ms, 8);
+  const double before = limit_.limit();
+  for (int i = 0; i < 400; ++i) {
+    for (int k = 0; k < 20; ++k) limit_.started();
+    now_ = now_ + 25ms;
+    for (int k = 0; k < 20; ++k) limit_.answered(0, k == 0 ? 400ms : 10ms, now_);
+  }
+  EXPECT_GE(limit_.limit(), before) << "a twentieth of the answers, forty times as slow";
+}
+
+TEST_F(GradientTest, WhatWasNeverTriedIsNotAllowedWhenManyEndpointsHaveGone) {
+  limit_.resize(8);
+  ASSERT_EQ(limit_.each(), 30);
+  limit_.resize(7);
+  EXPECT_EQ(limit_.each(), 30) << "one of eight: a seventh more for each";
+  limit_.resize(6);
+  EXPECT_EQ(limit_.each(), 8);
+  EXPECT_EQ(limit_.limit(), 48);
+  limit_.resize(0);
+  EXPECT_EQ(limit_.limit(), 0);
+  limit_.resize(8);
+  EXPECT_EQ(limit_.each(), 8) << "it grows by what is seen, not by their return";
+}
+
+TEST_F(GradientTest, WhatHadWaitedBeforeIsNotMeasured) {
+  rounds(100, 50, 10ms, 20);
+  for (int i = 0; i < 200 && !limit_.measuring(); ++i) rounds(1, 50, 30ms, 20);
+  ASSERT_TRUE(limit_.measuring());
+  const double low = limit_.limit();
+  for (int i = 0; i < 300; ++i) limit_.started();
+  for (int i = 0; i < 300; ++i) {
+    if (i % 100 == 0) now_ = now_ + 21ms;  // windows end
+    limit_.answered(0, 120ms, now_);
+  }
+  EXPECT_TRUE(limit_.measuring()) << "they had begun before";
+  for (int i = 0; i < 100 && limit_.measuring(); ++i) rounds(1, 50, 10ms, 20);
+  EXPECT_FALSE(limit_.measuring());
+  EXPECT_LE(limit_.limit(), 3 * low) << "the answers were quick again: it was a queue, and the limit does not go back";
+}
+
 TEST_F(GradientTest, StaysWithinItsBounds) {
   rounds(100, 50, 10ms, 20);
   rounds(3000, 1, 500ms);
