@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """How well a cluster is, as its nodes say: a region that dies is at 0 with the reason and out by the word of two; it comes back when it has been well
-for a while; a fenced one says that it cannot issue. Three real regions."""
+for a while; a fenced one says that it cannot issue. And geoDNS, in front of the same edges, sends clients away from it. Three real regions."""
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+
+import dns.message
+import dns.query
+import dns.rdatatype
 
 import checks
 from checks import check, wait_for
@@ -19,6 +23,7 @@ work = tempfile.mkdtemp(prefix="evercert-health-")
 cluster = os.path.join(work, "cluster")
 east, west, central = regions = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+specification = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/spec/global_load_balancer.yaml")
 
 
 def ctl(*arguments):
@@ -34,6 +39,12 @@ def seen(at, region):
     return next((one for one in health(at).get("regions", []) if one["region"] == region), {})
 
 
+def addresses(name):
+    """What a resolver is told."""
+    answer = dns.query.udp(dns.message.make_query(name, "A"), "127.0.0.1", timeout=5, port=5353).answer
+    return {record.address for rrset in answer for record in rrset if record.rdtype == dns.rdatatype.A}
+
+
 def gauge(at, of):
     _, text = ask_node(f"127.{regions.index(at) + 1}.0.11", "/metrics")
     line = next(line for line in text.splitlines() if line.startswith(f'evercert_health_score{{of="{of}"}}'))
@@ -45,6 +56,8 @@ try:
     for region in regions:
         servers.start("node", region)
         servers.start("edge", region)
+    servers.processes["dns", "all"] = subprocess.Popen([evercert, "dns", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", specification,
+                                                        "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
     wait_for("all is well in all eyes", lambda: all(health(at).get("globe", {}).get("score") == 100 for at in regions), 60)
     services = {"HSM", "api", "certificates", "clock", "database", "disk", "replication"}
     check(all(set(seen(at, region)["services"]) == services for at in regions for region in regions), "every node knows every service of every region")
@@ -52,11 +65,16 @@ try:
     check(shown.returncode == 0 and all(region in shown.stdout for region in regions) and "globe 100" in shown.stdout, "ctl health shows it and ends with 0")
     check(gauge(west, "globe") == 100 and gauge(west, central) == 100, "so do the metrics")
 
+    pinned = "eu-central-1.api.certmanager.com"
+    wait_for("the name servers lead to each region", lambda: "127.3.0.1" in addresses(pinned), 30)
+
     # --- a region dies
     servers.kill(central)
     killed = time.monotonic()
     wait_for("it is out in the eyes of both others", lambda: all(seen(at, central).get("out") for at in (east, west)), 30)
     print(f"      out after {time.monotonic() - killed:.1f} s")
+    wait_for("no client is led there any more", lambda: "127.3.0.1" not in addresses(pinned) | addresses("api.certmanager.com"), 15)
+    check(addresses(pinned) <= {"127.1.0.1", "127.2.0.1"}, f"who has pinned it is led to the others, {time.monotonic() - killed:.1f} s after its death")
     one = seen(east, central)
     check(one["score"] == 0 and "api 0 of 1" in one["text"] and "eu-central-1/1 down" in one["text"], f"it is at 0 and the reason is told: {one['text']}")
     check(60 < health(east)["globe"]["score"] < 70, "the globe has two thirds")
@@ -81,6 +99,7 @@ try:
     check(seen(east, central)["out"], "but traffic waits until it has been well for a while")
     wait_for("it is back in the eyes of all", lambda: all(seen(at, central).get("out") is False for at in regions), 90)
     print(f"      back {time.monotonic() - back:.1f} s after it was well")
+    wait_for("its clients are led to it again", lambda: "127.3.0.1" in addresses(pinned), 30)
     status, _ = ask_node("127.1.0.11", "/v1/health/node")
     check(status == 200, "a node's own report can be read")
     print(f"{checks.count} checks passed")
