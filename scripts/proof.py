@@ -61,6 +61,11 @@ What the checkers look for, and what goes wrong in the runs, is in [simulation.m
 for one in campaigns:
     print(f"| {one['scenario']} | {one['commit']} | {one['seeds']:,} | {one['simulated_seconds'] / 3600:,.1f} "
           f"| {one['operations_judged']:,} | {one['violations']} | {one['simulated_seconds'] / one['seconds']:,.0f} |")
+failing = [(one, seed) for one in campaigns for seed in one["failing_seeds"]]
+if failing:
+    print("\nEvery violation, as it was told. What became of each: [violations.md](violations.md).\n\n| scenario | seed | violation |\n|---|---|---|")
+    for one, seed in failing:
+        print(f"| {one['scenario']} | {seed['seed']} | {seed['violation'][:160]} |")
 silences = [one for one in campaigns if one.get("silence")]
 if silences:
     print("""
