@@ -31,9 +31,15 @@ void LockClient::begin() {
     if (attempt != attempt_ || !running_) return;
     if (!answer || answer->refusal() != cv1::NONE) return later(300ms, [this] { begin(); });
     counts_on_ = sent + kTtl;
-    later(700ms, [this] { renew(); });
+    renew_in_time();
     contend();
   });
+}
+
+// Now and then in the last moment, when the lease's end may be on its way already.
+void LockClient::renew_in_time() {
+  const Duration last_moment = counts_on_ - world_.now() + random_.between(-200ms, 100ms);
+  later(random_.chance(0.2) ? std::max<Duration>(last_moment, 50ms) : Duration{700ms}, [this] { renew(); });
 }
 
 void LockClient::renew() {
@@ -50,7 +56,7 @@ void LockClient::renew() {
       return lose();
     }
     if (answer && answer->refusal() == cv1::NONE) counts_on_ = std::max(counts_on_, sent + kTtl);
-    later(700ms, [this] { renew(); });
+    renew_in_time();
   });
 }
 

@@ -24,6 +24,7 @@ class LockClient {
   void begin();
   void contend();
   void look();
+  void renew_in_time();
   void renew();
   void acquired();
   void release();
