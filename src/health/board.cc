@@ -76,8 +76,10 @@ void Board::answered(NodeId node, Result<Report> answer, Instant now) {
     answer = fail(Code::kInvalid, "node " + std::to_string(answer->node.value) + " answers there");
   found->second.api.ended({answer.has_value(), {}, answer ? "" : answer.error().message}, now);
   if (!answer) return;
-  for (const auto& [region, part] : answer->regions)
-    verdicts_.said(options_.nodes.at(node), region, part.points, part.why, now);
+  for (const auto& [region, part] : answer->regions) {
+    // Its cluster file may name regions that this one does not know yet.
+    if (options_.regions.contains(region)) verdicts_.said(options_.nodes.at(node), region, part.points, part.why, now);
+  }
   found->second.last = std::move(*answer);
 }
 

@@ -84,6 +84,12 @@ TEST(Board, OneRegionThatLiesTakesNobodyOut) {
   EXPECT_TRUE(cluster.run(120s).empty());
 }
 
+TEST(Board, WhatIsSaidOfARegionThatIsNotKnownHereIsNoWord) {
+  Cluster cluster;
+  for (const NodeId node : {kWestern, kEuropean}) cluster.says[node].regions[RegionId{4}] = {0, "it is new"};
+  EXPECT_TRUE(cluster.run(30s).empty());
+}
+
 TEST(Board, AZoneThatIsLostLeavesItsRegionAThirdWorse) {
   Cluster cluster(3);
   cluster.run(10s);
