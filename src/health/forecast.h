@@ -27,8 +27,6 @@ class Series {
   void measured(double value, Instant now);  // what is not finite is left out
   // nullopt: not enough points to say anything (a quarter of the window).
   std::optional<Trend> trend(Instant now) const;
-  Duration step() const { return step_; }
-  Duration window() const { return step_ * static_cast<std::int64_t>(kMost); }
 
  private:
   struct Point {

@@ -28,7 +28,6 @@ class PhiAccrual {
   double phi(Instant now) const;
   // When phi will be `threshold`, if nothing comes until then. Needs a first message.
   Instant suspected_at(double threshold) const;
-  bool has_heard() const { return heard_; }
 
  private:
   double mean_us() const;

@@ -120,7 +120,8 @@ void HealthWatch::tick() {
   }
   for (const NodeId node : nodes) tasks_.spawn(ask(node));
   if (database) tasks_.spawn(check_database());
-  if (key) key_executor_->post([this] { check_key(); });
+  // While the token has not answered the last one, another would only queue behind it: its time-out counts.
+  if (key && !key_busy_.exchange(true)) key_executor_->post([this] { check_key(); });
   if (certificates) check_certificates();
   executor_->post_after(kTick, [this] { tick(); });
 }
@@ -186,6 +187,7 @@ Task<void> HealthWatch::check_database() {
 void HealthWatch::check_key() {
   // Never the beginning of a certificate or of anything else in DER.
   const auto signature = key_->sign("Evercert health check " + rfc3339(os::wall_clock().now().ms));
+  key_busy_ = false;
   ended(kHsm, signature ? Status{} : fail(signature.error()));
 }
 

@@ -3,6 +3,7 @@
 // other nodes, at the specification's intervals; and tells everybody what follows. The decisions are health/board.h.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -79,6 +80,7 @@ class HealthWatch {
   health::Board board_;
   std::vector<Foreseen> foreseen_;
   std::map<NodeId, Instant> heard_;
+  std::atomic<bool> key_busy_{false};
   TaskScope tasks_;
   std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else
 };
