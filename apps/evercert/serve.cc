@@ -130,6 +130,9 @@ void register_serve(CLI::App& app, int& exit_code) {
   node->add_option("--region", node_options->region, "Region of this node")->required();
   node->add_option("--zone", node_options->zone, "Zone of this node");
   node->add_option("--data", node_options->data_dir, "Folder for log and state")->required();
+  node->add_flag(
+      "--doubt-state", node_options->doubt_state,
+      "Its state is held for wrong: it votes, leads nothing while others can, and gives its state to nobody");
   node->add_flag("--die-with-parent", *die_with_parent, "End when the starting process ends");
   node->callback([node_options, die_with_parent, &exit_code] {
     if (*die_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);

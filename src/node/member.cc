@@ -45,9 +45,11 @@ Status Member::open_store(const NodeOptions& options) {
   background_ = os::ThreadExecutor::start("background");
   const auto laid = config::Paths(config_.dir).founding(options.region, options.zone);
   EC_ASSIGN(const bool may_found, take_founding(os::disk(), laid, options.data_dir));
+  store::RuntimeOptions runtime = runtime_options(config_, *self_, options.data_dir, may_found);
+  runtime.engine.doubted = options.doubt_state;
   EC_ASSIGN(store_, store::Runtime::open(
-                        runtime_options(config_, *self_, options.data_dir, may_found), *store_executor_,
-                        os::monotonic_clock(), os::wall_clock(), os::secure_random(), os::disk(),
+                        std::move(runtime), *store_executor_, os::monotonic_clock(), os::wall_clock(),
+                        os::secure_random(), os::disk(),
                         [this](NodeId to, std::string batch) {
                           if (auto* transport = transport_ready_.load()) transport->send(to, std::move(batch));
                         },

@@ -12,6 +12,7 @@ namespace evercert::node {
 struct NodeOptions {
   std::string cluster_file, region, data_dir;
   int zone = 1;
+  bool doubt_state = false;  // store::EngineOptions::doubted
 };
 
 class NodeProcess {

@@ -41,6 +41,7 @@ constexpr Place kPlaces[] = {
     {Bug::kBegunByFile, "adding_region.yaml"},
     {Bug::kBegunAnew, "adding_region.yaml"},
     {Bug::kIgnoreMinority, "diverging_state.yaml"},
+    {Bug::kCountCopies, "copied_state.yaml"},
     {Bug::kForgettersFound, "forgetful_founders.yaml"},
     {Bug::kRemovedComesBack, "removing_region.yaml"},
     {Bug::kRemovedKeepsVoting, "removing_region.yaml"},

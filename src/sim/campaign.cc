@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/probe.h"
+#include "sim/arbiter.h"
 
 namespace evercert::sim {
 namespace {
@@ -18,12 +19,25 @@ std::string state_of(World& world, NodeId node, GroupId id) {
          (group.changing() ? ", a change under way" : "") + (group.gate_open() ? "" : ", behind its gate");
 }
 
+// What it knows of states that are not like its own.
+std::string doubts_of(World& world, NodeId node) {
+  std::string text =
+      node_name(node) + (world.erred(node) ? " has erred" : "") + (world.doubted(node) ? " is held for wrong" : "");
+  for (const auto& group : world.engine(node)->status(world.local_now(node))) {
+    const std::string in = " in group " + std::to_string(group.group.value);
+    for (const NodeId other : group.differing) text += ", differs from " + node_name(other) + in;
+    if (group.copied_from != NodeId{0}) text += ", is a copy of " + node_name(group.copied_from) + in;
+  }
+  return text;
+}
+
 // For a reader who wonders why a cluster does not come to rest.
 void note_states(World& world) {
   for (const NodeId node : world.nodes()) {
     if (!world.up(node)) world.note(node_name(node) + " is down");
     for (std::uint32_t g = 0; world.up(node) && world.engine(node)->has(GroupId{g}); ++g)
       world.note(state_of(world, node, GroupId{g}));
+    if (world.up(node)) world.note(doubts_of(world, node));
   }
 }
 
@@ -76,10 +90,12 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
   Faults faults(world);
   Operator person(world, SeededRandom(options.seed ^ 0x706572736f6eull));
   checkers.set_operator(person);
+  Arbiter arbiter(world, faults, person);
   Plan plan(world, faults, person, options.faults);
   record(world, checkers, timeline);
   workload.start();
   plan.start();
+  arbiter.start();
   world.run_until(world.now() + options.duration);
   Instant limit = world.now() + options.quiet;
   const Instant last = limit + 2 * options.quiet;
@@ -94,8 +110,9 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
     while (!checkers.found() && world.now() < limit) {
       world.run_until(world.now() + 500ms);
       // What an operator asked for begins when somebody has heard it: it asks through nodes that may know nothing yet.
-      if (!person.idle() && world.now() + 14s > limit && limit < last) limit = limit + 500ms;
-      if (world.now() + 14s > limit && !unsettled(world) && person.idle() && checkers.membership_finished())
+      if ((!person.idle() || !arbiter.idle()) && world.now() + 14s > limit && limit < last) limit = limit + 500ms;
+      if (world.now() + 14s > limit && !unsettled(world) && person.idle() && arbiter.idle() &&
+          checkers.membership_finished())
         break;  // nothing a client waits for is older than 8 s
     }
   }
@@ -116,11 +133,11 @@ RunReport run(const RunOptions& options, std::vector<TimelineEntry>* timeline) {
       world.run_until(world.now() + 500ms);
   }
   if (!checkers.found() && restless) {
-    note_states(world);
     checkers.violation("no convergence: the cluster does not come to rest: " + *restless);
   }
   for (const NodeId node : world.nodes()) world.forget_rot(node);  // what nobody has come upon yet
-  checkers.check_end();
+  if (!checkers.found()) checkers.check_end();
+  if (checkers.found()) note_states(world);
 
   RunReport report;
   report.seed = options.seed;

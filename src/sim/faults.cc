@@ -37,7 +37,10 @@ std::vector<NodeId> Faults::nodes_of(RegionId region) const {
 
 // Nobody else lacks anything that a group may count on: whoever votes in it, or is to, by the word of anybody who is a
 // member, as those who know most have it. Who left a group long ago and has not heard of it since counts for nothing.
-bool Faults::others_well(NodeId node) {
+bool Faults::others_well(NodeId node, Erring erring) {
+  const auto damaged = [&](NodeId other) {
+    return world_.damaged(other) && !(erring == Erring::kWell && world_.erred(other));
+  };
   std::set<std::vector<NodeId>> electorates;
   std::map<GroupId, LogIndex> newest;
   std::map<GroupId, std::set<NodeId>> members;
@@ -63,7 +66,9 @@ bool Faults::others_well(NodeId node) {
     if (record.epoch() >= epoch) wanted = store::wanted_voters(record);
     epoch = std::max(epoch, record.epoch());
   }
-  electorates.insert(staying(wanted));
+  // A node that is down votes in no electorate to come before it remembers again: none begins without it.
+  const bool comes_back = !world_.up(node);
+  if (!comes_back) electorates.insert(staying(wanted));
   each_group([&](NodeId, const store::Group& group) {
     newest[group.id()] = std::max(newest[group.id()], group.applied_index());
     for (const NodeId voter : wanted) votes.insert({voter, group.id()});
@@ -79,7 +84,7 @@ bool Faults::others_well(NodeId node) {
     for (const auto& configuration : all) {
       for (const auto& half : configuration.halves) {
         electorates.insert(half.nodes);
-        electorates.insert(staying(half.nodes));
+        if (!comes_back) electorates.insert(staying(half.nodes));
         for (const NodeId voter : half.nodes) votes.insert({voter, group.id()});
       }
     }
@@ -87,7 +92,7 @@ bool Faults::others_well(NodeId node) {
   for (const NodeId other : world_.nodes()) {
     // What the nodes of a removed region hold is for nobody, and they may never learn who votes by now.
     if (world_.removed(region_of(other))) continue;
-    if (other != node && world_.damaged(other)) return false;
+    if (other != node && damaged(other)) return false;
   }
   // Of two voters none may lose its disk: they go on by `evercert recover`.
   const bool enough = std::ranges::all_of(electorates, [&](const auto& nodes) {
@@ -97,7 +102,7 @@ bool Faults::others_well(NodeId node) {
   std::erase_if(votes, [&](const auto& vote) { return vote.first == node; });
   return std::all_of(votes.begin(), votes.end(), [&](const auto& vote) {
     const auto& [voter, group] = vote;
-    if (!world_.up(voter) || world_.damaged(voter) || world_.engine(voter)->asking()) return false;
+    if (!world_.up(voter) || damaged(voter) || world_.engine(voter)->asking()) return false;
     // A group that has not begun there it will begin, unless it is to catch up before.
     return world_.engine(voter)->has(group) ? world_.engine(voter)->group(group).gate_open()
                                             : !world_.engine(voter)->recovering();
@@ -150,9 +155,23 @@ bool Faults::may_damage(NodeId node) {
   return world_.up(node) && !world_.engine(node)->recovering() && others_well(node) && others_have_all(node);
 }
 
+bool Faults::may_err(NodeId node) {
+  if (may_damage(node)) return true;
+  const auto down = [&](NodeId other) { return other == node || !world_.up(other); };
+  const auto damaged = [&](NodeId other) { return world_.damaged(other); };
+  return world_.up(node) && !world_.engine(node)->recovering() && std::ranges::none_of(world_.nodes(), damaged) &&
+         std::ranges::count_if(world_.nodes(), down) == 2;
+}
+
 bool Faults::lose_disk(NodeId node, Duration lasting) {
   if (!may_damage(node)) return false;
   set_times_[node] = lasting;
+  world_.wipe(node);
+  return true;
+}
+
+bool Faults::empty_disk(NodeId node) {
+  if (!world_.up(node) || !others_well(node, Erring::kWell) || !others_have_all(node)) return false;
   world_.wipe(node);
   return true;
 }

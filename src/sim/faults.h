@@ -22,12 +22,17 @@ class Faults {
   void lose_power_in_a_write(NodeId node, std::uint64_t operation, Duration lasting);
   // False when not everybody is well: two forgetful replicas of three are beyond what any quorum can bear.
   bool lose_disk(NodeId node, Duration lasting);
+  // A person moves the data of a node away whose state is wrong. The logs of those that err are whole. False when not
+  // everybody else has a whole one.
+  bool empty_disk(NodeId node);
   void slow_disk(NodeId node, Duration by, Duration lasting);
   void fill_disk(NodeId node, std::uint64_t bytes_left, Duration lasting);
   // The node stops by itself and is started again after `lasting`.
   void fail_sync(NodeId node, Duration lasting);
   // One damaged node at a time, as with lost disks: false when not everybody is well.
   bool may_damage(NodeId node);
+  // One that errs at a time, while the others are well or down.
+  bool may_err(NodeId node);
   // Links, cut until heal(), or for `lasting`.
   void cut(RegionId from, RegionId to, std::optional<Duration> lasting);
   void isolate(RegionId region, std::optional<Duration> lasting);
@@ -42,7 +47,8 @@ class Faults {
  private:
   using Links = std::vector<std::pair<NodeId, NodeId>>;
   void cut_links(const Links& links, std::optional<Duration> lasting);
-  bool others_well(NodeId node);
+  enum class Erring : std::uint8_t { kDamaged, kWell };
+  bool others_well(NodeId node, Erring erring = Erring::kDamaged);
   bool others_have_all(NodeId node);
   void repair(NodeId node, const Error& error);
 

@@ -17,6 +17,11 @@ constexpr Duration kPause = 300ms;
 
 void Operator::put(RegionId region, store::v1::RegionState state, std::optional<Duration> lasting) {
   if (!running_) return;
+  order(region, state);
+  if (lasting) world_.at(*lasting, [this, region] { put(region, store::v1::SERVING, std::nullopt); });
+}
+
+void Operator::order(RegionId region, store::v1::RegionState state) {
   store::v1::Command command;
   auto& wanted = *command.mutable_change_membership();
   wanted.set_region(region.value);
@@ -25,7 +30,6 @@ void Operator::put(RegionId region, store::v1::RegionState state, std::optional<
   wanted.set_request_id("request " + std::to_string(++last_request_));
   ++under_way_;
   attempt(command);
-  if (lasting) world_.at(*lasting, [this, region] { put(region, store::v1::SERVING, std::nullopt); });
 }
 
 void Operator::want(const std::vector<NodeId>& members) {

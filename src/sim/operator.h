@@ -15,6 +15,8 @@ class Operator {
   Operator(World& world, SeededRandom random) : world_(world), random_(random) {}
   // The region is to be in that state; with `lasting`, it serves again after that.
   void put(RegionId region, store::v1::RegionState state, std::optional<Duration> lasting);
+  // The same, also when everything else has ended.
+  void order(RegionId region, store::v1::RegionState state);
   // These nodes are to be the members.
   void want(const std::vector<NodeId>& members);
   // The next region is to be one of the cluster's, and then its nodes are to be members.

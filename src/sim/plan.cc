@@ -128,7 +128,7 @@ void Plan::strike_disk(const PlannedFault& fault, NodeId node) {
       if (faults_.may_damage(node) && world_.rot_state(node, fault.where)) faults_.count("bit rot in the state");
       return;
     case Kind::kErr:
-      if (!faults_.may_damage(node)) return;
+      if (!faults_.may_err(node)) return;
       faults_.count("state machine erred");
       return world_.err(node);
     default: return;

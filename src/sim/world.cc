@@ -54,6 +54,7 @@ struct World::Node : store::PeerSink, WallClock {
   bool full = false;
   bool disk_failed = false;  // it may refuse to write or to sync
   bool log_damaged = false;  // it may hold something else than was written
+  bool doubted = false;      // a person holds its state for wrong
   bool erred = false;        // its state holds something else than it should, or will
   End ended = End::kMachine;
   std::map<std::string, std::string> cache;  // certificates by serial
@@ -140,6 +141,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   options.self = node;
   options.cluster_id = "simulated";
   options.may_found = nodes_.at(node)->may_found;
+  options.doubted = nodes_.at(node)->doubted;
   options.bug = options_.bug;
   options.compaction = options_.compaction;
   options.coordination_bug = options_.coordination_bug;
@@ -351,7 +353,7 @@ void World::wipe(NodeId id) {
   end(id, End::kMachine);
   Node& node = *nodes_.at(id);
   node.disk = FakeDisk{};
-  node.log_damaged = node.erred = false;
+  node.log_damaged = node.erred = node.doubted = false;
   node.may_found = node.may_found && !founded_;  // before, whoever sets the cluster up makes the node once more
   store::WriteBatch everything;
   everything.remove_range("", std::string(3, '\xff'));
@@ -393,6 +395,12 @@ void World::err(NodeId id) {
   nodes_.at(id)->erred = true;
   nodes_.at(id)->engine->err_once();
 }
+
+void World::doubt(NodeId id) { nodes_.at(id)->doubted = true; }
+
+bool World::doubted(NodeId id) const { return nodes_.at(id)->doubted; }
+
+bool World::erred(NodeId id) const { return nodes_.at(id)->erred; }
 
 bool World::damaged(NodeId id) const {
   const Node& node = *nodes_.at(id);

@@ -101,6 +101,10 @@ class World {
   // False when there is nothing that could rot.
   bool rot_log(NodeId node, std::uint64_t where);
   bool rot_state(NodeId node, std::uint64_t where);
+  // A person holds its state for wrong: from its next start on, until its disk is emptied.
+  void doubt(NodeId node);
+  bool doubted(NodeId node) const;
+  bool erred(NodeId node) const;
   // A fault of its memory: what its state machine stores next is another than it should be.
   void err(NodeId node);
   void forget_rot(NodeId node);

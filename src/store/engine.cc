@@ -58,7 +58,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
                 !log.meta(std::string(kMemberKey)).has_value() && options_.bug != Bug::kForgetfulMember, options_.bug,
                 options_.may_found),
       quorum_(kMostRegions + 1u, options_.quorum_lost_after, now),
-      audit_(4 * options_.fence.readmit),
+      audit_(options_.self, 4 * options_.fence.readmit, options_.bug),
       membership_(std::make_unique<MembershipKeeper>(options_.layout, kv, options_.self, options_.fence,
                                                      options_.lease.renew, now, options_.bug)),
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
@@ -125,6 +125,7 @@ Status Engine::open_group(GroupId id, Instant now) {
   group.bug = options_.bug;
   group.home = options_.layout.home(id);
   group.witnesses = options_.layout.witnesses;
+  group.stands_last = options_.doubted;
   group.whole_log_most = options_.whole_log_most;
   EC_ASSIGN(auto configuration, load_configuration(id));
   EC_ASSIGN(auto opened,
@@ -366,6 +367,10 @@ std::vector<GroupStatus> Engine::status(Instant now) const {
     status.lag_p50_ms = group->lag().quantile(0.5, now);
     status.lag_p99_ms = group->lag().quantile(0.99, now);
     status.lag_counts = group->lag().since_start();
+    for (const NodeId node : others_) {
+      if (audit_.differs(group->id(), node)) status.differing.push_back(node);
+    }
+    status.copied_from = audit_.copied_from(group->id());
     all.push_back(status);
   }
   return all;

@@ -51,7 +51,10 @@ struct EngineOptions {
   Layout layout;
   NodeId self;
   std::string cluster_id;  // batches of other clusters are dropped
-  bool may_found = true;   // made for a new cluster, part of none yet: see recovery.h
+  // A person holds this node's state for wrong: it votes and stores, leads only while it must, and gives its state to
+  // nobody and no fresh answer from it. See docs/cycles/membership.md, "When nobody can tell".
+  bool doubted = false;
+  bool may_found = true;  // made for a new cluster, part of none yet: see recovery.h
   Duration tick = 50ms;
   std::uint64_t election_ticks = 30;
   std::uint64_t heartbeat_ticks = 3;
@@ -191,6 +194,9 @@ class Engine {
   const Configuration& newest_members(const Group& group) const;
   bool may_lead(const Group& group, NodeId node) const;
 
+  // Leads only when nobody else has the newest entry.
+  bool leads_unwillingly() const { return witness() || options_.doubted; }
+
   // engine_witness.cc
   Result<SnapshotMeta> snapshot_for(GroupId group, NodeId node);
   bool takes_snapshot(NodeId from, GroupId group) const;
@@ -236,6 +242,8 @@ class Engine {
   std::map<GroupId, std::pair<LogIndex, Configuration>> told_members_;  // by which entry of the group
   std::map<GroupId, StateDigest> digests_;
   std::set<std::pair<GroupId, NodeId>> told_to_differ_;  // in the log
+  std::map<GroupId, NodeId> snapshot_from_;              // whose is being put in place
+  std::set<GroupId> copies_;                             // groups of which the log says whose copy their state is
   bool errs_ = false;
   std::unique_ptr<MembershipKeeper> membership_;
   std::unique_ptr<SnapshotSender> snapshot_sender_;

@@ -15,7 +15,12 @@ Status Engine::load_digest(GroupId group, LogIndex applied) {
   if (stored) {
     EC_ASSIGN(digest, StateDigest::decode(*stored));
   }
-  audit_.begin(group, digest, applied);
+  std::optional<StateCopy> copied;
+  if (const auto said = log_.meta(copied_key(group))) {
+    EC_ASSIGN(copied, StateCopy::decode(*said));
+    copies_.insert(group);
+  }
+  audit_.begin(group, digest, applied, copied);
   digests_[group] = std::move(digest);
   return {};
 }
@@ -24,19 +29,25 @@ Status Engine::load_digest(GroupId group, LogIndex applied) {
 void Engine::audit_round() {
   v1::StateClaims all;
   for (const auto& group : groups_) {
+    audit_.confirm_if_unanimous(group->id(), group->configuration());
     for (const StateAudit::Claim& claim : audit_.claims(group->id())) {
       v1::StateClaim* said = all.add_claims();
       said->set_group(group->id().value);
       said->set_since(claim.since.value);
       said->set_index(claim.index.value);
       said->set_digest(claim.digest);
+      said->set_copied_from(claim.copied_from.value);
     }
+    if (audit_.copied_from(group->id()) == NodeId{0} && copies_.erase(group->id()) > 0)
+      log_.remove_meta(copied_key(group->id()));
     for (const NodeId node : others_) {
       const auto where = audit_.differs(group->id(), node);
       if (!where || !told_to_differ_.insert({group->id(), node}).second) continue;
       log_warning("store: the state of group " + std::to_string(group->id().value) +
                   " differs between this node and node " + std::to_string(node.value) + " at entry " +
-                  std::to_string(where->value));
+                  std::to_string(where->value) +
+                  ". While no majority of the voters agrees, a person must say which of them is wrong: "
+                  "docs/cycles/membership.md, \"When nobody can tell\"");
     }
     const auto where = audit_.minority(group->id(), group->configuration());
     if (!where || options_.bug == Bug::kIgnoreMinority) continue;
@@ -55,7 +66,8 @@ void Engine::on_state_claims(NodeId from, const v1::StateClaims& claims, Instant
   if (claims.claims_size() > 2 * (kMostRegions + 1)) return;
   for (const auto& claim : claims.claims()) {
     if (known_group(claim.group()) == nullptr) continue;
-    audit_.told(from, GroupId{claim.group()}, {LogIndex{claim.since()}, LogIndex{claim.index()}, claim.digest()}, now);
+    audit_.told(from, GroupId{claim.group()},
+                {LogIndex{claim.since()}, LogIndex{claim.index()}, claim.digest(), NodeId{claim.copied_from()}}, now);
   }
 }
 

@@ -254,6 +254,8 @@ Status Engine::install_snapshot(Group& group, const SnapshotMeta& meta, Instant 
            std::to_string(meta.index.value));
   EC_TRY(snapshot_receiver_->mark(group.id(), {meta.term, meta.index}));
   log_.set_snapshot(group.id(), meta.index, meta.term);
+  if (keeps_records(group.id()))
+    log_.put_meta(copied_key(group.id()), StateCopy{snapshot_from_[group.id()], meta.index}.encode());
   if (options_.bug != Bug::kSnapshotNotSynced) EC_TRY(log_.sync());
   EC_TRY(snapshot_receiver_->swap_in(group.id()));
   if (group.id() == kGlobalGroup) EC_TRY(load_coordination_leases(now));

@@ -206,6 +206,7 @@ void Engine::on_snapshot_chunk(NodeId from, const v1::SnapshotChunk& chunk, Inst
   }
   if (received->ack) *to(from)->mutable_snapshot_ack() = std::move(*received->ack);
   if (received->raft_message.empty()) return;
+  snapshot_from_[group->id()] = from;
   v1::GroupRaft whole;
   whole.set_group(chunk.group());
   whole.set_message(received->raft_message);

@@ -198,7 +198,7 @@ void Engine::send_leaders_home(Instant now) {
 }
 
 void Engine::publish_lease(Group& group) {
-  const Instant until = group.gate_open() && !witness() ? group.lease().leased_until() : Instant{0};
+  const Instant until = group.gate_open() && !leads_unwillingly() ? group.lease().leased_until() : Instant{0};
   board_.set_leased_until(group.id(), until, group.configuration().alone_in_region(options_.self));
   if (group.id() == kGlobalGroup) membership_->leased_until(until);
 }

@@ -18,6 +18,10 @@ Result<SnapshotMeta> Engine::snapshot_for(GroupId group, NodeId node) {
     EC_PROBE("a witness that leads has no snapshot for a replica that stores");
     return fail(Code::kUnavailable, "a witness has no records");
   }
+  if (options_.doubted) {
+    EC_PROBE("a state that is in doubt is given to nobody");
+    return fail(Code::kUnavailable, "a person holds this node's state for wrong");
+  }
   EC_ASSIGN(const auto position, read_applied(kv_, group));
   return snapshot_sender_->prepare(group, node, position, members_only);
 }
@@ -27,16 +31,18 @@ bool Engine::takes_snapshot(NodeId from, GroupId group) const {
          options_.bug == Bug::kWitnessSnapshot;
 }
 
-// A witness leads because nobody else had the newest entry, and until somebody who stores has it too.
+// It leads because nobody else had the newest entry, and until somebody who stores has it too: if its own state is in
+// doubt, best one whose state is another.
 void Engine::lead_no_longer(Group& group) {
-  if (!witness() || !group.leads()) return;
+  if (!leads_unwillingly() || !group.leads()) return;
   const RegionId home = options_.layout.home(group.id());
   // Best is who stays; but it may be that all who store and vote are to be replaced, and one of them must see to that.
   const Configuration& members = group.configuration();
   const auto rank = [&](const FollowerStatus& follower) {
     const RegionId region = region_of(follower.node);
     const bool stays = std::ranges::binary_search(members.voters(), follower.node);
-    return std::tuple{may_lead(group, follower.node), stays, membership_->serves(region), region == home};
+    const bool other_state = audit_.differs(group.id(), follower.node).has_value();
+    return std::tuple{other_state, may_lead(group, follower.node), stays, membership_->serves(region), region == home};
   };
   std::optional<FollowerStatus> best;
   for (const FollowerStatus& follower : group.raft().followers()) {
@@ -46,7 +52,8 @@ void Engine::lead_no_longer(Group& group) {
     if (!best || rank(follower) > rank(*best)) best = follower;
   }
   if (!best) return;
-  EC_PROBE("a witness that leads hands over");
+  if (witness()) EC_PROBE("a witness that leads hands over");
+  else EC_PROBE("a leader whose state is in doubt hands over");
   group.raft().transfer_leader(best->node);
 }
 

@@ -86,7 +86,7 @@ std::uint64_t Group::draw_election_ticks() {
     if (voter == last_leader_) continue;
     const RegionId region = region_of(voter);
     const bool witness_region = (options_.witnesses & region_bit(region)) != 0;
-    const bool last = options_.self == last_leader_ && witness_region == witness();
+    const bool last = options_.stands_last || (options_.self == last_leader_ && witness_region == witness());
     if (region == own) zones_before += voter < options_.self || last ? 1 : 0;
     else if (witness_region == witness() ? turn(region) < turn(own) || last : witness()) before.insert(region);
   }

@@ -30,8 +30,9 @@ struct GroupOptions {
   std::uint64_t heartbeat_ticks = 3;
   LeaseTiming lease;
   Bug bug = Bug::kNone;
-  RegionId home{0};         // where its leader is at home; 0: region 1 for the global group, else that of its number
-  RegionSet witnesses = 0;  // regions that keep no records: nobody waits for them, and they lead only when they must
+  RegionId home{0};          // where its leader is at home; 0: region 1 for the global group, else that of its number
+  RegionSet witnesses = 0;   // regions that keep no records: nobody waits for them, and they lead only when they must
+  bool stands_last = false;  // in elections, behind everybody else
   std::uint64_t whole_log_most = UINT64_MAX;  // see EngineOptions
 };
 

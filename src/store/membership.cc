@@ -5,6 +5,7 @@
 #include <bit>
 #include <charconv>
 
+#include "base/probe.h"
 #include "store/keys.h"
 #include "store/standby_duty.h"
 
@@ -146,6 +147,7 @@ Status may_by_operator(const v1::RegionMember& member, const v1::ChangeMembershi
 void carry_out(v1::RegionMember& member, const v1::ChangeMembership& wanted, std::uint64_t epoch,
                std::int64_t proposed_at_ms) {
   const v1::RegionState earlier = member.state();
+  if (earlier == v1::JOINING && wanted.state() == v1::REMOVED) EC_PROBE("a region that joins is given up");
   member.set_region(wanted.region());
   member.set_state(wanted.state());
   member.set_reason(wanted.reason());

@@ -65,6 +65,7 @@ enum class Bug {
   kWitnessSnapshot,
   kWitnessCutsLog,
   kIgnoreMinority,
+  kCountCopies,
 };
 
 struct PlantedBug {
@@ -150,6 +151,7 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kWitnessCutsLog, "witness_cuts_log",
      "a witness cuts its log where it has applied it, whatever a region that stores may lack"},
     {Bug::kIgnoreMinority, "ignore_minority", "a node goes on whose state is not that of a majority"},
+    {Bug::kCountCopies, "count_copies", "a copy of a state counts beside the state that it was copied from"},
 };
 
 constexpr std::string_view to_string(Bug bug) {

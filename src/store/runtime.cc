@@ -86,6 +86,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   bool recovering() override { return recovering_.load(); }
+  bool doubted() const override { return engine_->options().doubted; }
   const std::string& cluster_id() const override { return engine_->options().cluster_id; }
   std::uint64_t start_id() const override { return start_id_; }
 

@@ -51,6 +51,8 @@ class Runtime : public Store, public CoordinationStore {
   // Ends the turn under way and runs none afterwards. Waiting clients are told kUnknownOutcome.
   virtual void stop() = 0;
   virtual bool recovering() = 0;
+  // It was started with the word that its state is wrong (EngineOptions::doubted).
+  virtual bool doubted() const = 0;
   // What this node's batches carry.
   virtual const std::string& cluster_id() const = 0;
   virtual std::uint64_t start_id() const = 0;

@@ -4,6 +4,8 @@
 // machine is another, there is a bug. (What a disk does to a state, its checksums show.) Nodes tell each other their
 // digests all the time. Who finds that a majority of the voters has another one stops and never trusts that state
 // again; a region that was fenced is admitted again when its nodes have shown theirs (docs/cycles/membership.md).
+// A state that came as a snapshot repeats what its giver computed: until somebody else has shown the same one, it says
+// no more than its giver does, and both are one voice.
 //
 // Pure: digests, claims and a clock go in.
 #pragma once
@@ -20,11 +22,14 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "store/configuration.h"
+#include "store/planted.h"
 
 namespace evercert::store {
 
 // In a node's log, durably: why its state is never trusted again; and what to do, after it.
 inline constexpr std::string_view kDivergedKey = "diverged";
+// In a node's log, group by group: whose state it took over, while that is not confirmed.
+std::string copied_key(GroupId group);
 inline constexpr std::string_view kReplaceState =
     ": this node must not be believed. Move its data folder away and start it again: it is rebuilt from its peers. "
     "Look "
@@ -42,18 +47,29 @@ struct StateDigest {
   static Result<StateDigest> decode(std::string_view bytes);  // kCorrupt
 };
 
+// A snapshot's giver, and the entry that it reached.
+struct StateCopy {
+  NodeId from;
+  LogIndex index;
+
+  std::string encode() const;
+  static Result<StateCopy> decode(std::string_view bytes);  // kCorrupt
+};
+
 // What replicas say of their states, and what follows.
 class StateAudit {
  public:
   struct Claim {
     LogIndex since, index;  // as StateDigest; after the entry at `index`
     std::uint64_t digest = 0;
+    NodeId copied_from;  // and not confirmed; 0: nobody's copy
   };
   // `valid`: what was shown counts for so long.
-  explicit StateAudit(Duration valid) : valid_(valid) {}
+  StateAudit(NodeId self, Duration valid, Bug bug = Bug::kNone) : self_(self), valid_(valid), bug_(bug) {}
 
-  // The group's state here: at the start, and when a snapshot takes its place.
-  void begin(GroupId group, const StateDigest& state, LogIndex index);
+  // The group's state here: at the start, and when a snapshot takes its place. `copied`: whose it was, if nobody else
+  // has confirmed it yet.
+  void begin(GroupId group, const StateDigest& state, LogIndex index, std::optional<StateCopy> copied = {});
   // Here the entry at `index` has been applied, the one after the last.
   void applied(GroupId group, LogIndex index, std::uint64_t digest, Instant now);
   // To be told to all others: of the newest entry, and of one that others are likely to speak of too.
@@ -65,7 +81,12 @@ class StateAudit {
   // groups of which this replica has none itself.
   bool shown(GroupId group, NodeId node, Instant now) const;
   // Where a majority of the voters (of each half of a change) have one and the same other digest than this replica.
+  // A replica and those that hold a copy of its state are one voter.
   std::optional<LogIndex> minority(GroupId group, const Configuration& voters) const;
+  // When every other voter has shown what was taken over, nobody is left who could know better: it is confirmed.
+  void confirm_if_unanimous(GroupId group, const Configuration& voters);
+  // Whose state this replica has taken over, if nobody else has shown the same one since. 0: nobody's.
+  NodeId copied_from(GroupId group) const;
   // Another node's state differs here from this one, as far as is known.
   std::optional<LogIndex> differs(GroupId group, NodeId node) const;
 
@@ -74,18 +95,25 @@ class StateAudit {
     std::deque<Claim> said;        // the newest last
     std::optional<Claim> waiting;  // of an entry that is not applied here yet
     std::optional<LogIndex> differs;
+    LogIndex agreed;  // up to there its state is known to be as this one
     Instant shown{0};
+    NodeId copied_from;
   };
   struct Own {
     LogIndex since, newest;
     std::deque<std::uint64_t> digests;  // up to `newest`
     std::map<NodeId, Peer> peers;
+    std::optional<StateCopy> copied;
 
     std::optional<std::uint64_t> at(LogIndex index) const;
   };
-  static void compare(const Own& own, Peer& peer, const Claim& claim, Instant now);
+  void compare(Own& own, NodeId node, Peer& peer, const Claim& claim, Instant now) const;
+  enum class Through : std::uint8_t { kMe, kNotMe };
+  NodeId origin(const Own& own, NodeId node, Through through) const;
 
+  NodeId self_;
   Duration valid_;
+  Bug bug_;
   std::map<GroupId, Own> groups_;
 };
 

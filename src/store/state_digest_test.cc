@@ -13,10 +13,12 @@ constexpr Duration kValid = 4s;
 
 // The audit of one replica that applies entries 1.. with these digests.
 struct Replica {
-  StateAudit audit{kValid};
+  StateAudit audit;
   Instant now{1'000'000};
   LogIndex newest{0};
-  Replica() { audit.begin(kGroup, {}, LogIndex{0}); }
+  explicit Replica(NodeId self = kA, std::optional<StateCopy> copied = {}) : audit(self, kValid) {
+    audit.begin(kGroup, {}, LogIndex{0}, copied);
+  }
   void apply(std::uint64_t digest) {
     newest = LogIndex{newest.value + 1};
     audit.applied(kGroup, newest, digest, now);
@@ -133,6 +135,82 @@ TEST(StateAudit, ANodeWhoseStateWasReplacedIsBelievedAgain) {
   EXPECT_TRUE(a.audit.shown(kGroup, kB, a.now));
 }
 
+TEST(StateAudit, ACopyIsNoVoiceBesideWhomItWasCopiedFrom) {
+  // a is right. b errs and gives its state to c, who goes on from there.
+  Replica a(kA), b(kB), c(kC, StateCopy{kB, LogIndex{0}});
+  a.apply(1), b.apply(9), c.apply(9);
+  b.hear(kC, c), c.hear(kB, b);
+  EXPECT_EQ(c.audit.copied_from(kGroup), kB) << "whom it was copied from confirms nothing";
+  a.hear(kB, b), a.hear(kC, c);
+  EXPECT_EQ(a.audit.differs(kGroup, kC), LogIndex{1});
+  EXPECT_FALSE(a.audit.minority(kGroup, kVoters));
+  b.hear(kA, a), c.hear(kA, a);
+  EXPECT_FALSE(b.audit.minority(kGroup, kVoters));
+  EXPECT_FALSE(c.audit.minority(kGroup, kVoters));
+}
+
+TEST(StateAudit, ACopyIsAVoterOfItsOwnOnceSomebodyElseHasShownTheSame) {
+  Replica a(kA), b(kB), c(kC, StateCopy{kB, LogIndex{2}});
+  for (std::uint64_t d = 1; d <= 3; ++d) a.apply(d), b.apply(d), c.apply(d);
+  c.hear(kA, a);
+  EXPECT_EQ(c.audit.copied_from(kGroup), NodeId{0});
+  a.apply(99), b.apply(4), c.apply(4);
+  a.hear(kB, b), a.hear(kC, c);
+  EXPECT_EQ(a.audit.minority(kGroup, kVoters), LogIndex{4});
+}
+
+TEST(StateAudit, ThoseThatCopiedFromMeJudgeWhatIDidSince) {
+  Replica a(kA), b(kB, StateCopy{kA, LogIndex{1}}), c(kC, StateCopy{kA, LogIndex{1}});
+  a.apply(1), b.apply(1), c.apply(1);
+  a.apply(99), b.apply(2), c.apply(2);
+  a.hear(kB, b), a.hear(kC, c);
+  EXPECT_EQ(a.audit.minority(kGroup, kVoters), LogIndex{2});
+}
+
+TEST(StateAudit, ACopyOfOneThatErredAfterItCopiedFromMeIsNoVoiceBesideIt) {
+  Replica a(kA), b(kB, StateCopy{kA, LogIndex{1}}), c(kC, StateCopy{kB, LogIndex{2}});
+  a.apply(1), b.apply(1), c.apply(1);
+  a.apply(2), b.apply(99), c.apply(99);
+  a.hear(kB, b), a.hear(kC, c);
+  EXPECT_FALSE(a.audit.minority(kGroup, kVoters));
+}
+
+TEST(StateAudit, WhatEveryVoterShowsIsConfirmedWhoeverComputedIt) {
+  Replica a(kA, StateCopy{kB, LogIndex{1}}), b(kB), c(kC, StateCopy{kB, LogIndex{1}});
+  a.apply(1), b.apply(1), c.apply(1);
+  a.hear(kB, b);
+  a.audit.confirm_if_unanimous(kGroup, kVoters);
+  EXPECT_EQ(a.audit.copied_from(kGroup), kB) << "one has not spoken yet";
+  a.hear(kC, c);
+  a.audit.confirm_if_unanimous(kGroup, kVoters);
+  EXPECT_EQ(a.audit.copied_from(kGroup), NodeId{0});
+}
+
+TEST(StateAudit, WhatWasEqualBeforeTheCopyWasMadeConfirmsNothing) {
+  Replica a(kA), c(kC, StateCopy{kB, LogIndex{2}});
+  a.apply(1);
+  c.apply(1), c.apply(2), c.apply(3);
+  c.hear(kA, a);
+  EXPECT_EQ(c.audit.copied_from(kGroup), kB);
+}
+
+TEST(StateAudit, ReplicasThatCopiedFromEachOtherInTurnAreOneVoice) {
+  Replica a(kA), b(kB, StateCopy{kC, LogIndex{0}}), c(kC, StateCopy{kB, LogIndex{0}});
+  a.apply(1), b.apply(9), c.apply(9);
+  a.hear(kB, b), a.hear(kC, c);
+  EXPECT_FALSE(a.audit.minority(kGroup, kVoters));
+  b.hear(kC, c);
+  EXPECT_EQ(b.audit.copied_from(kGroup), kC);
+}
+
+TEST(StateCopy, IsReadAsItWasWritten) {
+  const auto read = StateCopy::decode(StateCopy{kB, LogIndex{7}}.encode());
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->from, kB);
+  EXPECT_EQ(read->index, LogIndex{7});
+  EXPECT_EQ(StateCopy::decode("short").error().code, Code::kCorrupt);
+}
+
 TEST(StateAudit, OfStatesThatBeganToBeCountedElsewhereNothingCanBeSaid) {
   Replica a, b;
   b.audit.begin(kGroup, {LogIndex{5}, {}}, LogIndex{0});
@@ -143,7 +221,7 @@ TEST(StateAudit, OfStatesThatBeganToBeCountedElsewhereNothingCanBeSaid) {
 }
 
 TEST(StateAudit, OfAGroupThatThisReplicaKeepsNoStateOfEverybodyIsTakenAtHisWord) {
-  const StateAudit audit(kValid);
+  const StateAudit audit(kA, kValid);
   EXPECT_TRUE(audit.shown(GroupId{9}, kB, Instant{1}));
   EXPECT_TRUE(audit.claims(GroupId{9}).empty());
 }

@@ -39,6 +39,9 @@ struct GroupStatus {
   // Replication lag: from the proposal of an entry to its being durable in this node's log, over the last 5 s.
   std::int64_t lag_p50_ms = 0, lag_p99_ms = 0;
   LagCounts lag_counts;  // the same, of all entries since the start
+  // Replicas whose state of the group is another than this one's (store/state_digest.h).
+  std::vector<NodeId> differing;
+  NodeId copied_from;  // whose state this is a copy of, which nobody else has confirmed yet; 0: nobody's
 };
 
 // All methods may be called from any thread. Coroutines come back on the executor given.

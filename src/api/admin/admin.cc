@@ -161,6 +161,7 @@ net::HttpResponse Admin::ready() const {
     missing = "the cluster has " + std::to_string(membership->regions) +
               " regions, and this node's cluster file names " + std::to_string(options_.region_names.size()) +
               ": give it the new file and start it again";
+  if (store_.doubted()) missing = "a person holds this node's state for wrong (--doubt-state): rebuild it";
   if (own.state() == store::v1::DRAINING) missing = "drained by " + own.by() + reason_of(own);
   if (own.state() == store::v1::FENCED) missing = "fenced by " + own.by() + reason_of(own);
   if (own.state() == store::v1::REMOVED)
@@ -171,6 +172,16 @@ net::HttpResponse Admin::ready() const {
   response.body = "ready\n";
   return response;
 }
+
+namespace {
+
+std::vector<std::uint64_t> ids(const std::vector<NodeId>& nodes) {
+  std::vector<std::uint64_t> all;
+  for (const NodeId node : nodes) all.push_back(node.value);
+  return all;
+}
+
+}  // namespace
 
 net::HttpResponse Admin::status() const {
   json groups = json::array();
@@ -196,7 +207,9 @@ net::HttpResponse Admin::status() const {
                       {"promised", promised},
                       {"lag_p50_ms", g.lag_p50_ms},
                       {"lag_p99_ms", g.lag_p99_ms},
-                      {"lag_counts", g.lag_counts}});
+                      {"lag_counts", g.lag_counts},
+                      {"differing", ids(g.differing)},
+                      {"copied_from", g.copied_from.value}});
   }
   const auto membership = store_.membership();
   json states = json::object();
@@ -248,6 +261,7 @@ net::HttpResponse Admin::metrics() {
     set("quorum_lost", g.quorum_lost_ms.has_value());
     set("commit", static_cast<double>(g.commit.value));
     set("applied", static_cast<double>(g.applied.value));
+    set("differing_states", static_cast<double>(g.differing.size()));
     set("lag_p99_seconds", static_cast<double>(g.lag_p99_ms) / 1000);
   }
   metrics_->certificates.Set(static_cast<double>(store_.certificate_count()));

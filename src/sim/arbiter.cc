@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/arbiter.h"
+
+#include <algorithm>
+
+namespace evercert::sim {
+namespace {
+
+constexpr Duration kLooksEvery = 500ms;
+constexpr Duration kBelated = 3s;  // a majority that can tell has done so by then
+
+}  // namespace
+
+void Arbiter::start() {
+  world_.at(kLooksEvery, [this] {
+    look();
+    start();
+  });
+}
+
+void Arbiter::look() {
+  const std::set<NodeId> wrong = this->wrong();
+  if (wrong.empty()) {
+    since_.reset();
+    for (const RegionId region : drained_) operator_.order(region, store::v1::SERVING);
+    drained_.clear();
+    return;
+  }
+  if (!since_) since_ = world_.now();
+  if (world_.now() - *since_ >= kBelated) rebuild(wrong);
+}
+
+// Who differs from somebody who computed its state itself and did so rightly.
+std::set<NodeId> Arbiter::wrong() const {
+  std::set<NodeId> found;
+  for (const NodeId node : world_.nodes()) {
+    if (!world_.up(node) || world_.damaged(node)) continue;
+    for (const auto& group : world_.engine(node)->status(world_.local_now(node))) {
+      if (group.copied_from == NodeId{0}) found.insert(group.differing.begin(), group.differing.end());
+    }
+  }
+  return found;
+}
+
+bool Arbiter::leads(NodeId node) const {
+  if (!world_.up(node)) return false;
+  for (std::uint32_t g = 0; world_.engine(node)->has(GroupId{g}); ++g) {
+    if (world_.engine(node)->group(GroupId{g}).leads()) return true;
+  }
+  return false;
+}
+
+// What leads gives its state to who is rebuilt: so those that are wrong start again with the word that they are, and
+// lead nothing from then on while others can. Copies are rebuilt first, since the node that they copied from has all
+// that was acknowledged in its log.
+void Arbiter::rebuild(const std::set<NodeId>& wrong) {
+  for (const NodeId node : wrong) {
+    if (drained_.insert(region_of(node)).second) operator_.order(region_of(node), store::v1::DRAINING);
+  }
+  for (const NodeId node : wrong) {
+    if (world_.doubted(node)) continue;
+    if (!world_.up(node)) return;
+    world_.doubt(node);
+    return faults_.kill({node}, 300ms, World::End::kProcess);
+  }
+  if (std::ranges::any_of(wrong, [this](NodeId node) { return leads(node); })) return;
+  const auto copy = std::ranges::find_if(wrong, [this](NodeId node) { return !world_.damaged(node); });
+  const NodeId next = copy != wrong.end() ? *copy : *wrong.begin();
+  if (!faults_.empty_disk(next)) return;
+  faults_.count("disputed state rebuilt");
+  world_.note("ARBITER " + node_name(next) + " is rebuilt from a state that is right");
+}
+
+}  // namespace evercert::sim
