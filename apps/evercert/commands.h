@@ -17,6 +17,7 @@ void register_init(CLI::App& app, int& exit_code);
 void register_serve(CLI::App& app, int& exit_code);  // node, edge
 void register_ctl(CLI::App& app, int& exit_code);    // ctl, config check
 void register_dns(CLI::App& app, int& exit_code);
+void register_anycast(CLI::App& app, int& exit_code);
 struct CtlOptions;
 // kv, lease, lock, elect: parts of ctl.
 void register_ctl_space(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);

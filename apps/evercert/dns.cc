@@ -54,6 +54,7 @@ int run(const DnsCommand& command) {
   for (const auto& address : (*server)->listening())
     log_info("dns: serving zone=" + zone + " at " + to_string(address) + " regions: " + regions);
   log_info("dns: status at port " + std::to_string((*server)->status_port()));
+  if (const auto port = (*server)->powerdns_port()) log_info("dns: PowerDNS asks at port " + std::to_string(*port));
   int signal = 0;
   sigwait(&set, &signal);
   log_info("dns: ending");
@@ -79,6 +80,9 @@ void register_dns(CLI::App& app, int& exit_code) {
   dns->add_option("--zone", words.zone, "The zone (default: what the endpoints' names have in common)");
   dns->add_option("--listen", words.listen, "ADDRESS:PORT, UDP and TCP; may be repeated")->capture_default_str();
   dns->add_option("--status", words.status, "ADDRESS:PORT of the status page and /metrics")->capture_default_str();
+  dns->add_option(
+      "--powerdns", words.powerdns,
+      "ADDRESS:PORT where PowerDNS asks for the zone (its remote backend by HTTP); keep it to this machine");
   dns->add_option("--geo", words.geo_file, "MaxMind DB file: where clients are");
   dns->add_option("--geo-table", words.table_file, "Instead: a file with lines 'PREFIX REGION' or 'PREFIX LAT,LON'");
   dns->add_option("--coordinates", words.coordinates, "REGION=LAT,LON of a region whose name does not say it");

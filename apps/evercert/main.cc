@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   register_init(app, exit_code);
   register_serve(app, exit_code);
   register_dns(app, exit_code);
+  register_anycast(app, exit_code);
   register_ctl(app, exit_code);
   register_load(app, exit_code);
   register_sim(app, exit_code);

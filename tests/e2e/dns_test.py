@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """geoDNS with the specification's document and every default: three edges (small HTTPS servers), one of them killed, one frozen, all lost; and what a client may ask or send."""
-import http.server
 import json
 import os
 import re
 import shutil
 import signal
 import socket
-import ssl
 import struct
 import subprocess
 import sys
@@ -21,31 +19,8 @@ regions = ["us-east-1", "us-west-2", "eu-central-1"]
 east, west, central = regions
 
 
-class Ready(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = b"ready\n"
-        self.send_response(200 if self.path == "/readyz" else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def edge(address, port, certificate, key):
-    """What an edge is to a health check; until it is killed."""
-    server = http.server.ThreadingHTTPServer((address, int(port)), Ready)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.serve_forever()
-
-
-if len(sys.argv) > 1 and sys.argv[1] == "--edge":
-    edge(*sys.argv[2:])
-
 import dns.edns
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -54,6 +29,7 @@ import dns.rcode
 import dns.rdatatype
 
 from checks import check, wait_for
+from edges import Edges, free_port, openssl
 import checks
 
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
@@ -62,42 +38,8 @@ cluster = os.path.join(work, "cluster")
 os.makedirs(os.path.join(cluster, "public"))
 zone = "api.certmanager.com"
 processes = {}
-
-
-def address(region):
-    return f"127.{regions.index(region) + 1}.0.10"
-
-
-def free_port(where):
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((where, 0))
-        return s.getsockname()[1]
-
-
-def openssl(*words):
-    subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=work)
-
-
-def certificates():
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "root.key", "-out", "cluster/public/root.pem", "-subj", "/CN=root", "-days", "2")
-    for region in regions:
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{region}.key", "-out", f"{region}.csr", "-subj", f"/CN={region}")
-        open(os.path.join(work, region + ".ext"), "w").write(f"subjectAltName=IP:{address(region)}\n")
-        openssl("x509", "-req", "-in", f"{region}.csr", "-CA", "cluster/public/root.pem", "-CAkey", "root.key", "-CAcreateserial", "-days", "2", "-extfile", f"{region}.ext", "-out", f"{region}.pem")
-
-
-ports = {region: free_port(address(region)) for region in regions}
-
-
-def start_edge(region):
-    processes[region] = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--edge", address(region), str(ports[region]), f"{work}/{region}.pem", f"{work}/{region}.key"],
-                                         stdout=subprocess.DEVNULL, stderr=open(f"{work}/edge-{region}.log", "a"))
-
-    def listens():
-        with socket.socket() as s:
-            return s.connect_ex((address(region), ports[region])) == 0
-    wait_for(f"the edge of {region} listens", listens, 20)
+edges = Edges(work, regions, processes)
+address, start_edge = edges.address, edges.start
 
 
 def end(name, how=signal.SIGKILL):
@@ -108,7 +50,7 @@ def end(name, how=signal.SIGKILL):
 def write_files():
     lines = ["evercert: 1", "cluster: {name: test, id: 000102030405060708090a0b0c0d0e0f}", "acme: {caa_identity: ca.certmanager.com}", "regions:"]
     for number, region in enumerate(regions, 1):
-        lines += [f"  - name: {region}", f"    edges: [{{address: {address(region)}, https_port: {ports[region]}, http_port: 8080}}]",
+        lines += [f"  - name: {region}", f"    edges: [{{address: {address(region)}, https_port: {edges.ports[region]}, http_port: 8080}}]",
                   f"    nodes: [{{zone: 1, address: 127.{number}.0.11, link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444}}]"]
     open(f"{cluster}/cluster.yaml", "w").write("\n".join(lines) + "\n")
     # Networks of clients, each in the place of its region.
@@ -249,6 +191,7 @@ def check_failover():
     check(first(east) == address(west), "its clients are led to the region that is next to it")
     check(told(ask(f"{east}.{zone}", options=[subnet(east)])) and address(east) not in told(ask(f"{east}.{zone}", options=[subnet(east)])), "its own name leads to the next best")
     check(first(central) == address(central), "clients of other regions stay where they were")
+    check(powerdns_leads(east) and address(east) not in powerdns_leads(east), "PowerDNS leads nobody there either")
     check(f"region={east} out: 1 of 1 edges unhealthy, the threshold is 50 %" in log_of() and "refused" in log_of(), "the log says why, with the evidence")
     check(not status()["regions"][0]["in"] and "refused" in status()["regions"][0]["edges"][0]["last_check"], "so does the status page")
     start_edge(east)
@@ -272,7 +215,7 @@ def check_all_lost():
 
 
 def check_signed():
-    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "zone.key")
+    openssl(work, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "zone.key")
     os.chmod(f"{work}/zone.key", 0o600)
     secure, _ = start_dns("signed", "--dnssec-key", f"{work}/zone.key")
     import dns.dnssec
@@ -297,6 +240,40 @@ def check_signed():
     check(end("signed", signal.SIGTERM) == 0, "SIGTERM ends it cleanly")
 
 
+def start_powerdns():
+    """Debian's PowerDNS, which asks the same server for the zone."""
+    behind = int(re.search(r"PowerDNS asks at port (\d+)", log_of()).group(1))
+    own = free_port("127.0.0.1")
+    settings = {"launch": "remote", "remote-connection-string": f"http:url=http://127.0.0.1:{behind}/dns", "local-address": "127.0.0.1", "local-port": own, "edns-subnet-processing": "yes",
+                "cache-ttl": 0, "query-cache-ttl": 0, "negquery-cache-ttl": 0, "socket-dir": work, "daemon": "no", "guardian": "no", "setuid": "", "setgid": "", "version-string": "anonymous"}
+    os.makedirs(f"{work}/powerdns")
+    open(f"{work}/powerdns/pdns.conf", "w").write("".join(f"{name}={value}\n" for name, value in settings.items() if value != ""))
+    processes["powerdns"] = subprocess.Popen(["pdns_server", f"--config-dir={work}/powerdns"], stdout=subprocess.DEVNULL, stderr=open(f"{work}/powerdns.log", "w"))
+
+    def answers():
+        assert processes["powerdns"].poll() is None, open(f"{work}/powerdns.log").read()
+        try:
+            return ask(kind="SOA", to=own).answer
+        except (dns.exception.Timeout, OSError):
+            return False
+    wait_for("PowerDNS answers", answers, 20)
+    return own
+
+
+def powerdns_leads(place):
+    return told(ask(options=[subnet(place)], to=powerdns_port))
+
+
+def check_powerdns():
+    for region in regions:
+        check(set(powerdns_leads(region)) == set(told(ask(options=[subnet(region)]))) and address(region) in powerdns_leads(region), f"PowerDNS leads a client near {region} where the server itself does")
+    answer = ask(options=[subnet(central)], to=powerdns_port)
+    check(any(o.otype == 8 and o.scopelen == 16 for o in answer.options), "and says for which network that is true")
+    for kind in ("SOA", "NS", "CAA", "TXT", "HTTPS"):
+        check(sorted(told(ask(kind=kind, to=powerdns_port), kind)) == sorted(told(ask(kind=kind), kind)), f"{kind} records are the same")
+    check(ask("nothing." + zone, to=powerdns_port).rcode() == dns.rcode.NXDOMAIN and ask("example.org", to=powerdns_port).rcode() == dns.rcode.REFUSED, "names that are not there, and other zones, are refused by both")
+
+
 def check_refusals():
     wrong = f"{work}/wrong.yaml"
     open(wrong, "w").write(open(f"{repository}/tests/fixtures/spec/global_load_balancer.yaml").read().replace('region: "us-west-2"', 'region: "us-west-9"'))
@@ -305,12 +282,14 @@ def check_refusals():
 
 
 try:
-    certificates()
+    edges.certificates()
     write_files()
     for each in regions:
         start_edge(each)
-    port, status_port = start_dns()
+    port, status_port = start_dns("dns", "--powerdns", "127.0.0.1:0")
+    powerdns_port = start_powerdns()
     check_answers()
+    check_powerdns()
     check_malformed()
     check_signed()
     check_refusals()

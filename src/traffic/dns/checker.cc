@@ -6,20 +6,12 @@
 #include "base/log.h"
 #include "base/os/system.h"
 #include "base/task_scope.h"
+#include "net/ready_check.h"
 
 namespace evercert::traffic::dns {
 namespace {
 
-constexpr std::size_t kMostEvidence = 160;
 constexpr std::int64_t kResignSeconds = 3600;
-
-// What a stranger sent goes into a log line.
-std::string printable(std::string text) {
-  if (text.size() > kMostEvidence) text = text.substr(0, kMostEvidence) + "...";
-  for (char& c : text) c = c < ' ' || c > '~' ? ' ' : c;
-  const auto end = text.find_last_not_of(' ');
-  return text.substr(0, end == std::string::npos ? 0 : end + 1);
-}
 
 class CheckerImpl : public Checker {
  public:
@@ -56,7 +48,8 @@ class CheckerImpl : public Checker {
   Task<void> watch(std::size_t region, std::size_t edge) {
     for (;;) {
       const Instant begun = clock_.now();
-      const auto answered = co_await check(options_.edges[region][edge]);
+      const auto answered = co_await net::ready_check(*client_, *executor_, watches_, options_.edges[region][edge],
+                                                      options_.plan.timeout);
       const Instant now = clock_.now();
       const CheckResult result = judge_check(answered, now - begun);
       note(region, edge, result);
@@ -69,33 +62,6 @@ class CheckerImpl : public Checker {
       auto waited = suspend_on<bool>(*executor_, std::move(wait));
       co_await waited;
     }
-  }
-
-  // Never longer than the time-out, however it is spent: connecting, proving, waiting.
-  Task<Result<net::HttpResponse>> check(const net::HttpTarget& target) {
-    net::HttpCall call;
-    call.target = target;
-    call.path = "/readyz";
-    call.headers.set("Connection", "close");
-    // Its own limits are of connecting and of answering, each; they only end what nobody waits for any more.
-    call.connect_timeout = call.timeout = options_.plan.timeout + 1s;
-    call.max_response_bytes = 64 << 10;
-    auto start = [this, &call](auto resolve) {
-      // The first of the two speaks. Both come on the executor's thread.
-      auto once = std::make_shared<std::optional<decltype(resolve)>>(std::move(resolve));
-      const auto give = [once](Result<net::HttpResponse> result) {
-        if (!*once) return;
-        auto first = std::move(**once);
-        once->reset();
-        first(std::move(result));
-      };
-      executor_->post_after(options_.plan.timeout, [give, limit = options_.plan.timeout] {
-        give(fail(Code::kExpired, "no answer within " + std::to_string(limit / 1ms) + " ms"));
-      });
-      watches_.spawn(client_->fetch(*executor_, std::move(call)), give);
-    };
-    auto answered = suspend_on<Result<net::HttpResponse>>(*executor_, std::move(start));
-    co_return co_await answered;
   }
 
   void note(std::size_t region, std::size_t edge, const CheckResult& result) {
@@ -148,13 +114,8 @@ class CheckerImpl : public Checker {
 CheckResult judge_check(const Result<net::HttpResponse>& result, Duration took) {
   CheckResult judged;
   judged.took = took;
-  if (!result) {
-    judged.evidence = printable(result.error().message);
-  } else if (result->status != 200) {
-    judged.evidence = printable("status " + std::to_string(result->status) + ": " + result->bytes());
-  } else {
-    judged.passed = true;
-  }
+  judged.evidence = net::ready_fault(result);
+  judged.passed = judged.evidence.empty();
   return judged;
 }
 

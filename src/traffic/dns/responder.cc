@@ -105,6 +105,30 @@ std::optional<Response> Responder::respond(std::span<const std::uint8_t> message
   return response;
 }
 
+Found Responder::find(const ldns_rdf* name, ldns_rr_type type, const Prefix& client) {
+  EC_CHECK(view_ != nullptr, "there is a view before there are queries");
+  Found found{no_records(), 0};
+  const Zone::Node* node = zone_.find(name);
+  if (node == nullptr) return found;
+  std::vector<ldns_rr_type> types{type};
+  if (type == LDNS_RR_TYPE_ANY) types = types_of(*node);
+  std::ranges::sort(types);
+  types.erase(std::unique(types.begin(), types.end()), types.end());
+  for (const ldns_rr_type one : types) {
+    if (one == LDNS_RR_TYPE_DNSKEY && !signer_) continue;
+    Query query;
+    query.name = name;
+    query.type = one;
+    query.subnet = ClientSubnet{client};
+    Draft draft;
+    answer_name(query, *node, client.address, draft);
+    if (draft.kind != ResponseKind::kAnswer) continue;
+    found.scope = std::max(found.scope, draft.scope);
+    push_as(found.records, draft.answer.get(), name);
+  }
+  return found;
+}
+
 std::optional<Response> Responder::truncated(std::span<const std::uint8_t> message) {
   const auto query = read_query(message);
   if (!query) return std::nullopt;

@@ -33,6 +33,12 @@ struct Response {
   std::size_t name_bytes = 0;  // of the question, which lies behind the header in both messages
 };
 
+// Records for somebody who writes messages himself (PowerDNS).
+struct Found {
+  RecordsPtr records;
+  int scope = 0;  // so many bits of the client's address count for them; 0: none
+};
+
 class Responder {
  public:
   // `zone` and `geography` outlive it. `signer`: null when the zone is not signed.
@@ -44,6 +50,8 @@ class Responder {
   Choice choice_for(const IpAddress& client) const;
   // Nothing: the message must not be answered. `tcp`: the answer may be 65,535 bytes long, and needs no truncation.
   std::optional<Response> respond(std::span<const std::uint8_t> message, const IpAddress& from, bool tcp);
+  // The records of the name, or of all types (LDNS_RR_TYPE_ANY), for clients in a prefix. None: there are none.
+  Found find(const ldns_rdf* name, ldns_rr_type type, const Prefix& client);
   // The answer that has no room, or no right to more: question alone, TC set. Nothing: see respond().
   std::optional<Response> truncated(std::span<const std::uint8_t> message);
 

@@ -6,6 +6,7 @@
 
 #include "base/os/system.h"
 #include "net/http_server.h"
+#include "traffic/dns/powerdns.h"
 #include "traffic/dns/udp_server.h"
 
 namespace evercert::traffic::dns {
@@ -19,6 +20,7 @@ class ServerImpl : public Server {
   // First who asks, then what answers, then what it answers from.
   ~ServerImpl() override {
     if (http_) http_->stop(0ms);
+    if (powerdns_http_) powerdns_http_->stop(0ms);
     udp_.clear();
     tcp_.reset();
     checker_.reset();
@@ -56,11 +58,14 @@ class ServerImpl : public Server {
     http.max_connections = 64;
     EC_ASSIGN(http_,
               net::HttpServer::start(http, [this](net::HttpRequest request) { return page(std::move(request)); }));
-    return {};
+    return options_.powerdns ? serve_powerdns(*options_.powerdns) : Status{};
   }
 
   const std::vector<SocketAddress>& listening() const override { return listening_; }
   std::uint16_t status_port() const override { return http_->port(0); }
+  std::optional<std::uint16_t> powerdns_port() const override {
+    return powerdns_http_ ? std::optional(powerdns_http_->port(0)) : std::nullopt;
+  }
 
  private:
   // One port for both protocols. Alone at first, so that another program that has the port is noticed.
@@ -90,6 +95,26 @@ class ServerImpl : public Server {
     counters_.emplace_back();
     auto made = std::make_unique<Handler>(std::move(responder), options, counters_.back());
     return made;
+  }
+
+  Status serve_powerdns(const SocketAddress& address) {
+    powerdns_ = std::make_unique<PowerDns>(*zone_, Responder(*zone_, *options_.geography, nullptr, options_.responder));
+    net::HttpServerOptions http;
+    http.listeners.push_back({to_string(address.address), address.port, false, {}, net::ClientCertificates::kNone});
+    http.max_connections = 256;
+    EC_ASSIGN(powerdns_http_, net::HttpServer::start(
+                                  http, [this](net::HttpRequest request) { return for_powerdns(std::move(request)); }));
+    return {};
+  }
+
+  // On the one thread of its server.
+  Task<net::HttpResponse> for_powerdns(net::HttpRequest request) {
+    if (const std::uint64_t version = hub_.version(); version != powerdns_version_) {
+      auto [view, now] = hub_.latest();
+      powerdns_->use(std::move(view), now);
+      powerdns_version_ = version;
+    }
+    co_return powerdns_->answer(request);
   }
 
   Task<net::HttpResponse> page(net::HttpRequest request) {
@@ -217,6 +242,9 @@ class ServerImpl : public Server {
   std::unique_ptr<TcpServer> tcp_;
   std::vector<std::unique_ptr<UdpServer>> udp_;
   std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<PowerDns> powerdns_;
+  std::uint64_t powerdns_version_ = 0;
+  std::unique_ptr<net::HttpServer> powerdns_http_;
 };
 
 }  // namespace

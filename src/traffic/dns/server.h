@@ -31,6 +31,7 @@ struct ServerOptions {
   std::vector<SocketAddress> listen;
   int threads = 1;  // of UDP, for each address
   SocketAddress status;
+  std::optional<SocketAddress> powerdns;  // where PowerDNS asks (powerdns.h)
 };
 
 class Server {
@@ -42,6 +43,7 @@ class Server {
   // As they are bound; ports that were 0 have become those that the system chose.
   virtual const std::vector<SocketAddress>& listening() const = 0;
   virtual std::uint16_t status_port() const = 0;
+  virtual std::optional<std::uint16_t> powerdns_port() const = 0;
 };
 
 }  // namespace evercert::traffic::dns

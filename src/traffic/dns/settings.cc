@@ -263,6 +263,11 @@ Result<ServerOptions> server_options(const Words& words, WallTime now) {
   auto status = parse_socket_address(words.status);
   if (!status) return fail(status.error(), "--status");
   options.status = *status;
+  if (!words.powerdns.empty()) {
+    auto powerdns = parse_socket_address(words.powerdns);
+    if (!powerdns) return fail(powerdns.error(), "--powerdns");
+    options.powerdns = *powerdns;
+  }
   EC_ASSIGN(options.zone, zone_of(words, cluster, options.regions, options.listen, now));
   EC_ASSIGN(options.signer, signer_of(words, options.zone));
   if (!words.records_file.empty()) {

@@ -18,6 +18,7 @@ struct Words {
   std::string zone;                // empty: what the endpoints have in common
   std::vector<std::string> listen{"127.0.0.1:5300"};
   std::string status = "127.0.0.1:9153";
+  std::string powerdns;                   // empty: PowerDNS is not served
   std::vector<std::string> addresses;     // "us-east-1/1=203.0.113.7,2001:db8::7"
   std::vector<std::string> coordinates;   // "us-east-1=38.95,-77.45"
   std::vector<std::string> name_servers;  // "ns1.example.com" or "ns1.api.example.com=192.0.2.53"
