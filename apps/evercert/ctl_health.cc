@@ -5,18 +5,18 @@
 
 #include "commands.h"
 #include "ctl_client.h"
+#include "health/foresight.h"
 
 namespace evercert::apps {
 namespace {
 
 using nlohmann::json;
 
-// "2 h 5 min"
-std::string in_words(std::int64_t seconds) {
-  if (seconds < 60) return std::to_string(seconds) + " s";
-  if (seconds < 3600) return std::to_string(seconds / 60) + " min";
-  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h " + std::to_string(seconds % 3600 / 60) + " min";
-  return std::to_string(seconds / 86400) + " days";
+void print_ending(const json& e) {
+  const auto left = e.value("ends_in_seconds", std::int64_t{0});
+  std::printf("  %-30s %s%s\n", e.value("what", "").c_str(),
+              left <= 0 ? "is over" : ("ends in " + health::in_words(left)).c_str(),
+              e.value("late", false) ? "  !! should have been renewed by now" : "");
 }
 
 void print_forecast(const json& f) {
@@ -25,7 +25,7 @@ void print_forecast(const json& f) {
   const bool passes = f.contains("passes_in_seconds") && f["passes_in_seconds"].is_number();
   std::printf("  %-16s %.2f %s, %s", what.c_str(), f.value("value", 0.0), f.value("unit", "").c_str(),
               passes ? ("passes " + json(f.value("limit", 0.0)).dump() + " in " +
-                        in_words(f.value("passes_in_seconds", std::int64_t{0})))
+                        health::in_words(f.value("passes_in_seconds", std::int64_t{0})))
                            .c_str()
                      : "no limit in sight");
   if (const auto warnings = f.value("warnings", 0); warnings > 0)
@@ -47,10 +47,11 @@ void print(const json& d) {
   }
   std::printf("\nforecasts of node %lld\n", static_cast<long long>(d.value("seen_by", 0)));
   for (const auto& forecast : d.value("forecasts", json::array())) print_forecast(forecast);
+  for (const auto& ending : d.value("endings", json::array())) print_ending(ending);
 }
 
 // 0: no region is at 0; 1: one is, or nobody answers.
-int health(const CtlOptions& options) {
+int show_health(const CtlOptions& options) {
   auto ctl = Ctl::open(options);
   if (!ctl) return report(ctl.error());
   auto response = ctl->call("GET", "/v1/health");
@@ -70,7 +71,7 @@ void register_ctl_health(CLI::App& ctl, std::shared_ptr<const CtlOptions> option
                      "Scores from 0 to 100 of the globe, its regions and their services, with the reasons, as a node "
                      "sees them; and "
                      "where measured values are going. Exit code 1: a region is at 0")
-      ->callback([=, &exit_code] { exit_code = health(*options); });
+      ->callback([=, &exit_code] { exit_code = show_health(*options); });
 }
 
 }  // namespace evercert::apps

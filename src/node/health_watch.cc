@@ -6,7 +6,10 @@
 
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "config/paths.h"
 #include "keys/software_signer.h"
+#include "pki/certificate.h"
+#include "pki/pem.h"
 #include "store/keys.h"
 
 namespace evercert::node {
@@ -21,7 +24,15 @@ constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "c
 // The specification: less than 100 ms of lag between regions.
 constexpr double kGoodLagMs = 100, kBadLagMs = 1000;
 constexpr double kGoodFree = 0.2, kBadFree = 0.03;
-constexpr Duration kForecastStep = 60s, kHorizon = 3600s;
+constexpr double kLeastMemory = 0.05, kMostErrors = 0.01, kSlowMs = 500;
+constexpr Duration kServedStep = 10s;
+
+Result<pki::CertificateFacts> first_certificate(const std::string& path) {
+  EC_ASSIGN(const std::string text, read_file(os::disk(), path));
+  EC_ASSIGN(const auto ders, pki::from_pem("CERTIFICATE", text));
+  if (ders.empty()) return fail(Code::kInvalid, "no certificate is in it");
+  return pki::read_certificate(ders.front());
+}
 
 json part(const health::Score& score) {
   json why = json::array();
@@ -36,7 +47,16 @@ HealthWatchOptions health_options(const config::ClusterConfig& config, const con
   HealthWatchOptions options;
   options.data_dir = std::move(data_dir);
   options.board.self = self.id;
+  const config::Paths paths(config.dir);
+  options.certificates.emplace_back("root certificate", paths.root_certificate());
   for (const auto& region : config.regions) {
+    const bool own = region.id == region_of(self.id);
+    if (own) options.certificates.emplace_back("node certificate", paths.node(region.name, self.zone) + ".pem");
+    if (!region.witness) options.issuers.emplace_back(region.id, region.name);
+    if (own && !region.witness) {
+      options.certificates.emplace_back("issuing certificate", paths.issuer(region.name));
+      options.certificates.emplace_back("OCSP responder certificate", paths.responder(region.name, region.name));
+    }
     if (region.witness || region.removed) continue;
     options.board.regions[region.id] = region.name;
     for (const auto& node : region.nodes) {
@@ -72,11 +92,8 @@ HealthWatch::HealthWatch(HealthWatchOptions options, store::Runtime& store, ca::
       key_(std::move(key)),
       client_(client),
       sample_(std::move(sample)),
-      board_(options_.board, os::monotonic_clock().now()) {
-  const health::BackTest test(kHorizon);
-  foreseen_.push_back({"disk", "share free", kBadFree, true, health::Series(kForecastStep), test});
-  foreseen_.push_back({"replication lag", "ms", kBadLagMs, false, health::Series(kForecastStep), test});
-}
+      board_(options_.board, os::monotonic_clock().now()),
+      foresight_({}) {}
 
 void HealthWatch::start() {
   executor_ = os::ThreadExecutor::start("health");
@@ -122,7 +139,10 @@ void HealthWatch::tick() {
   if (database) tasks_.spawn(check_database());
   // While the token has not answered the last one, another would only queue behind it: its time-out counts.
   if (key && !key_busy_.exchange(true)) key_executor_->post([this] { check_key(); });
-  if (certificates) check_certificates();
+  if (certificates) {
+    check_certificates();
+    look_at_endings();
+  }
   executor_->post_after(kTick, [this] { tick(); });
 }
 
@@ -135,23 +155,47 @@ void HealthWatch::measure(Instant now) {
                                                   "lag p99 " + std::to_string(lag) + " ms"));
   board_.measured("clock", store_.clock_trusted() ? health::Score{}
                                                   : health::Score{0, {{100, "the clock is far from its peers'"}}});
-  foresee(foreseen_[1], static_cast<double>(lag), now);
+  foresight_.measured("replication lag", "ms", {kBadLagMs, false}, static_cast<double>(lag), now);
+  if (const auto memory = os::available_memory_share())
+    foresight_.measured("memory", "share available", {kLeastMemory, true}, *memory, now);
+  measure_served(now);
   if (!free) return board_.measured("disk", {0, {{100, free.error().message}}});
   const auto percent = static_cast<long>(*free * 100);
   board_.measured(
       "disk", health::measured(1 - *free, 1 - kGoodFree, 1 - kBadFree, "disk " + std::to_string(percent) + " % free"));
-  foresee(foreseen_[0], *free, now);
+  foresight_.measured("disk", "share free", {kBadFree, true}, *free, now);
 }
 
-void HealthWatch::foresee(Foreseen& value, double measured, Instant now) {
-  value.series.measured(measured, now);
-  const bool passed = value.below ? measured < value.limit : measured > value.limit;
-  value.test.observed(passed, now);
-  if (passed) return;
-  const auto trend = value.series.trend(now);
-  if (!trend) return;
-  const auto left = health::time_to(*trend, value.limit, value.below);
-  value.test.forecast(left && *left <= kHorizon, now);
+// Of the last seconds in which anything was asked.
+void HealthWatch::measure_served(Instant now) {
+  if (admin_ == nullptr || now < next_served_) return;
+  next_served_ = now + kServedStep;
+  const auto all = admin_->served();
+  const auto before = std::exchange(served_, all);
+  if (all.requests == before.requests) return;
+  const auto requests = static_cast<double>(all.requests - before.requests);
+  foresight_.measured("error rate", "share of requests", {kMostErrors, false},
+                      static_cast<double>(all.failed - before.failed) / requests, now);
+  foresight_.measured("latency", "ms, mean", {kSlowMs, false},
+                      static_cast<double>(all.microseconds - before.microseconds) / 1000 / requests, now);
+}
+
+// Files are read anew: whoever renewed one is believed.
+void HealthWatch::look_at_endings() {
+  std::vector<std::tuple<std::string, std::int64_t, std::int64_t>> found;
+  for (const auto& [what, path] : options_.certificates) {
+    const auto facts = first_certificate(path);
+    if (facts) found.emplace_back(what, facts->not_before, facts->not_after);
+    else log_warning("health: " + path + ": " + facts.error().message);
+  }
+  for (const auto& [issuer, name] : options_.issuers) {
+    const auto crl = store_.crl(issuer);
+    if (crl && *crl) found.emplace_back("CRL of " + name, (*crl)->this_update(), (*crl)->next_update());
+  }
+  const std::int64_t now = os::wall_clock().now().seconds();
+  std::lock_guard lock(mutex_);
+  for (const auto& [what, begin, end] : found) foresight_.ends(what, begin, end);
+  board_.measured("renewals", foresight_.endings_score(now));
 }
 
 Task<void> HealthWatch::ask(NodeId node) {
@@ -234,29 +278,30 @@ std::string HealthWatch::describe() {
     regions.push_back(std::move(region));
   }
   json out{{"seen_by", options_.board.self.value}, {"globe", part(board_.globe())}, {"regions", std::move(regions)}};
-  const Instant now = os::monotonic_clock().now();
   json forecasts = json::array();
-  for (const Foreseen& value : foreseen_) {
-    const auto trend = value.series.trend(now);
-    const auto left = trend ? health::time_to(*trend, value.limit, value.below) : std::nullopt;
-    const auto& count = value.test.count();
-    forecasts.push_back({{"what", value.what},
-                         {"unit", value.unit},
-                         {"limit", value.limit},
-                         {"known", trend.has_value()},
-                         {"value", trend ? json(trend->now) : json()},
-                         {"per_hour", trend ? json(trend->per_second * 3600) : json()},
-                         {"passes_in_seconds", left ? json(left->count() / 1'000'000) : json()},
-                         {"warnings", count.warned_and_came + count.warned_in_vain},
-                         {"warnings_came_true", count.came_true()},
-                         {"events", count.warned_and_came + count.came_unwarned},
-                         {"events_foreseen", count.foreseen()}});
+  for (const auto& one : foresight_.forecasts(os::monotonic_clock().now())) {
+    forecasts.push_back({{"what", one.what},
+                         {"unit", one.unit},
+                         {"limit", one.limit.value},
+                         {"known", one.trend.has_value()},
+                         {"value", one.trend ? json(one.trend->now) : json()},
+                         {"per_hour", one.trend ? json(one.trend->per_second * 3600) : json()},
+                         {"passes_in_seconds", one.left ? json(one.left->count() / 1'000'000) : json()},
+                         {"warnings", one.count.warned_and_came + one.count.warned_in_vain},
+                         {"warnings_came_true", one.count.came_true()},
+                         {"events", one.count.warned_and_came + one.count.came_unwarned},
+                         {"events_foreseen", one.count.foreseen()}});
   }
+  json endings = json::array();
+  for (const auto& one : foresight_.endings(os::wall_clock().now().seconds()))
+    endings.push_back({{"what", one.what}, {"ends_in_seconds", one.left_seconds}, {"late", one.late}});
+  out["endings"] = std::move(endings);
   out["forecasts"] = std::move(forecasts);
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 void HealthWatch::watch_by(api::Admin& admin) {
+  admin_ = &admin;
   const auto gauge = [&](const std::string& of, std::function<health::Score()> score) {
     admin.watch({.name = "evercert_health_score",
                  .help = "Health from 0 to 100, as this node sees it: of the globe, and of each region",

@@ -17,7 +17,7 @@
 #include "ca/ca.h"
 #include "config/config.h"
 #include "health/board.h"
-#include "health/forecast.h"
+#include "health/foresight.h"
 #include "net/http_client.h"
 #include "pki/signer.h"
 #include "store/runtime.h"
@@ -28,6 +28,9 @@ struct HealthWatchOptions {
   health::BoardOptions board;
   std::map<NodeId, net::HttpTarget> peers;
   std::string data_dir;
+  // What must be renewed in time: PEM files by what they are called.
+  std::vector<std::pair<std::string, std::string>> certificates;
+  std::vector<std::pair<RegionId, std::string>> issuers;  // whose CRLs clients are given here
 };
 // All nodes of the cluster file that keep records.
 HealthWatchOptions health_options(const config::ClusterConfig& config, const config::NodeConfig& self,
@@ -60,15 +63,8 @@ class HealthWatch {
   void ended(const char* component, Status how);
   std::string describe();
 
-  // A measured value that must not pass a limit.
-  struct Foreseen {
-    std::string what, unit;
-    double limit = 0;
-    bool below = false;  // it must not fall below
-    health::Series series;
-    health::BackTest test;
-  };
-  void foresee(Foreseen& value, double measured, Instant now);
+  void measure_served(Instant now);
+  void look_at_endings();
 
   HealthWatchOptions options_;
   store::Runtime& store_;
@@ -78,7 +74,10 @@ class HealthWatch {
   ca::IssueRequest sample_;
   mutable std::mutex mutex_;
   health::Board board_;
-  std::vector<Foreseen> foreseen_;
+  health::Foresight foresight_;
+  api::Admin* admin_ = nullptr;
+  api::Admin::Served served_;
+  Instant next_served_;
   std::map<NodeId, Instant> heard_;
   std::atomic<bool> key_busy_{false};
   TaskScope tasks_;

@@ -59,11 +59,15 @@ try:
     servers.processes["dns", "all"] = subprocess.Popen([evercert, "dns", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", specification,
                                                         "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
     wait_for("all is well in all eyes", lambda: all(health(at).get("globe", {}).get("score") == 100 for at in regions), 60)
-    services = {"HSM", "api", "certificates", "clock", "database", "disk", "replication"}
+    services = {"HSM", "api", "certificates", "clock", "database", "disk", "renewals", "replication"}
     check(all(set(seen(at, region)["services"]) == services for at in regions for region in regions), "every node knows every service of every region")
     shown = ctl("health")
     check(shown.returncode == 0 and all(region in shown.stdout for region in regions) and "globe 100" in shown.stdout, "ctl health shows it and ends with 0")
     check(gauge(west, "globe") == 100 and gauge(west, central) == 100, "so do the metrics")
+    endings = health(west)["endings"]
+    check({"node certificate", "root certificate", "issuing certificate", "OCSP responder certificate"} | {f"CRL of {region}" for region in regions} == {e["what"] for e in endings},
+          "what ends one day is listed with the time that it has left")
+    check(not any(e["late"] or e["ends_in_seconds"] <= 0 for e in endings) and "CRL of us-east-1" in shown.stdout, "and nothing of it is late")
 
     pinned = "eu-central-1.api.certmanager.com"
     wait_for("the name servers lead to each region", lambda: "127.3.0.1" in addresses(pinned), 30)

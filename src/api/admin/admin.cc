@@ -141,6 +141,9 @@ void Admin::count(const std::string& route, int status, double seconds) {
   const Metrics::Series series = metrics_->series_of(route, status);
   series.requests->Increment();
   series.latency->Observe(seconds);
+  requests_.fetch_add(1, std::memory_order_relaxed);
+  if (status >= 500 && status != 503) failed_.fetch_add(1, std::memory_order_relaxed);
+  microseconds_.fetch_add(static_cast<std::uint64_t>(seconds * 1e6), std::memory_order_relaxed);
 }
 
 net::HttpResponse Admin::ready() const {

@@ -2,6 +2,7 @@
 // What everybody may fetch (CRLs, CA certificates) and what operators and monitors look at (health, metrics, status).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,6 +36,12 @@ class Admin {
   void mount(Router& router);
   // Counts an answered request.
   void count(const std::string& route, int status, double seconds);
+  // What count() was told, in all.
+  struct Served {
+    std::uint64_t requests = 0, failed = 0;  // failed: 5xx but 503, which says that nothing was done
+    std::uint64_t microseconds = 0;
+  };
+  Served served() const { return {requests_.load(), failed_.load(), microseconds_.load()}; }
   // Before mount(): a number of another part, one of the metric `name`, told apart by `label` = `value`: it counts up,
   // or is a gauge.
   struct Watched {
@@ -57,6 +64,7 @@ class Admin {
   net::HttpResponse crl(const net::HttpRequest& request, const std::string& file);
   net::HttpResponse ca_certificate(const std::string& file) const;
 
+  std::atomic<std::uint64_t> requests_{0}, failed_{0}, microseconds_{0};
   struct Metrics;
   AdminOptions options_;
   store::Runtime& store_;

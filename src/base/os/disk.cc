@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "base/os/system.h"
 
@@ -233,6 +235,21 @@ Result<double> free_share(const std::string& path) {
   if (::statvfs(path.c_str(), &found) != 0) return fail(Code::kIo, path + ": " + std::strerror(errno));
   if (found.f_blocks == 0) return 1.0;  // a file system without a size
   return static_cast<double>(found.f_bavail) / static_cast<double>(found.f_blocks);
+}
+
+Result<double> available_memory_share() {
+  std::ifstream file("/proc/meminfo");
+  double total = 0, available = -1;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string name;
+    double kib = 0;
+    if (!(words >> name >> kib)) continue;
+    if (name == "MemTotal:") total = kib;
+    if (name == "MemAvailable:") available = kib;
+  }
+  if (total <= 0 || available < 0) return fail(Code::kIo, "/proc/meminfo does not say how much memory is left");
+  return available / total;
 }
 
 }  // namespace evercert::os

@@ -14,6 +14,8 @@ Random& secure_random();  // OpenSSL's CSPRNG; thread-safe
 Disk& disk();
 // Of the file system that `path` lies on: what of it may still be written, 0 to 1. kIo.
 Result<double> free_share(const std::string& path);
+// Of the machine's memory, what programs can still be given without swapping (Linux: MemAvailable), 0 to 1.
+Result<double> available_memory_share();
 
 // To be called before a server process starts its threads. When it has one core alone, a thread that becomes ready will
 // not drive out the one that runs (SCHED_BATCH): work passes from thread to thread in batches here, and pre-emption

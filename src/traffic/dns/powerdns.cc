@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "traffic/dns/powerdns.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -94,8 +95,7 @@ net::HttpResponse PowerDns::answer(const net::HttpRequest& request) {
   std::vector<std::string> parts;
   for (const std::string_view segment : segments(std::string_view(request.path).substr(kBase.size()))) {
     auto part = decoded(segment);
-    if (!part)
-      return net::problem(400, "Bad Request", "'" + std::string(segment) + "' is not escaped as RFC 3986 says");
+    if (!part) return net::problem(400, "Bad Request", "the path is not escaped as RFC 3986 says");
     parts.push_back(std::move(*part));
   }
   const std::string& what = parts.front();
@@ -113,11 +113,15 @@ net::HttpResponse PowerDns::answer(const net::HttpRequest& request) {
 }
 
 net::HttpResponse PowerDns::lookup(std::string_view name, std::string_view type, const net::Headers& headers) {
-  const NamePtr owner(ldns_dname_new_frm_str(std::string(name).c_str()));
-  if (!owner) return net::problem(400, "Bad Request", "'" + std::string(name) + "' is no DNS name");
+  // PowerDNS writes other bytes of a name as \\DDD (RFC 1035 section 5.1).
+  const bool plain = std::ranges::all_of(name, [](char c) { return c > ' ' && c <= '~'; });
+  const NamePtr owner(plain ? ldns_dname_new_frm_str(std::string(name).c_str()) : nullptr);
+  if (!owner)
+    return net::problem(400, "Bad Request",
+                        (plain ? "'" + std::string(name) + "'" : "what is asked for") + " is no DNS name");
   if (!zone_.contains(owner.get())) return result(false);
   const auto kind = ldns_get_rr_type_by_name(std::string(type).c_str());
-  if (kind == 0) return net::problem(400, "Bad Request", "'" + std::string(type) + "' is no type of records");
+  if (kind == 0) return net::problem(400, "Bad Request", "no such type of records");
   const auto client = asker(headers);
   const Found found = responder_.find(owner.get(), kind, client.value_or(Prefix{}));
   json records = json::array();

@@ -103,7 +103,8 @@ TEST_F(PowerDnsTest, TheZoneIsNamedWithASerialThatGrowsWithEachChange) {
 
 TEST_F(PowerDnsTest, WhatPowerDnsWouldNotSendIsRefusedWithTheReason) {
   for (const std::string path :
-       {"/dns/lookup/%zz/A", "/dns/lookup/a%2/A", "/dns/lookup/a..b./A", "/dns/lookup/api.test./NOTYPE"}) {
+       {"/dns/lookup/%zz/A", "/dns/lookup/a%2/A", "/dns/lookup/a..b./A", "/dns/lookup/a%00b.api.test./A",
+        "/dns/lookup/%ff.api.test./A", "/dns/lookup/api.test./NOTYPE"}) {
     const auto response = get(path);
     EXPECT_EQ(response.status, 400) << path;
     EXPECT_EQ(response.headers.get("Content-Type"), "application/problem+json") << path;
