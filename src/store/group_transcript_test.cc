@@ -358,7 +358,8 @@ TEST_P(GroupTranscript, IsAsWritten) {
 
 INSTANTIATE_TEST_SUITE_P(Each, GroupTranscript,
                          testing::Values("election_and_proposals", "unreadable_command", "silent_region",
-                                         "leadership_lost", "old_acknowledgements", "closed_gate", "restart"),
+                                         "leadership_lost", "former_leader", "old_acknowledgements", "closed_gate",
+                                         "restart"),
                          [](const auto& p) { return std::string(p.param); });
 
 }  // namespace
