@@ -52,6 +52,32 @@ Result<std::shared_ptr<asio::ssl::context>> make_context(asio::ssl::context::met
 
 }  // namespace
 
+namespace {
+
+// The server's choice (RFC 7301): HTTP/2 before HTTP/1.1. Who offers neither by name is told so.
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                    unsigned int offered_size, void*) {
+  static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
+  unsigned char* found = nullptr;
+  if (SSL_select_next_proto(&found, size, kOurs, sizeof kOurs - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *chosen = found;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+}  // namespace
+
+void speak_http(asio::ssl::context& context) {
+  SSL_CTX_set_alpn_select_cb(context.native_handle(), choose_protocol, nullptr);
+}
+
+bool agreed_on_http2(const SSL* ssl) {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl, &name, &size);
+  return size == 2 && name[0] == 'h' && name[1] == '2';
+}
+
 Result<std::shared_ptr<asio::ssl::context>> server_tls(const TlsFiles& files, ClientCertificates clients) {
   EC_ASSIGN(auto context, make_context(asio::ssl::context::tls_server, files));
   SSL_CTX* raw = context->native_handle();

@@ -19,61 +19,17 @@ constexpr Duration kLingerTime = 2s;
 
 }  // namespace
 
-// The coroutine around a handler's task. Its frame is the same size each time, so one that has ended serves the next.
-struct HttpConnection::Handling {
-  struct promise_type {
-    Handling get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() noexcept {}
-    void unhandled_exception() noexcept { std::terminate(); }
-    static void* operator new(std::size_t size) {
-      if (spare.size == size) {
-        spare.size = 0;
-        return std::exchange(spare.frame, nullptr);
-      }
-      return ::operator new(size);
-    }
-    static void operator delete(void* frame, std::size_t size) {
-      if (spare.frame) return ::operator delete(frame);
-      spare.frame = frame;
-      spare.size = size;
-    }
-  };
-  struct Spare {
-    void* frame = nullptr;
-    std::size_t size = 0;
-    ~Spare() { ::operator delete(frame); }
-  };
-  static thread_local Spare spare;
-
-  std::coroutine_handle<> handle;
-};
-thread_local HttpConnection::Handling::Spare HttpConnection::Handling::spare;
-
-// Handlers come back on the connection's thread. One that does not, or that another connection's handler resumed, waits
-// until the thread is at nobody else's service.
-struct HttpConnection::BackOnThread {
-  HttpConnection& self;
-  bool await_ready() const {
-    HttpWorker& worker = self.worker_;
-    return worker.thread().runs_here() && (worker.serving() == nullptr || worker.serving() == &self);
-  }
-  void await_suspend(std::coroutine_handle<> handle) {
-    self.worker_.thread().executor.post([handle] { handle.resume(); });
-  }
-  void await_resume() const {}
-};
-
 HttpConnection::HttpConnection(HttpWorker& worker, int socket, SSL_CTX* tls, std::string peer)
-    : worker_(worker), peer_(std::move(peer)), phase_(tls ? Phase::kHandshake : Phase::kOpen) {
+    : worker_(worker),
+      peer_(std::move(peer)),
+      phase_(tls ? Phase::kHandshake : Phase::kOpen),
+      slot_(worker, *this) {
   stream_.emplace(socket, tls);
   deadline_ = worker.now() + worker.shared().options.header_timeout;
   ++worker_.shared().connections;
 }
 
 HttpConnection::~HttpConnection() {
-  if (handling_ && handler_) handler_.destroy();
   if (stream_) --worker_.shared().connections;
 }
 
@@ -91,7 +47,7 @@ void HttpConnection::ready(std::uint32_t events) {
 
 void HttpConnection::serve() {
   if (phase_ == Phase::kHandshake && !shake_hands()) return;
-  if (phase_ == Phase::kOpen) exchange();
+  if (phase_ == Phase::kOpen) http2_ ? http2_->serve() : exchange();
   if (phase_ == Phase::kLingering) linger();
 }
 
@@ -104,6 +60,7 @@ bool HttpConnection::shake_hands() {
   }
   identity_ = peer_identity(stream_->ssl());
   phase_ = Phase::kOpen;
+  if (agreed_on_http2(stream_->ssl())) http2_ = std::make_unique<Http2Exchange>(*this, worker_);
   deadline_ = worker_.now() + worker_.shared().options.header_timeout;
   return true;
 }
@@ -112,14 +69,14 @@ void HttpConnection::exchange() {
   input_ = kept_;
   for (int reads = 0; flush();) {
     bool more = true;
-    while (!handling_ && !last_ && out().size() < kOutputBytes && (more = parse())) {
+    while (!slot_.running() && !last_ && out().size() < kOutputBytes && (more = parse())) {
     }
     if (!flush()) break;
-    if (handling_) {
+    if (slot_.running()) {
       wait_for(Wait::kHandler, Duration{0});
       break;
     }
-    if (busy_) worker_.count_busy(busy_ = false);
+    set_busy(false);
     if (last_) {
       finish();
       break;
@@ -166,40 +123,25 @@ void HttpConnection::dispatch() {
   form_ = {parser_->keep_alive(), parser_->http_1_0(), parser_->head()};
   HttpRequest request = parser_->take();
   worker_.give_back(std::move(parser_));
+  add_facts(request);
+  set_busy(true);
+  wait_for(Wait::kHandler, Duration{0});
+  slot_.begin(std::move(request));
+}
+
+void HttpConnection::add_facts(HttpRequest& request) const {
   request.peer_address = peer_;
   request.tls = stream_->tls();
   request.client_identity = identity_;
   request.executor = &worker_.thread().executor;
-  if (!busy_) worker_.count_busy(busy_ = true);
-  wait_for(Wait::kHandler, Duration{0});
-  handling_ = true;
-  const Handling running = run(*this, request);
-  if (handling_) handler_ = running.handle;
 }
 
-// `request` is moved on before the first suspension.
-HttpConnection::Handling HttpConnection::run(HttpConnection& self, HttpRequest& request) {
-  HttpResponse response;
-  try {
-    Task<HttpResponse> task = self.worker_.shared().handler(std::move(request));
-    response = co_await std::move(task);
-  } catch (const std::exception& e) {
-    log_error(std::string("a request's handler threw: ") + e.what());
-    response = problem(500, reason_phrase(500), "the request could not be handled; the log has the reason");
-  }
-  BackOnThread back{self};
-  co_await back;
-  self.answered(std::move(response));
+void HttpConnection::set_busy(bool busy) {
+  if (busy_ != busy) worker_.count_busy(busy_ = busy);
 }
 
 void HttpConnection::answered(HttpResponse&& response) {
-  handling_ = false;
-  handler_ = {};
-  if (phase_ == Phase::kGone) {
-    worker_.count_busy(busy_ = false);
-    worker_.finished(*this);
-    return;
-  }
+  if (phase_ == Phase::kGone) return ended();
   last_ = !form_.keep_alive || worker_.shared().draining;
   form_.keep_alive = !last_;
   write_answer(out(), std::move(response), form_, stream_->tls() ? kCopiedBelowTls : kCopiedBelow);
@@ -221,6 +163,7 @@ bool HttpConnection::flush() {
     case Stream::Io::kDone: unsent_.reset(); return true;
     case Stream::Io::kBlocked:
       if (!unsent_) unsent_ = std::make_unique<Outbox>(std::exchange(worker_.output(), Outbox()));
+      if (wait_ != Wait::kWrite) period_size_ = unsent_->size();
       wait_for(Wait::kWrite, worker_.shared().options.write_timeout);
       return false;
     default:
@@ -291,15 +234,45 @@ void HttpConnection::gone() {
   unsent_.reset();
   stream_.reset();
   --worker_.shared().connections;
-  if (handling_) return;
-  if (busy_) worker_.count_busy(busy_ = false);
+  if (!handling()) ended();
+}
+
+void HttpConnection::ended() {
+  set_busy(false);
   worker_.finished(*this);
 }
 
 void HttpConnection::check_time() {
-  if (!stream_ || wait_ == Wait::kHandler || worker_.now() < deadline_) return;
+  if (!stream_) return;
+  if (phase_ == Phase::kOpen && http2_) {
+    if (unsent_ == nullptr) return http2_->check_time();
+    if (wait_ != Wait::kWrite) return;
+  }
+  if (wait_ == Wait::kHandler || worker_.now() < deadline_) return;
+  if (wait_ == Wait::kWrite && reads_fast_enough()) return;
   if (wait_ == Wait::kIdle) stream_->shut_down();
   gone();
+}
+
+// Who takes a large answer slowly may have it; who takes hardly anything may not.
+bool HttpConnection::reads_fast_enough() {
+  const HttpServerOptions& options = worker_.shared().options;
+  const std::size_t left = unsent_ ? unsent_->size() : 0, taken = period_size_ - std::min(period_size_, left);
+  const auto period = std::chrono::duration_cast<std::chrono::milliseconds>(options.write_timeout);
+  if (taken * 1000 < options.least_write_rate * static_cast<std::size_t>(period.count())) return false;
+  period_size_ = left;
+  deadline_ = worker_.now() + options.write_timeout;
+  return true;
+}
+
+void HttpConnection::drain() {
+  if (!stream_ || phase_ != Phase::kOpen) return;
+  if (http2_) {
+    http2_->drain();
+    if (unsent_ == nullptr) worker_.serve(*this);
+  } else if (wait_ == Wait::kIdle) {
+    deadline_ = std::min(deadline_, worker_.now() + worker_.shared().options.drain_idle);
+  }
 }
 
 }  // namespace evercert::net

@@ -23,6 +23,7 @@ class ServerImpl : public HttpServer {
       std::shared_ptr<asio::ssl::context> tls;
       if (listener.tls) {
         EC_ASSIGN(tls, server_tls(listener.files, listener.client_certificates));
+        speak_http(*tls);
       }
       std::uint16_t port = listener.port;
       for (auto& worker : workers_) {
@@ -40,7 +41,7 @@ class ServerImpl : public HttpServer {
     shared_.draining = true;
     for (auto& worker : workers_) worker->stop_listening();
     const auto end = std::chrono::steady_clock::now() + patience;
-    while (busy() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
+    while ((busy() || shared_.connections > 0) && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
   }
 
   void stop(Duration patience) override {

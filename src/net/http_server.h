@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HTTP/1.1 server, plain and over TLS 1.2 and 1.3.
+// A server of HTTP/1.1, plain and over TLS 1.2 and 1.3, and of HTTP/2 (RFC 9113) over TLS where the client asks for it.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,11 @@ struct HttpServerOptions {
   std::uint32_t max_header_bytes = 16 * 1024;
   Duration header_timeout = 10s;  // a whole request must arrive within this
   Duration idle_timeout = 75s;    // of a kept-alive connection
+  // An answer must get on by `least_write_rate` bytes a second on average in each period of this length.
   Duration write_timeout = 30s;
+  std::size_t least_write_rate = 256;
+  Duration drain_idle = 1s;         // a kept connection without a request is closed so long after drain()
+  std::uint32_t max_streams = 128;  // of one HTTP/2 connection at the same time, also for handlers of streams given up
   std::size_t max_connections = 4096;  // beyond, new ones are closed at once
 };
 
@@ -36,7 +40,8 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler);
   virtual ~HttpServer() = default;
   virtual std::uint16_t port(std::size_t listener) const = 0;
-  // Accepts nothing new, answers what is under way with `Connection: close`, at most for `patience`.
+  // Accepts nothing new, answers what is under way with `Connection: close` or GOAWAY, and waits until all connections
+  // have ended, at most for `patience`.
   virtual void drain(Duration patience) = 0;
   // Drains, then ends the threads, cuts the connections and destroys handlers that still wait, with all that they hold:
   // afterwards what handlers use may go. The executors that they were given stay as long as the server, and what is

@@ -120,6 +120,8 @@ void HttpWorker::start() {
 void HttpWorker::stop_listening() {
   asio::post(thread_.context, [this] {
     for (auto& listener : listeners_) listener->close();
+    now_ = Clock::now();
+    for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->drain();
   });
 }
 
