@@ -96,6 +96,7 @@ bool Http2Exchange::receive() {
 
 void Http2Exchange::dispatch() {
   for (auto& arrived : session_.arrived()) {
+    idle_ = false;
     if (free_.empty()) {
       if (slots_.size() >= worker_.shared().options.max_streams) {
         session_.refuse(arrived.stream);

@@ -19,7 +19,8 @@ constexpr std::size_t kDataBytes = 16 * 1024 - 9;
 constexpr std::size_t kHopelessFactor = 4;
 
 // What a client does without getting on costs points: each frame one, each stream that ends by an error, and each frame
-// that is wrong, more. Requests that are complete, bytes of bodies and time earn them. Whoever has none left is cut off.
+// that is wrong, more. Requests that are complete, bytes of bodies and time earn them. Whoever has none left is cut
+// off.
 constexpr int kMostPoints = 2000;
 constexpr int kErrorPoints = 8, kRequestPoints = 6, kPointsASecond = 10;
 constexpr std::size_t kBytesAPoint = 256;
@@ -63,7 +64,9 @@ struct Http2Session::Callbacks {
   // The session says goodbye itself once this has been asked for; what the client still sends is not looked at.
   static int allowed(bool allowed) { return allowed ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE; }
 
-  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd*, void* user) { return allowed(self(user).charge(1)); }
+  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd*, void* user) {
+    return allowed(self(user).charge(1));
+  }
 
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
@@ -139,8 +142,9 @@ struct Http2Session::Callbacks {
 
   static int send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* header, std::size_t size,
                        nghttp2_data_source* source, void* user) {
-    self(user).send_body(*static_cast<Stream*>(source->ptr), text_of(header, 9), size);
-    return 0;
+    Http2Session& session = self(user);
+    session.send_body(*static_cast<Stream*>(source->ptr), text_of(header, 9), size);
+    return session.out_->size() < session.enough_ ? 0 : NGHTTP2_ERR_PAUSE;
   }
 
   static nghttp2_session_callbacks* make() {
@@ -163,7 +167,6 @@ struct Http2Session::Callbacks {
   static nghttp2_option* options() {
     nghttp2_option* made = nullptr;
     EC_CHECK(nghttp2_option_new(&made) == 0, "memory for the options of HTTP/2");
-    nghttp2_option_set_no_closed_streams(made, 1);
     nghttp2_option_set_stream_reset_rate_limit(made, kResetsAtOnce, kResetsASecond);
     nghttp2_option_set_max_continuations(made, kMostContinuations);
     nghttp2_option_set_max_outbound_ack(made, kMostAcknowledgements);
@@ -176,10 +179,9 @@ Http2Session::Http2Session(const Http2Limits& limits, Time now)
   static const nghttp2_session_callbacks* const callbacks = Callbacks::make();
   static const nghttp2_option* const options = Callbacks::options();
   EC_CHECK(nghttp2_session_server_new2(&session_, callbacks, this, options) == 0, "memory for an HTTP/2 connection");
-  const std::array<nghttp2_settings_entry, 3> settings{
+  const std::array<nghttp2_settings_entry, 2> settings{
       {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.streams},
-       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.header)},
-       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}}};
+       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.header)}}};
   EC_CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size()) == 0,
            "the settings of HTTP/2");
 }
@@ -189,11 +191,12 @@ Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 bool Http2Session::receive(std::string_view bytes, Time now) {
   now_ = now;
   if (broken_) return false;
-  const auto used = nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  const auto used =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   return used >= 0 || failed(static_cast<int>(used));
 }
 
-// The library cannot go on. Nothing more may be asked of it but that it goes.
+// The library cannot go on, or was told not to. Nothing more may be asked of it but that it goes.
 bool Http2Session::failed(int code) {
   broken_ = true;
   if (fault_.empty()) fault_ = nghttp2_strerror(code);
@@ -240,6 +243,7 @@ bool Http2Session::charge(int points) {
   points_ -= points;
   if (points_ >= 0) return true;
   fault_ = "frames without a use";
+  calm_down_ = true;
   return false;
 }
 
@@ -253,6 +257,7 @@ bool Http2Session::add_header(Stream& stream, std::string_view name, std::string
   stream.fields.add(name, value, limits_.header);
   if (stream.fields.size() <= limits_.header * kHopelessFactor) return true;
   fault_ = "a header of more than " + std::to_string(limits_.header * kHopelessFactor) + " bytes";
+  calm_down_ = true;
   return false;
 }
 
@@ -306,8 +311,9 @@ void Http2Session::answer(std::int32_t id, HttpResponse response) {
 }
 
 void Http2Session::refuse(std::int32_t id) {
-  if (broken_) return;
-  if (Stream* stream = find(id); stream != nullptr) stream->answered = true;
+  Stream* stream = broken_ ? nullptr : find(id);
+  if (stream == nullptr) return;
+  stream->answered = true;
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 }
 
@@ -351,12 +357,23 @@ void Http2Session::send_body(Stream& stream, std::string_view frame_header, std:
 bool Http2Session::produce(Outbox& out, std::size_t enough, Time now) {
   now_ = now;
   out_ = &out;
+  enough_ = enough;
   while (!broken_ && out.size() < enough) {
     const std::uint8_t* bytes = nullptr;
     const auto size = nghttp2_session_mem_send(session_, &bytes);
     if (size < 0) return failed(static_cast<int>(size));
+    within_frame_ = size > 0;
     if (size == 0) break;
     out.add(text_of(bytes, static_cast<std::size_t>(size)));
+  }
+  // The library itself says why it ends, except when a callback ended it.
+  if (broken_ && !within_frame_ && std::exchange(calm_down_, false)) {
+    const auto last = static_cast<std::uint32_t>(nghttp2_session_get_last_proc_stream_id(session_));
+    std::string goaway("\0\0\x08\x07\0\0\0\0\0", 9);
+    for (const std::uint32_t number : {last, static_cast<std::uint32_t>(NGHTTP2_ENHANCE_YOUR_CALM)}) {
+      for (int shift = 24; shift >= 0; shift -= 8) goaway.push_back(static_cast<char>(number >> shift));
+    }
+    out.add(goaway);
   }
   return !broken_;
 }

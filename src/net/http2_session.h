@@ -22,14 +22,14 @@ struct nghttp2_session;
 namespace evercert::net {
 
 struct Http2Limits {
-  std::uint32_t streams = 128;        // open at the same time
-  std::size_t body = 256 * 1024;      // of a request: more is answered with 413
-  std::size_t header = 16 * 1024;     // of a request, as RFC 9113 section 6.5.2 counts: more is answered with 431
-  std::size_t bodies = 4 << 20;       // of the incomplete requests together: more is refused, to be tried again
-  std::size_t unsent = 8 << 20;       // of answers that belong to this connection alone: the same
-  Duration request_time = 10s;        // a whole request must arrive within this: 408
-  Duration write_time = 30s;          // in each such period an answer must move on by `least_rate`
-  std::size_t least_rate = 256;       // bytes a second
+  std::uint32_t streams = 128;     // open at the same time
+  std::size_t body = 256 * 1024;   // of a request: more is answered with 413
+  std::size_t header = 16 * 1024;  // of a request, as RFC 9113 section 6.5.2 counts: more is answered with 431
+  std::size_t bodies = 4 << 20;    // of the incomplete requests together: more is refused, to be tried again
+  std::size_t unsent = 8 << 20;    // of answers that belong to this connection alone: the same
+  Duration request_time = 10s;     // a whole request must arrive within this: 408
+  Duration write_time = 30s;       // in each such period an answer must move on by `least_rate`
+  std::size_t least_rate = 256;    // bytes a second
 };
 
 class Http2Session {
@@ -100,13 +100,15 @@ class Http2Session {
   std::vector<std::unique_ptr<Stream>> streams_;
   std::unique_ptr<Stream> spare_;
   std::vector<Arrived> arrived_;
-  Outbox* out_ = nullptr;  // while produce() runs
+  Outbox* out_ = nullptr;   // while produce() runs
+  std::size_t enough_ = 0;  // the same
   Time now_;
   Time refunded_;
   std::size_t bodies_ = 0, unsent_ = 0;
   std::size_t moved_ = 0;  // bytes of bodies, either way, that earned no points yet
   int points_;
   bool announced_ = false, ended_ = false, broken_ = false;
+  bool within_frame_ = false, calm_down_ = false;
   std::string fault_;
 };
 

@@ -20,10 +20,7 @@ constexpr Duration kLingerTime = 2s;
 }  // namespace
 
 HttpConnection::HttpConnection(HttpWorker& worker, int socket, SSL_CTX* tls, std::string peer)
-    : worker_(worker),
-      peer_(std::move(peer)),
-      phase_(tls ? Phase::kHandshake : Phase::kOpen),
-      slot_(worker, *this) {
+    : worker_(worker), peer_(std::move(peer)), phase_(tls ? Phase::kHandshake : Phase::kOpen), slot_(worker, *this) {
   stream_.emplace(socket, tls);
   deadline_ = worker.now() + worker.shared().options.header_timeout;
   ++worker_.shared().connections;
@@ -270,7 +267,7 @@ void HttpConnection::drain() {
   if (http2_) {
     http2_->drain();
     if (unsent_ == nullptr) worker_.serve(*this);
-  } else if (wait_ == Wait::kIdle) {
+  } else if (wait_ == Wait::kIdle || (wait_ == Wait::kRequest && !parser_)) {
     deadline_ = std::min(deadline_, worker_.now() + worker_.shared().options.drain_idle);
   }
 }

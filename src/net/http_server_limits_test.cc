@@ -118,17 +118,27 @@ TEST_P(HttpServerLimitsTest, DrainingAnswersWhatIsUnderWayAndAcceptsNothing) {
     std::this_thread::sleep_for(milliseconds(10));
   EXPECT_FALSE(TestClient(server_->port(kPlain)).connected());
   EXPECT_FALSE(drained);
+  // Who did not know yet is answered too.
+  ASSERT_TRUE(idle->send(get("/prepared")));
+  const auto last = idle->answer();
+  EXPECT_EQ(last.body, "prepared body");
+  EXPECT_TRUE(last.has("Connection: close"));
   gate_.open();
   const auto answer = waiting->answer();
   EXPECT_EQ(answer.body, "later 1");
   EXPECT_TRUE(answer.has("Connection: close"));
   EXPECT_EQ(waiting->rest(), "");
   drain.join();
-  // Who did not know yet is answered too.
-  ASSERT_TRUE(idle->send(get("/prepared")));
-  const auto last = idle->answer();
-  EXPECT_EQ(last.body, "prepared body");
-  EXPECT_TRUE(last.has("Connection: close"));
+}
+
+TEST_P(HttpServerLimitsTest, DrainingClosesConnectionsThatStayWithoutARequest) {
+  options_.drain_idle = 50ms;
+  const auto used = connect(), fresh = connect();
+  ASSERT_TRUE(used->send(get("/1")));
+  EXPECT_EQ(used->answer().status, 200);
+  server_->drain(60s);
+  EXPECT_TRUE(used->closed_within(seconds(2)));
+  EXPECT_TRUE(fresh->closed_within(seconds(2)));
 }
 
 TEST_P(HttpServerLimitsTest, DrainingHasPatienceOnlySoLong) {

@@ -100,6 +100,9 @@ TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int re
     SSL_CTX_load_verify_locations(context_.get(), tls->files.ca_bundle.c_str(), nullptr);
     SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
   }
+  if (!tls->protocols.empty())
+    SSL_CTX_set_alpn_protos(context_.get(), reinterpret_cast<const unsigned char*>(tls->protocols.data()),
+                            static_cast<unsigned int>(tls->protocols.size()));
   ssl_.reset(SSL_new(context_.get()));
   SSL_set_fd(ssl_.get(), socket_);
   if (tls->session) SSL_set_session(ssl_.get(), tls->session);
@@ -175,6 +178,11 @@ std::optional<std::string> TestClient::rest() {
 bool TestClient::silent_for(std::chrono::milliseconds time) {
   pollfd wait{socket_, POLLIN, 0};
   return buffer_.empty() && ::poll(&wait, 1, static_cast<int>(time.count())) == 0;
+}
+
+std::string TestClient::some() {
+  if (buffer_.empty()) more();
+  return std::exchange(buffer_, {});
 }
 
 bool TestClient::closed_within(std::chrono::milliseconds limit) { return !silent_for(limit) && rest() == ""; }

@@ -43,6 +43,7 @@ class TestClient {
     TlsFiles files;   // ca_bundle empty: any server will do
     int version = 0;  // TLS1_2_VERSION and so on; 0: the best
     SSL_SESSION* session = nullptr;
+    std::string_view protocols = {};  // offered by ALPN, as on the wire
   };
   explicit TestClient(std::uint16_t port) : TestClient(port, std::nullopt) {}
   TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer = 0);
@@ -53,6 +54,8 @@ class TestClient {
   TestAnswer answer(bool to_head = false);
   // All until the other side closes; nullopt when it does not.
   std::optional<std::string> rest();
+  // Some bytes, as they come; empty at the end or when nothing comes.
+  std::string some();
   // The other side closes within `limit`, without another byte.
   bool closed_within(std::chrono::milliseconds limit);
   bool clean_end() const { return clean_end_; }  // TLS: with close_notify
