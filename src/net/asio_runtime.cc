@@ -52,25 +52,6 @@ Result<std::shared_ptr<asio::ssl::context>> make_context(asio::ssl::context::met
 
 }  // namespace
 
-namespace {
-
-// The server's choice (RFC 7301): HTTP/2 before HTTP/1.1. Who offers neither by name is told so.
-int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
-                    unsigned int offered_size, void*) {
-  static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
-  unsigned char* found = nullptr;
-  if (SSL_select_next_proto(&found, size, kOurs, sizeof kOurs - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
-  *chosen = found;
-  return SSL_TLSEXT_ERR_OK;
-}
-
-}  // namespace
-
-void speak_http(asio::ssl::context& context) {
-  SSL_CTX_set_alpn_select_cb(context.native_handle(), choose_protocol, nullptr);
-}
-
 bool agreed_on_http2(const SSL* ssl) {
   const unsigned char* name = nullptr;
   unsigned int size = 0;
@@ -102,6 +83,8 @@ Result<std::shared_ptr<asio::ssl::context>> client_tls(const TlsFiles& files) {
 std::string peer_identity(SSL* ssl) {
   X509* certificate = SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return {};
+  // A session that is resumed was verified when it began.
+  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0) return {};
   auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   std::string found;
   for (int i = 0; i < sk_GENERAL_NAME_num(names) && found.empty(); ++i) {

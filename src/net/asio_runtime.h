@@ -57,8 +57,6 @@ class AsioThread {
 
 Result<std::shared_ptr<asio::ssl::context>> server_tls(const TlsFiles& files, ClientCertificates clients);
 Result<std::shared_ptr<asio::ssl::context>> client_tls(const TlsFiles& files);
-// Offers HTTP/2 and HTTP/1.1 by ALPN on connections of a server.
-void speak_http(asio::ssl::context& context);
 bool agreed_on_http2(const SSL* ssl);
 // The evercert:// URI among a peer certificate's names, or empty.
 std::string peer_identity(SSL* ssl);

@@ -49,8 +49,10 @@ Http2Exchange::~Http2Exchange() = default;
 void Http2Exchange::serve() {
   for (int reads = 0; send();) {
     if (session_.over()) {
-      if (!session_.fault().empty())
+      if (!session_.fault().empty()) {
+        ++worker_.shared().counts.http2_faults;
         log_info("http/2: the connection of " + connection_.peer_ + " ends: " + session_.fault());
+      }
       return connection_.finish();
     }
     if (!connection_.stream_->may_read()) break;

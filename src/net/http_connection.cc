@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_connection.h"
 
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
 #include "base/log.h"
+#include "net/proxy_header.h"
 
 namespace evercert::net {
 namespace {
@@ -19,15 +25,37 @@ constexpr Duration kLingerTime = 2s;
 
 }  // namespace
 
-HttpConnection::HttpConnection(HttpWorker& worker, int socket, SSL_CTX* tls, std::string peer)
-    : worker_(worker), peer_(std::move(peer)), phase_(tls ? Phase::kHandshake : Phase::kOpen), slot_(worker, *this) {
+HttpConnection::HttpConnection(HttpWorker& worker, int socket, SSL* tls, std::string peer, bool proxied)
+    : worker_(worker),
+      peer_(std::move(peer)),
+      phase_(proxied ? Phase::kProxyHeader
+             : tls   ? Phase::kHandshake
+                     : Phase::kOpen),
+      slot_(worker, *this) {
   stream_.emplace(socket, tls);
   deadline_ = worker.now() + worker.shared().options.header_timeout;
   ++worker_.shared().connections;
 }
 
 HttpConnection::~HttpConnection() {
-  if (stream_) --worker_.shared().connections;
+  if (stream_) leave();
+}
+
+bool HttpConnection::enter() {
+  const std::size_t most = worker_.shared().options.max_connections_per_client;
+  if (most == 0) return true;
+  std::string client = client_of(peer_);
+  if (!worker_.shared().clients.enter(client, most)) {
+    ++worker_.shared().counts.turned_away_by_client;
+    return false;
+  }
+  client_ = std::move(client);
+  return true;
+}
+
+void HttpConnection::leave() {
+  --worker_.shared().connections;
+  if (client_) worker_.shared().clients.leave(*client_);
 }
 
 void HttpConnection::wait_for(Wait what, Duration limit) {
@@ -43,21 +71,56 @@ void HttpConnection::ready(std::uint32_t events) {
 }
 
 void HttpConnection::serve() {
+  if (phase_ == Phase::kProxyHeader && !read_proxy_header()) return;
   if (phase_ == Phase::kHandshake && !shake_hands()) return;
   if (phase_ == Phase::kOpen) http2_ ? http2_->serve() : exchange();
   if (phase_ == Phase::kLingering) linger();
 }
 
-bool HttpConnection::shake_hands() {
-  const auto io = stream_->handshake();
-  if (io == Stream::Io::kBlocked) return false;
-  if (io != Stream::Io::kDone) {
+// It is looked at where it lies and taken out when it is whole, so that not a byte of what follows comes along.
+bool HttpConnection::read_proxy_header() {
+  std::array<char, kLongestProxyHeader> bytes;
+  const ssize_t n = ::recv(stream_->socket(), bytes.data(), bytes.size(), MSG_PEEK);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  const auto header = n > 0 ? net::read_proxy_header({bytes.data(), static_cast<std::size_t>(n)}) : ProxyHeader();
+  // What can only be cut short is wrong, too: more of it would have to fit beside what is there.
+  const bool ended = header.state == ProxyHeader::State::kMore && stream_->ending();
+  if (header.state == ProxyHeader::State::kMore && !ended) return false;
+  const bool taken = header.state == ProxyHeader::State::kWhole &&
+                     ::recv(stream_->socket(), bytes.data(), header.size, 0) == static_cast<ssize_t>(header.size);
+  if (!taken) {
+    if (n > 0) {
+      ++worker_.shared().counts.wrong_proxy_headers;
+      log_info("http: " + peer_ + " is a proxy by its address and sent no PROXY header: closed");
+    }
     gone();
     return false;
   }
+  if (!header.source.empty()) peer_ = header.source;
+  if (!enter()) {
+    gone();
+    return false;
+  }
+  phase_ = stream_->tls() ? Phase::kHandshake : Phase::kOpen;
+  return true;
+}
+
+bool HttpConnection::shake_hands() {
+  const auto io = stream_->handshake();
+  if (io == Stream::Io::kBlocked) return false;
+  HttpCounts& counts = worker_.shared().counts;
+  if (io != Stream::Io::kDone) {
+    ++counts.failed_handshakes;
+    gone();
+    return false;
+  }
+  ++(SSL_session_reused(stream_->ssl()) ? counts.resumed_handshakes : counts.full_handshakes);
   identity_ = peer_identity(stream_->ssl());
   phase_ = Phase::kOpen;
-  if (agreed_on_http2(stream_->ssl())) http2_ = std::make_unique<Http2Exchange>(*this, worker_);
+  if (agreed_on_http2(stream_->ssl())) {
+    ++counts.http2_connections;
+    http2_ = std::make_unique<Http2Exchange>(*this, worker_);
+  }
   deadline_ = worker_.now() + worker_.shared().options.header_timeout;
   return true;
 }
@@ -230,7 +293,7 @@ void HttpConnection::gone() {
   parser_.reset();
   unsent_.reset();
   stream_.reset();
-  --worker_.shared().connections;
+  leave();
   if (!handling()) ended();
 }
 

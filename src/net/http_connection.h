@@ -15,12 +15,14 @@ namespace evercert::net {
 
 class HttpConnection final : public Watched {
  public:
-  // Owns `socket`. Registered with its worker by the caller.
-  HttpConnection(HttpWorker& worker, int socket, SSL_CTX* tls, std::string peer);
+  // Owns `socket` and `tls`. Registered with its worker by the caller. `proxied`: a PROXY header says whose it is.
+  HttpConnection(HttpWorker& worker, int socket, SSL* tls, std::string peer, bool proxied);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
+  // Among the connections of its client. False: that has as many as it may have.
+  bool enter();
   void ready(std::uint32_t epoll_events) override;
   // Does all that can be done now. By HttpWorker::serve() only.
   void serve();
@@ -32,7 +34,7 @@ class HttpConnection final : public Watched {
   std::size_t place = 0;  // among the worker's connections; the worker's
 
  private:
-  enum class Phase { kHandshake, kOpen, kLingering, kGone };
+  enum class Phase { kProxyHeader, kHandshake, kOpen, kLingering, kGone };
   // What the deadline is for.
   enum class Wait { kRequest, kHandler, kWrite, kIdle, kLinger };
   // HTTP/1.1 has one request at a time.
@@ -44,6 +46,7 @@ class HttpConnection final : public Watched {
   friend class Http2Exchange;
 
   void wait_for(Wait what, Duration limit);
+  bool read_proxy_header();
   bool shake_hands();
   void exchange();
   bool parse();
@@ -59,13 +62,15 @@ class HttpConnection final : public Watched {
   void linger();
   void gone();
   void ended();
+  void leave();
   void set_busy(bool busy);
   bool reads_fast_enough();
   bool handling() const { return slot_.running() || (http2_ && http2_->running() > 0); }
 
   HttpWorker& worker_;
   std::optional<Stream> stream_;
-  const std::string peer_;
+  std::string peer_;
+  std::optional<std::string> client_;  // as it is counted
   std::string identity_;
   Phase phase_;
   Wait wait_ = Wait::kRequest;

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_server.h"
 
+#include <pthread.h>
+
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "net/http_connection.h"
+#include "net/http_metrics.h"
 
 namespace evercert::net {
 namespace {
@@ -19,29 +24,39 @@ class ServerImpl : public HttpServer {
 
   Status open() {
     for (int t = 0; t < shared_.options.threads; ++t) workers_.push_back(std::make_unique<HttpWorker>(shared_));
-    for (const HttpListener& listener : shared_.options.listeners) {
-      std::shared_ptr<asio::ssl::context> tls;
+    for (const HttpListener& listener : std::as_const(shared_.options.listeners)) {
+      std::shared_ptr<ServerTls> tls;
       if (listener.tls) {
-        EC_ASSIGN(tls, server_tls(listener.files, listener.client_certificates));
-        speak_http(*tls);
+        EC_ASSIGN(tls, ServerTls::load({listener.files, listener.client_certificates, listener.ticket_secret}));
+        tls_.push_back(tls);
       }
       std::uint16_t port = listener.port;
       for (auto& worker : workers_) {
-        EC_ASSIGN(port, worker->listen(listener.address, port, tls));
+        EC_ASSIGN(port, worker->listen(listener, port, tls));
       }
       ports_.push_back(port);
     }
     for (auto& worker : workers_) worker->start();
+    if (!tls_.empty()) refresher_ = std::jthread([this](const std::stop_token& stop) { refresh(stop); });
     return {};
   }
 
   std::uint16_t port(std::size_t listener) const override { return ports_.at(listener); }
 
+  void reload() override {
+    std::lock_guard lock(mutex_);
+    asked_ = true;
+    changed_.notify_all();
+  }
+
+  std::string metrics() const override { return http_metrics(shared_, tls_); }
+
   void drain(Duration patience) override {
     shared_.draining = true;
     for (auto& worker : workers_) worker->stop_listening();
     const auto end = std::chrono::steady_clock::now() + patience;
-    while ((busy() || shared_.connections > 0) && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(2ms);
+    while ((busy() || shared_.connections > 0) && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(2ms);
   }
 
   void stop(Duration patience) override {
@@ -57,6 +72,20 @@ class ServerImpl : public HttpServer {
     for (auto& worker : workers_) worker->cut();
   }
 
+  // Not on a thread that serves: a disk may be slow.
+  void refresh(const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "http-files");
+    std::unique_lock lock(mutex_);
+    while (!stop.stop_requested()) {
+      changed_.wait_for(lock, stop, shared_.options.reload_interval, [this] { return asked_; });
+      asked_ = false;
+      if (stop.stop_requested()) return;
+      lock.unlock();
+      for (const auto& tls : tls_) tls->refresh();
+      lock.lock();
+    }
+  }
+
   bool busy() const {
     for (const auto& worker : workers_) {
       if (worker->busy() > 0) return true;
@@ -66,7 +95,12 @@ class ServerImpl : public HttpServer {
 
   HttpShared shared_;
   std::vector<std::uint16_t> ports_;
+  std::vector<std::shared_ptr<ServerTls>> tls_;
   std::vector<std::unique_ptr<HttpWorker>> workers_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool asked_ = false;
+  std::jthread refresher_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "net/address_prefix.h"
 #include "net/http.h"
 #include "net/tls.h"
 
@@ -17,6 +18,12 @@ struct HttpListener {
   bool tls = false;
   TlsFiles files;
   ClientCertificates client_certificates = ClientCertificates::kNone;
+  // A file of 32 random bytes or more. Servers that share it resume each other's TLS sessions, also after a restart.
+  // Empty: sessions are resumed by this process alone.
+  std::string ticket_secret = {};
+  // Balancers in front: what comes from these addresses begins with a header of the PROXY protocol (version 1 or 2),
+  // before TLS, and the client is whom it names. Everybody else speaks for himself.
+  std::vector<AddressPrefix> proxies = {};
 };
 
 struct HttpServerOptions {
@@ -30,8 +37,10 @@ struct HttpServerOptions {
   Duration write_timeout = 30s;
   std::size_t least_write_rate = 256;
   Duration drain_idle = 1s;         // a kept connection without a request is closed so long after drain()
+  Duration reload_interval = 5s;    // certificates and ticket secrets are looked at so often
   std::uint32_t max_streams = 128;  // of one HTTP/2 connection at the same time, also for handlers of streams given up
-  std::size_t max_connections = 4096;  // beyond, new ones are closed at once
+  std::size_t max_connections = 4096;          // beyond, new ones are closed at once
+  std::size_t max_connections_per_client = 0;  // the same for one IPv4 address, or /64 of IPv6; 0: no limit
 };
 
 class HttpServer {
@@ -40,6 +49,10 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler);
   virtual ~HttpServer() = default;
   virtual std::uint16_t port(std::size_t listener) const = 0;
+  // Looks at certificates and ticket secrets now: what is whole is taken over, without a connection that ends.
+  virtual void reload() = 0;
+  // For Prometheus.
+  virtual std::string metrics() const = 0;
   // Accepts nothing new, answers what is under way with `Connection: close` or GOAWAY, and waits until all connections
   // have ended, at most for `patience`.
   virtual void drain(Duration patience) = 0;

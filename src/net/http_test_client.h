@@ -18,7 +18,8 @@ namespace evercert::net {
 // folder of their own, which goes with the object.
 class TestCertificates {
  public:
-  TestCertificates();
+  // The server's is valid for so many seconds from now.
+  explicit TestCertificates(long server_seconds = 3600);
   ~TestCertificates();
   TlsFiles server() const { return {dir_ + "/server.pem", dir_ + "/server.key", dir_ + "/ca.pem"}; }
   TlsFiles client() const { return {dir_ + "/client.pem", dir_ + "/client.key", dir_ + "/ca.pem"}; }
@@ -46,7 +47,8 @@ class TestClient {
     std::string_view protocols = {};  // offered by ALPN, as on the wire
   };
   explicit TestClient(std::uint16_t port) : TestClient(port, std::nullopt) {}
-  TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer = 0);
+  // `first`: sent before TLS begins.
+  TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer = 0, std::string_view first = {});
   ~TestClient();
 
   bool connected() const { return connected_; }

@@ -29,8 +29,8 @@ std::string address_of(const sockaddr_storage& peer) {
 
 class HttpWorker::Listener final : public Watched {
  public:
-  Listener(HttpWorker& worker, int socket, std::shared_ptr<asio::ssl::context> tls)
-      : worker_(worker), socket_(socket), tls_(std::move(tls)), pause_(worker.thread_.context) {
+  Listener(HttpWorker& worker, int socket, const HttpListener& options, std::shared_ptr<const ServerTls> tls)
+      : worker_(worker), socket_(socket), options_(options), tls_(std::move(tls)), pause_(worker.thread_.context) {
     worker_.readiness_.watch(socket_, Readiness::kListener, *this);
   }
   ~Listener() { close(); }
@@ -40,13 +40,19 @@ class HttpWorker::Listener final : public Watched {
     pause_.cancel();
   }
 
+  const ServerTls* tls() const { return tls_.get(); }
+  bool is_proxy(const std::string& peer) const {
+    return std::any_of(options_.proxies.begin(), options_.proxies.end(),
+                       [&](const AddressPrefix& prefix) { return prefix.contains(peer); });
+  }
+
   void ready(std::uint32_t) override {
     for (int i = 0; i < kAcceptsAtATime && socket_ >= 0; ++i) {
       sockaddr_storage peer{};
       socklen_t size = sizeof peer;
       const int accepted = ::accept4(socket_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (accepted >= 0) {
-        worker_.accepted(accepted, tls_ ? tls_->native_handle() : nullptr, address_of(peer));
+        worker_.accepted(accepted, *this, address_of(peer));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         return pause();
       } else if (errno == EAGAIN) {
@@ -67,7 +73,8 @@ class HttpWorker::Listener final : public Watched {
 
   HttpWorker& worker_;
   int socket_;
-  std::shared_ptr<asio::ssl::context> tls_;
+  const HttpListener& options_;
+  std::shared_ptr<const ServerTls> tls_;
   Timer pause_;
 };
 
@@ -89,8 +96,9 @@ void HttpWorker::cut() {
   busy_ = 0;
 }
 
-Result<std::uint16_t> HttpWorker::listen(const std::string& address, std::uint16_t port,
-                                         std::shared_ptr<asio::ssl::context> tls) {
+Result<std::uint16_t> HttpWorker::listen(const HttpListener& options, std::uint16_t port,
+                                         std::shared_ptr<const ServerTls> tls) {
+  const std::string& address = options.address;
   boost::system::error_code error;
   const auto ip = asio::ip::make_address(address, error);
   if (error) return fail(Code::kInvalid, "'" + address + "' is not an address to listen on");
@@ -108,7 +116,7 @@ Result<std::uint16_t> HttpWorker::listen(const std::string& address, std::uint16
     if (socket >= 0) ::close(socket);
     return fail(Code::kIo, "cannot listen on " + address + ":" + std::to_string(port) + ": " + error.message());
   }
-  listeners_.push_back(std::make_unique<Listener>(*this, socket, std::move(tls)));
+  listeners_.push_back(std::make_unique<Listener>(*this, socket, options, std::move(tls)));
   return endpoint.port();
 }
 
@@ -125,14 +133,24 @@ void HttpWorker::stop_listening() {
   });
 }
 
-void HttpWorker::accepted(int socket, SSL_CTX* tls, std::string peer) {
+void HttpWorker::accepted(int socket, const Listener& listener, std::string peer) {
   if (shared_.draining || shared_.connections >= shared_.options.max_connections) {
+    ++shared_.counts.turned_away;
+    ::close(socket);
+    return;
+  }
+  ++shared_.counts.connections;
+  const ServerTls* tls = listener.tls();
+  SSL* ssl = tls != nullptr ? tls->make() : nullptr;
+  if (tls != nullptr && ssl == nullptr) {
     ::close(socket);
     return;
   }
   const int on = 1;
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  auto connection = std::make_unique<HttpConnection>(*this, socket, tls, std::move(peer));
+  const bool proxied = listener.is_proxy(peer);
+  auto connection = std::make_unique<HttpConnection>(*this, socket, ssl, std::move(peer), proxied);
+  if (!proxied && !connection->enter()) return;
   connection->place = connections_.size();
   if (!readiness_.watch(socket, Readiness::kConnection, *connection)) return;  // closed with it
   connections_.push_back(std::move(connection));
