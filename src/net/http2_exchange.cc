@@ -97,6 +97,7 @@ bool Http2Exchange::receive() {
 }
 
 void Http2Exchange::dispatch() {
+  log_rejected();
   for (auto& arrived : session_.arrived()) {
     idle_ = false;
     if (free_.empty()) {
@@ -116,6 +117,11 @@ void Http2Exchange::dispatch() {
   }
 }
 
+void Http2Exchange::log_rejected() {
+  for (const auto& one : session_.rejected())
+    connection_.log_refusal(problem(one.status, {}, {}), one.method, one.path);
+}
+
 void Http2Exchange::answered(Slot& slot, HttpResponse&& response) {
   free_.push_back(&slot);
   if (connection_.phase_ == HttpConnection::Phase::kGone) {
@@ -129,6 +135,7 @@ void Http2Exchange::answered(Slot& slot, HttpResponse&& response) {
 void Http2Exchange::check_time() {
   const auto now = worker_.now();
   session_.check_time(now);
+  log_rejected();
   if (idle_ && now >= idle_until_) session_.end();
   if (session_.announced() && now >= end_at_) session_.end();
   if (session_.wants_write() && connection_.unsent_ == nullptr) worker_.serve(connection_);

@@ -30,6 +30,7 @@ class Http2Exchange {
   bool send();
   bool receive();
   void dispatch();
+  void log_rejected();
   void answered(Slot& slot, HttpResponse&& response);
 
   HttpConnection& connection_;

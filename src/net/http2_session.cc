@@ -205,6 +205,8 @@ bool Http2Session::failed(int code) {
 
 std::vector<Http2Session::Arrived> Http2Session::arrived() { return std::exchange(arrived_, {}); }
 
+std::vector<Http2Session::Rejected> Http2Session::rejected() { return std::exchange(rejected_, {}); }
+
 Http2Session::Stream* Http2Session::find(std::int32_t id) const {
   return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id));
 }
@@ -302,6 +304,7 @@ void Http2Session::reject(Stream& stream, int status, std::string_view why) {
   if (stream.answered) return;
   if (!stream.complete) bodies_ -= stream.body.size();
   stream.body = std::string();
+  rejected_.push_back({status, stream.fields.request().method, stream.fields.request().path});
   submit(stream, problem(status, reason_phrase(status), why));
 }
 

@@ -50,6 +50,13 @@ class Http2Session {
   bool receive(std::string_view bytes, Time now);
   std::vector<Arrived> arrived();
 
+  // Requests that were answered without anybody's help since the last call: too large, too late, not valid.
+  struct Rejected {
+    int status;
+    std::string method, path;
+  };
+  std::vector<Rejected> rejected();
+
   // To a request that came out of arrived(). Nothing when its stream is gone.
   void answer(std::int32_t stream, HttpResponse response);
   // The request was not looked at: the client may send it again (REFUSED_STREAM).
@@ -100,6 +107,7 @@ class Http2Session {
   std::vector<std::unique_ptr<Stream>> streams_;
   std::unique_ptr<Stream> spare_;
   std::vector<Arrived> arrived_;
+  std::vector<Rejected> rejected_;
   Outbox* out_ = nullptr;   // while produce() runs
   std::size_t enough_ = 0;  // the same
   Time now_;

@@ -167,7 +167,7 @@ bool HttpConnection::parse() {
   }
   input_.remove_prefix(parser_->feed(input_));
   if (parser_->failed()) {
-    refuse();
+    refuse(parser_->refusal());
     return false;
   }
   if (parser_->done()) {
@@ -196,6 +196,27 @@ void HttpConnection::add_facts(HttpRequest& request) const {
   request.executor = &worker_.thread().executor;
 }
 
+void HttpConnection::describe(AccessEntry& entry) const {
+  entry.client = peer_;
+  entry.identity = identity_;
+  entry.protocol = http2_ ? "HTTP/2" : form_.http_1_0 ? "HTTP/1.0" : "HTTP/1.1";
+  if (!stream_ || !stream_->tls()) return;
+  entry.tls = SSL_get_version(stream_->ssl());
+  entry.resumed = SSL_session_reused(stream_->ssl()) == 1;
+}
+
+// No handler saw it.
+void HttpConnection::log_refusal(const HttpResponse& why, std::string_view method, std::string_view path) const {
+  if (!worker_.shared().access_log) return;
+  AccessEntry entry;
+  describe(entry);
+  entry.method = method;
+  entry.path = path;
+  entry.status = why.status;
+  entry.bytes = why.bytes().size();
+  worker_.shared().access_log->add(entry);
+}
+
 void HttpConnection::set_busy(bool busy) {
   if (busy_ != busy) worker_.count_busy(busy_ = busy);
 }
@@ -209,8 +230,9 @@ void HttpConnection::answered(HttpResponse&& response) {
 }
 
 // A request that could not be read: says why.
-void HttpConnection::refuse() {
-  write_answer(out(), parser_->refusal(), {.keep_alive = false, .http_1_0 = false, .head = false}, kCopiedBelow);
+void HttpConnection::refuse(const HttpResponse& why) {
+  log_refusal(why, {}, {});
+  write_answer(out(), why, {.keep_alive = false, .http_1_0 = false, .head = false}, kCopiedBelow);
   parser_.reset();
   last_ = refused_ = true;
 }
@@ -310,6 +332,10 @@ void HttpConnection::check_time() {
   }
   if (wait_ == Wait::kHandler || worker_.now() < deadline_) return;
   if (wait_ == Wait::kWrite && reads_fast_enough()) return;
+  if (wait_ == Wait::kRequest && parser_ && phase_ == Phase::kOpen) {
+    refuse(problem(408, reason_phrase(408), "the request did not arrive in time"));
+    return worker_.serve(*this);
+  }
   if (wait_ == Wait::kIdle) stream_->shut_down();
   gone();
 }

@@ -29,6 +29,8 @@ class HttpConnection final : public Watched {
   void check_time();
   // The server takes no more requests.
   void drain();
+  // What the access log says of the connection.
+  void describe(AccessEntry& entry) const;
   int socket() const { return stream_->socket(); }
 
   std::size_t place = 0;  // among the worker's connections; the worker's
@@ -53,7 +55,8 @@ class HttpConnection final : public Watched {
   void dispatch();
   void add_facts(HttpRequest& request) const;
   void answered(HttpResponse&& response);
-  void refuse();
+  void refuse(const HttpResponse& why);
+  void log_refusal(const HttpResponse& why, std::string_view method, std::string_view path) const;
   Outbox& out() { return unsent_ ? *unsent_ : worker_.output(); }
   bool flush();
   bool read();

@@ -2,8 +2,14 @@
 #include "net/http_handling.h"
 
 #include "base/log.h"
+#include "net/http_connection.h"
 
 namespace evercert::net {
+namespace {
+
+constexpr std::size_t kMostOfAnId = 128;
+
+}  // namespace
 
 // The coroutine around a handler's task. Its frame is the same size each time, so one that has ended serves the next.
 struct Handling::Coroutine {
@@ -57,6 +63,12 @@ Handling::~Handling() {
 
 void Handling::begin(HttpRequest&& request) {
   running_ = true;
+  if (worker_.shared().access_log) {
+    method_ = request.method;
+    path_ = request.path;
+    request_id_ = request.headers.get("X-Request-Id").substr(0, kMostOfAnId);
+    begun_ = worker_.now();
+  }
   const Coroutine started = run(*this, request);
   if (running_) handler_ = started.handle;
 }
@@ -73,9 +85,26 @@ Handling::Coroutine Handling::run(Handling& self, HttpRequest& request) {
   }
   BackOnThread back{self};
   co_await back;
+  if (self.worker_.shared().access_log) self.log(response);
   self.running_ = false;
   self.handler_ = {};
   self.answered(std::move(response));
+}
+
+void Handling::log(const HttpResponse& response) {
+  AccessEntry entry;
+  connection_.describe(entry);
+  entry.method = method_;
+  entry.path = path_;
+  entry.status = response.status;
+  if (method_ != "HEAD")
+    entry.bytes = response.prepared ? response.prepared->size() - response.prepared->find("\r\n\r\n") - 4
+                                    : response.bytes().size();
+  entry.duration = std::chrono::duration_cast<Duration>(HttpWorker::Clock::now() - begun_);
+  entry.region = response.headers.find("Evercert-Region").value_or("");
+  entry.upstream = response.headers.find("Evercert-Upstream").value_or("");
+  entry.request_id = request_id_.empty() ? response.headers.find("X-Request-Id").value_or("") : request_id_;
+  worker_.shared().access_log->add(entry);
 }
 
 }  // namespace evercert::net

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <coroutine>
+#include <string>
 
 #include "net/http_worker.h"
 
@@ -29,8 +30,12 @@ class Handling {
   struct BackOnThread;
   static Coroutine run(Handling& self, HttpRequest& request);
 
+  void log(const HttpResponse& response);
+
   HttpWorker& worker_;
   HttpConnection& connection_;
+  std::string method_, path_, request_id_;  // for the access log
+  HttpWorker::Clock::time_point begun_;
   bool running_ = false;
   std::coroutine_handle<> handler_;  // while it waits
 };

@@ -26,6 +26,10 @@ std::string http_metrics(const HttpShared& shared, const std::vector<std::shared
   add(out, "evercert_http_wrong_proxy_headers_total", counts.wrong_proxy_headers);
   add(out, "evercert_http2_connections_total", counts.http2_connections);
   add(out, "evercert_http2_faults_total", counts.http2_faults);
+  if (shared.access_log) {
+    add(out, "evercert_access_log_lines_total", "counter", static_cast<std::int64_t>(shared.access_log->lines()));
+    add(out, "evercert_access_log_dropped_total", "counter", static_cast<std::int64_t>(shared.access_log->dropped()));
+  }
   if (tls.empty()) return out;
   out += "# TYPE evercert_tls_handshakes_total counter\n";
   for (const auto& [how, count] : {std::pair{"full", &counts.full_handshakes},

@@ -23,6 +23,9 @@ class ServerImpl : public HttpServer {
   ~ServerImpl() override { end(); }
 
   Status open() {
+    if (!shared_.options.access_log.empty()) {
+      EC_ASSIGN(shared_.access_log, AccessLog::open(shared_.options.access_log));
+    }
     for (int t = 0; t < shared_.options.threads; ++t) workers_.push_back(std::make_unique<HttpWorker>(shared_));
     for (const HttpListener& listener : std::as_const(shared_.options.listeners)) {
       std::shared_ptr<ServerTls> tls;
@@ -44,6 +47,7 @@ class ServerImpl : public HttpServer {
   std::uint16_t port(std::size_t listener) const override { return ports_.at(listener); }
 
   void reload() override {
+    if (shared_.access_log) shared_.access_log->reopen();
     std::lock_guard lock(mutex_);
     asked_ = true;
     changed_.notify_all();

@@ -38,6 +38,7 @@ struct HttpServerOptions {
   std::size_t least_write_rate = 256;
   Duration drain_idle = 1s;         // a kept connection without a request is closed so long after drain()
   Duration reload_interval = 5s;    // certificates and ticket secrets are looked at so often
+  std::string access_log = {};      // a file, or "-" for standard output; empty: none (net/access_log.h)
   std::uint32_t max_streams = 128;  // of one HTTP/2 connection at the same time, also for handlers of streams given up
   std::size_t max_connections = 4096;          // beyond, new ones are closed at once
   std::size_t max_connections_per_client = 0;  // the same for one IPv4 address, or /64 of IPv6; 0: no limit
@@ -49,7 +50,8 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler);
   virtual ~HttpServer() = default;
   virtual std::uint16_t port(std::size_t listener) const = 0;
-  // Looks at certificates and ticket secrets now: what is whole is taken over, without a connection that ends.
+  // Looks at certificates and ticket secrets now: what is whole is taken over, without a connection that ends. Opens
+  // the access log anew.
   virtual void reload() = 0;
   // For Prometheus.
   virtual std::string metrics() const = 0;

@@ -19,11 +19,14 @@ INSTANTIATE_TEST_SUITE_P(Tls, HttpServerLimitsTest, ::testing::Values(true));
 TEST_P(HttpServerLimitsTest, HalfARequestDoesNotHoldAConnection) {
   options_.header_timeout = 150ms;
   for (const char* half :
-       {"", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"}) {
+       {"GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"}) {
     const auto client = connect();
     ASSERT_TRUE(client->send(half));
+    EXPECT_EQ(client->answer().status, 408) << half;
     EXPECT_TRUE(client->closed_within(seconds(2))) << half;
   }
+  const auto silent = connect();
+  EXPECT_TRUE(silent->closed_within(seconds(2))) << "who said nothing is told nothing";
   EXPECT_EQ(handled_, 0);
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "net/access_log.h"
 #include "net/http_parse.h"
 #include "net/http_server.h"
 #include "net/outbox.h"
@@ -54,6 +55,7 @@ struct HttpShared {
   std::atomic<std::size_t> connections{0};
   HttpCounts counts;
   ClientCounts clients;
+  std::unique_ptr<AccessLog> access_log;  // null: none
 };
 
 class HttpWorker {
