@@ -6,7 +6,7 @@
 set -eu
 packages="ccache certbot clang-format-14 cmake curl etcd-client g++ libboost1.81-dev libbenchmark-dev libcli11-dev libfmt-dev libgmock-dev libgrpc++-dev
 libgfshare-dev libgtest-dev libjemalloc-dev libldns-dev libmaxminddb-dev libnghttp2-dev libp11-kit-dev libprotobuf-dev librocksdb-dev libspdlog-dev libssl-dev libyaml-cpp-dev lego make mold
-ninja-build nlohmann-json3-dev openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc python3 python3-dnspython softhsm2"
+ninja-build nlohmann-json3-dev openssl pkg-config prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc python3 python3-dnspython python3-h2 softhsm2"
 [ "${1:-}" != faults ] || packages="$packages e2fsprogs faketime iproute2 nftables util-linux"
 [ "${1:-}" != dns-bench ] || packages="$packages dnsperf gdnsd"
 [ "${1:-}" != fuzz ] || packages="$packages clang-16 libclang-rt-16-dev"

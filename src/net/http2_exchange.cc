@@ -71,12 +71,11 @@ void Http2Exchange::serve() {
 
 // False when the socket takes no more, or is gone.
 bool Http2Exchange::send() {
-  do {
+  while (connection_.flush()) {
     session_.produce(connection_.out(), kOutputBytes, worker_.now());
     if (connection_.out().empty()) return true;
-    if (!connection_.flush()) return false;
-  } while (session_.wants_write());
-  return true;
+  }
+  return false;
 }
 
 // False when nothing (more) came.

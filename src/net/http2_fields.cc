@@ -45,7 +45,8 @@ void Http2Fields::add(std::string_view name, std::string_view value, std::size_t
     authority_ = value;
     request_.headers.add("host", value);
   } else if (name.starts_with(':')) {
-    // :scheme says how the client came here, and that we know.
+    // How the client came here we know; with another scheme the library would take anything for a path.
+    if (name == ":scheme" && value != "https" && value != "http") fault_ = "the scheme is neither https nor http";
   } else if (name == "host") {
     if (authority_.empty()) {
       request_.headers.add(name, value);
@@ -67,6 +68,8 @@ void Http2Fields::add(std::string_view name, std::string_view value, std::size_t
 
 void Http2Fields::end_header() {
   over_ = true;
+  const bool target = request_.target.starts_with('/') || (request_.target == "*" && request_.method == "OPTIONS");
+  if (fault_.empty() && !target && request_.method != "CONNECT") fault_ = "the target is no path";
   if (!cookies_.empty()) request_.headers.add("cookie", cookies_);
 }
 

@@ -136,8 +136,10 @@ TEST_F(Http2SessionTest, APreparedAnswerIsTheSameInHttp2) {
 
 TEST_F(Http2SessionTest, WhatWouldBeAnotherRequestInHttp1IsNone) {
   const std::vector<Peer::Fields> malformed{
-      {{":method", "GET"}, {":scheme", "https"}},                                   // no path
-      {{":method", "GET"}, {":scheme", "https"}, {":path", "/a b"}, {"x", "y"}},    // a space in the target
+      {{":method", "GET"}, {":scheme", "https"}},                                 // no path
+      {{":method", "GET"}, {":scheme", "https"}, {":path", "/a b"}, {"x", "y"}},  // a space in the target
+      {{":method", "GET"}, {":scheme", "ftp"}, {":path", "anything"}},
+      {{":method", "GET"}, {":scheme", "https"}, {":path", "*"}},
       {{":method", "GET"}, {":scheme", "https"}, {":path", "relative"}},            //
       {{":method", "GET\r\nX: y"}, {":scheme", "https"}, {":path", "/"}},           //
       {{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {":path", "/b"}},  //

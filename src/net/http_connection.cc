@@ -242,7 +242,10 @@ bool HttpConnection::flush() {
   Outbox& box = out();
   if (box.empty()) return true;
   switch (stream_->write(box)) {
-    case Stream::Io::kDone: unsent_.reset(); return true;
+    case Stream::Io::kDone:
+      unsent_.reset();
+      if (wait_ == Wait::kWrite) wait_ = Wait::kHandler;  // until it is known what comes next
+      return true;
     case Stream::Io::kBlocked:
       if (!unsent_) unsent_ = std::make_unique<Outbox>(std::exchange(worker_.output(), Outbox()));
       if (wait_ != Wait::kWrite) period_size_ = unsent_->size();

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "net/http_connection.h"
+#include "net/http_range.h"
 
 namespace evercert::net {
 namespace {
@@ -63,6 +64,11 @@ Handling::~Handling() {
 
 void Handling::begin(HttpRequest&& request) {
   running_ = true;
+  range_.clear();
+  if (const auto range = request.headers.find("Range"); range && request.method == "GET") {
+    range_ = *range;
+    if_range_ = request.headers.get("If-Range");
+  }
   if (worker_.shared().access_log) {
     method_ = request.method;
     path_ = request.path;
@@ -85,6 +91,7 @@ Handling::Coroutine Handling::run(Handling& self, HttpRequest& request) {
   }
   BackOnThread back{self};
   co_await back;
+  if (!self.range_.empty()) take_range(response, self.range_, self.if_range_);
   if (self.worker_.shared().access_log) self.log(response);
   self.running_ = false;
   self.handler_ = {};

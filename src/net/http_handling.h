@@ -34,6 +34,7 @@ class Handling {
 
   HttpWorker& worker_;
   HttpConnection& connection_;
+  std::string range_, if_range_;            // of a GET
   std::string method_, path_, request_id_;  // for the access log
   HttpWorker::Clock::time_point begun_;
   bool running_ = false;

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "base/log.h"
+#include "net/handover.h"
 #include "net/http_connection.h"
 #include "net/http_metrics.h"
 
@@ -27,19 +29,37 @@ class ServerImpl : public HttpServer {
       EC_ASSIGN(shared_.access_log, AccessLog::open(shared_.options.access_log));
     }
     for (int t = 0; t < shared_.options.threads; ++t) workers_.push_back(std::make_unique<HttpWorker>(shared_));
+    Takeover old;
+    if (!shared_.options.handover.empty()) {
+      EC_ASSIGN(old, Takeover::from(shared_.options.handover));
+    }
+    std::vector<NamedSocket> sockets;
     for (const HttpListener& listener : std::as_const(shared_.options.listeners)) {
       std::shared_ptr<ServerTls> tls;
       if (listener.tls) {
         EC_ASSIGN(tls, ServerTls::load({listener.files, listener.client_certificates, listener.ticket_secret}));
         tls_.push_back(tls);
       }
-      std::uint16_t port = listener.port;
-      for (auto& worker : workers_) {
-        EC_ASSIGN(port, worker->listen(listener, port, tls));
-      }
+      // Those of any free port are told apart by their place.
+      std::string name = listener.address + " " + std::to_string(listener.port);
+      if (listener.port == 0) name += " " + std::to_string(ports_.size());
+      EC_ASSIGN(const auto port, listen(listener, old.take(name), tls));
       ports_.push_back(port);
+      for (auto& worker : workers_) {
+        for (; named_[worker.get()] < worker->sockets().size(); ++named_[worker.get()])
+          sockets.push_back({name, worker->sockets()[named_[worker.get()]]});
+      }
     }
     for (auto& worker : workers_) worker->start();
+    if (!shared_.options.handover.empty()) {
+      if (old.found()) log_info("http: took over from the server behind " + shared_.options.handover);
+      // The sockets are here, whatever became of the old one.
+      if (const Status heard = old.ready(); !heard) log_warning("http: " + heard.error().message);
+      EC_ASSIGN(handover_, Handover::wait(shared_.options.handover, std::move(sockets), [this] {
+                  for (auto& worker : workers_) worker->stop_listening();
+                  handed_over_ = true;
+                }));
+    }
     if (!tls_.empty()) refresher_ = std::jthread([this](const std::stop_token& stop) { refresh(stop); });
     return {};
   }
@@ -52,6 +72,8 @@ class ServerImpl : public HttpServer {
     asked_ = true;
     changed_.notify_all();
   }
+
+  bool handed_over() const override { return handed_over_; }
 
   std::string metrics() const override { return http_metrics(shared_, tls_); }
 
@@ -69,7 +91,19 @@ class ServerImpl : public HttpServer {
   }
 
  private:
+  // Every thread has one of those that were handed over, or one of its own; none is left without a thread.
+  Result<std::uint16_t> listen(const HttpListener& listener, const std::vector<int>& taken,
+                               const std::shared_ptr<ServerTls>& tls) {
+    std::uint16_t port = listener.port;
+    for (std::size_t i = 0; i < std::max(taken.size(), workers_.size()); ++i) {
+      HttpWorker& worker = *workers_[i % workers_.size()];
+      EC_ASSIGN(port, i < taken.size() ? worker.adopt(listener, taken[i], tls) : worker.listen(listener, port, tls));
+    }
+    return port;
+  }
+
   void end() {
+    handover_.reset();
     shared_.draining = true;
     // All threads end before the first connection is destroyed: handlers may know of each other.
     for (auto& worker : workers_) worker->stop();
@@ -101,6 +135,9 @@ class ServerImpl : public HttpServer {
   std::vector<std::uint16_t> ports_;
   std::vector<std::shared_ptr<ServerTls>> tls_;
   std::vector<std::unique_ptr<HttpWorker>> workers_;
+  std::unordered_map<HttpWorker*, std::size_t> named_;  // how many of its sockets
+  std::atomic<bool> handed_over_{false};
+  std::unique_ptr<Handover> handover_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   bool asked_ = false;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "net/address_prefix.h"
+#include "base/address_prefix.h"
 #include "net/http.h"
 #include "net/tls.h"
 
@@ -36,9 +36,12 @@ struct HttpServerOptions {
   // An answer must get on by `least_write_rate` bytes a second on average in each period of this length.
   Duration write_timeout = 30s;
   std::size_t least_write_rate = 256;
-  Duration drain_idle = 1s;         // a kept connection without a request is closed so long after drain()
-  Duration reload_interval = 5s;    // certificates and ticket secrets are looked at so often
-  std::string access_log = {};      // a file, or "-" for standard output; empty: none (net/access_log.h)
+  Duration drain_idle = 1s;       // a kept connection without a request is closed so long after drain()
+  Duration reload_interval = 5s;  // certificates and ticket secrets are looked at so often
+  std::string access_log = {};    // a file, or "-" for standard output; empty: none (net/access_log.h)
+  // A Unix socket (net/handover.h). When a server runs behind it, this one takes its listening sockets over, and that
+  // one's handed_over() becomes true: it is to drain and end. Empty: no server is replaced, and none replaces this one.
+  std::string handover = {};
   std::uint32_t max_streams = 128;  // of one HTTP/2 connection at the same time, also for handlers of streams given up
   std::size_t max_connections = 4096;          // beyond, new ones are closed at once
   std::size_t max_connections_per_client = 0;  // the same for one IPv4 address, or /64 of IPv6; 0: no limit
@@ -55,6 +58,8 @@ class HttpServer {
   virtual void reload() = 0;
   // For Prometheus.
   virtual std::string metrics() const = 0;
+  // Another server has taken the listening sockets over.
+  virtual bool handed_over() const = 0;
   // Accepts nothing new, answers what is under way with `Connection: close` or GOAWAY, and waits until all connections
   // have ended, at most for `patience`.
   virtual void drain(Duration patience) = 0;

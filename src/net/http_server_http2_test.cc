@@ -117,6 +117,17 @@ TEST_P(HttpServerHttp2Test, WhoDoesNotReadItsAnswerIsCutOff) {
   EXPECT_LT(client->answer(1).body.size(), big_->size());
 }
 
+TEST_P(HttpServerHttp2Test, WhoReadsSlowlyButSteadilyGetsItAll) {
+  options_.write_timeout = 150ms;
+  const auto client = http2({}, 64 * 1024);
+  client->link.send(
+      Peer::window(0, 0x7fff0000) +
+      Peer::frame(NGHTTP2_SETTINGS, 0, 0, Peer::setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0x7fffffff)) +
+      Peer::get(1, "/big"));
+  while (!client->peer.answers[1].ended && client->take()) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_TRUE(client->peer.answers[1].body == *big_);
+}
+
 TEST_P(HttpServerHttp2Test, AStalledWindowEndsItsStreamAlone) {
   options_.write_timeout = 200ms;
   const auto client = http2();

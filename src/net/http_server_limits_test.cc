@@ -77,6 +77,16 @@ TEST_P(HttpServerLimitsTest, WhoDoesNotReadItsAnswerIsCutOff) {
   EXPECT_LT(all.value_or("").size(), big_->size());
 }
 
+TEST_P(HttpServerLimitsTest, WhoReadsSlowlyButSteadilyGetsItAll) {
+  options_.write_timeout = 150ms;
+  const auto client = connect(64 * 1024);
+  ASSERT_TRUE(client->send(get("/big")));
+  std::size_t read = 0;
+  for (std::string some; read < big_->size() && !(some = client->some()).empty(); read += some.size())
+    std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_GE(read, big_->size());
+}
+
 TEST_P(HttpServerLimitsTest, ASilentPeerDoesNotHoldAConnection) {
   options_.header_timeout = 150ms;
   start();

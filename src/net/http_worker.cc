@@ -36,7 +36,10 @@ class HttpWorker::Listener final : public Watched {
   ~Listener() { close(); }
 
   void close() {
-    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+    if (socket_ >= 0) {
+      worker_.readiness_.forget(socket_);
+      ::close(std::exchange(socket_, -1));
+    }
     pause_.cancel();
   }
 
@@ -105,17 +108,27 @@ Result<std::uint16_t> HttpWorker::listen(const HttpListener& options, std::uint1
   tcp::endpoint endpoint(ip, port);
   const int socket = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
-  socklen_t size = static_cast<socklen_t>(endpoint.capacity());
   // Each thread accepts for itself; the kernel spreads the connections.
   const bool open = socket >= 0 && ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                     ::setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
                     ::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 &&
-                    ::listen(socket, kBacklog) == 0 && ::getsockname(socket, endpoint.data(), &size) == 0;
+                    ::listen(socket, kBacklog) == 0;
   if (!open) {
     error.assign(errno, boost::system::system_category());
     if (socket >= 0) ::close(socket);
     return fail(Code::kIo, "cannot listen on " + address + ":" + std::to_string(port) + ": " + error.message());
   }
+  return adopt(options, socket, std::move(tls));
+}
+
+Result<std::uint16_t> HttpWorker::adopt(const HttpListener& options, int socket, std::shared_ptr<const ServerTls> tls) {
+  tcp::endpoint endpoint;
+  socklen_t size = static_cast<socklen_t>(endpoint.capacity());
+  if (::getsockname(socket, endpoint.data(), &size) != 0) {
+    ::close(socket);
+    return fail(Code::kIo, "a socket that was handed over is none");
+  }
+  sockets_.push_back(socket);
   listeners_.push_back(std::make_unique<Listener>(*this, socket, options, std::move(tls)));
   return endpoint.port();
 }

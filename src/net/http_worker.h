@@ -67,6 +67,10 @@ class HttpWorker {
 
   // Before start(). The port that was bound; `tls` is null for plain connections. `options` live as long as the server.
   Result<std::uint16_t> listen(const HttpListener& options, std::uint16_t port, std::shared_ptr<const ServerTls> tls);
+  // The same with a socket that listens already; owns it.
+  Result<std::uint16_t> adopt(const HttpListener& options, int socket, std::shared_ptr<const ServerTls> tls);
+  // In the order in which they were made.
+  const std::vector<int>& sockets() const { return sockets_; }
   void start();
   // From any thread.
   void stop_listening();
@@ -112,6 +116,7 @@ class HttpWorker {
   bool sweeping_ = false;
   Duration sweep_interval_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<int> sockets_;
   std::vector<std::unique_ptr<HttpConnection>> connections_, finished_;
   std::vector<char> input_;
   Outbox output_;

@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace evercert::net {
+namespace evercert {
 
 class AddressPrefix {
  public:
@@ -26,4 +26,4 @@ class AddressPrefix {
 // Those who are likely one client: an IPv4 address, the /64 of an IPv6 address.
 std::string client_of(std::string_view address);
 
-}  // namespace evercert::net
+}  // namespace evercert

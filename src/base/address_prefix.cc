@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/address_prefix.h"
+#include "base/address_prefix.h"
 
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <charconv>
 
-namespace evercert::net {
+namespace evercert {
 namespace {
 
 struct Address {
@@ -67,4 +67,4 @@ std::string client_of(std::string_view text) {
   return {address.bytes.begin(), address.bytes.begin() + static_cast<std::ptrdiff_t>(size)};
 }
 
-}  // namespace evercert::net
+}  // namespace evercert
