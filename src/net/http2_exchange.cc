@@ -133,11 +133,12 @@ void Http2Exchange::answered(Slot& slot, HttpResponse&& response) {
 
 void Http2Exchange::check_time() {
   const auto now = worker_.now();
-  session_.check_time(now);
+  const bool blocked = connection_.unsent_ != nullptr;
+  session_.check_time(now, blocked);
   log_rejected();
   if (idle_ && now >= idle_until_) session_.end();
   if (session_.announced() && now >= end_at_) session_.end();
-  if (session_.wants_write() && connection_.unsent_ == nullptr) worker_.serve(connection_);
+  if (session_.wants_write() && !blocked) worker_.serve(connection_);
 }
 
 void Http2Exchange::drain() {

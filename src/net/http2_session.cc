@@ -387,7 +387,7 @@ bool Http2Session::over() const {
   return broken_ || (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0);
 }
 
-void Http2Session::check_time(Time now) {
+void Http2Session::check_time(Time now, bool blocked) {
   now_ = now;
   if (broken_) return;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - refunded_);
@@ -399,6 +399,10 @@ void Http2Session::check_time(Time now) {
   for (const auto& stream : streams_) {
     if (!stream->complete && !stream->answered && now - stream->begun >= limits_.request_time)
       reject(*stream, 408, "the request did not arrive in time");
+    if (blocked) {
+      stream->period_begun = now;
+      stream->moved = 0;
+    }
     if (stream->left() == 0 || now - stream->period_begun < limits_.write_time) continue;
     const auto period = std::chrono::duration_cast<std::chrono::milliseconds>(limits_.write_time);
     if (stream->moved * 1000 < limits_.least_rate * static_cast<std::size_t>(period.count()))

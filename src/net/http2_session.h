@@ -69,8 +69,9 @@ class Http2Session {
   // Neither side has anything to say.
   bool over() const;
 
-  // Ends what takes too long, stream by stream.
-  void check_time(Time now);
+  // Ends what takes too long, stream by stream. `blocked`: the connection takes nothing now, which is no stream's
+  // fault.
+  void check_time(Time now, bool blocked = false);
   // Two steps, so that what is on its way is served: "make no new requests", then, a round trip later, "none after this
   // one will be served". The requests that are open are answered.
   void announce_end();

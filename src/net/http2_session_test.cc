@@ -297,6 +297,20 @@ TEST_F(Http2SessionTest, AnAnswerThatIsHardlyTakenIsGivenUp) {
   EXPECT_EQ(at(3).body.size(), 3u * enough);
 }
 
+TEST_F(Http2SessionTest, AConnectionThatIsBlockedIsNoStreamsFault) {
+  start(Peer::setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0));
+  send(Peer::get(1, "/"));
+  answer(1, std::string(2000, 'x'));
+  for (int i = 0; i < 8; ++i) {
+    now_ += limits_.write_time / 4;
+    session().check_time(now_, true);
+  }
+  pass(limits_.write_time / 2);
+  EXPECT_FALSE(at(1).was_reset);
+  pass(limits_.write_time / 2);
+  EXPECT_TRUE(at(1).was_reset);
+}
+
 TEST_F(Http2SessionTest, RequestsThatAreGivenUpAtOnceReachNobodyAndEndTheConnection) {
   limits_.streams = 100;
   start();

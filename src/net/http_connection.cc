@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -248,7 +250,7 @@ bool HttpConnection::flush() {
       return true;
     case Stream::Io::kBlocked:
       if (!unsent_) unsent_ = std::make_unique<Outbox>(std::exchange(worker_.output(), Outbox()));
-      if (wait_ != Wait::kWrite) period_size_ = unsent_->size();
+      if (wait_ != Wait::kWrite) period_size_ = not_taken();
       wait_for(Wait::kWrite, worker_.shared().options.write_timeout);
       return false;
     default:
@@ -330,8 +332,8 @@ void HttpConnection::ended() {
 void HttpConnection::check_time() {
   if (!stream_) return;
   if (phase_ == Phase::kOpen && http2_) {
-    if (unsent_ == nullptr) return http2_->check_time();
-    if (wait_ != Wait::kWrite) return;
+    http2_->check_time();
+    if (!stream_ || unsent_ == nullptr || wait_ != Wait::kWrite) return;
   }
   if (wait_ == Wait::kHandler || worker_.now() < deadline_) return;
   if (wait_ == Wait::kWrite && reads_fast_enough()) return;
@@ -343,10 +345,17 @@ void HttpConnection::check_time() {
   gone();
 }
 
+// Of what was to be sent, here and in the kernel, which says that it has room again only when it has much.
+std::size_t HttpConnection::not_taken() const {
+  int in_kernel = 0;
+  ::ioctl(stream_->socket(), SIOCOUTQ, &in_kernel);
+  return (unsent_ ? unsent_->size() : 0) + static_cast<std::size_t>(in_kernel);
+}
+
 // Who takes a large answer slowly may have it; who takes hardly anything may not.
 bool HttpConnection::reads_fast_enough() {
   const HttpServerOptions& options = worker_.shared().options;
-  const std::size_t left = unsent_ ? unsent_->size() : 0, taken = period_size_ - std::min(period_size_, left);
+  const std::size_t left = not_taken(), taken = period_size_ - std::min(period_size_, left);
   const auto period = std::chrono::duration_cast<std::chrono::milliseconds>(options.write_timeout);
   if (taken * 1000 < options.least_write_rate * static_cast<std::size_t>(period.count())) return false;
   period_size_ = left;

@@ -68,6 +68,7 @@ class HttpConnection final : public Watched {
   void leave();
   void set_busy(bool busy);
   bool reads_fast_enough();
+  std::size_t not_taken() const;
   bool handling() const { return slot_.running() || (http2_ && http2_->running() > 0); }
 
   HttpWorker& worker_;
@@ -89,7 +90,7 @@ class HttpConnection final : public Watched {
   bool continue_sent_ = false;  // 100 Continue, for this request
   bool last_ = false;           // the connection ends with what is in the outbox
   bool refused_ = false;
-  std::size_t period_size_ = 0;  // of what is unsent, when the deadline of kWrite was set
+  std::size_t period_size_ = 0;  // of what was not taken, when the deadline of kWrite was set
   std::size_t lingered_ = 0;
 };
 

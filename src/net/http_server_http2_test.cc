@@ -118,7 +118,7 @@ TEST_P(HttpServerHttp2Test, WhoDoesNotReadItsAnswerIsCutOff) {
 }
 
 TEST_P(HttpServerHttp2Test, WhoReadsSlowlyButSteadilyGetsItAll) {
-  options_.write_timeout = 150ms;
+  options_.write_timeout = 600ms;
   const auto client = http2({}, 64 * 1024);
   client->link.send(
       Peer::window(0, 0x7fff0000) +

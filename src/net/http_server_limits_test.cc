@@ -78,7 +78,7 @@ TEST_P(HttpServerLimitsTest, WhoDoesNotReadItsAnswerIsCutOff) {
 }
 
 TEST_P(HttpServerLimitsTest, WhoReadsSlowlyButSteadilyGetsItAll) {
-  options_.write_timeout = 150ms;
+  options_.write_timeout = 600ms;
   const auto client = connect(64 * 1024);
   ASSERT_TRUE(client->send(get("/big")));
   std::size_t read = 0;
