@@ -39,6 +39,7 @@ e2e: build
 	@$(PYTHON) tests/e2e/health_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/dns_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/anycast_test.py $(BUILD)/evercert
+	@$(PYTHON) tests/e2e/http_test.py $(BUILD)/evercert
 
 # FAULTS=NAME... runs some of them; tests/faults/faults_test.py --list names them.
 test-faults: build

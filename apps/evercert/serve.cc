@@ -22,16 +22,23 @@ sigset_t stop_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
-// Blocks until a stop signal, or until `broken` says so. Signals must have been blocked before threads were made.
-template <class Broken>
-bool wait_for_stop(Broken broken) {
+// Blocks until a stop signal, or until `broken` says so; SIGHUP calls `reload`. Signals must have been blocked before
+// threads were made.
+template <class Broken, class Reload>
+bool wait_for_stop(Broken broken, Reload reload) {
   const sigset_t set = stop_signals();
   for (;;) {
     const timespec pause{0, 100'000'000};
-    if (sigtimedwait(&set, nullptr, &pause) > 0) return true;
+    const int signal = sigtimedwait(&set, nullptr, &pause);
+    if (signal == SIGHUP) {
+      reload();
+    } else if (signal > 0) {
+      return true;
+    }
     if (broken()) return false;
   }
 }
@@ -43,7 +50,7 @@ int run_node(const node::NodeOptions& options) {
   auto started = node::NodeProcess::start(options);
   if (!started) return report(started.error());
   log_info("node: serving region=" + options.region + " zone=" + std::to_string(options.zone));
-  const bool asked = wait_for_stop([&] { return (*started)->fatal().has_value(); });
+  const bool asked = wait_for_stop([&] { return (*started)->fatal().has_value(); }, [] {});
   if (!asked) {
     // The disk or the state cannot be trusted: out at once, without a word more to anybody.
     std::fprintf(stderr, "evercert: %s\n", (*started)->fatal()->message.c_str());
@@ -56,7 +63,7 @@ int run_node(const node::NodeOptions& options) {
 }
 
 struct EdgeArguments {
-  std::string cluster_file, region;
+  std::string cluster_file, region, access_log, handover;
   int number = 1;
 };
 
@@ -82,6 +89,8 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   options.https_port = edge.https_port;
   options.http_port = edge.http_port;
   options.tls = {base + ".pem", base + ".key", paths.root_certificate()};
+  options.front = {paths.ticket_secret(region->name), arguments.access_log, arguments.handover, edge.proxies,
+                   static_cast<std::size_t>(edge.connections_per_client)};
   for (const auto& node : region->nodes)
     options.nodes.push_back({{node.address, node.link_port, true, node.address}, region->id});
   for (const auto& other : config.regions) {
@@ -112,8 +121,8 @@ int run_edge(const EdgeArguments& arguments) {
   auto edge = traffic::Edge::start(std::move(*options), os::monotonic_clock(), os::secure_random());
   if (!edge) return report(edge.error());
   log_info("edge: serving region=" + arguments.region);
-  wait_for_stop([] { return false; });
-  log_info("edge: draining");
+  const bool asked = wait_for_stop([&] { return (*edge)->handed_over(); }, [&] { (*edge)->reload(); });
+  log_info(asked ? "edge: draining" : "edge: another process has taken over: draining");
   (*edge)->drain(10s);
   return 0;
 }
@@ -145,6 +154,12 @@ void register_serve(CLI::App& app, int& exit_code) {
   edge->add_option("--cluster", arguments->cluster_file, "Cluster file")->required();
   edge->add_option("--region", arguments->region, "Region of this edge")->required();
   edge->add_option("--number", arguments->number, "Which edge of the region, from 1");
+  edge->add_option("--access-log", arguments->access_log,
+                   "A line of JSON for each request, to this file; '-': to standard output. SIGHUP opens it anew");
+  edge->add_option(
+      "--handover", arguments->handover,
+      "A Unix socket: an edge that is started with it takes over from the one that runs with it, without a "
+      "connection refused");
   edge->add_flag("--die-with-parent", *edge_dies, "End when the starting process ends");
   edge->callback([arguments, edge_dies, &exit_code] {
     if (*edge_dies) prctl(PR_SET_PDEATHSIG, SIGKILL);

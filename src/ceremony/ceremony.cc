@@ -53,6 +53,7 @@ class Ceremony {
     EC_TRY(make_identities());
     const std::string nonce_key = to_hex(os::secure_random().bytes(32));
     for (const auto& region : storing_) EC_TRY(write(paths_.nonce_key(region), nonce_key + "\n", 0600));
+    for (const auto& region : storing_) EC_TRY(make_ticket_secret(region));
     EC_TRY(write(options_.dir + "/cluster.yaml", cluster_yaml(), 0644));
     progress_("cluster file: " + options_.dir + "/cluster.yaml");
     return {};
@@ -69,6 +70,7 @@ class Ceremony {
     EC_TRY(os::disk().make_dirs(paths_.region_dir(region)));
     EC_ASSIGN(const auto nonce_key, read_file(os::disk(), paths_.nonce_key(storing_.front())));
     EC_TRY(write(paths_.nonce_key(region), nonce_key, 0600));
+    EC_TRY(make_ticket_secret(region));
     EC_TRY(make_issuer(region));
     for (const auto& other : storing_) {
       if (other != region) EC_TRY(spread_standby_anew(other));
@@ -287,6 +289,11 @@ class Ceremony {
   }
 
   std::string token_label(const std::string& region) const { return ("evercert-" + region).substr(0, 32); }
+
+  // Of the region alone: its edges go on with each other's TLS sessions.
+  Status make_ticket_secret(const std::string& region) {
+    return write(paths_.ticket_secret(region), to_hex(os::secure_random().bytes(32)) + "\n", 0600);
+  }
 
   Status make_issuer(const std::string& region) {
     progress_("issuing CA of " + region + (options_.hsm ? " in its own token" : "") +

@@ -84,14 +84,21 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
   if (node["edges"]) EC_TRY(in.is_list(node["edges"], "edges"));
   for (const auto& entry : node["edges"]) {
     EdgeConfig edge;
-    EC_TRY(in.only(entry, "edges", {"address", "https_port", "http_port"}));
+    EC_TRY(in.only(entry, "edges", {"address", "https_port", "http_port", "proxies", "connections_per_client"}));
     EC_TRY(in.required(entry, "edges", {"address", "https_port", "http_port"}));
     EC_TRY(in.text(entry, "address", edge.address));
     EC_TRY(check_address(in, entry["address"], edge.address));
     EC_TRY(in.integer(entry, "https_port", 1, 65535, edge.https_port));
     EC_TRY(in.integer(entry, "http_port", 1, 65535, edge.http_port));
     for (const auto port : {edge.https_port, edge.http_port}) EC_TRY(claim(in, entry, taken, edge.address, port));
-    out.edges.push_back(edge);
+    EC_TRY(in.integer(entry, "connections_per_client", 1, 1'000'000, edge.connections_per_client));
+    if (entry["proxies"]) EC_TRY(in.is_list(entry["proxies"], "proxies"));
+    for (const auto& prefix : entry["proxies"]) {
+      auto parsed = AddressPrefix::parse(prefix.IsScalar() ? prefix.Scalar() : "");
+      if (!parsed) return in.wrong(prefix, parsed.error().message);
+      edge.proxies.push_back(*parsed);
+    }
+    out.edges.push_back(std::move(edge));
   }
   if (node["nodes"]) EC_TRY(in.is_list(node["nodes"], "nodes"));
   for (const auto& entry : node["nodes"]) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/address_prefix.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -29,6 +30,8 @@ struct NodeConfig {
 struct EdgeConfig {
   std::string address;
   std::uint16_t https_port = 0, http_port = 0;
+  std::vector<AddressPrefix> proxies;       // balancers in front, which speak the PROXY protocol
+  std::int64_t connections_per_client = 0;  // 0: no limit
 };
 
 struct RegionConfig {

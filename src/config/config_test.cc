@@ -33,6 +33,23 @@ TEST(Config, TheSpecificationsDocumentsLoadUnchanged) {
   EXPECT_EQ(cassandra->cassandra->datacenters[1].nodes[2], "cass-usw2-3");
 }
 
+TEST(Config, AnEdgeSaysWhomItTakesForAProxy) {
+  const auto with = [](const std::string& more) {
+    std::string text = kGood;
+    return text.replace(text.find("http_port: 8080"), 15, "http_port: 8080, " + more);
+  };
+  const auto document = parse("c.yaml", with("proxies: [192.0.2.0/24, '2001:db8::1'], connections_per_client: 50"));
+  ASSERT_TRUE(document.has_value()) << document.error().message;
+  const auto& edge = document->cluster->regions[0].edges[0];
+  ASSERT_EQ(edge.proxies.size(), 2u);
+  EXPECT_TRUE(edge.proxies[0].contains("192.0.2.7"));
+  EXPECT_FALSE(edge.proxies[1].contains("2001:db8::2"));
+  EXPECT_EQ(edge.connections_per_client, 50);
+  const std::string wrong = error_of(with("proxies: [192.0.2.0/33]"));
+  EXPECT_TRUE(wrong.starts_with("c.yaml:5:") && wrong.find("'192.0.2.0/33'") != std::string::npos) << wrong;
+  EXPECT_NE(error_of(with("connections_per_client: 0")), "accepted");
+}
+
 // Two regions that keep records and a witness, whose entry is given.
 std::string with_witness(const std::string& witness, bool two = true) {
   const std::string west = R"(  - name: us-west-2

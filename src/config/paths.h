@@ -47,6 +47,8 @@ struct Paths {
   }
   // That the node was made for a new cluster (node/founding.h).
   std::string founding(const std::string& region, int zone) const { return node(region, zone) + ".founding"; }
+  // What the session tickets of the region's edges are made from (net/ticket_keys.h).
+  std::string ticket_secret(const std::string& region) const { return region_dir(region) + "/tickets.key"; }
   std::string edge(const std::string& region, int number) const {
     return region_dir(region) + "/edge-" + std::to_string(number);
   }

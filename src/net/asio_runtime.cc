@@ -52,6 +52,13 @@ Result<std::shared_ptr<asio::ssl::context>> make_context(asio::ssl::context::met
 
 }  // namespace
 
+bool agreed_on_http2(const SSL* ssl) {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl, &name, &size);
+  return size == 2 && name[0] == 'h' && name[1] == '2';
+}
+
 Result<std::shared_ptr<asio::ssl::context>> server_tls(const TlsFiles& files, ClientCertificates clients) {
   EC_ASSIGN(auto context, make_context(asio::ssl::context::tls_server, files));
   SSL_CTX* raw = context->native_handle();
@@ -76,6 +83,8 @@ Result<std::shared_ptr<asio::ssl::context>> client_tls(const TlsFiles& files) {
 std::string peer_identity(SSL* ssl) {
   X509* certificate = SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return {};
+  // A session that is resumed was verified when it began.
+  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0) return {};
   auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   std::string found;
   for (int i = 0; i < sk_GENERAL_NAME_num(names) && found.empty(); ++i) {

@@ -57,6 +57,7 @@ class AsioThread {
 
 Result<std::shared_ptr<asio::ssl::context>> server_tls(const TlsFiles& files, ClientCertificates clients);
 Result<std::shared_ptr<asio::ssl::context>> client_tls(const TlsFiles& files);
+bool agreed_on_http2(const SSL* ssl);
 // The evercert:// URI among a peer certificate's names, or empty.
 std::string peer_identity(SSL* ssl);
 

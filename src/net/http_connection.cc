@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
 #include "base/log.h"
+#include "net/proxy_header.h"
 
 namespace evercert::net {
 namespace {
@@ -19,62 +27,37 @@ constexpr Duration kLingerTime = 2s;
 
 }  // namespace
 
-// The coroutine around a handler's task. Its frame is the same size each time, so one that has ended serves the next.
-struct HttpConnection::Handling {
-  struct promise_type {
-    Handling get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() noexcept {}
-    void unhandled_exception() noexcept { std::terminate(); }
-    static void* operator new(std::size_t size) {
-      if (spare.size == size) {
-        spare.size = 0;
-        return std::exchange(spare.frame, nullptr);
-      }
-      return ::operator new(size);
-    }
-    static void operator delete(void* frame, std::size_t size) {
-      if (spare.frame) return ::operator delete(frame);
-      spare.frame = frame;
-      spare.size = size;
-    }
-  };
-  struct Spare {
-    void* frame = nullptr;
-    std::size_t size = 0;
-    ~Spare() { ::operator delete(frame); }
-  };
-  static thread_local Spare spare;
-
-  std::coroutine_handle<> handle;
-};
-thread_local HttpConnection::Handling::Spare HttpConnection::Handling::spare;
-
-// Handlers come back on the connection's thread. One that does not, or that another connection's handler resumed, waits
-// until the thread is at nobody else's service.
-struct HttpConnection::BackOnThread {
-  HttpConnection& self;
-  bool await_ready() const {
-    HttpWorker& worker = self.worker_;
-    return worker.thread().runs_here() && (worker.serving() == nullptr || worker.serving() == &self);
-  }
-  void await_suspend(std::coroutine_handle<> handle) {
-    self.worker_.thread().executor.post([handle] { handle.resume(); });
-  }
-  void await_resume() const {}
-};
-
-HttpConnection::HttpConnection(HttpWorker& worker, int socket, SSL_CTX* tls, std::string peer)
-    : worker_(worker), peer_(std::move(peer)), phase_(tls ? Phase::kHandshake : Phase::kOpen) {
+HttpConnection::HttpConnection(HttpWorker& worker, int socket, SSL* tls, std::string peer, bool proxied)
+    : worker_(worker),
+      peer_(std::move(peer)),
+      phase_(proxied ? Phase::kProxyHeader
+             : tls   ? Phase::kHandshake
+                     : Phase::kOpen),
+      slot_(worker, *this) {
   stream_.emplace(socket, tls);
   deadline_ = worker.now() + worker.shared().options.header_timeout;
   ++worker_.shared().connections;
 }
 
 HttpConnection::~HttpConnection() {
-  if (handling_ && handler_) handler_.destroy();
-  if (stream_) --worker_.shared().connections;
+  if (stream_) leave();
+}
+
+bool HttpConnection::enter() {
+  const std::size_t most = worker_.shared().options.max_connections_per_client;
+  if (most == 0) return true;
+  std::string client = client_of(peer_);
+  if (!worker_.shared().clients.enter(client, most)) {
+    ++worker_.shared().counts.turned_away_by_client;
+    return false;
+  }
+  client_ = std::move(client);
+  return true;
+}
+
+void HttpConnection::leave() {
+  --worker_.shared().connections;
+  if (client_) worker_.shared().clients.leave(*client_);
 }
 
 void HttpConnection::wait_for(Wait what, Duration limit) {
@@ -90,20 +73,56 @@ void HttpConnection::ready(std::uint32_t events) {
 }
 
 void HttpConnection::serve() {
+  if (phase_ == Phase::kProxyHeader && !read_proxy_header()) return;
   if (phase_ == Phase::kHandshake && !shake_hands()) return;
-  if (phase_ == Phase::kOpen) exchange();
+  if (phase_ == Phase::kOpen) http2_ ? http2_->serve() : exchange();
   if (phase_ == Phase::kLingering) linger();
+}
+
+// It is looked at where it lies and taken out when it is whole, so that not a byte of what follows comes along.
+bool HttpConnection::read_proxy_header() {
+  std::array<char, kLongestProxyHeader> bytes;
+  const ssize_t n = ::recv(stream_->socket(), bytes.data(), bytes.size(), MSG_PEEK);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  const auto header = n > 0 ? net::read_proxy_header({bytes.data(), static_cast<std::size_t>(n)}) : ProxyHeader();
+  // What can only be cut short is wrong, too: more of it would have to fit beside what is there.
+  const bool ended = header.state == ProxyHeader::State::kMore && stream_->ending();
+  if (header.state == ProxyHeader::State::kMore && !ended) return false;
+  const bool taken = header.state == ProxyHeader::State::kWhole &&
+                     ::recv(stream_->socket(), bytes.data(), header.size, 0) == static_cast<ssize_t>(header.size);
+  if (!taken) {
+    if (n > 0) {
+      ++worker_.shared().counts.wrong_proxy_headers;
+      log_info("http: " + peer_ + " is a proxy by its address and sent no PROXY header: closed");
+    }
+    gone();
+    return false;
+  }
+  if (!header.source.empty()) peer_ = header.source;
+  if (!enter()) {
+    gone();
+    return false;
+  }
+  phase_ = stream_->tls() ? Phase::kHandshake : Phase::kOpen;
+  return true;
 }
 
 bool HttpConnection::shake_hands() {
   const auto io = stream_->handshake();
   if (io == Stream::Io::kBlocked) return false;
+  HttpCounts& counts = worker_.shared().counts;
   if (io != Stream::Io::kDone) {
+    ++counts.failed_handshakes;
     gone();
     return false;
   }
+  ++(SSL_session_reused(stream_->ssl()) ? counts.resumed_handshakes : counts.full_handshakes);
   identity_ = peer_identity(stream_->ssl());
   phase_ = Phase::kOpen;
+  if (agreed_on_http2(stream_->ssl())) {
+    ++counts.http2_connections;
+    http2_ = std::make_unique<Http2Exchange>(*this, worker_);
+  }
   deadline_ = worker_.now() + worker_.shared().options.header_timeout;
   return true;
 }
@@ -112,14 +131,14 @@ void HttpConnection::exchange() {
   input_ = kept_;
   for (int reads = 0; flush();) {
     bool more = true;
-    while (!handling_ && !last_ && out().size() < kOutputBytes && (more = parse())) {
+    while (!slot_.running() && !last_ && out().size() < kOutputBytes && (more = parse())) {
     }
     if (!flush()) break;
-    if (handling_) {
+    if (slot_.running()) {
       wait_for(Wait::kHandler, Duration{0});
       break;
     }
-    if (busy_) worker_.count_busy(busy_ = false);
+    set_busy(false);
     if (last_) {
       finish();
       break;
@@ -150,7 +169,7 @@ bool HttpConnection::parse() {
   }
   input_.remove_prefix(parser_->feed(input_));
   if (parser_->failed()) {
-    refuse();
+    refuse(parser_->refusal());
     return false;
   }
   if (parser_->done()) {
@@ -166,40 +185,46 @@ void HttpConnection::dispatch() {
   form_ = {parser_->keep_alive(), parser_->http_1_0(), parser_->head()};
   HttpRequest request = parser_->take();
   worker_.give_back(std::move(parser_));
+  add_facts(request);
+  set_busy(true);
+  wait_for(Wait::kHandler, Duration{0});
+  slot_.begin(std::move(request));
+}
+
+void HttpConnection::add_facts(HttpRequest& request) const {
   request.peer_address = peer_;
   request.tls = stream_->tls();
   request.client_identity = identity_;
   request.executor = &worker_.thread().executor;
-  if (!busy_) worker_.count_busy(busy_ = true);
-  wait_for(Wait::kHandler, Duration{0});
-  handling_ = true;
-  const Handling running = run(*this, request);
-  if (handling_) handler_ = running.handle;
 }
 
-// `request` is moved on before the first suspension.
-HttpConnection::Handling HttpConnection::run(HttpConnection& self, HttpRequest& request) {
-  HttpResponse response;
-  try {
-    Task<HttpResponse> task = self.worker_.shared().handler(std::move(request));
-    response = co_await std::move(task);
-  } catch (const std::exception& e) {
-    log_error(std::string("a request's handler threw: ") + e.what());
-    response = problem(500, reason_phrase(500), "the request could not be handled; the log has the reason");
-  }
-  BackOnThread back{self};
-  co_await back;
-  self.answered(std::move(response));
+void HttpConnection::describe(AccessEntry& entry) const {
+  entry.client = peer_;
+  entry.identity = identity_;
+  entry.protocol = http2_ ? "HTTP/2" : form_.http_1_0 ? "HTTP/1.0" : "HTTP/1.1";
+  if (!stream_ || !stream_->tls()) return;
+  entry.tls = SSL_get_version(stream_->ssl());
+  entry.resumed = SSL_session_reused(stream_->ssl()) == 1;
+}
+
+// No handler saw it.
+void HttpConnection::log_refusal(const HttpResponse& why, std::string_view method, std::string_view path) const {
+  if (!worker_.shared().access_log) return;
+  AccessEntry entry;
+  describe(entry);
+  entry.method = method;
+  entry.path = path;
+  entry.status = why.status;
+  entry.bytes = why.bytes().size();
+  worker_.shared().access_log->add(entry);
+}
+
+void HttpConnection::set_busy(bool busy) {
+  if (busy_ != busy) worker_.count_busy(busy_ = busy);
 }
 
 void HttpConnection::answered(HttpResponse&& response) {
-  handling_ = false;
-  handler_ = {};
-  if (phase_ == Phase::kGone) {
-    worker_.count_busy(busy_ = false);
-    worker_.finished(*this);
-    return;
-  }
+  if (phase_ == Phase::kGone) return ended();
   last_ = !form_.keep_alive || worker_.shared().draining;
   form_.keep_alive = !last_;
   write_answer(out(), std::move(response), form_, stream_->tls() ? kCopiedBelowTls : kCopiedBelow);
@@ -207,8 +232,9 @@ void HttpConnection::answered(HttpResponse&& response) {
 }
 
 // A request that could not be read: says why.
-void HttpConnection::refuse() {
-  write_answer(out(), parser_->refusal(), {.keep_alive = false, .http_1_0 = false, .head = false}, kCopiedBelow);
+void HttpConnection::refuse(const HttpResponse& why) {
+  log_refusal(why, {}, {});
+  write_answer(out(), why, {.keep_alive = false, .http_1_0 = false, .head = false}, kCopiedBelow);
   parser_.reset();
   last_ = refused_ = true;
 }
@@ -218,9 +244,13 @@ bool HttpConnection::flush() {
   Outbox& box = out();
   if (box.empty()) return true;
   switch (stream_->write(box)) {
-    case Stream::Io::kDone: unsent_.reset(); return true;
+    case Stream::Io::kDone:
+      unsent_.reset();
+      if (wait_ == Wait::kWrite) wait_ = Wait::kHandler;  // until it is known what comes next
+      return true;
     case Stream::Io::kBlocked:
       if (!unsent_) unsent_ = std::make_unique<Outbox>(std::exchange(worker_.output(), Outbox()));
+      if (wait_ != Wait::kWrite) period_size_ = not_taken();
       wait_for(Wait::kWrite, worker_.shared().options.write_timeout);
       return false;
     default:
@@ -290,16 +320,57 @@ void HttpConnection::gone() {
   parser_.reset();
   unsent_.reset();
   stream_.reset();
-  --worker_.shared().connections;
-  if (handling_) return;
-  if (busy_) worker_.count_busy(busy_ = false);
+  leave();
+  if (!handling()) ended();
+}
+
+void HttpConnection::ended() {
+  set_busy(false);
   worker_.finished(*this);
 }
 
 void HttpConnection::check_time() {
-  if (!stream_ || wait_ == Wait::kHandler || worker_.now() < deadline_) return;
+  if (!stream_) return;
+  if (phase_ == Phase::kOpen && http2_) {
+    http2_->check_time();
+    if (!stream_ || unsent_ == nullptr || wait_ != Wait::kWrite) return;
+  }
+  if (wait_ == Wait::kHandler || worker_.now() < deadline_) return;
+  if (wait_ == Wait::kWrite && reads_fast_enough()) return;
+  if (wait_ == Wait::kRequest && parser_ && phase_ == Phase::kOpen) {
+    refuse(problem(408, reason_phrase(408), "the request did not arrive in time"));
+    return worker_.serve(*this);
+  }
   if (wait_ == Wait::kIdle) stream_->shut_down();
   gone();
+}
+
+// Of what was to be sent, here and in the kernel, which says that it has room again only when it has much.
+std::size_t HttpConnection::not_taken() const {
+  int in_kernel = 0;
+  ::ioctl(stream_->socket(), SIOCOUTQ, &in_kernel);
+  return (unsent_ ? unsent_->size() : 0) + static_cast<std::size_t>(in_kernel);
+}
+
+// Who takes a large answer slowly may have it; who takes hardly anything may not.
+bool HttpConnection::reads_fast_enough() {
+  const HttpServerOptions& options = worker_.shared().options;
+  const std::size_t left = not_taken(), taken = period_size_ - std::min(period_size_, left);
+  const auto period = std::chrono::duration_cast<std::chrono::milliseconds>(options.write_timeout);
+  if (taken * 1000 < options.least_write_rate * static_cast<std::size_t>(period.count())) return false;
+  period_size_ = left;
+  deadline_ = worker_.now() + options.write_timeout;
+  return true;
+}
+
+void HttpConnection::drain() {
+  if (!stream_ || phase_ != Phase::kOpen) return;
+  if (http2_) {
+    http2_->drain();
+    if (unsent_ == nullptr) worker_.serve(*this);
+  } else if (wait_ == Wait::kIdle || (wait_ == Wait::kRequest && !parser_)) {
+    deadline_ = std::min(deadline_, worker_.now() + worker_.shared().options.drain_idle);
+  }
 }
 
 }  // namespace evercert::net

@@ -3,9 +3,10 @@
 // its time is over. It holds buffers only while a request or an answer is incomplete. For .cc files of net only.
 #pragma once
 
-#include <coroutine>
 #include <optional>
 
+#include "net/http2_exchange.h"
+#include "net/http_handling.h"
 #include "net/http_worker.h"
 #include "net/http_write.h"
 #include "net/stream.h"
@@ -14,35 +15,48 @@ namespace evercert::net {
 
 class HttpConnection final : public Watched {
  public:
-  // Owns `socket`. Registered with its worker by the caller.
-  HttpConnection(HttpWorker& worker, int socket, SSL_CTX* tls, std::string peer);
+  // Owns `socket` and `tls`. Registered with its worker by the caller. `proxied`: a PROXY header says whose it is.
+  HttpConnection(HttpWorker& worker, int socket, SSL* tls, std::string peer, bool proxied);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
+  // Among the connections of its client. False: that has as many as it may have.
+  bool enter();
   void ready(std::uint32_t epoll_events) override;
   // Does all that can be done now. By HttpWorker::serve() only.
   void serve();
   void check_time();
+  // The server takes no more requests.
+  void drain();
+  // What the access log says of the connection.
+  void describe(AccessEntry& entry) const;
   int socket() const { return stream_->socket(); }
 
   std::size_t place = 0;  // among the worker's connections; the worker's
 
  private:
-  enum class Phase { kHandshake, kOpen, kLingering, kGone };
+  enum class Phase { kProxyHeader, kHandshake, kOpen, kLingering, kGone };
   // What the deadline is for.
   enum class Wait { kRequest, kHandler, kWrite, kIdle, kLinger };
-  struct Handling;
-  struct BackOnThread;
+  // HTTP/1.1 has one request at a time.
+  struct Slot final : Handling {
+    Slot(HttpWorker& worker, HttpConnection& self) : Handling(worker, self), connection(self) {}
+    void answered(HttpResponse&& response) override { connection.answered(std::move(response)); }
+    HttpConnection& connection;
+  };
+  friend class Http2Exchange;
 
   void wait_for(Wait what, Duration limit);
+  bool read_proxy_header();
   bool shake_hands();
   void exchange();
   bool parse();
   void dispatch();
-  static Handling run(HttpConnection& self, HttpRequest& request);
+  void add_facts(HttpRequest& request) const;
   void answered(HttpResponse&& response);
-  void refuse();
+  void refuse(const HttpResponse& why);
+  void log_refusal(const HttpResponse& why, std::string_view method, std::string_view path) const;
   Outbox& out() { return unsent_ ? *unsent_ : worker_.output(); }
   bool flush();
   bool read();
@@ -50,10 +64,17 @@ class HttpConnection final : public Watched {
   void finish();
   void linger();
   void gone();
+  void ended();
+  void leave();
+  void set_busy(bool busy);
+  bool reads_fast_enough();
+  std::size_t not_taken() const;
+  bool handling() const { return slot_.running() || (http2_ && http2_->running() > 0); }
 
   HttpWorker& worker_;
   std::optional<Stream> stream_;
-  const std::string peer_;
+  std::string peer_;
+  std::optional<std::string> client_;  // as it is counted
   std::string identity_;
   Phase phase_;
   Wait wait_ = Wait::kRequest;
@@ -63,11 +84,13 @@ class HttpConnection final : public Watched {
   std::string kept_;
   std::unique_ptr<Outbox> unsent_;  // what the socket would not take
   AnswerForm form_;                 // of the answer to the request that is handled
-  bool handling_ = false, busy_ = false;
+  Slot slot_;
+  std::unique_ptr<Http2Exchange> http2_;  // when that was agreed on
+  bool busy_ = false;
   bool continue_sent_ = false;  // 100 Continue, for this request
   bool last_ = false;           // the connection ends with what is in the outbox
   bool refused_ = false;
-  std::coroutine_handle<> handler_;  // while it waits
+  std::size_t period_size_ = 0;  // of what was not taken, when the deadline of kWrite was set
   std::size_t lingered_ = 0;
 };
 

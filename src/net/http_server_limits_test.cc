@@ -19,11 +19,14 @@ INSTANTIATE_TEST_SUITE_P(Tls, HttpServerLimitsTest, ::testing::Values(true));
 TEST_P(HttpServerLimitsTest, HalfARequestDoesNotHoldAConnection) {
   options_.header_timeout = 150ms;
   for (const char* half :
-       {"", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"}) {
+       {"GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"}) {
     const auto client = connect();
     ASSERT_TRUE(client->send(half));
+    EXPECT_EQ(client->answer().status, 408) << half;
     EXPECT_TRUE(client->closed_within(seconds(2))) << half;
   }
+  const auto silent = connect();
+  EXPECT_TRUE(silent->closed_within(seconds(2))) << "who said nothing is told nothing";
   EXPECT_EQ(handled_, 0);
 }
 
@@ -74,6 +77,16 @@ TEST_P(HttpServerLimitsTest, WhoDoesNotReadItsAnswerIsCutOff) {
   EXPECT_LT(all.value_or("").size(), big_->size());
 }
 
+TEST_P(HttpServerLimitsTest, WhoReadsSlowlyButSteadilyGetsItAll) {
+  options_.write_timeout = 600ms;
+  const auto client = connect(64 * 1024);
+  ASSERT_TRUE(client->send(get("/big")));
+  std::size_t read = 0;
+  for (std::string some; read < big_->size() && !(some = client->some()).empty(); read += some.size())
+    std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_GE(read, big_->size());
+}
+
 TEST_P(HttpServerLimitsTest, ASilentPeerDoesNotHoldAConnection) {
   options_.header_timeout = 150ms;
   start();
@@ -102,6 +115,67 @@ TEST_P(HttpServerLimitsTest, BeyondItsNumberConnectionsAreClosedAtOnce) {
   FAIL() << "a connection that ends makes room";
 }
 
+TEST_P(HttpServerLimitsTest, AClientHasOnlySoManyConnections) {
+  options_.max_connections_per_client = 2;
+  const auto one = connect(), two = connect();
+  for (const auto& client : {one.get(), two.get()}) {
+    ASSERT_TRUE(client->send(get("/1")));
+    EXPECT_EQ(client->answer().status, 200);
+  }
+  TestClient three(server_->port(GetParam() ? kTls : kPlain));
+  EXPECT_TRUE(three.closed_within(seconds(2)));
+  EXPECT_NE(server_->metrics().find("\nevercert_http_clients_turned_away_total 1\n"), std::string::npos);
+  one->reset();
+  for (int tries = 0; tries < 100; ++tries) {
+    const auto again = connect();
+    if (again->connected() && again->send(get("/3")) && again->answer().status == 200) return;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  FAIL() << "one that ends makes room";
+}
+
+TEST_P(HttpServerLimitsTest, AProxySaysWhoseConnectionItPassesOn) {
+  options_.max_connections_per_client = 1;
+  for (auto& listener : options_.listeners) listener.proxies.push_back(*AddressPrefix::parse("127.0.0.0/8"));
+  start();
+  const auto port = server_->port(GetParam() ? kTls : kPlain);
+  const auto tls = GetParam() ? std::optional(TestClient::Tls{}) : std::nullopt;
+  const auto one = std::make_unique<TestClient>(port, tls, 0, "PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n");
+  ASSERT_TRUE(one->send(get("/identity")));
+  EXPECT_NE(one->answer().body.find("from 192.0.2.1"), std::string::npos);
+  TestClient again(port, std::nullopt, 0, "PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n");
+  EXPECT_TRUE(again.closed_within(seconds(2))) << "it is the client that is counted";
+  TestClient other(port, tls, 0, "PROXY TCP4 192.0.2.2 198.51.100.1 1 2\r\n");
+  ASSERT_TRUE(other.send(get("/identity")));
+  EXPECT_NE(other.answer().body.find("from 192.0.2.2"), std::string::npos);
+  TestClient itself(port, tls, 0, "PROXY UNKNOWN\r\n");
+  ASSERT_TRUE(itself.send(get("/identity")));
+  EXPECT_NE(itself.answer().body.find("from 127.0.0.1"), std::string::npos);
+}
+
+TEST_P(HttpServerLimitsTest, AProxyWithoutItsHeaderIsNotServed) {
+  options_.header_timeout = 200ms;
+  for (auto& listener : options_.listeners) listener.proxies.push_back(*AddressPrefix::parse("127.0.0.1"));
+  start();
+  for (const char* begin :
+       {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PROXY TCP4 nonsense\r\nGET / HTTP/1.1\r\n\r\n", "PROXY TC", "\r\n\r\n"}) {
+    TestClient client(server_->port(GetParam() ? kTls : kPlain));
+    ASSERT_TRUE(client.send(begin));
+    EXPECT_TRUE(client.closed_within(seconds(2))) << begin;
+  }
+  EXPECT_EQ(handled_, 0);
+}
+
+TEST_P(HttpServerLimitsTest, WhoIsNoProxyIsWhoItIs) {
+  for (auto& listener : options_.listeners) listener.proxies.push_back(*AddressPrefix::parse("192.0.2.0/24"));
+  const auto client = connect();
+  ASSERT_TRUE(client->send(get("/identity")));
+  EXPECT_NE(client->answer().body.find("from 127.0.0.1"), std::string::npos);
+  TestClient liar(server_->port(kPlain));
+  ASSERT_TRUE(liar.send("PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n" + get("/identity")));
+  EXPECT_EQ(liar.answer().status, 400);
+}
+
 TEST_P(HttpServerLimitsTest, DrainingAnswersWhatIsUnderWayAndAcceptsNothing) {
   const auto waiting = connect();
   const auto idle = connect();
@@ -118,17 +192,27 @@ TEST_P(HttpServerLimitsTest, DrainingAnswersWhatIsUnderWayAndAcceptsNothing) {
     std::this_thread::sleep_for(milliseconds(10));
   EXPECT_FALSE(TestClient(server_->port(kPlain)).connected());
   EXPECT_FALSE(drained);
+  // Who did not know yet is answered too.
+  ASSERT_TRUE(idle->send(get("/prepared")));
+  const auto last = idle->answer();
+  EXPECT_EQ(last.body, "prepared body");
+  EXPECT_TRUE(last.has("Connection: close"));
   gate_.open();
   const auto answer = waiting->answer();
   EXPECT_EQ(answer.body, "later 1");
   EXPECT_TRUE(answer.has("Connection: close"));
   EXPECT_EQ(waiting->rest(), "");
   drain.join();
-  // Who did not know yet is answered too.
-  ASSERT_TRUE(idle->send(get("/prepared")));
-  const auto last = idle->answer();
-  EXPECT_EQ(last.body, "prepared body");
-  EXPECT_TRUE(last.has("Connection: close"));
+}
+
+TEST_P(HttpServerLimitsTest, DrainingClosesConnectionsThatStayWithoutARequest) {
+  options_.drain_idle = 50ms;
+  const auto used = connect(), fresh = connect();
+  ASSERT_TRUE(used->send(get("/1")));
+  EXPECT_EQ(used->answer().status, 200);
+  server_->drain(60s);
+  EXPECT_TRUE(used->closed_within(seconds(2)));
+  EXPECT_TRUE(fresh->closed_within(seconds(2)));
 }
 
 TEST_P(HttpServerLimitsTest, DrainingHasPatienceOnlySoLong) {

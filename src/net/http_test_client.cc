@@ -31,13 +31,14 @@ void save(const std::string& path, const auto& write) {
   std::fclose(file);
 }
 
-Pair make(const std::string& dir, const char* name, const char* extension, const char* value, const Pair* issuer) {
+Pair make(const std::string& dir, const char* name, const char* extension, const char* value, const Pair* issuer,
+          long seconds = 3600) {
   Pair made{EVP_EC_gen("P-256"), X509_new()};
   X509* certificate = made.certificate;
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), issuer ? 2 : 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), -7200);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), seconds);
   X509_set_pubkey(certificate, made.key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
@@ -54,12 +55,12 @@ Pair make(const std::string& dir, const char* name, const char* extension, const
 
 }  // namespace
 
-TestCertificates::TestCertificates() {
+TestCertificates::TestCertificates(long server_seconds) {
   std::string pattern = std::filesystem::temp_directory_path() / "http_test.XXXXXX";
   EC_CHECK(::mkdtemp(pattern.data()) != nullptr, "a folder for the test");
   dir_ = pattern;
   const Pair ca = make(dir_, "ca", "basicConstraints", "critical,CA:TRUE", nullptr);
-  const Pair server = make(dir_, "server", "subjectAltName", "IP:127.0.0.1", &ca);
+  const Pair server = make(dir_, "server", "subjectAltName", "IP:127.0.0.1", &ca, server_seconds);
   const Pair client = make(dir_, "client", "subjectAltName", "URI:evercert://test/edge/one", &ca);
   for (const Pair& pair : {ca, server, client}) {
     EVP_PKEY_free(pair.key);
@@ -72,7 +73,7 @@ TestCertificates::~TestCertificates() {
   std::filesystem::remove_all(dir_, ignored);
 }
 
-TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer) {
+TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer, std::string_view first) {
   socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const timeval limit{5, 0};
   const int on = 1;
@@ -85,6 +86,7 @@ TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int re
   to.sin_port = htons(port);
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   connected_ = ::connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  if (connected_ && !first.empty()) connected_ = send(first);
   if (!tls || !connected_) return;
   context_.reset(SSL_CTX_new(TLS_client_method()));
   if (tls->version != 0) {
@@ -100,6 +102,9 @@ TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int re
     SSL_CTX_load_verify_locations(context_.get(), tls->files.ca_bundle.c_str(), nullptr);
     SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
   }
+  if (!tls->protocols.empty())
+    SSL_CTX_set_alpn_protos(context_.get(), reinterpret_cast<const unsigned char*>(tls->protocols.data()),
+                            static_cast<unsigned int>(tls->protocols.size()));
   ssl_.reset(SSL_new(context_.get()));
   SSL_set_fd(ssl_.get(), socket_);
   if (tls->session) SSL_set_session(ssl_.get(), tls->session);
@@ -175,6 +180,11 @@ std::optional<std::string> TestClient::rest() {
 bool TestClient::silent_for(std::chrono::milliseconds time) {
   pollfd wait{socket_, POLLIN, 0};
   return buffer_.empty() && ::poll(&wait, 1, static_cast<int>(time.count())) == 0;
+}
+
+std::string TestClient::some() {
+  if (buffer_.empty()) more();
+  return std::exchange(buffer_, {});
 }
 
 bool TestClient::closed_within(std::chrono::milliseconds limit) { return !silent_for(limit) && rest() == ""; }

@@ -18,7 +18,8 @@ namespace evercert::net {
 // folder of their own, which goes with the object.
 class TestCertificates {
  public:
-  TestCertificates();
+  // The server's is valid for so many seconds from now.
+  explicit TestCertificates(long server_seconds = 3600);
   ~TestCertificates();
   TlsFiles server() const { return {dir_ + "/server.pem", dir_ + "/server.key", dir_ + "/ca.pem"}; }
   TlsFiles client() const { return {dir_ + "/client.pem", dir_ + "/client.key", dir_ + "/ca.pem"}; }
@@ -43,9 +44,11 @@ class TestClient {
     TlsFiles files;   // ca_bundle empty: any server will do
     int version = 0;  // TLS1_2_VERSION and so on; 0: the best
     SSL_SESSION* session = nullptr;
+    std::string_view protocols = {};  // offered by ALPN, as on the wire
   };
   explicit TestClient(std::uint16_t port) : TestClient(port, std::nullopt) {}
-  TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer = 0);
+  // `first`: sent before TLS begins.
+  TestClient(std::uint16_t port, const std::optional<Tls>& tls, int receive_buffer = 0, std::string_view first = {});
   ~TestClient();
 
   bool connected() const { return connected_; }
@@ -53,6 +56,8 @@ class TestClient {
   TestAnswer answer(bool to_head = false);
   // All until the other side closes; nullopt when it does not.
   std::optional<std::string> rest();
+  // Some bytes, as they come; empty at the end or when nothing comes.
+  std::string some();
   // The other side closes within `limit`, without another byte.
   bool closed_within(std::chrono::milliseconds limit);
   bool clean_end() const { return clean_end_; }  // TLS: with close_notify

@@ -29,15 +29,24 @@ std::string address_of(const sockaddr_storage& peer) {
 
 class HttpWorker::Listener final : public Watched {
  public:
-  Listener(HttpWorker& worker, int socket, std::shared_ptr<asio::ssl::context> tls)
-      : worker_(worker), socket_(socket), tls_(std::move(tls)), pause_(worker.thread_.context) {
+  Listener(HttpWorker& worker, int socket, const HttpListener& options, std::shared_ptr<const ServerTls> tls)
+      : worker_(worker), socket_(socket), options_(options), tls_(std::move(tls)), pause_(worker.thread_.context) {
     worker_.readiness_.watch(socket_, Readiness::kListener, *this);
   }
   ~Listener() { close(); }
 
   void close() {
-    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+    if (socket_ >= 0) {
+      worker_.readiness_.forget(socket_);
+      ::close(std::exchange(socket_, -1));
+    }
     pause_.cancel();
+  }
+
+  const ServerTls* tls() const { return tls_.get(); }
+  bool is_proxy(const std::string& peer) const {
+    return std::any_of(options_.proxies.begin(), options_.proxies.end(),
+                       [&](const AddressPrefix& prefix) { return prefix.contains(peer); });
   }
 
   void ready(std::uint32_t) override {
@@ -46,7 +55,7 @@ class HttpWorker::Listener final : public Watched {
       socklen_t size = sizeof peer;
       const int accepted = ::accept4(socket_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (accepted >= 0) {
-        worker_.accepted(accepted, tls_ ? tls_->native_handle() : nullptr, address_of(peer));
+        worker_.accepted(accepted, *this, address_of(peer));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         return pause();
       } else if (errno == EAGAIN) {
@@ -67,7 +76,8 @@ class HttpWorker::Listener final : public Watched {
 
   HttpWorker& worker_;
   int socket_;
-  std::shared_ptr<asio::ssl::context> tls_;
+  const HttpListener& options_;
+  std::shared_ptr<const ServerTls> tls_;
   Timer pause_;
 };
 
@@ -89,26 +99,37 @@ void HttpWorker::cut() {
   busy_ = 0;
 }
 
-Result<std::uint16_t> HttpWorker::listen(const std::string& address, std::uint16_t port,
-                                         std::shared_ptr<asio::ssl::context> tls) {
+Result<std::uint16_t> HttpWorker::listen(const HttpListener& options, std::uint16_t port,
+                                         std::shared_ptr<const ServerTls> tls) {
+  const std::string& address = options.address;
   boost::system::error_code error;
   const auto ip = asio::ip::make_address(address, error);
   if (error) return fail(Code::kInvalid, "'" + address + "' is not an address to listen on");
   tcp::endpoint endpoint(ip, port);
   const int socket = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
-  socklen_t size = static_cast<socklen_t>(endpoint.capacity());
   // Each thread accepts for itself; the kernel spreads the connections.
   const bool open = socket >= 0 && ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                     ::setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
                     ::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 &&
-                    ::listen(socket, kBacklog) == 0 && ::getsockname(socket, endpoint.data(), &size) == 0;
+                    ::listen(socket, kBacklog) == 0;
   if (!open) {
     error.assign(errno, boost::system::system_category());
     if (socket >= 0) ::close(socket);
     return fail(Code::kIo, "cannot listen on " + address + ":" + std::to_string(port) + ": " + error.message());
   }
-  listeners_.push_back(std::make_unique<Listener>(*this, socket, std::move(tls)));
+  return adopt(options, socket, std::move(tls));
+}
+
+Result<std::uint16_t> HttpWorker::adopt(const HttpListener& options, int socket, std::shared_ptr<const ServerTls> tls) {
+  tcp::endpoint endpoint;
+  socklen_t size = static_cast<socklen_t>(endpoint.capacity());
+  if (::getsockname(socket, endpoint.data(), &size) != 0) {
+    ::close(socket);
+    return fail(Code::kIo, "a socket that was handed over is none");
+  }
+  sockets_.push_back(socket);
+  listeners_.push_back(std::make_unique<Listener>(*this, socket, options, std::move(tls)));
   return endpoint.port();
 }
 
@@ -120,17 +141,29 @@ void HttpWorker::start() {
 void HttpWorker::stop_listening() {
   asio::post(thread_.context, [this] {
     for (auto& listener : listeners_) listener->close();
+    now_ = Clock::now();
+    for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->drain();
   });
 }
 
-void HttpWorker::accepted(int socket, SSL_CTX* tls, std::string peer) {
+void HttpWorker::accepted(int socket, const Listener& listener, std::string peer) {
   if (shared_.draining || shared_.connections >= shared_.options.max_connections) {
+    ++shared_.counts.turned_away;
+    ::close(socket);
+    return;
+  }
+  ++shared_.counts.connections;
+  const ServerTls* tls = listener.tls();
+  SSL* ssl = tls != nullptr ? tls->make() : nullptr;
+  if (tls != nullptr && ssl == nullptr) {
     ::close(socket);
     return;
   }
   const int on = 1;
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  auto connection = std::make_unique<HttpConnection>(*this, socket, tls, std::move(peer));
+  const bool proxied = listener.is_proxy(peer);
+  auto connection = std::make_unique<HttpConnection>(*this, socket, ssl, std::move(peer), proxied);
+  if (!proxied && !connection->enter()) return;
   connection->place = connections_.size();
   if (!readiness_.watch(socket, Readiness::kConnection, *connection)) return;  // closed with it
   connections_.push_back(std::move(connection));

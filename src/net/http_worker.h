@@ -4,16 +4,48 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
+#include <unordered_map>
 #include <vector>
 
+#include "net/access_log.h"
 #include "net/http_parse.h"
 #include "net/http_server.h"
 #include "net/outbox.h"
 #include "net/readiness.h"
+#include "net/server_tls.h"
 
 namespace evercert::net {
 
 class HttpConnection;
+
+// Since the start; any thread.
+struct HttpCounts {
+  using Count = std::atomic<std::uint64_t>;
+  Count connections{0}, turned_away{0}, turned_away_by_client{0}, wrong_proxy_headers{0};
+  Count full_handshakes{0}, resumed_handshakes{0}, failed_handshakes{0};
+  Count http2_connections{0}, http2_faults{0};
+};
+
+// How many connections each client has; see HttpServerOptions::max_connections_per_client. Any thread.
+class ClientCounts {
+ public:
+  // False: it has `most` already.
+  bool enter(const std::string& client, std::size_t most) {
+    std::lock_guard lock(mutex_);
+    std::size_t& count = counts_[client];
+    return count < most && ++count > 0;
+  }
+  void leave(const std::string& client) {
+    std::lock_guard lock(mutex_);
+    const auto found = counts_.find(client);
+    if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::size_t> counts_;
+};
 
 // Common to the threads of a server.
 struct HttpShared {
@@ -21,6 +53,9 @@ struct HttpShared {
   HttpHandler handler;
   std::atomic<bool> draining{false};
   std::atomic<std::size_t> connections{0};
+  HttpCounts counts;
+  ClientCounts clients;
+  std::unique_ptr<AccessLog> access_log;  // null: none
 };
 
 class HttpWorker {
@@ -30,8 +65,12 @@ class HttpWorker {
   explicit HttpWorker(HttpShared& shared);
   ~HttpWorker();
 
-  // Before start(). The port that was bound; `tls` is null for plain connections.
-  Result<std::uint16_t> listen(const std::string& address, std::uint16_t port, std::shared_ptr<asio::ssl::context> tls);
+  // Before start(). The port that was bound; `tls` is null for plain connections. `options` live as long as the server.
+  Result<std::uint16_t> listen(const HttpListener& options, std::uint16_t port, std::shared_ptr<const ServerTls> tls);
+  // The same with a socket that listens already; owns it.
+  Result<std::uint16_t> adopt(const HttpListener& options, int socket, std::shared_ptr<const ServerTls> tls);
+  // In the order in which they were made.
+  const std::vector<int>& sockets() const { return sockets_; }
   void start();
   // From any thread.
   void stop_listening();
@@ -66,7 +105,7 @@ class HttpWorker {
  private:
   class Listener;
 
-  void accepted(int socket, SSL_CTX* tls, std::string peer);
+  void accepted(int socket, const Listener& listener, std::string peer);
   void arm_sweep();
   void sweep();
 
@@ -77,6 +116,7 @@ class HttpWorker {
   bool sweeping_ = false;
   Duration sweep_interval_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<int> sockets_;
   std::vector<std::unique_ptr<HttpConnection>> connections_, finished_;
   std::vector<char> input_;
   Outbox output_;

@@ -36,6 +36,8 @@ void Readiness::watch_again(int socket, std::uint32_t events, Watched& who) {
   ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, socket, &event);
 }
 
+void Readiness::forget(int socket) { ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, socket, nullptr); }
+
 void Readiness::start(std::function<void()> before_turn, std::function<void()> after_turn) {
   before_turn_ = std::move(before_turn);
   after_turn_ = std::move(after_turn);

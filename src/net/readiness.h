@@ -34,6 +34,8 @@ class Readiness {
   bool watch(int socket, std::uint32_t events, Watched& who);
   // Other events, or the same once more: what is ready is then reported anew.
   void watch_again(int socket, std::uint32_t events, Watched& who);
+  // To be called before a socket is closed that other processes hold, too: closing does not end it then.
+  void forget(int socket);
   // Begins to wait, on the loop's thread. Each turn ends with `after_turn`.
   void start(std::function<void()> before_turn, std::function<void()> after_turn);
 

@@ -50,10 +50,8 @@ struct SocketBio {
   }
 };
 
-Stream::Stream(int socket, SSL_CTX* tls) : socket_(socket) {
+Stream::Stream(int socket, SSL* tls) : socket_(socket), ssl_(tls) {
   if (tls == nullptr) return;
-  ssl_.reset(SSL_new(tls));
-  EC_CHECK(ssl_ != nullptr, "memory for a TLS connection");
   BIO* bio = SocketBio::make(*this);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_accept_state(ssl_.get());

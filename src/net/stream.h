@@ -23,8 +23,8 @@ class Stream {
     kBroken,
   };
 
-  // Owns `socket`, which must be non-blocking. `tls` is null for a plain connection, else it accepts.
-  Stream(int socket, SSL_CTX* tls);
+  // Owns `socket`, which must be non-blocking, and `tls`, which is null for a plain connection, else accepts.
+  Stream(int socket, SSL* tls);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -42,6 +42,8 @@ class Stream {
   Io write(Outbox& out);
   // Says goodbye (close_notify, FIN); reading goes on.
   void shut_down();
+  // The other side has closed, or worse.
+  bool ending() const { return ending_; }
   bool may_read() const { return !read_blocked_; }
 
  private:

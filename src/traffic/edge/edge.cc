@@ -59,15 +59,23 @@ class EdgeImpl : public Edge {
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
     net::HttpServerOptions server;
     server.threads = options_.threads;
+    server.access_log = options_.front.access_log;
+    server.handover = options_.front.handover;
+    server.max_connections_per_client = options_.front.connections_per_client;
+    const auto& proxies = options_.front.proxies;
+    server.listeners.push_back({options_.address, options_.https_port, true, options_.tls,
+                                net::ClientCertificates::kOptional, options_.front.ticket_secret, proxies});
     server.listeners.push_back(
-        {options_.address, options_.https_port, true, options_.tls, net::ClientCertificates::kOptional});
-    server.listeners.push_back({options_.address, options_.http_port, false, {}, net::ClientCertificates::kNone});
+        {options_.address, options_.http_port, false, {}, net::ClientCertificates::kNone, {}, proxies});
     EC_ASSIGN(server_,
               net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
     check_all();
     recheck_unhealthy();
     return {};
   }
+
+  void reload() override { server_->reload(); }
+  bool handed_over() const override { return server_->handed_over(); }
 
   void drain(Duration patience) override {
     draining_ = true;
@@ -91,7 +99,7 @@ class EdgeImpl : public Edge {
     }
     if (request.path == "/metrics") {
       response.headers.set("Content-Type", "text/plain; version=0.0.4");
-      response.body = backends_.metrics() + ocsp_metrics();
+      response.body = backends_.metrics() + ocsp_metrics() + server_->metrics();
       return response;
     }
     return std::nullopt;

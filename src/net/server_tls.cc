@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/server_tls.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <fstream>
+#include <iterator>
+
+#include "base/log.h"
+#include "net/asio_runtime.h"
+
+namespace evercert::net {
+namespace {
+
+constexpr std::size_t kSecretBytes = 32;
+// Key exchange that keeps old traffic secret, and ciphers that HTTP/2 allows (RFC 9113 section 9.2.2).
+constexpr const char* kTls12Ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+WallTime wall_now() {
+  return {std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count()};
+}
+
+std::string contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// The server's choice (RFC 7301): HTTP/2 before HTTP/1.1. Who offers neither by name is told so.
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                    unsigned int offered_size, void*) {
+  static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
+  unsigned char* found = nullptr;
+  if (SSL_select_next_proto(&found, size, kOurs, sizeof kOurs - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *chosen = found;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+int tickets_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+bool set_up(const TicketKey& key, const unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, bool encrypt) {
+  std::string digest = "SHA256";
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), digest.size()),
+      OSSL_PARAM_construct_end()};
+  return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv, encrypt ? 1 : 0) == 1 &&
+         EVP_MAC_init(mac, key.mac.data(), key.mac.size(), parameters) == 1;
+}
+
+// 0: the ticket is not ours, so a whole handshake; 2: it is good, and a newer one is due; negative: an error.
+int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+               int encrypt) {
+  auto* keys = static_cast<TicketKeys*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), tickets_index()));
+  if (encrypt != 0) {
+    const TicketKey key = keys->newest(wall_now());
+    std::copy(key.name.begin(), key.name.end(), name);
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
+    return set_up(key, iv, cipher, mac, true) ? 1 : -1;
+  }
+  const auto found = keys->find({reinterpret_cast<const char*>(name), 16}, wall_now());
+  if (!found) return 0;
+  if (!set_up(found->key, iv, cipher, mac, false)) return -1;
+  // TLS 1.3 tickets are used once: a new one each time.
+  return found->newest && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
+}
+
+std::int64_t seconds_of(const ASN1_TIME* time) {
+  tm parts{};
+  return ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
+}
+
+}  // namespace
+
+ServerTls::ServerTls(Options options) : options_(std::move(options)) {
+  std::string secret(kSecretBytes, '\0');
+  RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), static_cast<int>(secret.size()));
+  tickets_ = std::make_unique<TicketKeys>(std::move(secret));
+}
+
+Result<std::shared_ptr<ServerTls>> ServerTls::load(Options options) {
+  std::shared_ptr<ServerTls> made(new ServerTls(std::move(options)));
+  made->seen_ = made->seen();
+  made->read_secret();
+  std::int64_t expiry = 0;
+  EC_ASSIGN(made->context_, made->read(expiry));
+  made->expiry_ = expiry;
+  return made;
+}
+
+void ServerTls::read_secret() {
+  if (options_.ticket_secret.empty()) return;
+  std::string secret = contents(options_.ticket_secret);
+  if (secret.size() >= kSecretBytes) return tickets_->change(std::move(secret));
+  log_warning(options_.ticket_secret + ": no secret of at least " + std::to_string(kSecretBytes) +
+              " bytes: TLS sessions are resumed by this process alone");
+}
+
+Result<ServerTls::Context> ServerTls::read(std::int64_t& expiry) const {
+  EC_ASSIGN(const auto made, server_tls(options_.files, options_.clients));
+  SSL_CTX* raw = made->native_handle();
+  if (const X509* certificate = SSL_CTX_get0_certificate(raw)) expiry = seconds_of(X509_get0_notAfter(certificate));
+  SSL_CTX_set_alpn_select_cb(raw, choose_protocol, nullptr);
+  SSL_CTX_set_cipher_list(raw, kTls12Ciphers);
+  SSL_CTX_set_max_early_data(raw, 0);  // it could be replayed
+  SSL_CTX_set_timeout(raw, kSessionSeconds);
+  SSL_CTX_set_ex_data(raw, tickets_index(), tickets_.get());
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(raw, ticket_key);
+  // A session holds who the client is, by the CAs that were trusted then.
+  const std::string trust = contents(options_.files.ca_bundle) + std::to_string(static_cast<int>(options_.clients));
+  std::array<unsigned char, 32> digest;
+  if (EVP_Digest(trust.data(), trust.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
+    return fail(Code::kInternal, "no SHA-256");
+  SSL_CTX_set_session_id_context(raw, digest.data(), digest.size());
+  SSL_CTX_up_ref(raw);
+  return Context(raw);
+}
+
+SSL* ServerTls::make() const {
+  std::lock_guard lock(mutex_);
+  return SSL_new(context_.get());  // which holds the context as long as it needs it
+}
+
+// Enough to tell that a file was written or replaced.
+std::string ServerTls::seen() const {
+  std::string all;
+  for (const auto& path : {options_.files.certificate_chain, options_.files.private_key, options_.files.ca_bundle,
+                           options_.ticket_secret}) {
+    struct stat info {};
+    if (path.empty() || ::stat(path.c_str(), &info) != 0) {
+      all += "-;";
+      continue;
+    }
+    for (const auto number :
+         {static_cast<std::int64_t>(info.st_ino), static_cast<std::int64_t>(info.st_size),
+          static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)})
+      all += std::to_string(number) + ",";
+    all += ";";
+  }
+  return all;
+}
+
+void ServerTls::refresh() {
+  std::string now = seen();
+  if (now == seen_) return;
+  seen_ = std::move(now);
+  read_secret();
+  std::int64_t expiry = 0;
+  auto fresh = read(expiry);
+  if (fresh && expiry <= wall_now().seconds())
+    fresh = fail(Code::kInvalid, options_.files.certificate_chain + ": this certificate has expired");
+  if (!fresh) {
+    ++failures_;
+    log_error("tls: the old certificate stays: " + fresh.error().message);
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    std::swap(context_, *fresh);
+  }
+  expiry_ = expiry;
+  ++reloads_;
+  log_info("tls: took over " + options_.files.certificate_chain);
+}
+
+}  // namespace evercert::net

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions that are resumed and certificates that change.
+#include <filesystem>
+#include <fstream>
+
+#include "net/http_test_server.h"
+
+namespace evercert::net {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct FreeSession {
+  void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
+};
+using Session = std::unique_ptr<SSL_SESSION, FreeSession>;
+
+class ServerTlsTest : public HttpServerTest {
+ protected:
+  ServerTlsTest() : secret_(certificates_.dir() + "/tickets.key") {
+    options_.reload_interval = 20ms;
+    write(secret_, std::string(32, 's'));
+  }
+  static void write(const std::string& path, const std::string& bytes) {
+    std::ofstream(path + ".new", std::ios::binary) << bytes;
+    std::filesystem::rename(path + ".new", path);
+  }
+  static void copy(const std::string& from, const std::string& to) {
+    std::filesystem::copy_file(from, to + ".new", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::rename(to + ".new", to);
+  }
+  std::uint16_t port() const { return server_->port(kTls); }
+  // A whole exchange; what the client could resume afterwards.
+  Session visit(int version, SSL_SESSION* resumed, bool& reused, TlsFiles files = {}) {
+    TestClient client(port(), TestClient::Tls{std::move(files), version, resumed});
+    EXPECT_TRUE(client.send(get("/identity")));
+    EXPECT_EQ(client.answer().status, 200);
+    reused = SSL_session_reused(client.ssl()) == 1;
+    client.end_sending();  // OpenSSL resumes nothing that was cut off
+    return Session(SSL_get1_session(client.ssl()));
+  }
+  std::string serial_served() {
+    TestClient client(port(), TestClient::Tls{});
+    X509* certificate = client.connected() ? SSL_get0_peer_certificate(client.ssl()) : nullptr;
+    if (certificate == nullptr) return "";
+    std::array<unsigned char, 32> digest;
+    unsigned int size = 0;
+    X509_digest(certificate, EVP_sha256(), digest.data(), &size);
+    return {digest.begin(), digest.end()};
+  }
+  bool served_changes_from(const std::string& old) {
+    for (int tries = 0; tries < 250; ++tries) {
+      if (serial_served() != old) return true;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    return false;
+  }
+  std::string metric(const std::string& name) {
+    const std::string all = server_->metrics();
+    const auto at = all.find("\n" + name + " ");
+    return at == std::string::npos ? ""
+                                   : all.substr(at + name.size() + 2, all.find('\n', at + 1) - at - name.size() - 2);
+  }
+  bool metric_becomes(const std::string& name, const std::string& value) {
+    for (int tries = 0; tries < 250 && metric(name) != value; ++tries) std::this_thread::sleep_for(milliseconds(20));
+    return metric(name) == value;
+  }
+
+  const std::string secret_;
+};
+INSTANTIATE_TEST_SUITE_P(Tls, ServerTlsTest, ::testing::Values(true));
+
+TEST_P(ServerTlsTest, ASessionGoesOnAfterARestartAndOnAnotherServerWithTheSecret) {
+  options_.listeners[kTls].ticket_secret = secret_;
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    start();
+    bool reused = true;
+    const Session session = visit(version, nullptr, reused);
+    EXPECT_FALSE(reused);
+    server_.reset();
+    start();
+    const Session next = visit(version, session.get(), reused);
+    EXPECT_TRUE(reused);
+    visit(version, next.get(), reused);
+    EXPECT_TRUE(reused) << "and so on";
+    server_.reset();
+  }
+}
+
+TEST_P(ServerTlsTest, WithoutTheSecretNobodyResumes) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    start();
+    bool reused = true;
+    const Session session = visit(version, nullptr, reused);
+    visit(version, session.get(), reused);
+    EXPECT_TRUE(reused) << "in the same process it does";
+    server_.reset();
+    start();
+    visit(version, session.get(), reused);
+    EXPECT_FALSE(reused);
+    server_.reset();
+  }
+}
+
+TEST_P(ServerTlsTest, WhoIsTrustedNoMoreResumesNothing) {
+  options_.listeners[kTls].ticket_secret = secret_;
+  start();
+  bool reused = false;
+  const Session session = visit(TLS1_3_VERSION, nullptr, reused, certificates_.client());
+  const TestCertificates others;
+  copy(others.server().ca_bundle, certificates_.server().ca_bundle);
+  ASSERT_TRUE(metric_becomes("evercert_tls_reloads_total", "1"));
+  TlsFiles files = certificates_.client();
+  files.ca_bundle.clear();
+  TestClient client(port(), TestClient::Tls{files, TLS1_3_VERSION, session.get()});
+  client.send(get("/identity"));
+  EXPECT_EQ(client.answer().status, 0);
+}
+
+TEST_P(ServerTlsTest, ANewCertificateIsServedWithoutARestartAndOpenConnectionsStay) {
+  start();
+  const std::string old = serial_served();
+  TestClient kept(port(), TestClient::Tls{});
+  ASSERT_TRUE(kept.send(get("/1")));
+  EXPECT_EQ(kept.answer().status, 200);
+  std::atomic<bool> over{false};
+  std::atomic<int> served{0}, failed{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([&] {
+      while (!over) {
+        TestClient client(port(), TestClient::Tls{});
+        ++(client.send(get("/x")) && client.answer().status == 200 ? served : failed);
+      }
+    });
+  }
+  const TestCertificates fresh;
+  // One after the other, as a tool would: in between they do not fit together.
+  copy(fresh.server().private_key, certificates_.server().private_key);
+  std::this_thread::sleep_for(milliseconds(100));
+  copy(fresh.server().certificate_chain, certificates_.server().certificate_chain);
+  EXPECT_TRUE(served_changes_from(old));
+  over = true;
+  for (auto& client : clients) client.join();
+  EXPECT_GT(served, 10);
+  EXPECT_EQ(failed, 0);
+  ASSERT_TRUE(kept.send(get("/2")));
+  EXPECT_EQ(kept.answer().status, 200);
+}
+
+TEST_P(ServerTlsTest, ADamagedOrExpiredFileChangesNothingAndIsCounted) {
+  start();
+  const std::string old = serial_served();
+  const TestCertificates fresh, expired(-3600);
+  write(certificates_.server().certificate_chain, "-----BEGIN CERTIFICATE-----\nnothing\n");
+  ASSERT_TRUE(metric_becomes("evercert_tls_failed_reloads_total", "1"));
+  EXPECT_EQ(serial_served(), old);
+  std::filesystem::remove(certificates_.server().certificate_chain);
+  ASSERT_TRUE(metric_becomes("evercert_tls_failed_reloads_total", "2"));
+  EXPECT_EQ(serial_served(), old);
+  copy(expired.server().private_key, certificates_.server().private_key);
+  copy(expired.server().certificate_chain, certificates_.server().certificate_chain);
+  for (int tries = 0; tries < 250 && metric("evercert_tls_failed_reloads_total") <= "2"; ++tries)
+    std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_EQ(serial_served(), old);
+  copy(fresh.server().private_key, certificates_.server().private_key);
+  copy(fresh.server().certificate_chain, certificates_.server().certificate_chain);
+  EXPECT_TRUE(served_changes_from(old)) << "and a good one ends it";
+}
+
+TEST_P(ServerTlsTest, ReloadDoesNotWaitForTheInterval) {
+  options_.reload_interval = 3600s;
+  start();
+  const std::string old = serial_served();
+  const TestCertificates fresh;
+  copy(fresh.server().private_key, certificates_.server().private_key);
+  copy(fresh.server().certificate_chain, certificates_.server().certificate_chain);
+  server_->reload();
+  EXPECT_TRUE(served_changes_from(old));
+  EXPECT_NE(metric("evercert_tls_certificate_expiry_seconds"), "");
+}
+
+}  // namespace
+}  // namespace evercert::net
