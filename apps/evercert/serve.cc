@@ -92,7 +92,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   if (config.load_balancer) {
     options.check_interval = std::chrono::seconds(config.load_balancer->check_interval_seconds);
     options.check_timeout = std::chrono::seconds(config.load_balancer->check_timeout_seconds);
-    options.thresholds = {config.load_balancer->unhealthy_threshold, config.load_balancer->healthy_threshold};
+    options.policies.health = {config.load_balancer->unhealthy_threshold, config.load_balancer->healthy_threshold};
   }
   if (config.emulated_wan) {
     for (const auto& link : config.links) {

@@ -9,14 +9,23 @@
 #include "base/env.h"
 #include "net/http_client.h"
 #include "net/link_delay.h"
-#include "traffic/policy/endpoint_health.h"
+#include "traffic/edge/backends.h"
+#include "traffic/edge/guests.h"
+#include "traffic/policy/door.h"
 
 namespace evercert::traffic {
 
-struct EdgeEndpoint {
-  net::HttpTarget target;  // of a node: where it listens for links
-  RegionId region;         // of another region's edge; the own region for nodes
-};
+// The policies of an edge in front of nodes, which are asynchronous and write in batches: their answers take the longer
+// the more is in flight, and more is done. So the limits begin higher than in front of a thread for each request, and
+// 100 ms more are no queue yet.
+inline UpstreamOptions edge_policies() {
+  UpstreamOptions options;
+  options.gradient.initial = 128;
+  options.gradient.after_loss = 64;
+  options.gradient.slack = 100ms;
+  options.admission.queue_target = 20ms;  // the loop's own turns take some milliseconds when it is busy
+  return options;
+}
 
 struct EdgeOptions {
   std::string region_name, cluster;
@@ -26,7 +35,9 @@ struct EdgeOptions {
   net::TlsFiles tls;
   std::vector<EdgeEndpoint> nodes, other_edges;
   Duration check_interval = 5s, check_timeout = 2s;
-  HealthThresholds thresholds;
+  UpstreamOptions policies = edge_policies();
+  DoorOptions door;
+  GuestOptions guests;
   net::LinkDelays delays;
   Duration request_timeout = 12s;
   int threads = 1;

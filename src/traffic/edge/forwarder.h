@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request's way through an edge: the door, one endpoint after the other until one has answered, or the queue of
+// one that keeps it. All that it decides by is in traffic/policy.
+#pragma once
+
+#include "base/task_scope.h"
+#include "net/http_client.h"
+#include "net/link_client.h"
+#include "traffic/edge/backends.h"
+#include "traffic/edge/counters.h"
+#include "traffic/edge/edge.h"
+#include "traffic/edge/entrance.h"
+#include "traffic/edge/guests.h"
+
+namespace evercert::traffic {
+
+class Forwarder {
+ public:
+  // All outlive it.
+  struct Parts {
+    const EdgeOptions& options;
+    Backends& backends;
+    Entrance& entrance;
+    Guests& guests;
+    EdgeCounters& counters;
+    net::LinkClient& link;
+    net::HttpClient& client;
+    MonotonicClock& clock;
+    Random& random;
+  };
+  explicit Forwarder(Parts parts);
+
+  // First to `preferred`, when there is one that is well.
+  Task<net::HttpResponse> pass_on(net::HttpRequest request, std::optional<std::size_t> preferred);
+  // Nodes over the link, other regions' edges by HTTP.
+  Task<Result<net::HttpResponse>> ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left);
+
+ private:
+  struct Passing;
+  Task<net::HttpResponse> carry(Executor& on, Passing& passing);
+  Task<net::HttpResponse> have_queued(Executor& on, Passing& passing, std::size_t queuer, net::HttpResponse refused);
+  Task<Result<net::HttpResponse>> ask_edge(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left);
+  void ended(const Attempt& attempt, const Result<net::HttpResponse>& result, Instant deadline);
+
+  Parts to_;
+  const std::string edge_prefix_;
+};
+
+}  // namespace evercert::traffic
