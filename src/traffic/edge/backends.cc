@@ -60,6 +60,7 @@ Result<Attempt> Backends::begin(Tried& tried, const Wish& wish) {
       (wish.only_well && picked->standing != Standing::kGood))
     return fail(Code::kUnavailable, "nobody is left to ask");
   if (wish.repeats && !upstream_.take_retry(now)) return fail(Code::kDenied, "the budget of repetitions is used up");
+  if (wish.hedges && !upstream_.take_hedge(now)) return fail(Code::kDenied, "no copy may be sent now");
   tried = after;
   counts_[picked->endpoint]->requests.fetch_add(1, std::memory_order_relaxed);
   return upstream_.started(picked->endpoint, wish.of, now);

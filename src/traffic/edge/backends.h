@@ -42,7 +42,8 @@ class Backends {
     bool may_probe = false;  // it can be repeated
     bool refused = false;    // somebody has answered 503: who would have to be waited for is not asked any more
     bool only_well = false;  // for a copy
-    bool repeats = false;    // takes from the budget of repetitions
+    bool repeats = false;    // takes from the budget of repetitions,
+    bool hedges = false;     // of copies
     std::optional<std::size_t> preferred{};
   };
 
@@ -52,6 +53,7 @@ class Backends {
   // At the start only. kInvalid: more than an Upstream takes.
   Status add(EdgeEndpoint endpoint, bool remote);
   std::size_t size() const { return all_.size(); }
+  std::size_t nodes() const { return nodes_; }  // of this region
   const Backend& operator[](std::size_t at) const { return *all_[at]; }
 
   // May one more of this class begin, when so many others were let in and have not begun?
@@ -59,7 +61,7 @@ class Backends {
   // One was let in.
   void request();
   // Takes the next one and begins an attempt there, for which a finished() is owed. kUnavailable: nobody is left to
-  // ask. kDenied: there is somebody, but the budget of repetitions is used up.
+  // ask. kDenied: there is somebody, but the budget is used up.
   Result<Attempt> begin(Tried& tried, const Wish& wish);
   void finished(const Attempt& attempt, Outcome outcome);
 

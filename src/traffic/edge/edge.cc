@@ -19,6 +19,7 @@
 #include "traffic/edge/forwarder.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/ocsp_desk.h"
+#include "traffic/edge/shared_reads.h"
 #include "traffic/edge/status.h"
 
 namespace evercert::traffic {
@@ -45,7 +46,7 @@ class EdgeImpl : public Edge {
     if (server_) server_->stop(0ms);
     checker_->stop();
     checks_.cancel();
-    desks_.clear();
+    threads_.clear();
     forwarder_.reset();
     link_.reset();
     client_.reset();
@@ -121,14 +122,15 @@ class EdgeImpl : public Edge {
   }
 
   Task<HttpResponse> handle(HttpRequest request) {
-    OcspDesk& desk = desk_of(*request.executor);
-    if (OcspDesk::is_ocsp(request)) return answer_ocsp(desk, std::move(request));
-    return answer_other(std::move(request));
+    OfThread& own = of_thread(*request.executor);
+    if (OcspDesk::is_ocsp(request)) return answer_ocsp(own.desk, std::move(request));
+    return answer_other(own.reads, std::move(request));
   }
 
-  Task<HttpResponse> answer_other(HttpRequest request) {
+  Task<HttpResponse> answer_other(SharedReads& reads, HttpRequest request) {
     if (auto own = answer_myself(request)) co_return std::move(*own);
-    co_return co_await forwarder_->pass_on(std::move(request), std::nullopt);
+    if (!SharedReads::shareable(request)) co_return co_await forwarder_->pass_on(std::move(request), std::nullopt);
+    co_return co_await reads.get(std::move(request), *forwarder_, counters_);
   }
 
   Task<HttpResponse> answer_ocsp(OcspDesk& desk, HttpRequest request) {
@@ -139,19 +141,22 @@ class EdgeImpl : public Edge {
     co_return response;
   }
 
-  // Each thread of the server has its own. With it begins the watch over how late that thread is.
-  OcspDesk& desk_of(Executor& executor) {
+  // What each thread of the server has of its own. With it begins the watch over how late that thread is.
+  struct OfThread {
+    OcspDesk desk;
+    SharedReads reads;
+  };
+  OfThread& of_thread(Executor& executor) {
     {
-      std::shared_lock lock(desks_mutex_);
-      const auto found = desks_.find(&executor);
-      if (found != desks_.end()) return *found->second;
+      std::shared_lock lock(threads_mutex_);
+      const auto found = threads_.find(&executor);
+      if (found != threads_.end()) return *found->second;
     }
-    std::unique_lock lock(desks_mutex_);
-    auto& made = desks_[&executor];
+    std::unique_lock lock(threads_mutex_);
+    auto& made = threads_[&executor];
     if (made == nullptr) {
-      made = std::make_unique<OcspDesk>(executor, *link_, backends_, clock_, options_.region_name, ocsp_counts_);
-      executor.post_after(kLagSample,
-                          [this, &executor, due = clock_.now() + kLagSample] { sample_lag(executor, due); });
+      made.reset(new OfThread{{executor, *link_, backends_, clock_, options_.region_name, ocsp_counts_}, {}});
+      executor.post_after(kLagSample, [this, &executor, due = clock_.now() + kLagSample] { sample_lag(executor, due); });
     }
     return *made;
   }
@@ -215,8 +220,8 @@ class EdgeImpl : public Edge {
   EdgeCounters counters_;
   std::uint64_t told_overload_ = 0, told_rate_ = 0;
   OcspCounts ocsp_counts_;
-  std::shared_mutex desks_mutex_;
-  std::unordered_map<Executor*, std::unique_ptr<OcspDesk>> desks_;
+  std::shared_mutex threads_mutex_;
+  std::unordered_map<Executor*, std::unique_ptr<OfThread>> threads_;
   std::atomic<bool> draining_{false};
   std::mutex why_mutex_;
   std::string why_unready_;

@@ -4,6 +4,7 @@
 #include "net/link_delay.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/policy/deadline.h"
+#include "traffic/policy/hedge.h"
 #include "traffic/policy/retry.h"
 
 namespace evercert::traffic {
@@ -123,6 +124,7 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
                       .may_leave_region = passing.may_leave,
                       .may_probe = may_retry(Code::kUnknownOutcome, call.method, passing.path, passing.has_key),
                       .preferred = passing.preferred};
+  const bool raced = may_hedge(call.method, passing.path);
   bool elsewhere = false;  // to ask further is no repetition then, and takes nothing from their budget
   for (bool first = true;; first = false) {
     const Duration left = passing.deadline - to_.clock.now();
@@ -136,8 +138,13 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (wish.repeats) to_.counters.retries.fetch_add(1, std::memory_order_relaxed);
     wish.preferred.reset();
     if (passing.has_id) call.headers.set(kAttempt, std::to_string(++passing.attempt));
-    auto result = co_await ask(on, attempt->endpoint, call, left);
-    ended(*attempt, result, passing.deadline);
+    Result<HttpResponse> result = fail(Code::kInternal, "");
+    if (raced) {
+      result = co_await ask_raced(on, *attempt, call, tried, wish, passing.deadline);
+    } else {
+      result = co_await ask(on, attempt->endpoint, call, left);
+      ended(*attempt, result, passing.deadline);
+    }
     if (result && result->status != 503) {
       if (!result->headers.find("Evercert-Region")) result->headers.add("Evercert-Region", to_.options.region_name);
       co_return std::move(*result);
@@ -162,9 +169,13 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
 }
 
 void Forwarder::ended(const Attempt& attempt, const Result<HttpResponse>& result, Instant deadline) {
-  to_.backends.finished(attempt, outcome_of(result, to_.clock.now() >= deadline));
+  ended(attempt, outcome_of(result, to_.clock.now() >= deadline));
   if (result && result->headers.find(kDraining))
     to_.backends.set_draining(attempt.endpoint, Backends::Drained::kByItself, true);
+}
+
+void Forwarder::ended(const Attempt& attempt, Outcome outcome) {
+  to_.backends.finished(attempt, outcome);
   to_.entrance.room();
 }
 
