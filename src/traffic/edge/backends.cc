@@ -54,8 +54,16 @@ Result<Attempt> Backends::begin(Tried& tried, const Wish& wish) {
   std::lock_guard lock(mutex_);
   const Instant now = clock_.now();
   chance_ += kGolden;
-  auto after = tried;
-  const auto picked = upstream_.pick(after, wish.may_leave_region, wish.may_probe, mix(chance_), now, wish.preferred);
+  Tried after = tried | wish.avoid;
+  std::optional<Pick> picked;
+  if (wish.avoid.any()) picked = upstream_.pick(after, false, wish.may_probe, mix(chance_), now, wish.preferred);
+  if (picked && picked->standing != Standing::kGood) picked.reset();
+  after = tried;
+  if (picked) {
+    after.set(picked->endpoint);
+  } else {
+    picked = upstream_.pick(after, wish.may_leave_region, wish.may_probe, mix(chance_), now, wish.preferred);
+  }
   if (!picked || (wish.refused && picked->standing == Standing::kLastResort) ||
       (wish.only_well && picked->standing != Standing::kGood))
     return fail(Code::kUnavailable, "nobody is left to ask");

@@ -20,6 +20,7 @@ namespace evercert::traffic {
 struct EdgeEndpoint {
   net::HttpTarget target;  // of a node: where it listens for links
   RegionId region;         // of another region's edge; the own region for nodes
+  bool canary = false;     // a node that runs a new release
 };
 
 struct Backend {
@@ -45,6 +46,8 @@ class Backends {
     bool repeats = false;    // takes from the budget of repetitions,
     bool hedges = false;     // of copies
     std::optional<std::size_t> preferred{};
+    // These not, while one of the other nodes of the region stands well.
+    Tried avoid{};
   };
 
   Backends(const UpstreamOptions& options, MonotonicClock& clock, std::uint64_t salt)

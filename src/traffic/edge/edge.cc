@@ -14,6 +14,7 @@
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/link_client.h"
+#include "traffic/edge/admin.h"
 #include "traffic/edge/counters.h"
 #include "traffic/edge/entrance.h"
 #include "traffic/edge/forwarder.h"
@@ -43,6 +44,7 @@ class EdgeImpl : public Edge {
 
   // First what waits, then what it waits for.
   ~EdgeImpl() override {
+    if (admin_) admin_->stop(0ms);
     if (server_) server_->stop(0ms);
     checker_->stop();
     checks_.cancel();
@@ -64,8 +66,11 @@ class EdgeImpl : public Edge {
     for (const auto& edge : options_.other_edges) EC_TRY(backends_.add(edge, true));
     EC_ASSIGN(link_, net::LinkClient::create(std::move(link)));
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
-    forwarder_ = std::make_unique<Forwarder>(
-        Forwarder::Parts{options_, backends_, entrance_, guests_, counters_, *link_, *client_, clock_, random_});
+    releases_ = std::make_unique<Releases>(backends_, clock_);
+    // A region none of whose nodes is of the new release has nothing to share out.
+    if (options_.canary_percent > 0 && releases_->state().any) EC_TRY(releases_->begin(options_.canary_percent));
+    forwarder_ = std::make_unique<Forwarder>(Forwarder::Parts{options_, backends_, entrance_, guests_, *releases_,
+                                                              counters_, *link_, *client_, clock_, random_});
     net::HttpServerOptions server;
     server.threads = options_.threads;
     server.listeners.push_back(
@@ -76,6 +81,13 @@ class EdgeImpl : public Edge {
     check_all();
     recheck_unhealthy();
     adapt();
+    if (options_.admin_address.empty()) return {};
+    net::HttpServerOptions admin;
+    admin.max_connections = 64;
+    admin.listeners.push_back({options_.admin_address, options_.admin_port, false, {}, net::ClientCertificates::kNone});
+    EC_ASSIGN(admin_,
+              net::HttpServer::start(admin, [this](HttpRequest request) { return administer(std::move(request)); }));
+    log_info("edge: admin listener at " + options_.admin_address + ":" + std::to_string(admin_->port(0)));
     return {};
   }
 
@@ -104,7 +116,22 @@ class EdgeImpl : public Edge {
       response.body = backend_metrics(backends_, entrance_) + counters_.metrics() + ocsp_metrics();
       return response;
     }
+    // Of the cluster itself: for an operator at another machine.
+    if (request.path == "/edge/status" && request.client_identity.starts_with("evercert://" + options_.cluster + "/"))
+      return status();
     return std::nullopt;
+  }
+
+  HttpResponse status() const {
+    return net::json_response(200, status_page(backends_, entrance_, counters_, guests_, *releases_));
+  }
+
+  Task<HttpResponse> administer(HttpRequest request) {
+    if (request.path == "/edge/status") co_return status();
+    if (auto changed = admin_change(request, backends_, *releases_)) co_return std::move(*changed);
+    if (auto own = answer_myself(request)) co_return std::move(*own);
+    co_return net::problem(404, "Not Found",
+                           "here are /edge/status, /edge/canary, /edge/drain, /edge/undrain, /metrics");
   }
 
   // What a node of this region gave as its reason last.
@@ -156,7 +183,8 @@ class EdgeImpl : public Edge {
     auto& made = threads_[&executor];
     if (made == nullptr) {
       made.reset(new OfThread{{executor, *link_, backends_, clock_, options_.region_name, ocsp_counts_}, {}});
-      executor.post_after(kLagSample, [this, &executor, due = clock_.now() + kLagSample] { sample_lag(executor, due); });
+      executor.post_after(kLagSample,
+                          [this, &executor, due = clock_.now() + kLagSample] { sample_lag(executor, due); });
     }
     return *made;
   }
@@ -217,6 +245,7 @@ class EdgeImpl : public Edge {
   Backends backends_;
   Entrance entrance_;
   Guests guests_;
+  std::unique_ptr<Releases> releases_;
   EdgeCounters counters_;
   std::uint64_t told_overload_ = 0, told_rate_ = 0;
   OcspCounts ocsp_counts_;
@@ -230,7 +259,7 @@ class EdgeImpl : public Edge {
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<os::ThreadExecutor> checker_;
   TaskScope checks_;
-  std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<net::HttpServer> server_, admin_;
 };
 
 }  // namespace

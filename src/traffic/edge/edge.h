@@ -38,6 +38,10 @@ struct EdgeOptions {
   UpstreamOptions policies = edge_policies();
   DoorOptions door;
   GuestOptions guests;
+  double canary_percent = 0;  // of the requests, to the nodes that run a new release
+  // Where an operator asks and changes things, without a password: a loopback address. Empty: nowhere.
+  std::string admin_address;
+  std::uint16_t admin_port = 0;
   net::LinkDelays delays;
   Duration request_timeout = 12s;
   int threads = 1;

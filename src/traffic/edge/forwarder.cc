@@ -55,6 +55,7 @@ struct Forwarder::Passing {
   int attempt = 0;
   Instant deadline;
   std::optional<std::size_t> preferred;
+  Backends::Tried avoid;  // at first
 };
 
 Forwarder::Forwarder(Parts parts) : to_(parts), edge_prefix_("evercert://" + parts.options.cluster + "/edge/") {}
@@ -96,6 +97,7 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
   passing.from_edge = from_edge;
   passing.may_leave = !(from_edge && request.headers.find(kHop));
   passing.preferred = preferred;
+  passing.avoid = to_.releases.avoid(request);
   passing.call.headers = forwarded_headers(request, from_edge, to_.random);
   passing.call.method = std::move(request.method);
   passing.call.target = std::move(request.target);
@@ -123,7 +125,8 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
   Backends::Wish wish{.of = passing.of,
                       .may_leave_region = passing.may_leave,
                       .may_probe = may_retry(Code::kUnknownOutcome, call.method, passing.path, passing.has_key),
-                      .preferred = passing.preferred};
+                      .preferred = passing.preferred,
+                      .avoid = passing.avoid};
   const bool raced = may_hedge(call.method, passing.path);
   bool elsewhere = false;  // to ask further is no repetition then, and takes nothing from their budget
   for (bool first = true;; first = false) {
@@ -137,6 +140,7 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (!attempt) break;
     if (wish.repeats) to_.counters.retries.fetch_add(1, std::memory_order_relaxed);
     wish.preferred.reset();
+    wish.avoid.reset();
     if (passing.has_id) call.headers.set(kAttempt, std::to_string(++passing.attempt));
     Result<HttpResponse> result = fail(Code::kInternal, "");
     if (raced) {
@@ -176,6 +180,7 @@ void Forwarder::ended(const Attempt& attempt, const Result<HttpResponse>& result
 
 void Forwarder::ended(const Attempt& attempt, Outcome outcome) {
   to_.backends.finished(attempt, outcome);
+  to_.releases.finished(attempt, outcome);
   to_.entrance.room();
 }
 

@@ -14,6 +14,7 @@
 #include "traffic/edge/edge.h"
 #include "traffic/edge/entrance.h"
 #include "traffic/edge/guests.h"
+#include "traffic/edge/releases.h"
 
 namespace evercert::traffic {
 
@@ -25,6 +26,7 @@ class Forwarder {
     Backends& backends;
     Entrance& entrance;
     Guests& guests;
+    Releases& releases;
     EdgeCounters& counters;
     net::LinkClient& link;
     net::HttpClient& client;

@@ -99,7 +99,7 @@ std::string backend_metrics(const Backends& backends, const Entrance& entrance) 
 }
 
 std::string status_page(const Backends& backends, const Entrance& entrance, const EdgeCounters& counters,
-                        const Guests& guests) {
+                        const Guests& guests, const Releases& releases) {
   using nlohmann::json;
   const auto seen = look(backends);
   json page{{"endpoints", json::array()}, {"classes", json::object()}};
@@ -107,6 +107,7 @@ std::string status_page(const Backends& backends, const Entrance& entrance, cons
     const Seen& s = seen[at];
     page["endpoints"].push_back({{"name", backends[at].name},
                                  {"kind", backends[at].remote ? "edge" : "node"},
+                                 {"canary", backends[at].endpoint.canary},
                                  {"standing", to_string(s.standing)},
                                  {"healthy", s.healthy},
                                  {"in_rotation", s.in_rotation},
@@ -133,6 +134,9 @@ std::string status_page(const Backends& backends, const Entrance& entrance, cons
     page["in_rotation"] = upstream.in_rotation();
   });
   page["rate_share"] = guests.share();
+  if (const auto canary = releases.state(); canary.any) {
+    page["canary"] = {{"percent", canary.percent}, {"rolled_back", canary.rolled_back}, {"why", canary.why}};
+  }
   return page.dump(2) + "\n";
 }
 

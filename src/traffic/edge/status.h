@@ -8,11 +8,12 @@
 #include "traffic/edge/counters.h"
 #include "traffic/edge/entrance.h"
 #include "traffic/edge/guests.h"
+#include "traffic/edge/releases.h"
 
 namespace evercert::traffic {
 
 std::string backend_metrics(const Backends& backends, const Entrance& entrance);
 std::string status_page(const Backends& backends, const Entrance& entrance, const EdgeCounters& counters,
-                        const Guests& guests);
+                        const Guests& guests, const Releases& releases);
 
 }  // namespace evercert::traffic

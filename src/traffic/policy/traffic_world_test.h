@@ -7,8 +7,11 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
+#include "traffic/policy/door.h"
 #include "traffic/policy/subset.h"
 #include "traffic/policy/upstream.h"
 
@@ -40,6 +43,7 @@ struct WorldOptions {
   std::array<double, kCriticalities> service_ms{5, 50, 20, 20, 60, 60, 100, 60};
   UpstreamOptions policy = {};
   bool hedging = true;
+  std::optional<DoorOptions> door{};  // without: who is not admitted is refused at once
 };
 
 struct TrafficAttempt;
@@ -115,6 +119,8 @@ class TrafficWorld {
   double rate_for(double utilisation) const;
   void arrive();
   void begin(std::size_t edge, Criticality of);
+  void let_in(std::size_t edge, Criticality of, Instant arrived);
+  void turn_door(std::size_t edge);
   bool ask(const RequestPtr& request, bool only_good);
   void received(std::size_t server, const AttemptPtr& attempt);
   void work(std::size_t server);
@@ -133,6 +139,13 @@ class TrafficWorld {
   std::vector<Event> events_;  // a heap
   std::vector<Server> servers_;
   std::vector<std::unique_ptr<Upstream>> edges_;
+  struct Waiting {
+    Criticality of;
+    Instant arrived;
+  };
+  std::vector<Door> doors_;  // of the edges, when there are any
+  std::vector<std::unordered_map<Door::Ticket, Waiting>> waiting_;
+  bool turning_ = false;
   std::array<Counts, kCriticalities> counts_{};
   std::vector<Answer> answers_;
   std::uint64_t requests_ = 0, retries_ = 0, hedges_ = 0;

@@ -214,6 +214,8 @@ void Upstream::finished(const Attempt& attempt, Outcome outcome, Instant now) {
 }
 
 void Upstream::checked(std::size_t at, bool passed, Instant now) {
+  // Who is out comes back when its time is over, also where no request is made.
+  ejection_.tick(now);
   Endpoint& endpoint = all_.at(at);
   const bool before = endpoint.health.healthy();
   if (passed) {

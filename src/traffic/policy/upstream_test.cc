@@ -135,6 +135,16 @@ TEST_F(UpstreamTest, ChecksCloseABreakerWhereNoRequestMayBeRisked) {
   EXPECT_EQ(upstream_.breaker(1, now_), BreakerState::kClosed);
 }
 
+TEST_F(UpstreamTest, WhoseTimeOutIsOverIsBackWithoutARequest) {
+  add(3);
+  warm();
+  for (int i = 0; i < 5; ++i) call(0, Outcome::kFailed);
+  ASSERT_FALSE(upstream_.in_rotation(0));
+  now_ = now_ + 31s;
+  upstream_.checked(1, true, now_);
+  EXPECT_TRUE(upstream_.in_rotation(0));
+}
+
 TEST_F(UpstreamTest, WhoReturnsGetsLittleAtFirst) {
   add(4);
   warm();
