@@ -9,7 +9,8 @@ Entrance::Entering::~Entering() {
 
 bool Entrance::Entering::await_ready() {
   if (entrance_.waiting_.load(std::memory_order_relaxed) > 0) return false;
-  return in_ = entrance_.backends_.admits(of_, 0);
+  const auto coming = entrance_.coming_.load(std::memory_order_relaxed);
+  return in_ = entrance_.backends_.admits(of_, static_cast<double>(coming));
 }
 
 // False: it has been decided at once.
@@ -52,6 +53,7 @@ void Entrance::settle(const Door::Turn& turn, Instant now) {
       if (in) {
         std::lock_guard lock(mutex_);
         door_.begun();  // in this very turn of the loop
+        coming_.store(door_.coming(), std::memory_order_relaxed);
       }
       if (waiter->waiting) std::exchange(waiter->waiting, {}).resume();
     });
@@ -59,6 +61,7 @@ void Entrance::settle(const Door::Turn& turn, Instant now) {
   for (const auto ticket : turn.in) tell(ticket, true);
   for (const auto ticket : turn.refused) tell(ticket, false);
   waiting_.store(waiters_.size(), std::memory_order_relaxed);
+  coming_.store(door_.coming(), std::memory_order_relaxed);
 }
 
 }  // namespace evercert::traffic

@@ -75,7 +75,7 @@ class Entrance {
   mutable std::mutex mutex_;  // held while that of the backends is taken, never the other way round
   Door door_;
   std::unordered_map<Door::Ticket, std::shared_ptr<Waiter>> waiters_;
-  std::atomic<std::size_t> waiting_{0};
+  std::atomic<std::size_t> waiting_{0}, coming_{0};  // as the door has them, for those who find nobody there
 };
 
 }  // namespace evercert::traffic

@@ -141,6 +141,7 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (wish.repeats) to_.counters.retries.fetch_add(1, std::memory_order_relaxed);
     wish.preferred.reset();
     wish.avoid.reset();
+    call.headers.set(kDeadlineHeader, format_deadline(left));
     if (passing.has_id) call.headers.set(kAttempt, std::to_string(++passing.attempt));
     Result<HttpResponse> result = fail(Code::kInternal, "");
     if (raced) {

@@ -288,6 +288,10 @@ TEST_F(ForwarderTest, WhoWaitsIsLetInWhenAPlaceIsFree) {
   const auto& counts = counters_.of(Criticality::kIssuance);
   EXPECT_EQ(counts.waited, 2u);
   EXPECT_EQ(counts.waited_us, 60'000u);
+  // And the next, as if none had waited.
+  link_.asked.clear();
+  for (int i = 0; i < 5; ++i) send(request("POST", "/v1/certificates"));
+  EXPECT_EQ(link_.asked.size(), 3u);
 }
 
 TEST_F(ForwarderTest, ADeadlineOfAnotherEdgeHoldsAndAStrangersIsNone) {
@@ -302,6 +306,7 @@ TEST_F(ForwarderTest, ADeadlineOfAnotherEdgeHoldsAndAStrangersIsNone) {
     return std::pair{answer->status(), answer->at - sent};
   };
   EXPECT_EQ(with("700", true), (std::pair<int, Duration>{504, 700ms}));
+  EXPECT_EQ(link_.asked.back().deadline, "700") << "the node is told";
   EXPECT_EQ(with("700", false), (std::pair<int, Duration>{504, 12s}));
   const auto asked = link_.asked.size();
   EXPECT_EQ(with("20", true).first, 503) << "too late to begin";

@@ -92,6 +92,7 @@ class Door {
     --coming_;
   }
 
+  std::size_t coming() const { return coming_; }
   std::size_t waiting() const { return waiting_; }
   std::size_t waiting(Criticality of) const { return queues_[at(of)].size(); }
   Duration patience(Criticality of) const { return options_.patience[at(of)]; }
