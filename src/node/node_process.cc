@@ -2,6 +2,7 @@
 #include "node/node_process.h"
 
 #include <atomic>
+#include <future>
 
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
@@ -40,6 +41,8 @@
 
 namespace evercert::node {
 namespace {
+
+constexpr Duration kTimeToTellEdges = 300ms;
 
 class NodeProcessImpl : public NodeProcess {
  public:
@@ -86,10 +89,15 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   void drain(Duration patience) override {
+    // Clients first: what they wait for needs the peers. For a moment all is answered as ever, with the word that this
+    // node will go, so that edges ask others before anything is refused here.
     draining_ = true;
-    member_->drain(patience);
+    std::promise<void> told;
+    background_->post_after(kTimeToTellEdges, [&told] { told.set_value(); });
+    told.get_future().wait();
     link_->drain(patience);
     server_->drain(patience);
+    member_->drain(patience);
   }
 
   std::optional<Error> fatal() const override { return member_->fatal(); }

@@ -185,6 +185,16 @@ try:
     retries = metric("evercert_edge_retries_total")
     check(retries > 0, f"what it had was asked for elsewhere ({retries:.0f} times)")
 
+    load = Load(6, lambda caller, number: issue(caller) if number % 2 else read(caller))
+    time.sleep(1)
+    check(servers.stop_one("node", f"{region}-2") == 0, "a node is asked to end")
+    time.sleep(1)
+    servers.start("node", region, 2)
+    wait_for("it is back", lambda: endpoint(1)["healthy"] and not endpoint(1)["draining"], 40)
+    time.sleep(1)
+    load.stop()
+    check(not load.bad and open(f"{work}/edge-{region}.log").read().count("127.1.0.12:9445 drains\n") == 2, f"it said so, and nothing was lost ({load.done}): {load.bad[:2]}")
+
     load = Load(6, read)
     time.sleep(2)
     won, bursts, end = metric("evercert_edge_hedges_won_total"), 0, time.monotonic() + 60
@@ -243,7 +253,7 @@ try:
     check(int(headers["Retry-After"]) >= 1 and json.loads(body)["status"] == 429 and "requests" in json.loads(body)["detail"], "told when to come again, as a problem (RFC 7807)")
     check(read(Caller("127.0.9.8"))[0] == 200, "its neighbour is not")
     check(metric('evercert_edge_turned_away_total{class="issuance",reason="rate"}') >= len(refused), "it is counted")
-    check("turned away" in open(f"{work}/edge-{region}.log").read(), "and logged")
+    wait_for("it is logged", lambda: "turned away" in open(f"{work}/edge-{region}.log").read(), 10)
 
     print("more than may be in flight")
     servers.stop_one("edge", region)
