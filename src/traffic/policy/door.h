@@ -24,8 +24,10 @@ namespace evercert::traffic {
 
 struct DoorOptions {
   std::size_t most = 4096;  // wait at once, of all classes
-  // How long each waits at most, by Criticality.
-  std::array<Duration, kCriticalities> patience{100ms, 100ms, 100ms, 100ms, 100ms, 75ms, 50ms, 25ms};
+  // How long each waits at most, by Criticality. Whoever brings work that must not be lost waits for longer than it
+  // takes to elect a leader (1.5 s): while there is none nothing is answered, so the limits are full, and yet there is
+  // no overload. What can be asked for again at no cost is refused soon.
+  std::array<Duration, kCriticalities> patience{1s, 3s, 1s, 1s, 4s, 3s, 50ms, 25ms};
 };
 
 enum class Entry : std::uint8_t { kIn, kWaits, kRefused };

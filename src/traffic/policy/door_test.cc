@@ -22,7 +22,7 @@ class DoorTest : public ::testing::Test {
   }
   Instant now_{1'000'000};
   double room_ = 0, busy_ = 0;
-  Door door_{DoorOptions{.most = 4}};
+  Door door_{DoorOptions{.most = 4, .patience = {100ms, 100ms, 100ms, 100ms, 100ms, 75ms, 50ms, 25ms}}};
 };
 
 TEST_F(DoorTest, WhoFindsRoomGoesInWithoutATicket) {

@@ -158,6 +158,28 @@ TEST(Policies, AShortQueueAtTheDoorTakesInABurst) {
   report("turned away in bursts, to what it is without the door", worst);
 }
 
+TEST(Policies, WithADoorNothingIsLostWhileALeaderIsElected) {
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const auto shed = [&](bool with_door) {
+      WorldOptions options = at_pace(kPaces[1], seed, 0.2);
+      options.mix = {0, 0, 0, 0, 0.3, 0.7, 0, 0};
+      options.hedging = false;
+      options.policy.timeout.least = 8s;  // what changes something is not given up before its node gives up
+      if (with_door) options.door = DoorOptions{};
+      TrafficWorld world(options);
+      world.run_until(kBegin + 5s);
+      world.forget_counts();
+      world.pause(1400ms);
+      world.run_until(kBegin + 15s);
+      EXPECT_EQ(world.all_counts().failed, 0u);
+      return world.all_counts().shed;
+    };
+    EXPECT_GT(shed(false), 0u) << "the test has tested something";
+    EXPECT_EQ(shed(true), 0u);
+  }
+}
+
 TEST(Policies, WithADoorThreeTimesTheCapacityIsMetAsWithout) {
   double least = 2, slower = 0;
   for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {

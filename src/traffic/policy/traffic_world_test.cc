@@ -184,7 +184,8 @@ void TrafficWorld::received(std::size_t at_server, const AttemptPtr& attempt) {
 
 void TrafficWorld::work(std::size_t at_server) {
   Server& server = servers_[at_server];
-  while (server.up && !server.hung && server.busy < options_.workers && !server.queue.empty()) {
+  while (now_ >= paused_until_ && server.up && !server.hung && server.busy < options_.workers &&
+         !server.queue.empty()) {
     auto attempt = std::move(server.queue.front());
     server.queue.pop_front();
     ++server.busy;
@@ -273,6 +274,13 @@ void TrafficWorld::restart(std::size_t at_server) {
 void TrafficWorld::hang(std::size_t at_server) { servers_[at_server].hung = true; }
 
 void TrafficWorld::set_fixed_service(std::size_t at_server, Duration service) { servers_[at_server].fixed = service; }
+
+void TrafficWorld::pause(Duration time) {
+  paused_until_ = now_ + time;
+  at(paused_until_, [this] {
+    for (std::size_t i = 0; i < servers_.size(); ++i) work(i);
+  });
+}
 
 void TrafficWorld::set_slowdown(double factor) { slowdown_ = factor; }
 

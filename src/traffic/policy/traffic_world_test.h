@@ -62,6 +62,7 @@ class TrafficWorld {
   void hang(std::size_t server);     // takes everything and answers nothing
   void set_fixed_service(std::size_t server, Duration service);
   void set_slowdown(double factor);  // of all servers
+  void pause(Duration time);         // nobody begins anything for so long
   void set_utilisation(double utilisation) { rate_ = rate_for(utilisation); }
   void set_failing(double share) { options_.failing = share; }
 
@@ -134,6 +135,7 @@ class TrafficWorld {
   Chance chance_;
   double rate_ = 0;  // requests a second
   double slowdown_ = 1;
+  Instant paused_until_{0};
   Instant now_{1'000'000};
   std::uint64_t numbered_ = 0;
   std::vector<Event> events_;  // a heap
