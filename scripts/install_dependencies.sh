@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the build and the tests need on Debian 12; with the argument `fuzz`, `faults` or `dns-bench`, what these
-# need beyond that.
+# Installs what the build and the tests need on Debian 12; with the argument `fuzz`, `faults`, `dns-bench` or `edge-bench`,
+# what these need beyond that.
 # Costs nothing when everything is there.
 set -eu
 packages="bird2 ccache certbot clang-format-14 cmake curl etcd-client g++ iproute2 lego libbenchmark-dev libboost1.81-dev libcli11-dev libfmt-dev libgfshare-dev
@@ -10,6 +10,7 @@ libspdlog-dev libssl-dev libyaml-cpp-dev make mold ninja-build nlohmann-json3-de
 protobuf-compiler protobuf-compiler-grpc python3 python3-dnspython python3-h2 softhsm2"
 [ "${1:-}" != faults ] || packages="$packages e2fsprogs faketime nftables util-linux"
 [ "${1:-}" != dns-bench ] || packages="$packages dnsperf gdnsd"
+[ "${1:-}" != edge-bench ] || packages="$packages haproxy wrk"
 [ "${1:-}" != fuzz ] || packages="$packages clang-16 libclang-rt-16-dev"
 missing=""
 for package in $packages; do

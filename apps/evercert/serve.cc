@@ -4,6 +4,8 @@
 #include <sys/prctl.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 
@@ -65,7 +67,42 @@ int run_node(const node::NodeOptions& options) {
 struct EdgeArguments {
   std::string cluster_file, region, access_log, handover;
   int number = 1;
+  std::string admin;  // ADDRESS:PORT; empty: none
 };
+
+// A plain listener on which anybody who reaches it may change things.
+Status set_admin(const std::string& text, traffic::EdgeOptions& options) {
+  if (text.empty()) return {};
+  const auto colon = text.rfind(':');
+  const std::string address = colon == std::string::npos ? "" : text.substr(0, colon);
+  int port = -1;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + (address.empty() ? 0 : colon + 1), end, port);
+  if (address.empty() || error != std::errc() || rest != end || port < 0 || port > 65535)
+    return fail(Code::kInvalid, "--admin " + text + ": say ADDRESS:PORT, e.g. 127.0.0.1:9901 (port 0: any free one)");
+  if (!address.starts_with("127.") && address != "::1")
+    return fail(Code::kInvalid, "--admin " + text +
+                                    ": it knows no password: use a loopback address, and reach it by "
+                                    "ssh from elsewhere");
+  options.admin_address = address;
+  options.admin_port = static_cast<std::uint16_t>(port);
+  return {};
+}
+
+void set_policies(const config::EdgeSettings& settings, traffic::EdgeOptions& options) {
+  options.threads = settings.threads;
+  auto& gradient = options.policies.gradient;
+  gradient.initial = settings.in_flight_initial;
+  gradient.after_loss = std::max(gradient.least, gradient.initial / 2);
+  gradient.slack = Duration{static_cast<std::int64_t>(settings.slack_ms * 1000)};
+  options.door.most = static_cast<std::size_t>(settings.most_waiting);
+  const auto rate = [](const config::EdgeSettings::Rate& of) { return traffic::Rate{of.per_second, of.burst}; };
+  options.guests.rates.client = rate(settings.client);
+  options.guests.rates.prefix = rate(settings.prefix);
+  options.guests.rates.account = rate(settings.account);
+  options.guests.limit_loopback = settings.limit_loopback;
+  options.canary_percent = settings.canary_percent;
+}
 
 Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   EC_ASSIGN(const auto config, config::load_cluster(arguments.cluster_file));
@@ -91,8 +128,13 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   options.tls = {base + ".pem", base + ".key", paths.root_certificate()};
   options.front = {paths.ticket_secret(region->name), arguments.access_log, arguments.handover, edge.proxies,
                    static_cast<std::size_t>(edge.connections_per_client)};
-  for (const auto& node : region->nodes)
-    options.nodes.push_back({{node.address, node.link_port, true, node.address}, region->id});
+  const auto& canaries = config.edge.canary_zones;
+  for (const auto& node : region->nodes) {
+    const bool canary = std::find(canaries.begin(), canaries.end(), node.zone) != canaries.end();
+    options.nodes.push_back({{node.address, node.link_port, true, node.address}, region->id, canary});
+  }
+  set_policies(config.edge, options);
+  EC_TRY(set_admin(arguments.admin, options));
   for (const auto& other : config.regions) {
     if (other.id == region->id || other.removed) continue;
     for (const auto& e : other.edges)
@@ -101,7 +143,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   if (config.load_balancer) {
     options.check_interval = std::chrono::seconds(config.load_balancer->check_interval_seconds);
     options.check_timeout = std::chrono::seconds(config.load_balancer->check_timeout_seconds);
-    options.thresholds = {config.load_balancer->unhealthy_threshold, config.load_balancer->healthy_threshold};
+    options.policies.health = {config.load_balancer->unhealthy_threshold, config.load_balancer->healthy_threshold};
   }
   if (config.emulated_wan) {
     for (const auto& link : config.links) {
@@ -160,6 +202,8 @@ void register_serve(CLI::App& app, int& exit_code) {
       "--handover", arguments->handover,
       "A Unix socket: an edge that is started with it takes over from the one that runs with it, without a "
       "connection refused");
+  edge->add_option("--admin", arguments->admin,
+                   "ADDRESS:PORT (loopback) of the status page and of changes at run time: docs/edge.md");
   edge->add_flag("--die-with-parent", *edge_dies, "End when the starting process ends");
   edge->callback([arguments, edge_dies, &exit_code] {
     if (*edge_dies) prctl(PR_SET_PDEATHSIG, SIGKILL);

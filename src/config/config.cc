@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/encoding.h"
+#include "config/edge_settings.h"
 #include "config/spec_documents.h"
 #include "config/yaml_reader.h"
 
@@ -357,7 +358,7 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   out.profiles = {{"server", "server", 90 * 86400}, {"client", "client", 90 * 86400}, {"both", "both", 90 * 86400}};
   EC_TRY(in.only(root, "configuration",
                  {"evercert", "cluster", "regions", "timing", "emulated_wan", "profiles", "acme", "ocsp", "crl",
-                  "degraded", "tokens", "coordination", "global_load_balancer", "cassandra"}));
+                  "degraded", "edge", "tokens", "coordination", "global_load_balancer", "cassandra"}));
   EC_TRY(in.required(root, "configuration", {"evercert", "cluster", "regions"}));
   int version = 0;
   EC_TRY(in.integer(root, "evercert", 0, 1'000'000, version));
@@ -387,6 +388,7 @@ Result<ClusterConfig> read_cluster(const YamlReader& in, const YAML::Node& root,
   if (root["emulated_wan"]) EC_TRY(read_wan(in, root["emulated_wan"], out));
   if (root["profiles"]) EC_TRY(read_profiles(in, root["profiles"], out));
   if (root["degraded"]) EC_TRY(read_degraded(in, root["degraded"], out.degraded));
+  if (root["edge"]) EC_TRY(read_edge_settings(in, root["edge"], out.regions, out.edge));
   EC_TRY(read_services(in, root, out));
   if (const YAML::Node coordination = root["coordination"]) {
     EC_TRY(in.only(coordination, "coordination", {"compaction"}));

@@ -109,6 +109,22 @@ struct DegradedConfig {
   std::int64_t most_queued = 10'000, most_queued_mib = 16;  // on each node
 };
 
+// How every edge treats what comes: docs/edge.md.
+struct EdgeSettings {
+  int threads = 1;
+  int in_flight_initial = 128;  // at each node, until more was tried
+  double slack_ms = 100;        // so much longer answers may take without being taken for a queue
+  int most_waiting = 4096;      // at the door
+  struct Rate {
+    double per_second = 0, burst = 0;
+  };
+  Rate client{1000, 5000}, prefix{4000, 20'000}, account{1000, 5000};
+  bool limit_loopback = false;
+  // Nodes of these zones run a new release; it gets so much of the traffic.
+  std::vector<int> canary_zones;
+  double canary_percent = 0;
+};
+
 struct ClusterConfig {
   std::string path, dir;  // of the file; other paths are relative to dir
   std::string name, id;   // id: 16 bytes
@@ -127,6 +143,7 @@ struct ClusterConfig {
   Terms terms;
   std::int64_t ocsp_validity_seconds = 3600, crl_interval_seconds = 3600, crl_validity_seconds = 86400;
   DegradedConfig degraded;
+  EdgeSettings edge;
   std::vector<TokenConfig> tokens;
   CompactionConfig compaction;
   std::optional<LoadBalancerConfig> load_balancer;

@@ -166,6 +166,40 @@ TEST(Config, WhatWaitsForAMajorityIsUpToTheClusterFile) {
   EXPECT_EQ(error_of(kGood + "degraded: queue\n").substr(0, 12), "c.yaml:7:11:");
 }
 
+TEST(Config, HowEdgesTreatWhatComesIsUpToTheClusterFile) {
+  const auto by_default = parse("c.yaml", kGood)->cluster->edge;
+  EXPECT_EQ(by_default.in_flight_initial, 128);
+  EXPECT_EQ(by_default.client.per_second, 1000);
+  EXPECT_FALSE(by_default.limit_loopback);
+  const auto said = parse("c.yaml", kGood +
+                                        "edge: {threads: 2, in_flight: {initial: 16, slack_ms: 10}, most_waiting: 100, "
+                                        "rate_limits: {client: {per_second: 5}, prefix: {per_second: 40, burst: 60}, "
+                                        "loopback: true}, canary: {zones: [1], percent: 2.5}}\n");
+  ASSERT_TRUE(said.has_value()) << said.error().message;
+  const auto& edge = said->cluster->edge;
+  EXPECT_EQ(edge.threads, 2);
+  EXPECT_EQ(edge.in_flight_initial, 16);
+  EXPECT_EQ(edge.slack_ms, 10);
+  EXPECT_EQ(edge.most_waiting, 100);
+  EXPECT_EQ(edge.client.burst, 25) << "five seconds' worth";
+  EXPECT_EQ(edge.prefix.burst, 60);
+  EXPECT_EQ(edge.account.per_second, 1000);
+  EXPECT_TRUE(edge.limit_loopback);
+  EXPECT_EQ(edge.canary_zones, std::vector{1});
+  EXPECT_EQ(edge.canary_percent, 2.5);
+  EXPECT_EQ(error_of(kGood + "edge: {rate_limit: {}}\n"),
+            "c.yaml:7:8: unknown key 'rate_limit' in 'edge': did you mean 'rate_limits'?");
+  EXPECT_EQ(error_of(kGood + "edge: {rate_limits: {client: {burst: 3}}}\n"),
+            "c.yaml:7:30: 'client' lacks 'per_second': add it");
+  EXPECT_EQ(error_of(kGood + "edge: {rate_limits: {client: {per_second: 0}}}\n").substr(0, 12), "c.yaml:7:43:");
+  EXPECT_EQ(error_of(kGood + "edge: {canary: {zones: [9], percent: 5}}\n"),
+            "c.yaml:7:25: no region has a node in zone 9");
+  EXPECT_EQ(error_of(kGood + "edge: {canary: {zones: [x], percent: 5}}\n"),
+            "c.yaml:7:25: 'zones' must be a list of numbers of zones");
+  EXPECT_EQ(error_of(kGood + "edge: {canary: {zones: [1], percent: 101}}\n"),
+            "c.yaml:7:38: 'percent' must lie between 0 and 100");
+}
+
 TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {
   EXPECT_EQ(error_of(kGood + "timming: {profile: wan}\n"),
             "c.yaml:7:1: unknown key 'timming' in 'configuration': did you mean 'timing'?");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/node_process.h"
 
+#include <atomic>
+#include <future>
+
 #include "api/acme/acme.h"
 #include "api/admin/admin.h"
 #include "api/admin/nodes.h"
@@ -34,9 +37,12 @@
 #include "node/witness_process.h"
 #include "pki/pem.h"
 #include "store/runtime.h"
+#include "traffic/policy/deadline.h"
 
 namespace evercert::node {
 namespace {
+
+constexpr Duration kTimeToTellEdges = 300ms;
 
 class NodeProcessImpl : public NodeProcess {
  public:
@@ -83,9 +89,15 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   void drain(Duration patience) override {
-    member_->drain(patience);
+    // Clients first: what they wait for needs the peers. For a moment all is answered as ever, with the word that this
+    // node will go, so that edges ask others before anything is refused here.
+    draining_ = true;
+    std::promise<void> told;
+    background_->post_after(kTimeToTellEdges, [&told] { told.set_value(); });
+    told.get_future().wait();
     link_->drain(patience);
     server_->drain(patience);
+    member_->drain(patience);
   }
 
   std::optional<Error> fatal() const override { return member_->fatal(); }
@@ -416,6 +428,10 @@ class NodeProcessImpl : public NodeProcess {
     return "other";
   }
 
+  bool from_edge(const net::HttpRequest& request) const {
+    return request.client_identity.starts_with("evercert://" + config_.name + "/edge/");
+  }
+
   Task<net::HttpResponse> handle(net::HttpRequest request) {
     const Instant begun = os::monotonic_clock().now();
     auto known = ocsp_->quick(request);
@@ -424,9 +440,18 @@ class NodeProcessImpl : public NodeProcess {
       admin_->count("/ocsp", known->status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
       co_return std::move(*known);
     }
+    // What whoever asks does not wait for any more is not begun.
+    if (const auto told = request.headers.find(traffic::kDeadlineHeader); told && from_edge(request)) {
+      const auto left = traffic::parse_deadline(*told);
+      if (!left) co_return net::problem(left.error());
+      if (*left == Duration{0})
+        co_return net::problem(Error{Code::kExpired, "the deadline of this request has passed: nothing was begun"});
+    }
     const std::string route = route_of(request);
     auto response = co_await router_.route(std::move(request));
     response.headers.set("Evercert-Region", region_->name);
+    // An edge sends the next ones to others.
+    if (draining_) response.headers.set("Evercert-Draining", "yes");
     if (response.status == 503 && mode_->degraded()) {
       // Whatever it was: a moment will not do.
       response.headers.set("Retry-After", api::kRetryDegraded);
@@ -437,6 +462,7 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   NodeOptions options_;
+  std::atomic<bool> draining_{false};
   std::unique_ptr<Member> member_;       // goes last
   const config::ClusterConfig& config_;  // of the member, as all of the next four
   const config::RegionConfig* region_;

@@ -1,87 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "traffic/edge/backends.h"
 
-#include <algorithm>
-
 #include "base/log.h"
+#include "traffic/edge/forwarding.h"
+#include "traffic/policy/subset.h"
 
 namespace evercert::traffic {
 namespace {
 
-constexpr int kRemoteRank = 1'000'000, kUnhealthyRank = 2'000'000;  // beyond any number of requests in flight
+constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
 
 }  // namespace
 
-void Backend::checked(bool passed) {
-  std::lock_guard lock(mutex_);
-  const bool before = health_.healthy();
-  if (passed) {
-    health_.check_passed();
-  } else {
-    health_.check_failed();
+Outcome outcome_of(const Result<net::HttpResponse>& result, bool all_time) {
+  if (result) {
+    if (result->status == 503) {
+      if (result->headers.find(kElsewhere)) return Outcome::kAnswered;
+      const bool of_no_load =
+          result->headers.find(kMayQueue) || result->headers.find(kMode) || result->headers.find(kDraining);
+      return of_no_load ? Outcome::kDeclined : Outcome::kBusy;
+    }
+    return result->status >= 500 ? Outcome::kFailed : Outcome::kAnswered;
   }
-  publish(before);
+  switch (result.error().code) {
+    case Code::kInvalid: return Outcome::kDeclined;  // nothing was sent: it is the request's own fault
+    case Code::kUnknownOutcome: return all_time ? Outcome::kTimedOut : Outcome::kUnreachable;
+    case Code::kUnavailable: return Outcome::kUnreachable;
+    default: return Outcome::kFailed;
+  }
 }
 
-void Backend::request_failed() {
-  std::lock_guard lock(mutex_);
-  const bool before = health_.healthy();
-  health_.request_failed();
-  publish(before);
-}
-
-void Backend::publish(bool before) {
-  healthy_.store(health_.healthy(), std::memory_order_relaxed);
-  if (before != health_.healthy()) log_info("edge: " + name() + (before ? " is out" : " is back"));
-}
-
-Status Backends::add(const EdgeEndpoint& endpoint, bool remote, HealthThresholds thresholds) {
-  if (all_.size() == kMost)
-    return fail(Code::kInvalid, "an edge can use " + std::to_string(kMost) + " nodes and edges at most");
-  all_.push_back(std::make_unique<Backend>(endpoint, remote, nodes_, thresholds));
+Status Backends::add(EdgeEndpoint endpoint, bool remote) {
+  // Nodes of all zones alike: an edge stands in no zone.
+  EC_TRY(upstream_.add(remote ? Distance::kRemote : Distance::kRegion));
+  std::string name = endpoint.target.address + ":" + std::to_string(endpoint.target.port);
+  all_.push_back(std::make_unique<Backend>(Backend{std::move(endpoint), remote, nodes_, std::move(name)}));
+  counts_.push_back(std::make_unique<Counts>());
   if (!remote) ++nodes_;
   return {};
 }
 
-Backend* Backends::next(Tried& tried, bool may_leave_region, const Backend* preferred, bool refused) {
-  const std::size_t turn = turn_.fetch_add(1, std::memory_order_relaxed);
-  std::size_t best = kMost;
-  int best_rank = 0;
-  for (std::size_t i = 0; i < all_.size(); ++i) {
-    const std::size_t at = (i + turn) % all_.size();
-    const Backend& backend = *all_[at];
-    if (tried[at] || (backend.remote && !may_leave_region) || (refused && !backend.healthy())) continue;
-    if (&backend == preferred && backend.healthy()) {
-      best = at;
-      break;
-    }
-    const int rank = (backend.healthy() ? 0 : kUnhealthyRank) + (backend.remote ? kRemoteRank : 0) +
-                     backend.in_flight.load(std::memory_order_relaxed);
-    if (best != kMost && rank >= best_rank) continue;
-    best = at;
-    best_rank = rank;
-  }
-  if (best == kMost) return nullptr;
-  tried.set(best);
-  return all_[best].get();
+bool Backends::admits(Criticality of, double coming) const {
+  std::lock_guard lock(mutex_);
+  return upstream_.admits(of, clock_.now(), coming);
 }
 
-bool Backends::any_node_healthy() const {
-  return std::any_of(all_.begin(), all_.end(), [](const auto& b) { return !b->remote && b->healthy(); });
+void Backends::request() {
+  std::lock_guard lock(mutex_);
+  upstream_.request();
 }
 
-std::string Backends::metrics() const {
-  std::string out =
-      "# TYPE evercert_edge_backend_healthy gauge\n# TYPE evercert_edge_backend_requests_total counter\n"
-      "# TYPE evercert_edge_backend_failures_total counter\n";
-  for (const auto& backend : all_) {
-    const std::string label =
-        "{backend=\"" + backend->name() + "\",kind=\"" + (backend->remote ? "edge" : "node") + "\"} ";
-    out += "evercert_edge_backend_healthy" + label + (backend->healthy() ? "1" : "0") + "\n";
-    out += "evercert_edge_backend_requests_total" + label + std::to_string(backend->requests) + "\n";
-    out += "evercert_edge_backend_failures_total" + label + std::to_string(backend->failures) + "\n";
+Result<Attempt> Backends::begin(Tried& tried, const Wish& wish) {
+  std::lock_guard lock(mutex_);
+  const Instant now = clock_.now();
+  chance_ += kGolden;
+  Tried after = tried | wish.avoid;
+  std::optional<Pick> picked;
+  if (wish.avoid.any()) picked = upstream_.pick(after, false, wish.may_probe, mix(chance_), now, wish.preferred);
+  if (picked && picked->standing != Standing::kGood) picked.reset();
+  after = tried;
+  if (picked) {
+    after.set(picked->endpoint);
+  } else {
+    picked = upstream_.pick(after, wish.may_leave_region, wish.may_probe, mix(chance_), now, wish.preferred);
   }
-  return out;
+  if (!picked || (wish.refused && picked->standing == Standing::kLastResort) ||
+      (wish.only_well && picked->standing != Standing::kGood))
+    return fail(Code::kUnavailable, "nobody is left to ask");
+  if (wish.repeats && !upstream_.take_retry(now)) return fail(Code::kDenied, "the budget of repetitions is used up");
+  if (wish.hedges && !upstream_.take_hedge(now)) return fail(Code::kDenied, "no copy may be sent now");
+  tried = after;
+  counts_[picked->endpoint]->requests.fetch_add(1, std::memory_order_relaxed);
+  return upstream_.started(picked->endpoint, wish.of, now);
+}
+
+void Backends::finished(const Attempt& attempt, Outcome outcome) {
+  if (outcome == Outcome::kFailed || outcome == Outcome::kUnreachable || outcome == Outcome::kTimedOut)
+    counts_[attempt.endpoint]->failures.fetch_add(1, std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);
+  const bool before = upstream_.healthy(attempt.endpoint);
+  upstream_.finished(attempt, outcome, clock_.now());
+  log_change(attempt.endpoint, before);
+}
+
+void Backends::checked(std::size_t at, bool passed) {
+  std::lock_guard lock(mutex_);
+  const bool before = upstream_.healthy(at);
+  upstream_.checked(at, passed, clock_.now());
+  log_change(at, before);
+}
+
+void Backends::unreachable(std::size_t at) {
+  std::lock_guard lock(mutex_);
+  const Instant now = clock_.now();
+  const bool before = upstream_.healthy(at);
+  upstream_.finished(upstream_.started(at, Criticality::kOperator, now), Outcome::kUnreachable, now);
+  log_change(at, before);
+}
+
+void Backends::log_change(std::size_t at, bool before) const {
+  if (before != upstream_.healthy(at)) log_info("edge: " + all_[at]->name + (before ? " is out" : " is back"));
+}
+
+bool Backends::healthy(std::size_t at) const {
+  std::lock_guard lock(mutex_);
+  return upstream_.healthy(at);
+}
+
+bool Backends::any_node_healthy() const { return healthy_node().has_value(); }
+
+std::optional<std::size_t> Backends::healthy_node() const {
+  std::lock_guard lock(mutex_);
+  std::optional<std::size_t> found;
+  for (std::size_t at = 0; at < all_.size(); ++at) {
+    if (all_[at]->remote || !upstream_.healthy(at)) continue;
+    if (!upstream_.draining(at)) return at;
+    if (!found) found = at;
+  }
+  return found;
+}
+
+void Backends::set_draining(std::size_t at, Drained by, bool draining) {
+  std::lock_guard lock(mutex_);
+  auto& drained = counts_[at]->drained;
+  drained[static_cast<std::size_t>(by)] = draining;
+  const bool now = drained[0] || drained[1];
+  if (upstream_.draining(at) == now) return;
+  upstream_.set_draining(at, now);
+  log_info("edge: " + all_[at]->name + (now ? " drains" : " drains no more"));
+}
+
+bool Backends::drained(std::size_t at, Drained by) const {
+  std::lock_guard lock(mutex_);
+  return counts_[at]->drained[static_cast<std::size_t>(by)];
 }
 
 }  // namespace evercert::traffic

@@ -3,85 +3,121 @@
 
 #include <gtest/gtest.h>
 
+#include "traffic/edge/forwarding.h"
+
 namespace evercert::traffic {
 namespace {
+
+class Hands : public MonotonicClock {
+ public:
+  Instant now() const override { return now_; }
+  Instant now_{1'000'000'000};
+};
 
 class BackendsTest : public ::testing::Test {
  protected:
   BackendsTest() {
-    for (const char* node : {"n1", "n2"}) EXPECT_TRUE(backends_.add({{node, 1, true, node}, RegionId{1}}, false, {}));
-    for (const char* edge : {"e1", "e2"}) EXPECT_TRUE(backends_.add({{edge, 1, true, edge}, RegionId{2}}, true, {}));
+    for (const char* node : {"n1", "n2"}) EXPECT_TRUE(backends_.add({{node, 1, true, node}, RegionId{1}}, false));
+    for (const char* edge : {"e1", "e2"}) EXPECT_TRUE(backends_.add({{edge, 1, true, edge}, RegionId{2}}, true));
   }
-  Backend& at(std::size_t i) { return *backends_.all()[i]; }
-  std::string order(bool may_leave) {
+  // Who is asked, one after the other, each failing.
+  std::string order(bool may_leave, bool refused = false, Outcome outcome = Outcome::kDeclined) {
     Backends::Tried tried;
     std::string out;
-    while (const Backend* next = backends_.next(tried, may_leave)) out += next->endpoint.target.address + " ";
-    return out;
+    for (;;) {
+      const auto attempt = backends_.begin(tried, {.may_leave_region = may_leave, .refused = refused});
+      if (!attempt) return out;
+      out += backends_[attempt->endpoint].endpoint.target.address + " ";
+      backends_.finished(*attempt, outcome);
+    }
   }
-  Backends backends_;
+  Hands clock_;
+  Backends backends_{{}, clock_, 7};
 };
 
 TEST_F(BackendsTest, OwnNodesComeFirstAndEachOnce) {
-  at(0).in_flight = 5;
-  at(2).in_flight = 1;
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(order(true), "n2 n1 e2 e1 ");
-  EXPECT_EQ(order(false), "n2 n1 ");
-}
-
-TEST_F(BackendsTest, ThePreferredIsFirstWhileItIsWell) {
-  at(0).in_flight = 5;
-  Backends::Tried tried;
-  EXPECT_EQ(backends_.next(tried, true, &at(0)), &at(0));
-  EXPECT_EQ(backends_.next(tried, true, &at(0)), &at(1));
-  at(0).request_failed();
-  tried.reset();
-  EXPECT_EQ(backends_.next(tried, true, &at(0)), &at(1));
-}
-
-TEST_F(BackendsTest, EquallyBusyOnesTakeTurns) {
-  Backends::Tried one, two;
-  const Backend* first = backends_.next(one, false);
-  std::string seen = first->endpoint.target.address;
-  for (int i = 0; i < 3; ++i) {
-    Backends::Tried tried;
-    seen += backends_.next(tried, false)->endpoint.target.address;
+  for (int i = 0; i < 20; ++i) {
+    const std::string all = order(true), own = order(false);
+    EXPECT_TRUE(all.starts_with("n1 n2 e") || all.starts_with("n2 n1 e")) << all;
+    EXPECT_EQ(all.size(), 12u) << all;
+    EXPECT_EQ(own.size(), 6u) << own;
   }
-  EXPECT_NE(seen.find("n1"), std::string::npos);
-  EXPECT_NE(seen.find("n2"), std::string::npos);
 }
 
-TEST_F(BackendsTest, TheUnhealthyAreTriedLast) {
-  at(0).request_failed();
-  EXPECT_TRUE(order(true).starts_with("n2 e"));
-  EXPECT_TRUE(order(true).ends_with("n1 "));
-  EXPECT_TRUE(backends_.any_node_healthy());
-  at(1).request_failed();
-  EXPECT_FALSE(backends_.any_node_healthy());
-  at(1).checked(true);
-  EXPECT_TRUE(backends_.any_node_healthy());
+TEST_F(BackendsTest, AfterARefusalTheDeadAreNotWaitedFor) {
+  for (const std::size_t out : {0u, 2u, 3u}) backends_.unreachable(out);
+  EXPECT_EQ(order(true, true), "n2 ");
+  EXPECT_EQ(order(true).size(), 12u) << "without an answer they are all that is left";
 }
 
-TEST_F(BackendsTest, AfterARefusalTheUnhealthyAreNotWaitedFor) {
-  for (const int out : {0, 2, 3}) at(static_cast<std::size_t>(out)).request_failed();
-  Backends::Tried tried;
-  EXPECT_EQ(backends_.next(tried, true), &at(1));
-  Backends::Tried refused = tried;
-  EXPECT_EQ(backends_.next(refused, true, nullptr, true), nullptr);
-  EXPECT_EQ(backends_.next(tried, true, nullptr, false), &at(0)) << "without an answer they are all that is left";
-  at(3).checked(true);
-  EXPECT_EQ(backends_.next(refused, true, nullptr, true), &at(3));
+TEST_F(BackendsTest, RepetitionsStopWhenTheirBudgetIsUsedUp) {
+  int begun = 0;
+  for (int i = 0; i < 100; ++i) {
+    Backends::Tried tried;
+    const auto attempt = backends_.begin(tried, {.repeats = true});
+    if (!attempt) {
+      EXPECT_EQ(attempt.error().code, Code::kDenied);
+      EXPECT_TRUE(tried.none()) << "nobody was asked";
+      continue;
+    }
+    ++begun;
+    backends_.finished(*attempt, Outcome::kAnswered);
+  }
+  EXPECT_EQ(begun, 10) << "the floor of one second";
+}
+
+TEST_F(BackendsTest, ANodeDrainsUntilBothWhoSaidSoTakeItBack) {
+  using enum Backends::Drained;
+  backends_.set_draining(0, kByOperator, true);
+  EXPECT_TRUE(order(false).starts_with("n2"));
+  backends_.set_draining(0, kByItself, true);
+  backends_.set_draining(0, kByOperator, false);
+  EXPECT_TRUE(order(false).starts_with("n2"));
+  EXPECT_EQ(backends_.healthy_node(), 1u);
+  backends_.set_draining(0, kByItself, false);
+  EXPECT_EQ(backends_.healthy_node(), 0u);
 }
 
 TEST_F(BackendsTest, NodesKnowTheirPlaceAmongLinks) {
-  EXPECT_EQ(at(0).link, 0u);
-  EXPECT_EQ(at(1).link, 1u);
+  EXPECT_EQ(backends_[0].link, 0u);
+  EXPECT_EQ(backends_[1].link, 1u);
 }
 
-TEST_F(BackendsTest, MoreThanCanBeTriedAreRefusedAtTheStart) {
-  for (std::size_t i = backends_.all().size(); i < Backends::kMost; ++i)
-    ASSERT_TRUE(backends_.add({{"x", 1, true, "x"}, RegionId{3}}, true, {}));
-  EXPECT_FALSE(backends_.add({{"x", 1, true, "x"}, RegionId{3}}, true, {}));
+TEST_F(BackendsTest, ARegionIsUnreadyWhenNoNodeOfItIsWell) {
+  backends_.unreachable(0);
+  EXPECT_TRUE(backends_.any_node_healthy());
+  backends_.unreachable(1);
+  EXPECT_FALSE(backends_.any_node_healthy()) << "edges of others are no nodes";
+  backends_.checked(1, true);
+  EXPECT_TRUE(backends_.any_node_healthy());
+}
+
+TEST(OutcomeOf, A503IsBusynessOnlyWhenItGivesNoOtherReason) {
+  net::HttpResponse response = net::problem(503, "Service Unavailable", "");
+  EXPECT_EQ(outcome_of(response, false), Outcome::kBusy);
+  const auto with = [&](std::string_view header) {
+    net::HttpResponse other = response;
+    other.headers.set(header, "yes");
+    return outcome_of(other, false);
+  };
+  EXPECT_EQ(with(kElsewhere), Outcome::kAnswered);
+  EXPECT_EQ(with(kMayQueue), Outcome::kDeclined) << "no majority is no load";
+  EXPECT_EQ(with(kMode), Outcome::kDeclined);
+  EXPECT_EQ(with(kDraining), Outcome::kDeclined);
+}
+
+TEST(OutcomeOf, TheRestIsByWhoseFaultItIs) {
+  const auto status = [](int code) { return outcome_of(net::problem(code, "", ""), false); };
+  EXPECT_EQ(status(200), Outcome::kAnswered);
+  EXPECT_EQ(status(404), Outcome::kAnswered);
+  EXPECT_EQ(status(429), Outcome::kAnswered);
+  EXPECT_EQ(status(500), Outcome::kFailed);
+  EXPECT_EQ(status(504), Outcome::kFailed);
+  const auto error = [](Code code, bool all_time = false) { return outcome_of(fail(code, ""), all_time); };
+  EXPECT_EQ(error(Code::kUnavailable), Outcome::kUnreachable);
+  EXPECT_EQ(error(Code::kUnknownOutcome), Outcome::kUnreachable) << "the connection broke";
+  EXPECT_EQ(error(Code::kUnknownOutcome, true), Outcome::kTimedOut);
+  EXPECT_EQ(error(Code::kInvalid), Outcome::kDeclined) << "too large a request says nothing about the node";
 }
 
 }  // namespace

@@ -8,15 +8,20 @@
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "base/log.h"
 #include "base/os/system.h"
 #include "base/task_scope.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/link_client.h"
-#include "traffic/edge/backends.h"
+#include "traffic/edge/admin.h"
+#include "traffic/edge/counters.h"
+#include "traffic/edge/entrance.h"
+#include "traffic/edge/forwarder.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/ocsp_desk.h"
-#include "traffic/policy/retry.h"
+#include "traffic/edge/shared_reads.h"
+#include "traffic/edge/status.h"
 
 namespace evercert::traffic {
 namespace {
@@ -24,7 +29,7 @@ namespace {
 using net::HttpRequest;
 using net::HttpResponse;
 
-constexpr Duration kTooLate = 50ms;  // with less time left nothing more is begun
+constexpr Duration kLagSample = 20ms, kAdapt = 500ms;
 
 class EdgeImpl : public Edge {
  public:
@@ -32,15 +37,19 @@ class EdgeImpl : public Edge {
       : options_(std::move(options)),
         clock_(clock),
         random_(random),
-        edge_prefix_("evercert://" + options_.cluster + "/edge/"),
+        backends_(options_.policies, clock, random.next()),
+        entrance_(options_.door, backends_, clock),
+        guests_(options_.guests, "evercert://" + options_.cluster + "/", random),
         checker_(os::ThreadExecutor::start("edge-checks")) {}
 
   // First what waits, then what it waits for.
   ~EdgeImpl() override {
+    if (admin_) admin_->stop(0ms);
     if (server_) server_->stop(0ms);
     checker_->stop();
     checks_.cancel();
-    desks_.clear();
+    threads_.clear();
+    forwarder_.reset();
     link_.reset();
     client_.reset();
   }
@@ -51,12 +60,17 @@ class EdgeImpl : public Edge {
     link.tls = options_.tls;
     link.expected = "evercert://" + options_.cluster + "/node/";
     for (const auto& node : options_.nodes) {
-      EC_TRY(backends_.add(node, false, options_.thresholds));
+      EC_TRY(backends_.add(node, false));
       link.targets.push_back({node.target.address, node.target.port});
     }
-    for (const auto& edge : options_.other_edges) EC_TRY(backends_.add(edge, true, options_.thresholds));
+    for (const auto& edge : options_.other_edges) EC_TRY(backends_.add(edge, true));
     EC_ASSIGN(link_, net::LinkClient::create(std::move(link)));
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
+    releases_ = std::make_unique<Releases>(backends_, clock_);
+    // A region none of whose nodes is of the new release has nothing to share out.
+    if (options_.canary_percent > 0 && releases_->state().any) EC_TRY(releases_->begin(options_.canary_percent));
+    forwarder_ = std::make_unique<Forwarder>(Forwarder::Parts{options_, backends_, entrance_, guests_, *releases_,
+                                                              counters_, *link_, *client_, clock_, random_});
     net::HttpServerOptions server;
     server.threads = options_.threads;
     server.access_log = options_.front.access_log;
@@ -71,6 +85,14 @@ class EdgeImpl : public Edge {
               net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
     check_all();
     recheck_unhealthy();
+    adapt();
+    if (options_.admin_address.empty()) return {};
+    net::HttpServerOptions admin;
+    admin.max_connections = 64;
+    admin.listeners.push_back({options_.admin_address, options_.admin_port, false, {}, net::ClientCertificates::kNone});
+    EC_ASSIGN(admin_,
+              net::HttpServer::start(admin, [this](HttpRequest request) { return administer(std::move(request)); }));
+    log_info("edge: admin listener at " + options_.admin_address + ":" + std::to_string(admin_->port(0)));
     return {};
   }
 
@@ -99,10 +121,25 @@ class EdgeImpl : public Edge {
     }
     if (request.path == "/metrics") {
       response.headers.set("Content-Type", "text/plain; version=0.0.4");
-      response.body = backends_.metrics() + ocsp_metrics() + server_->metrics();
+      response.body = backend_metrics(backends_, entrance_) + counters_.metrics() + ocsp_metrics() + server_->metrics();
       return response;
     }
+    // Of the cluster itself: for an operator at another machine.
+    if (request.path == "/edge/status" && request.client_identity.starts_with("evercert://" + options_.cluster + "/"))
+      return status();
     return std::nullopt;
+  }
+
+  HttpResponse status() const {
+    return net::json_response(200, status_page(backends_, entrance_, counters_, guests_, *releases_));
+  }
+
+  Task<HttpResponse> administer(HttpRequest request) {
+    if (request.path == "/edge/status") co_return status();
+    if (auto changed = admin_change(request, backends_, *releases_)) co_return std::move(*changed);
+    if (auto own = answer_myself(request)) co_return std::move(*own);
+    co_return net::problem(404, "Not Found",
+                           "here are /edge/status, /edge/canary, /edge/drain, /edge/undrain, /metrics");
   }
 
   // What a node of this region gave as its reason last.
@@ -120,150 +157,59 @@ class EdgeImpl : public Edge {
   }
 
   Task<HttpResponse> handle(HttpRequest request) {
-    if (OcspDesk::is_ocsp(request)) return answer_ocsp(std::move(request));
-    return answer_other(std::move(request));
+    OfThread& own = of_thread(*request.executor);
+    if (OcspDesk::is_ocsp(request)) return answer_ocsp(own.desk, std::move(request));
+    return answer_other(own.reads, std::move(request));
   }
 
-  Task<HttpResponse> answer_other(HttpRequest request) {
+  Task<HttpResponse> answer_other(SharedReads& reads, HttpRequest request) {
     if (auto own = answer_myself(request)) co_return std::move(*own);
-    co_return co_await pass_on(std::move(request), nullptr);
+    if (!SharedReads::shareable(request)) co_return co_await forwarder_->pass_on(std::move(request), std::nullopt);
+    co_return co_await reads.get(std::move(request), *forwarder_, counters_);
   }
 
-  Task<HttpResponse> answer_ocsp(HttpRequest request) {
-    OcspDesk& desk = desk_of(*request.executor);
+  Task<HttpResponse> answer_ocsp(OcspDesk& desk, HttpRequest request) {
     if (auto known = co_await desk.answer(request)) co_return std::move(*known);
     const std::string key(OcspDesk::key_of(request));
-    auto response = co_await pass_on(std::move(request), desk.node());
+    auto response = co_await forwarder_->pass_on(std::move(request), desk.node());
     desk.fetched(key, response);
     co_return response;
   }
 
-  // Each thread of the server has its own.
-  OcspDesk& desk_of(Executor& executor) {
+  // What each thread of the server has of its own. With it begins the watch over how late that thread is.
+  struct OfThread {
+    OcspDesk desk;
+    SharedReads reads;
+  };
+  OfThread& of_thread(Executor& executor) {
     {
-      std::shared_lock lock(desks_mutex_);
-      const auto found = desks_.find(&executor);
-      if (found != desks_.end()) return *found->second;
+      std::shared_lock lock(threads_mutex_);
+      const auto found = threads_.find(&executor);
+      if (found != threads_.end()) return *found->second;
     }
-    std::unique_lock lock(desks_mutex_);
-    auto& made = desks_[&executor];
-    if (made == nullptr)
-      made = std::make_unique<OcspDesk>(executor, *link_, backends_, clock_, options_.region_name, ocsp_counts_);
+    std::unique_lock lock(threads_mutex_);
+    auto& made = threads_[&executor];
+    if (made == nullptr) {
+      made.reset(new OfThread{{executor, *link_, backends_, clock_, options_.region_name, ocsp_counts_}, {}});
+      executor.post_after(kLagSample,
+                          [this, &executor, due = clock_.now() + kLagSample] { sample_lag(executor, due); });
+    }
     return *made;
   }
 
-  // To one endpoint after the other until one has answered; first to `preferred` when there is one that is well.
-  Task<HttpResponse> pass_on(HttpRequest request, Backend* preferred) {
-    const bool from_edge = request.client_identity.starts_with(edge_prefix_);
-    const bool may_leave = !(from_edge && request.headers.find(kHop));
-    const Instant deadline = clock_.now() + options_.request_timeout;
-    net::LinkCall call;
-    call.headers = forwarded_headers(request, from_edge, random_);
-    call.method = std::move(request.method);
-    call.target = std::move(request.target);
-    call.body = std::move(request.body);
-    const bool has_id = call.headers.find(kRequestId).has_value();
-    const bool has_key = has_id || call.headers.find("Idempotency-Key");
-    int attempt = has_id ? earlier_attempts(call.headers) : 0;
-    {
-      std::lock_guard lock(budget_mutex_);
-      budget_.request();
-    }
-    Error last{Code::kUnavailable, "no node of any region could be reached"};
-    std::optional<HttpResponse> refused;
-    Backend* queuer = nullptr;  // who would keep it until there is a majority again
-    Backends::Tried tried;
-    bool elsewhere = false;  // to ask further is no repetition then, and takes nothing from their budget
-    for (bool first = true;; first = false) {
-      const Duration left = deadline - clock_.now();
-      if (left <= kTooLate) break;
-      Backend* backend = backends_.next(tried, may_leave, first ? preferred : nullptr, refused.has_value());
-      if (backend == nullptr) break;
-      if (!first && !std::exchange(elsewhere, false)) {
-        std::lock_guard lock(budget_mutex_);
-        if (!budget_.take(clock_.now())) break;
-      }
-      if (has_id) call.headers.set(kAttempt, std::to_string(++attempt));
-      ++backend->in_flight;
-      ++backend->requests;
-      auto result = co_await ask(*request.executor, *backend, call, left);
-      --backend->in_flight;
-      if (result && result->status != 503) {
-        if (!result->headers.find("Evercert-Region")) result->headers.add("Evercert-Region", options_.region_name);
-        co_return std::move(*result);
-      }
-      elsewhere = result && result->headers.find(kElsewhere);
-      if (!elsewhere) ++backend->failures;
-      if (result) {  // 503: nothing was done there; another may do it
-        if (queuer == nullptr && result->headers.find(kMayQueue)) queuer = backend;
-        refused = std::move(*result);
-        continue;
-      }
-      last = result.error();
-      if (last.code != Code::kInvalid) backend->request_failed();
-      if (!may_retry(last.code, call.method, request.path, has_key)) break;
-    }
-    if (!refused || last.code != Code::kUnavailable) co_return net::problem(last);
-    if (queuer == nullptr) co_return std::move(*refused);
-    // Another edge that asked first looks further itself.
-    if (from_edge) {
-      refused->headers.set(kMayQueue, "yes");
-      co_return std::move(*refused);
-    }
-    co_return co_await have_queued(*request.executor, *queuer, call, deadline, std::move(*refused));
-  }
-
-  // Nobody could do it, surely nobody has begun: so it waits with one who offered to keep it.
-  Task<HttpResponse> have_queued(Executor& on, Backend& queuer, net::LinkCall& call, Instant deadline,
-                                 HttpResponse refused) {
-    call.headers.set(kQueue, "yes");
-    const Duration left = deadline - clock_.now();
-    if (left > kTooLate) {
-      auto queued = co_await ask(on, queuer, call, left);
-      if (!queued && queued.error().code != Code::kUnavailable) co_return net::problem(queued.error());
-      if (queued) refused = std::move(*queued);
-    }
-    refused.headers.remove(kMayQueue);
-    if (!refused.headers.find("Evercert-Region")) refused.headers.add("Evercert-Region", options_.region_name);
-    co_return std::move(refused);
-  }
-
-  // Nodes over the link, other regions' edges by HTTP.
-  Task<Result<HttpResponse>> ask(Executor& on, Backend& backend, const net::LinkCall& call, Duration left) {
-    return backend.remote ? ask_edge(on, backend, call, left) : link_->call(on, backend.link, call, left);
-  }
-
-  Task<Result<HttpResponse>> ask_edge(Executor& on, Backend& backend, const net::LinkCall& call, Duration left) {
-    net::HttpCall out;
-    out.target = backend.endpoint.target;
-    out.method = call.method;
-    out.path = call.target;
-    out.headers = call.headers;
-    out.headers.set(kHop, options_.region_name);
-    out.body = call.body;
-    out.timeout = left;
-    out.emulated_round_trip =
-        net::sample_round_trip(options_.delays, options_.region, backend.endpoint.region, random_);
-    auto result = co_await client_->fetch(on, std::move(out));
-    if (result) {
-      for (const char* of_connection : {"Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive"})
-        result->headers.remove(of_connection);
-    }
-    co_return result;
-  }
-
   void check_all() {
-    for (auto& backend : backends_.all()) checks_.spawn(check(*backend));
+    for (std::size_t at = 0; at < backends_.size(); ++at) checks_.spawn(check(at));
     checker_->post_after(options_.check_interval, [this] { check_all(); });
   }
 
   // The same way that requests go.
-  Task<void> check(Backend& backend) {
+  Task<void> check(std::size_t at) {
     net::LinkCall ready;
     ready.target = "/readyz";
-    const auto result = co_await ask(*checker_, backend, ready, options_.check_timeout);
-    backend.checked(result && result->status == 200);
-    if (backend.remote || !result) co_return;
+    const auto result = co_await forwarder_->ask(*checker_, at, ready, options_.check_timeout);
+    backends_.checked(at, result && result->status == 200);
+    if (result) backends_.set_draining(at, Backends::Drained::kByItself, result->headers.find(kDraining).has_value());
+    if (backends_[at].remote || !result) co_return;
     const auto problem = nlohmann::json::parse(result->bytes(), nullptr, false);
     std::lock_guard lock(why_mutex_);
     why_unready_ = problem.is_object() ? problem.value("detail", "") : "";
@@ -271,30 +217,57 @@ class EdgeImpl : public Edge {
 
   // What is out is looked at again soon, not in a whole interval.
   void recheck_unhealthy() {
-    for (auto& backend : backends_.all()) {
-      if (!backend->healthy()) checks_.spawn(check(*backend));
+    for (std::size_t at = 0; at < backends_.size(); ++at) {
+      if (!backends_.healthy(at)) checks_.spawn(check(at));
     }
     checker_->post_after(std::min<Duration>(options_.check_interval, 500ms), [this] { recheck_unhealthy(); });
+  }
+
+  // How late a timer of the loop is, is how long a request waits before anything looks at it.
+  void sample_lag(Executor& loop, Instant due) {
+    const Instant now = clock_.now();
+    backends_.with([&](Upstream& upstream, Instant) { upstream.waited(std::max<Duration>(now - due, 0us), now); });
+    loop.post_after(kLagSample, [this, &loop, next = now + kLagSample] { sample_lag(loop, next); });
+  }
+
+  // Every half second: limits of clients follow the load; what was turned away is told once, however much it is.
+  void adapt() {
+    const bool overloaded = backends_.with(
+        [](Upstream& upstream, Instant now) { return upstream.pressure() > 0.3 || upstream.utilisation(now) >= 1; });
+    guests_.adapt(overloaded, clock_.now());
+    std::uint64_t overload = 0, rate = 0;
+    for (const auto& of : counters_.classes) {
+      overload += of.overload;
+      rate += of.rate;
+    }
+    if (overload != told_overload_ || rate != told_rate_) {
+      log_warning("edge: turned away overload=" + std::to_string(overload - std::exchange(told_overload_, overload)) +
+                  " rate=" + std::to_string(rate - std::exchange(told_rate_, rate)));
+    }
+    checker_->post_after(kAdapt, [this] { adapt(); });
   }
 
   const EdgeOptions options_;
   MonotonicClock& clock_;
   Random& random_;
-  const std::string edge_prefix_;
   Backends backends_;
+  Entrance entrance_;
+  Guests guests_;
+  std::unique_ptr<Releases> releases_;
+  EdgeCounters counters_;
+  std::uint64_t told_overload_ = 0, told_rate_ = 0;
   OcspCounts ocsp_counts_;
-  std::shared_mutex desks_mutex_;
-  std::unordered_map<Executor*, std::unique_ptr<OcspDesk>> desks_;
+  std::shared_mutex threads_mutex_;
+  std::unordered_map<Executor*, std::unique_ptr<OfThread>> threads_;
   std::atomic<bool> draining_{false};
   std::mutex why_mutex_;
   std::string why_unready_;
-  std::mutex budget_mutex_;
-  RetryBudget budget_;
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<net::LinkClient> link_;
+  std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<os::ThreadExecutor> checker_;
   TaskScope checks_;
-  std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<net::HttpServer> server_, admin_;
 };
 
 }  // namespace

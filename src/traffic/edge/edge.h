@@ -10,14 +10,23 @@
 #include "base/env.h"
 #include "net/http_client.h"
 #include "net/link_delay.h"
-#include "traffic/policy/endpoint_health.h"
+#include "traffic/edge/backends.h"
+#include "traffic/edge/guests.h"
+#include "traffic/policy/door.h"
 
 namespace evercert::traffic {
 
-struct EdgeEndpoint {
-  net::HttpTarget target;  // of a node: where it listens for links
-  RegionId region;         // of another region's edge; the own region for nodes
-};
+// The policies of an edge in front of nodes, which are asynchronous and write in batches: their answers take the longer
+// the more is in flight, and more is done. So the limits begin higher than in front of a thread for each request, and
+// 100 ms more are no queue yet.
+inline UpstreamOptions edge_policies() {
+  UpstreamOptions options;
+  options.gradient.initial = 128;
+  options.gradient.after_loss = 64;
+  options.gradient.slack = 100ms;
+  options.admission.queue_target = 20ms;  // the loop's own turns take some milliseconds when it is busy
+  return options;
+}
 
 // Of the server that clients talk to; see net/http_server.h.
 struct EdgeFront {
@@ -34,7 +43,13 @@ struct EdgeOptions {
   net::TlsFiles tls;
   std::vector<EdgeEndpoint> nodes, other_edges;
   Duration check_interval = 5s, check_timeout = 2s;
-  HealthThresholds thresholds;
+  UpstreamOptions policies = edge_policies();
+  DoorOptions door;
+  GuestOptions guests;
+  double canary_percent = 0;  // of the requests, to the nodes that run a new release
+  // Where an operator asks and changes things, without a password: a loopback address. Empty: nowhere.
+  std::string admin_address;
+  std::uint16_t admin_port = 0;
   net::LinkDelays delays;
   Duration request_timeout = 12s;
   int threads = 1;

@@ -21,6 +21,9 @@ inline constexpr std::string_view kAttempt = "Evercert-Attempt";
 // From a node with its 503: what was refused for want of a majority could be queued there. To a node: it shall be.
 inline constexpr std::string_view kMayQueue = "Evercert-May-Queue", kQueue = "Evercert-Queue";
 
+// From a node with its 503: there is no majority; which mode it is in. And: it is about to leave.
+inline constexpr std::string_view kMode = "Evercert-Mode", kDraining = "Evercert-Draining";
+
 // From a node with its 503: it is well, but another one keeps what was asked for.
 inline constexpr std::string_view kElsewhere = "Evercert-Elsewhere";
 

@@ -87,13 +87,9 @@ net::HttpResponse OcspDesk::respond(OcspCopy& copy, bool get) {
   return response;
 }
 
-Backend* OcspDesk::node() {
-  if (node_ == nullptr || !node_->healthy()) {
-    for (const auto& backend : backends_.all()) {
-      if (backend->remote || !backend->healthy()) continue;
-      node_ = backend.get();
-      break;
-    }
+std::optional<std::size_t> OcspDesk::node() {
+  if (!node_ || !backends_.healthy(*node_)) {
+    if (const auto other = backends_.healthy_node()) node_ = other;
   }
   return node_;
 }
@@ -111,11 +107,11 @@ Task<void> OcspDesk::check() {
   question.body = copies_.leave().SerializeAsString();
   net::v1::OcspNews news;
   bool told = false;
-  Backend* asked = node();
-  if (asked != nullptr && asked->healthy()) {
-    const auto answer = co_await link_.call(executor_, asked->link, question, kCheckTimeout);
+  const auto asked = node();
+  if (asked && backends_.healthy(*asked)) {
+    const auto answer = co_await link_.call(executor_, backends_[*asked].link, question, kCheckTimeout);
     told = answer && answer->status == 200 && news.ParseFromString(answer->body);
-    if (!answer) asked->request_failed();
+    if (!answer) backends_.unreachable(*asked);
   }
   for (OcspWaiter* settled : copies_.ended(told ? &news : nullptr, clock_.now()))
     static_cast<Waiter*>(settled)->resume.resume();

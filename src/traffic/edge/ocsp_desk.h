@@ -32,7 +32,7 @@ class OcspDesk {
   static bool is_ocsp(const net::HttpRequest& request);
   // The answer; or nullopt: pass the request on, best to node(), and give the answer to fetched().
   Task<std::optional<net::HttpResponse>> answer(const net::HttpRequest& request);
-  Backend* node();
+  std::optional<std::size_t> node();
   // `key`: key_of() the request. Takes the node's stamp out of the response.
   void fetched(std::string_view key, net::HttpResponse& response);
   // GET: the path; POST: the body. The two cannot be mistaken for each other: a request in DER begins with 0x30.
@@ -58,7 +58,7 @@ class OcspDesk {
   OcspCounts& counts_;
   OcspCopies copies_;
   TaskScope checks_;
-  Backend* node_ = nullptr;  // whose list of changes the copies belong to
+  std::optional<std::size_t> node_;  // whose list of changes the copies belong to
 };
 
 }  // namespace evercert::traffic

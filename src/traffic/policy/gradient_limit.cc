@@ -58,7 +58,7 @@ void GradientLimit::open_window(Instant now) {
 }
 
 void GradientLimit::refused(Instant now) {
-  if (now - refused_ < kBetweenRefusals) return;
+  if (now - refused_ < kBetweenRefusals || 2.0 * in_flight_ < limit()) return;
   refused_ = now;
   each_ = std::max(options_.least, each_ * 0.9);
 }

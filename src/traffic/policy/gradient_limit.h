@@ -62,7 +62,8 @@ class GradientLimit {
   void answered(std::size_t kind, Duration took, Instant now);
   // No answer that says how fast they are: given up, broken off.
   void left();
-  // One says itself that it is too busy: the limit falls a little, at most ten times a second.
+  // One says itself that it is too busy: the limit falls a little, at most ten times a second, and not when so little
+  // is in flight that the limit cannot be what was too high.
   void refused(Instant now);
 
   // How many may be in flight now, at all and at each. 0 when no endpoint is well.

@@ -403,7 +403,10 @@ TEST_F(GradientTest, AnotherMixOfKindsIsNotTakenForAQueue) {
 
 TEST_F(GradientTest, ARefusalLowersItOnceInAWindow) {
   rounds(200, 1000, 10ms, 60);
-  for (int i = 0; i < 40; ++i) limit_.started();
+  const double unasked = limit_.limit();
+  limit_.refused(now_ - 1s);
+  EXPECT_EQ(limit_.limit(), unasked) << "when nothing is in flight, it is not the limit";
+  while (limit_.in_flight() < limit_.limit()) limit_.started();
   limit_.refused(now_);
   const double before = limit_.limit();
   now_ = now_ + 101ms;

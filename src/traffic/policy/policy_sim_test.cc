@@ -127,6 +127,91 @@ TEST(Policies, ThreeTimesTheCapacityLeavesTheGoodputAndTheProtectedClassesAsThey
   }
 }
 
+TEST(Policies, AShortQueueAtTheDoorTakesInABurst) {
+  double worst = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const auto shed = [&](bool with_door) {
+      WorldOptions options = at_pace(kPaces[1], seed, 0.4);
+      if (with_door) options.door = DoorOptions{};
+      TrafficWorld world(options);
+      world.run_until(kBegin + 5s);
+      world.forget_counts();
+      // Half of all workers are idle, and for a moment twice as much comes as all can do.
+      for (int burst = 1; burst <= 4; ++burst) {
+        const Instant at = kBegin + burst * 5s;
+        world.run_until(at);
+        world.set_utilisation(2);
+        world.run_until(at + 40ms);
+        world.set_utilisation(0.4);
+      }
+      world.run_until(kBegin + 23s);
+      EXPECT_EQ(world.all_counts().failed, 0u);
+      EXPECT_EQ(world.protected_counts().shed, 0u);
+      return static_cast<double>(world.all_counts().shed);
+    };
+    const double without = shed(false), with = shed(true);
+    EXPECT_GT(without, 100) << "the test has tested something";
+    EXPECT_LT(with, without * 0.3);
+    worst = std::max(worst, with / without);
+  }
+  report("turned away in bursts, to what it is without the door", worst);
+}
+
+TEST(Policies, WithADoorNothingIsLostWhileALeaderIsElected) {
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const auto shed = [&](bool with_door) {
+      WorldOptions options = at_pace(kPaces[1], seed, 0.2);
+      options.mix = {0, 0, 0, 0, 0.3, 0.7, 0, 0};
+      options.hedging = false;
+      options.policy.timeout.least = 8s;  // what changes something is not given up before its node gives up
+      if (with_door) options.door = DoorOptions{};
+      TrafficWorld world(options);
+      world.run_until(kBegin + 5s);
+      world.forget_counts();
+      world.pause(1400ms);
+      world.run_until(kBegin + 15s);
+      EXPECT_EQ(world.all_counts().failed, 0u);
+      return world.all_counts().shed;
+    };
+    EXPECT_GT(shed(false), 0u) << "the test has tested something";
+    EXPECT_EQ(shed(true), 0u);
+  }
+}
+
+TEST(Policies, WithADoorThreeTimesTheCapacityIsMetAsWithout) {
+  double least = 2, slower = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Instant from = kBegin + 2s, to = kBegin + 6s;
+    const auto p99_of_protected = [&](bool with_door) {
+      WorldOptions options = at_pace(kPaces[1], seed, 0.5);
+      if (with_door) options.door = DoorOptions{};
+      TrafficWorld world(options);
+      world.run_until(from);
+      world.forget_counts();
+      world.set_utilisation(3);
+      world.run_until(to);
+      if (with_door) {
+        const double goodput = world.goodput(from, to);
+        EXPECT_GE(goodput, 0.9);
+        least = std::min(least, goodput);
+        EXPECT_EQ(world.protected_counts().failed, 0u);
+        EXPECT_EQ(world.protected_counts().shed, 0u);
+        EXPECT_EQ(world.all_counts().failed, 0u);
+        expect_the_well_untouched(world, 0);
+      }
+      return world.p99(from + 200ms, to, is_protected);
+    };
+    const double ratio_of_p99 = ratio(p99_of_protected(true), p99_of_protected(false));
+    EXPECT_LT(ratio_of_p99, 1.3) << "whoever waits at the door, it is not they";
+    slower = std::max(slower, ratio_of_p99);
+  }
+  report("goodput with a door, worst of the seeds, of what the servers can do", least);
+  report("p99 of the protected, worst of the seeds, to that without a door", slower);
+}
+
 TEST(Policies, AnOverloadThatBeginsWithTheProcessIsMetToo) {
   for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

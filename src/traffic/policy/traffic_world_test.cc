@@ -40,6 +40,10 @@ TrafficWorld::TrafficWorld(WorldOptions options) : options_(options), chance_(op
     for (std::size_t s = 0; s < options_.servers; ++s)
       EC_CHECK(edges_.back()->add(Distance::kZone).has_value(), "too many servers for one edge");
   }
+  if (options_.door) {
+    doors_.assign(options_.edges, Door(*options_.door));
+    waiting_.resize(options_.edges);
+  }
   rate_ = rate_for(options_.utilisation);
   arrive();
   every(5s, [this] { check(false); });
@@ -88,16 +92,55 @@ void TrafficWorld::arrive() {
 void TrafficWorld::begin(std::size_t edge, Criticality of) {
   Counts& counts = counts_[static_cast<std::size_t>(of)];
   ++counts.offered;
-  Upstream& upstream = *edges_[edge];
-  if (!upstream.admits(of, now_)) {
+  if (doors_.empty()) {
+    if (!edges_[edge]->admits(of, now_)) {
+      ++counts.shed;
+      return;
+    }
+    return let_in(edge, of, now_);
+  }
+  const auto arrival = doors_[edge].arrives(
+      of, now_, [&](Criticality c, double coming) { return edges_[edge]->admits(c, now_, coming); });
+  if (arrival.displaced) {
+    ++counts_[static_cast<std::size_t>(waiting_[edge].at(*arrival.displaced).of)].shed;
+    waiting_[edge].erase(*arrival.displaced);
+  }
+  if (arrival.entry == Entry::kIn) return let_in(edge, of, now_);
+  if (arrival.entry == Entry::kRefused) {
     ++counts.shed;
     return;
   }
+  waiting_[edge].emplace(arrival.ticket, Waiting{of, now_});
+  at(now_ + doors_[edge].patience(of), [this, edge] { turn_door(edge); });
+}
+
+void TrafficWorld::turn_door(std::size_t edge) {
+  // Whoever begins may end at once, and so come here again.
+  if (turning_) return;
+  turning_ = true;
+  Door::Turn turn;
+  doors_[edge].turn(
+      now_, [&](Criticality c, double coming) { return edges_[edge]->admits(c, now_, coming); }, turn);
+  for (const auto ticket : turn.refused) {
+    ++counts_[static_cast<std::size_t>(waiting_[edge].at(ticket).of)].shed;
+    waiting_[edge].erase(ticket);
+  }
+  for (const auto ticket : turn.in) {
+    const Waiting one = waiting_[edge].at(ticket);
+    waiting_[edge].erase(ticket);
+    doors_[edge].begun();
+    let_in(edge, one.of, one.arrived);
+  }
+  turning_ = false;
+}
+
+void TrafficWorld::let_in(std::size_t edge, Criticality of, Instant arrived) {
+  Upstream& upstream = *edges_[edge];
   upstream.request();
   ++requests_;
   auto request = std::make_shared<Request>();
   request->of = of;
-  request->arrived = now_;
+  request->arrived = arrived;
   request->edge = edge;
   if (!ask(request, false)) {
     gave_up(request);
@@ -141,7 +184,8 @@ void TrafficWorld::received(std::size_t at_server, const AttemptPtr& attempt) {
 
 void TrafficWorld::work(std::size_t at_server) {
   Server& server = servers_[at_server];
-  while (server.up && !server.hung && server.busy < options_.workers && !server.queue.empty()) {
+  while (now_ >= paused_until_ && server.up && !server.hung && server.busy < options_.workers &&
+         !server.queue.empty()) {
     auto attempt = std::move(server.queue.front());
     server.queue.pop_front();
     ++server.busy;
@@ -174,6 +218,7 @@ void TrafficWorld::over(const AttemptPtr& attempt, Outcome outcome) {
   const RequestPtr request = attempt->request;
   Upstream& upstream = *edges_[request->edge];
   upstream.finished(attempt->attempt, outcome, now_);
+  if (!doors_.empty()) turn_door(request->edge);
   --request->open;
   if (request->done) return;
   Counts& counts = counts_[static_cast<std::size_t>(request->of)];
@@ -229,6 +274,13 @@ void TrafficWorld::restart(std::size_t at_server) {
 void TrafficWorld::hang(std::size_t at_server) { servers_[at_server].hung = true; }
 
 void TrafficWorld::set_fixed_service(std::size_t at_server, Duration service) { servers_[at_server].fixed = service; }
+
+void TrafficWorld::pause(Duration time) {
+  paused_until_ = now_ + time;
+  at(paused_until_, [this] {
+    for (std::size_t i = 0; i < servers_.size(); ++i) work(i);
+  });
+}
 
 void TrafficWorld::set_slowdown(double factor) { slowdown_ = factor; }
 

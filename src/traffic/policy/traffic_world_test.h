@@ -7,8 +7,11 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
+#include "traffic/policy/door.h"
 #include "traffic/policy/subset.h"
 #include "traffic/policy/upstream.h"
 
@@ -40,6 +43,7 @@ struct WorldOptions {
   std::array<double, kCriticalities> service_ms{5, 50, 20, 20, 60, 60, 100, 60};
   UpstreamOptions policy = {};
   bool hedging = true;
+  std::optional<DoorOptions> door{};  // without: who is not admitted is refused at once
 };
 
 struct TrafficAttempt;
@@ -58,6 +62,7 @@ class TrafficWorld {
   void hang(std::size_t server);     // takes everything and answers nothing
   void set_fixed_service(std::size_t server, Duration service);
   void set_slowdown(double factor);  // of all servers
+  void pause(Duration time);         // nobody begins anything for so long
   void set_utilisation(double utilisation) { rate_ = rate_for(utilisation); }
   void set_failing(double share) { options_.failing = share; }
 
@@ -115,6 +120,8 @@ class TrafficWorld {
   double rate_for(double utilisation) const;
   void arrive();
   void begin(std::size_t edge, Criticality of);
+  void let_in(std::size_t edge, Criticality of, Instant arrived);
+  void turn_door(std::size_t edge);
   bool ask(const RequestPtr& request, bool only_good);
   void received(std::size_t server, const AttemptPtr& attempt);
   void work(std::size_t server);
@@ -128,11 +135,19 @@ class TrafficWorld {
   Chance chance_;
   double rate_ = 0;  // requests a second
   double slowdown_ = 1;
+  Instant paused_until_{0};
   Instant now_{1'000'000};
   std::uint64_t numbered_ = 0;
   std::vector<Event> events_;  // a heap
   std::vector<Server> servers_;
   std::vector<std::unique_ptr<Upstream>> edges_;
+  struct Waiting {
+    Criticality of;
+    Instant arrived;
+  };
+  std::vector<Door> doors_;  // of the edges, when there are any
+  std::vector<std::unordered_map<Door::Ticket, Waiting>> waiting_;
+  bool turning_ = false;
   std::array<Counts, kCriticalities> counts_{};
   std::vector<Answer> answers_;
   std::uint64_t requests_ = 0, retries_ = 0, hedges_ = 0;

@@ -35,16 +35,18 @@ Result<std::size_t> Upstream::add(Distance distance) {
 }
 
 bool Upstream::good(std::size_t at, Instant now) const {
-  return all_[at].health.healthy() && !ejection_.ejected(at) && all_[at].breaker.state(now) == BreakerState::kClosed;
+  return all_[at].health.healthy() && !all_[at].draining && !ejection_.ejected(at) &&
+         all_[at].breaker.state(now) == BreakerState::kClosed;
 }
 
 Standing Upstream::standing(std::size_t at, Instant now) const {
   const Endpoint& endpoint = all_[at];
   if (!endpoint.health.healthy()) return Standing::kLastResort;
   switch (endpoint.breaker.state(now)) {
-    case BreakerState::kClosed: return ejection_.ejected(at) ? Standing::kPoor : Standing::kGood;
+    case BreakerState::kClosed: return ejection_.ejected(at) || endpoint.draining ? Standing::kPoor : Standing::kGood;
     case BreakerState::kHalfOpen:
-      return !ejection_.ejected(at) && endpoint.breaker.admits(now) ? Standing::kProbe : Standing::kLastResort;
+      return !ejection_.ejected(at) && !endpoint.draining && endpoint.breaker.admits(now) ? Standing::kProbe
+                                                                                          : Standing::kLastResort;
     case BreakerState::kOpen: break;
   }
   return Standing::kLastResort;
@@ -64,9 +66,9 @@ Upstream::Load Upstream::load(Instant now) const {
   return near.limit > 0 ? near : well.limit > 0 ? well : all;
 }
 
-bool Upstream::admits(Criticality of, Instant now) const {
+bool Upstream::admits(Criticality of, Instant now, double coming) const {
   const Load now_there = load(now);
-  return admission_.admits(of, now_there.in_flight, now_there.limit);
+  return admission_.admits(of, now_there.in_flight + coming, now_there.limit);
 }
 
 double Upstream::utilisation(Instant now) const {
@@ -91,7 +93,7 @@ std::uint16_t Upstream::best_of(std::size_t candidates, std::uint64_t chance, In
 }
 
 std::optional<Pick> Upstream::pick(Tried& tried, bool may_leave_region, bool may_probe, std::uint64_t chance,
-                                   Instant now) {
+                                   Instant now, std::optional<std::size_t> preferred) {
   ejection_.tick(now);
   std::array<std::size_t, 4> of_standing{};
   std::array<TierLoad, kDistances> tiers{};
@@ -116,6 +118,11 @@ std::optional<Pick> Upstream::pick(Tried& tried, bool may_leave_region, bool may
     tier.capacity += limit(endpoint.distance);
   }
   for (std::size_t i = 0; i < kDistances; ++i) limits_[i].resize(well[i]);
+  if (preferred && *preferred < all_.size() && standings[*preferred] == static_cast<std::uint8_t>(Standing::kGood) &&
+      all_[*preferred].in_flight < limit(all_[*preferred].distance)) {
+    tried.set(*preferred);
+    return Pick{*preferred, Standing::kGood};
+  }
   // The lowest bits decide about probing; mixed, the rest is as good as new for the choice of two.
   const bool probe_now = may_probe && of_standing[static_cast<std::size_t>(Standing::kProbe)] > 0 &&
                          ((chance & 7) == 0 || of_standing[static_cast<std::size_t>(Standing::kGood)] == 0);
@@ -188,6 +195,10 @@ void Upstream::finished(const Attempt& attempt, Outcome outcome, Instant now) {
       group.refused(now);
       endpoint.breaker.finished(attempt.ticket, CallVerdict::kNone, took, now);
       return;
+    case Outcome::kDeclined:
+      group.left();
+      endpoint.breaker.finished(attempt.ticket, CallVerdict::kNone, took, now);
+      return;
     case Outcome::kDropped: {
       group.left();
       endpoint.cost.record_at_least(took, now);
@@ -203,6 +214,8 @@ void Upstream::finished(const Attempt& attempt, Outcome outcome, Instant now) {
 }
 
 void Upstream::checked(std::size_t at, bool passed, Instant now) {
+  // Who is out comes back when its time is over, also where no request is made.
+  ejection_.tick(now);
   Endpoint& endpoint = all_.at(at);
   const bool before = endpoint.health.healthy();
   if (passed) {

@@ -52,16 +52,17 @@ struct UpstreamOptions {
 enum class Outcome : std::uint8_t {
   kAnswered,     // also with a 4xx: the endpoint is well
   kFailed,       // a 5xx other than 503, or broken off in the middle
-  kUnreachable,  // no connection, or it closed before anything was sent
+  kUnreachable,  // no connection, or it broke
   kTimedOut,     // no answer in the time that was granted
-  kBusy,         // 503 of one that is well
+  kBusy,         // 503 of one that has too much to do
+  kDeclined,     // 503 for another reason (no majority, it is leaving): it is well, its time says nothing
   kDropped,      // the caller lost interest: a hedge that lost, a client that left
 };
 
 enum class Standing : std::uint8_t {
   kGood,
   kProbe,       // half-open: its answer decides whether it comes back
-  kPoor,        // ejected, but it can be reached; nobody stands better
+  kPoor,        // ejected or draining, but it can be reached; nobody stands better
   kLastResort,  // thought dead, or its breaker is open; nobody is left. Of no use once another has answered 503
 };
 
@@ -88,8 +89,9 @@ class Upstream {
   // Its number, counted from 0. kInvalid: more than kMost.
   Result<std::size_t> add(Distance distance);
 
-  // The door, for a request that comes from outside; false: answer 503 with Admission::retry_after.
-  bool admits(Criticality of, Instant now) const;
+  // The door, for a request that comes from outside; false: it waits (door.h), or is answered 503 with
+  // Admission::retry_after. `coming`: so many were let in and have not started yet.
+  bool admits(Criticality of, Instant now, double coming = 0) const;
   void waited(Duration time, Instant now) { admission_.waited(time, now); }  // from arrival to admits()
   // One was let in: it feeds the budgets of retries and hedges.
   void request() {
@@ -98,8 +100,10 @@ class Upstream {
   }
 
   // Whom to ask next, and among `tried` from now on. `may_probe`: this request can be repeated if it fails. Nothing:
-  // everybody has been tried. `chance`: 64 random bits.
-  std::optional<Pick> pick(Tried& tried, bool may_leave_region, bool may_probe, std::uint64_t chance, Instant now);
+  // everybody has been tried. `chance`: 64 random bits. `preferred` is chosen when it stands well and has room: it has
+  // something at hand that the others would have to look for.
+  std::optional<Pick> pick(Tried& tried, bool may_leave_region, bool may_probe, std::uint64_t chance, Instant now,
+                           std::optional<std::size_t> preferred = {});
   Attempt started(std::size_t endpoint, Criticality of, Instant now);
   void finished(const Attempt& attempt, Outcome outcome, Instant now);
   // An active check has passed or failed.
@@ -109,6 +113,9 @@ class Upstream {
   // When to send a copy elsewhere; nothing: do not. Only for what may_hedge.
   std::optional<Duration> hedge_after(Criticality of, Instant now);
   bool take_hedge(Instant now);
+  // An operator says so, or it says so itself: as long as another one stands well it gets no new requests.
+  void set_draining(std::size_t endpoint, bool draining) { all_.at(endpoint).draining = draining; }
+  bool draining(std::size_t endpoint) const { return all_.at(endpoint).draining; }
   // For one attempt; the request's own deadline bounds it too.
   Duration timeout(Criticality of, Instant now);
 
@@ -121,6 +128,7 @@ class Upstream {
   BreakerState breaker(std::size_t endpoint, Instant now) const { return all_[endpoint].breaker.state(now); }
   std::uint64_t breaker_opened(std::size_t endpoint) const { return all_[endpoint].breaker.opened(); }
   int in_flight(std::size_t endpoint) const { return all_[endpoint].in_flight; }
+  Standing standing(std::size_t endpoint, Instant now) const;
   // How many may be in flight at an endpoint of this distance.
   double limit(Distance distance) const { return limits_[static_cast<std::size_t>(distance)].each(); }
   // In flight, of what may be, at those that stand well (see load()); 1 when there are no endpoints.
@@ -135,7 +143,7 @@ class Upstream {
     PeakEwma cost;
     SlowStart start;
     int in_flight = 0;
-    bool was_good = true;
+    bool was_good = true, draining = false;
   };
   struct Kind {
     LatencyWindow window;
@@ -151,7 +159,6 @@ class Upstream {
     }
   };
   bool good(std::size_t at, Instant now) const;
-  Standing standing(std::size_t at, Instant now) const;
   Load load(Instant now) const;
   GradientLimit& limit_of(const Endpoint& endpoint) { return limits_[static_cast<std::size_t>(endpoint.distance)]; }
   std::uint16_t best_of(std::size_t candidates, std::uint64_t chance, Instant now) const;

@@ -135,6 +135,16 @@ TEST_F(UpstreamTest, ChecksCloseABreakerWhereNoRequestMayBeRisked) {
   EXPECT_EQ(upstream_.breaker(1, now_), BreakerState::kClosed);
 }
 
+TEST_F(UpstreamTest, WhoseTimeOutIsOverIsBackWithoutARequest) {
+  add(3);
+  warm();
+  for (int i = 0; i < 5; ++i) call(0, Outcome::kFailed);
+  ASSERT_FALSE(upstream_.in_rotation(0));
+  now_ = now_ + 31s;
+  upstream_.checked(1, true, now_);
+  EXPECT_TRUE(upstream_.in_rotation(0));
+}
+
 TEST_F(UpstreamTest, WhoReturnsGetsLittleAtFirst) {
   add(4);
   warm();
@@ -206,7 +216,62 @@ TEST_F(UpstreamTest, WhoIsBusyIsNotIll) {
   EXPECT_TRUE(upstream_.in_rotation(0));
   EXPECT_TRUE(upstream_.healthy(0));
   EXPECT_EQ(upstream_.breaker(0, now_), BreakerState::kClosed);
+  EXPECT_EQ(upstream_.limit(Distance::kZone), 16) << "one at a time cannot be too many";
+  for (int i = 0; i < 20; ++i) upstream_.started(static_cast<std::size_t>(i % 2), Criticality::kOcsp, now_);
+  call(0, Outcome::kBusy);
   EXPECT_LT(upstream_.limit(Distance::kZone), 16) << "but less is sent";
+}
+
+TEST_F(UpstreamTest, WhoDeclinesForAnotherReasonThanItsLoadLosesNothing) {
+  add(2);
+  warm();
+  for (int i = 0; i < 20; ++i) upstream_.started(static_cast<std::size_t>(i % 2), Criticality::kOcsp, now_);
+  for (int i = 0; i < 1000; ++i) call(0, Outcome::kDeclined);
+  EXPECT_EQ(upstream_.limit(Distance::kZone), 16);
+  EXPECT_TRUE(upstream_.in_rotation(0));
+  EXPECT_EQ(upstream_.breaker(0, now_), BreakerState::kClosed);
+  EXPECT_EQ(upstream_.in_flight(0), 10);
+}
+
+TEST_F(UpstreamTest, ThePreferredIsAskedWhileItStandsWellAndHasRoom) {
+  add(3);
+  warm();
+  const auto preferring = [&](std::size_t which, Upstream::Tried tried = {}) {
+    return upstream_.pick(tried, true, true, chance(), now_, which)->endpoint;
+  };
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(preferring(1), 1u);
+  Upstream::Tried tried;
+  tried.set(1);
+  EXPECT_NE(preferring(1, tried), 1u) << "it has been asked";
+  EXPECT_LT(preferring(77), 3u) << "there is no such one";
+  std::vector<Attempt> held;
+  for (int i = 0; i < 16; ++i) held.push_back(upstream_.started(1, Criticality::kOcsp, now_));
+  for (int i = 0; i < 50; ++i) EXPECT_NE(preferring(1), 1u) << "it is full";
+  for (const auto& attempt : held) upstream_.finished(attempt, Outcome::kAnswered, now_);
+  EXPECT_EQ(preferring(1), 1u);
+  call(1, Outcome::kUnreachable);
+  for (int i = 0; i < 50; ++i) EXPECT_NE(preferring(1), 1u);
+}
+
+TEST_F(UpstreamTest, WhoDrainsGetsNothingWhileAnotherStandsWellAndStartsSlowlyAfterwards) {
+  add(2);
+  warm();
+  upstream_.set_draining(0, true);
+  EXPECT_FALSE(spread(200).contains(0));
+  call(1, Outcome::kUnreachable);
+  const auto picked = pick();
+  EXPECT_EQ(picked->endpoint, 0u);
+  EXPECT_EQ(picked->standing, Standing::kPoor);
+  upstream_.checked(1, true, now_);
+  pick();
+  now_ = now_ + 20s;
+  upstream_.set_draining(0, false);
+  pick();
+  std::vector<Attempt> held;
+  for (std::size_t at = 0; at < 2; ++at) {
+    for (int i = 0; i < 5; ++i) held.push_back(upstream_.started(at, Criticality::kOcsp, now_));
+  }
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(pick()->endpoint, 1u) << "its caches may be cold";
 }
 
 TEST_F(UpstreamTest, TheCapacityThatIsGoneIsNotPromisedToAnybody) {

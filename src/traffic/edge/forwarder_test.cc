@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests through a Forwarder to nodes that are made here, on virtual time.
+#include "traffic/edge/forwarder.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <queue>
+
+#include "traffic/edge/forwarding.h"
+#include "traffic/edge/shared_reads.h"
+#include "traffic/policy/deadline.h"
+
+namespace evercert::traffic {
+namespace {
+
+using net::HttpRequest;
+using net::HttpResponse;
+
+class VirtualLoop : public Executor, public MonotonicClock {
+ public:
+  Instant now() const override { return now_; }
+  void post(std::move_only_function<void()> work) override { post_after(Duration{0}, std::move(work)); }
+  void post_after(Duration delay, std::move_only_function<void()> work) override {
+    events_.emplace(std::pair{now_.us + delay.count(), number_++}, std::move(work));
+  }
+  void run_for(Duration time) {
+    const Instant end = now_ + time;
+    while (!events_.empty() && events_.begin()->first.first <= end.us) {
+      auto event = events_.extract(events_.begin());
+      now_ = Instant{event.key().first};
+      event.mapped()();
+    }
+    now_ = end;
+  }
+
+ private:
+  Instant now_{1'000'000'000};
+  std::uint64_t number_ = 0;
+  std::map<std::pair<std::int64_t, std::uint64_t>, std::move_only_function<void()>> events_;
+};
+
+class Counting : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    for (auto& byte : out) byte = ++last_;
+  }
+
+ private:
+  std::uint8_t last_ = 0;
+};
+
+struct Node {
+  Duration delay = 2ms;
+  int status = 200;
+  std::string_view header = {};  // in its answer
+  std::optional<Code> error = {};
+};
+
+struct Asked {
+  std::size_t node;
+  Instant at;
+  std::string attempt, queue, deadline;
+};
+
+class Nodes : public net::LinkClient {
+ public:
+  explicit Nodes(VirtualLoop& loop) : loop_(loop) {}
+  Task<Result<HttpResponse>> call(Executor& on, std::size_t node, const net::LinkCall& call,
+                                  Duration timeout) override {
+    asked.push_back(
+        {node, loop_.now(), call.headers.get(kAttempt), call.headers.get(kQueue), call.headers.get(kDeadlineHeader)});
+    const Node how = nodes.at(node);
+    auto start = [&on, how, timeout](auto resolve) {
+      on.post_after(std::min(how.delay, timeout), [how, timeout, resolve = std::move(resolve)]() mutable {
+        if (how.delay > timeout) return resolve(Result<HttpResponse>(fail(Code::kUnknownOutcome, "no answer in time")));
+        if (how.error) return resolve(Result<HttpResponse>(fail(*how.error, "as the test says")));
+        HttpResponse response;
+        response.status = how.status;
+        response.body = "answer";
+        if (!how.header.empty()) response.headers.add(how.header, "yes");
+        resolve(Result<HttpResponse>(std::move(response)));
+      });
+    };
+    auto answered = suspend_on<Result<HttpResponse>>(on, std::move(start));
+    co_return co_await answered;
+  }
+  std::vector<Node> nodes;
+  std::vector<Asked> asked;
+
+ private:
+  VirtualLoop& loop_;
+};
+
+// Nobody is there.
+class NoOthers : public net::HttpClient {
+ public:
+  Task<Result<HttpResponse>> fetch(Executor&, net::HttpCall) override { co_return fail(Code::kUnavailable, "nobody"); }
+};
+
+class ForwarderTest : public ::testing::Test {
+ protected:
+  void begin(std::size_t nodes, double initial = 128) {
+    options_.cluster = "c";
+    options_.region_name = "east";
+    options_.policies.gradient.initial = initial;
+    options_.guests.rates.client = {1, 5};
+    link_.nodes.resize(nodes);
+    backends_ = std::make_unique<Backends>(options_.policies, loop_, 7);
+    for (std::size_t i = 0; i < nodes; ++i) {
+      const std::string name = "n" + std::to_string(i);
+      ASSERT_TRUE(backends_->add({{name, 1, true, name}, RegionId{1}}, false));
+    }
+    entrance_ = std::make_unique<Entrance>(options_.door, *backends_, loop_);
+    guests_ = std::make_unique<Guests>(options_.guests, "evercert://c/", random_);
+    releases_ = std::make_unique<Releases>(*backends_, loop_);
+    forwarder_ = std::make_unique<Forwarder>(Forwarder::Parts{options_, *backends_, *entrance_, *guests_, *releases_,
+                                                              counters_, link_, others_, loop_, random_});
+  }
+  HttpRequest request(std::string method, std::string path) {
+    HttpRequest out;
+    out.method = std::move(method);
+    out.path = out.target = std::move(path);
+    out.peer_address = "127.0.0.1";
+    out.executor = &loop_;
+    return out;
+  }
+  struct Answer {
+    std::optional<HttpResponse> response;
+    Instant at;
+    int status() const { return response ? response->status : 0; }
+  };
+  std::shared_ptr<Answer> send(HttpRequest what) {
+    auto answer = std::make_shared<Answer>();
+    scope_.spawn(forwarder_->pass_on(std::move(what), std::nullopt), [this, answer](HttpResponse response) {
+      answer->response = std::move(response);
+      answer->at = loop_.now();
+    });
+    return answer;
+  }
+  std::shared_ptr<Answer> answered(HttpRequest what) {
+    auto answer = send(std::move(what));
+    loop_.run_for(15s);
+    return answer;
+  }
+  // So many reads that everybody's times are known.
+  void warm() {
+    for (int i = 0; i < 300; ++i) {
+      send(request("GET", "/v1/certificates/01"));
+      loop_.run_for(5ms);
+    }
+    link_.asked.clear();
+  }
+  int in_flight() {
+    return backends_->with([&](Upstream& upstream, Instant) {
+      int sum = 0;
+      for (std::size_t i = 0; i < upstream.size(); ++i) sum += upstream.in_flight(i);
+      return sum;
+    });
+  }
+
+  VirtualLoop loop_;
+  Counting random_;
+  EdgeOptions options_;
+  EdgeCounters counters_;
+  Nodes link_{loop_};
+  NoOthers others_;
+  std::unique_ptr<Backends> backends_;
+  std::unique_ptr<Entrance> entrance_;
+  std::unique_ptr<Guests> guests_;
+  std::unique_ptr<Releases> releases_;
+  std::unique_ptr<Forwarder> forwarder_;
+  TaskScope scope_;
+};
+
+TEST_F(ForwarderTest, WhatOneCannotTakeAnotherIsAskedForAndAttemptsAreNumbered) {
+  begin(3);
+  link_.nodes[0].error = link_.nodes[1].error = link_.nodes[2].error = Code::kUnavailable;
+  EXPECT_EQ(answered(request("POST", "/v1/certificates"))->status(), 503);
+  ASSERT_EQ(link_.asked.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(link_.asked[i].attempt, std::to_string(i + 1));
+  EXPECT_EQ(counters_.retries, 2u);
+  EXPECT_EQ(in_flight(), 0);
+}
+
+TEST_F(ForwarderTest, WhatMayHaveHappenedIsRepeatedOnlyWhereThatIsSafe) {
+  begin(2);
+  link_.nodes[0].error = link_.nodes[1].error = Code::kUnknownOutcome;
+  EXPECT_EQ(answered(request("POST", "/v1/locks/a"))->status(), 504);
+  EXPECT_EQ(link_.asked.size(), 1u);
+  link_.asked.clear();
+  EXPECT_EQ(answered(request("POST", "/v1/certificates"))->status(), 504);
+  EXPECT_EQ(link_.asked.size(), 2u) << "the edge's own id makes it the same one";
+}
+
+TEST_F(ForwarderTest, WhoIsSentElsewhereRepeatsNothing) {
+  begin(2);
+  link_.nodes[0].status = 503;
+  link_.nodes[0].header = kElsewhere;
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(answered(request("POST", "/v1/queued/1"))->status(), 200);
+  EXPECT_EQ(counters_.retries, 0u);
+}
+
+TEST_F(ForwarderTest, WithoutAMajorityItIsKeptByTheFirstWhoOffersThat) {
+  begin(2);
+  for (Node& node : link_.nodes) {
+    node.status = 503;
+    node.header = kMayQueue;
+  }
+  const auto answer = answered(request("POST", "/v1/certificates"));
+  EXPECT_EQ(answer->status(), 503);
+  EXPECT_FALSE(answer->response->headers.find(kMayQueue)) << "that is between edge and node";
+  ASSERT_EQ(link_.asked.size(), 3u);
+  EXPECT_EQ(link_.asked[2].queue, "yes");
+  EXPECT_EQ(link_.asked[2].node, link_.asked[0].node);
+  EXPECT_EQ(backends_->with([](Upstream& u, Instant) { return u.limit(Distance::kRegion); }), 128) << "no load";
+}
+
+TEST_F(ForwarderTest, AReadThatTakesLongIsAskedForTwiceAndTheFirstAnswerCounts) {
+  begin(2);
+  warm();
+  link_.nodes[0].delay = link_.nodes[1].delay = 3s;
+  const Instant sent = loop_.now();
+  const auto answer = send(request("GET", "/v1/certificates/01"));
+  const std::size_t first = link_.asked.at(0).node;
+  link_.nodes[1 - first].delay = 2ms;
+  loop_.run_for(1s);
+  ASSERT_EQ(answer->status(), 200);
+  EXPECT_LT(answer->at - sent, 20ms);
+  ASSERT_EQ(link_.asked.size(), 2u);
+  EXPECT_NE(link_.asked[1].node, first);
+  EXPECT_EQ(counters_.of(Criticality::kIssuance).hedges_won, 1u);
+  EXPECT_EQ(in_flight(), 0) << "the place of the one that lost is free";
+  loop_.run_for(15s);
+  EXPECT_EQ(in_flight(), 0) << "and is not given back twice";
+}
+
+TEST_F(ForwarderTest, TheFirstIsNotGivenUpForItsCopy) {
+  begin(3);
+  warm();
+  for (Node& node : link_.nodes) node.delay = 900ms;  // all of them: a quorum is far away now
+  const Instant sent = loop_.now();
+  const auto answer = answered(request("GET", "/v1/certificates/01"));
+  EXPECT_EQ(answer->status(), 200);
+  EXPECT_EQ(answer->at - sent, 900ms);
+  EXPECT_EQ(link_.asked.size(), 2u) << "and no third one";
+}
+
+TEST_F(ForwarderTest, WhatCannotBeTwiceAtTheSameTimeIsNot) {
+  begin(2);
+  warm();
+  link_.nodes[0].delay = link_.nodes[1].delay = 3s;
+  EXPECT_EQ(answered(request("POST", "/acme/new-order"))->status(), 200);
+  EXPECT_EQ(answered(request("POST", "/v1/certificates"))->status(), 200);
+  EXPECT_EQ(link_.asked.size(), 2u);
+}
+
+TEST_F(ForwarderTest, InAnOverloadTheLeastAreTurnedAwayAfterAMomentAndTheProtectedAreNot) {
+  begin(1, 4);
+  link_.nodes[0].delay = 500ms;
+  std::vector<std::shared_ptr<Answer>> listings, lists;
+  for (int i = 0; i < 6; ++i) listings.push_back(send(request("GET", "/v1/certificates")));
+  for (int i = 0; i < 10; ++i) lists.push_back(send(request("GET", "/crl/east.crl")));
+  loop_.run_for(40ms);
+  EXPECT_EQ(link_.asked.size(), 12u) << "0.4 of 4 are two listings; the protected are let in";
+  int turned_away = 0;
+  loop_.run_for(20ms);
+  for (const auto& one : listings) turned_away += one->status() == 503 ? 1 : 0;
+  EXPECT_EQ(turned_away, 4) << "after 50 ms";
+  EXPECT_EQ(listings[5]->response->headers.get("Retry-After"), "30");
+  EXPECT_EQ(listings[5]->response->headers.get("Content-Type"), "application/problem+json");
+  loop_.run_for(1s);
+  for (const auto& one : lists) EXPECT_EQ(one->status(), 200);
+  EXPECT_EQ(counters_.of(Criticality::kListing).overload, 4u);
+  EXPECT_EQ(in_flight(), 0);
+}
+
+TEST_F(ForwarderTest, WhoWaitsIsLetInWhenAPlaceIsFree) {
+  begin(1, 4);
+  link_.nodes[0].delay = 30ms;
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (int i = 0; i < 5; ++i) answers.push_back(send(request("POST", "/v1/certificates")));
+  EXPECT_EQ(link_.asked.size(), 3u) << "0.75 of 4";
+  loop_.run_for(31ms);
+  EXPECT_EQ(link_.asked.size(), 5u);
+  loop_.run_for(100ms);
+  for (const auto& one : answers) EXPECT_EQ(one->status(), 200);
+  const auto& counts = counters_.of(Criticality::kIssuance);
+  EXPECT_EQ(counts.waited, 2u);
+  EXPECT_EQ(counts.waited_us, 60'000u);
+  // And the next, as if none had waited.
+  link_.asked.clear();
+  for (int i = 0; i < 5; ++i) send(request("POST", "/v1/certificates"));
+  EXPECT_EQ(link_.asked.size(), 3u);
+}
+
+TEST_F(ForwarderTest, ADeadlineOfAnotherEdgeHoldsAndAStrangersIsNone) {
+  begin(2);
+  for (Node& node : link_.nodes) node.delay = 20s;
+  const auto with = [&](std::string_view deadline, bool edge) {
+    auto what = request("POST", "/v1/certificates");
+    if (edge) what.client_identity = "evercert://c/edge/west/1";
+    what.headers.add(kDeadlineHeader, deadline);
+    const Instant sent = loop_.now();
+    const auto answer = answered(std::move(what));
+    return std::pair{answer->status(), answer->at - sent};
+  };
+  EXPECT_EQ(with("700", true), (std::pair<int, Duration>{504, 700ms}));
+  EXPECT_EQ(link_.asked.back().deadline, "700") << "the node is told";
+  EXPECT_EQ(with("700", false), (std::pair<int, Duration>{504, 12s}));
+  const auto asked = link_.asked.size();
+  EXPECT_EQ(with("20", true).first, 503) << "too late to begin";
+  EXPECT_EQ(with("-1", true).first, 400);
+  EXPECT_EQ(with("soon", true).first, 400);
+  EXPECT_EQ(link_.asked.size(), asked) << "of these nobody was asked for anything";
+}
+
+TEST_F(ForwarderTest, WhoComesTooOftenIsToldInTheWordsOfItsProtocol) {
+  begin(1);
+  const auto come = [&](std::string path) {
+    auto what = request("POST", std::move(path));
+    what.peer_address = "192.0.2.1";
+    return send(std::move(what));
+  };
+  for (int i = 0; i < 5; ++i) come("/acme/new-order");
+  const auto acme = come("/acme/new-order"), rest = come("/v1/certificates");
+  EXPECT_EQ(acme->status(), 429);
+  EXPECT_NE(acme->response->body.find("urn:ietf:params:acme:error:rateLimited"), std::string::npos);
+  EXPECT_GE(std::stoi(acme->response->headers.get("Retry-After")), 1);
+  EXPECT_EQ(rest->status(), 429);
+  EXPECT_NE(rest->response->body.find("about:blank"), std::string::npos);
+}
+
+TEST_F(ForwarderTest, EqualListsAreAskedForOnce) {
+  begin(2);
+  SharedReads reads;
+  std::vector<std::string> got;
+  const auto get = [&](HttpRequest what) {
+    ASSERT_TRUE(SharedReads::shareable(what));
+    scope_.spawn(reads.get(std::move(what), *forwarder_, counters_),
+                 [&](HttpResponse response) { got.push_back(response.bytes()); });
+  };
+  for (int i = 0; i < 5; ++i) get(request("GET", "/crl/east.crl"));
+  get(request("GET", "/crl/west.crl"));
+  loop_.run_for(1s);
+  EXPECT_EQ(got, std::vector<std::string>(6, "answer"));
+  EXPECT_EQ(link_.asked.size(), 2u);
+  get(request("GET", "/crl/east.crl"));
+  loop_.run_for(1s);
+  EXPECT_EQ(link_.asked.size(), 3u) << "nothing is kept";
+  auto conditional = request("GET", "/crl/east.crl");
+  conditional.headers.add("If-None-Match", "\"a\"");
+  EXPECT_FALSE(SharedReads::shareable(conditional));
+  EXPECT_FALSE(SharedReads::shareable(request("GET", "/v1/certificates")));
+  EXPECT_FALSE(SharedReads::shareable(request("HEAD", "/crl/east.crl")));
+}
+
+}  // namespace
+}  // namespace evercert::traffic

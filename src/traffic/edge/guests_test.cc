@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/edge/guests.h"
+
+#include <gtest/gtest.h>
+
+namespace evercert::traffic {
+namespace {
+
+class Counting : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    for (auto& byte : out) byte = ++last_;
+  }
+
+ private:
+  std::uint8_t last_ = 0;
+};
+
+net::HttpRequest from(std::string address, std::string identity = {}, std::string token = {}) {
+  net::HttpRequest request;
+  request.method = "POST";
+  request.path = request.target = "/v1/certificates";
+  request.peer_address = std::move(address);
+  request.client_identity = std::move(identity);
+  if (!token.empty()) request.headers.add("Authorization", "Bearer " + token);
+  return request;
+}
+
+class GuestsTest : public ::testing::Test {
+ protected:
+  static GuestOptions options() {
+    GuestOptions options;
+    options.rates.client = {1, 5};
+    options.rates.prefix = {1, 20};
+    options.rates.account = {1, 3};
+    options.futile.failures = 4;
+    return options;
+  }
+  int admitted(const net::HttpRequest& request, int of, bool from_edge = false) {
+    int n = 0;
+    for (int i = 0; i < of; ++i) n += guests_.rule(request, from_edge, now_).refused ? 0 : 1;
+    return n;
+  }
+  Counting random_;
+  Instant now_{1'000'000'000};
+  Guests guests_{options(), "evercert://c/", random_};
+};
+
+TEST_F(GuestsTest, AClientItsTokenAndItsNetworkEachHaveTheirRate) {
+  EXPECT_EQ(admitted(from("192.0.2.1"), 10), 5);
+  EXPECT_EQ(admitted(from("192.0.2.2"), 10), 5) << "a neighbour";
+  EXPECT_EQ(admitted(from("192.0.2.3", {}, "t"), 10), 3);
+  EXPECT_EQ(admitted(from("198.51.100.3", {}, "t"), 10), 0) << "the same token from elsewhere";
+  EXPECT_EQ(admitted(from("192.0.2.4"), 10) + admitted(from("192.0.2.5"), 10), 7) << "20 for the whole network";
+  now_ = now_ + 2s;
+  EXPECT_EQ(admitted(from("192.0.2.1"), 10), 2);
+}
+
+TEST_F(GuestsTest, TheClusterItselfAndWhatAnotherEdgeHasCountedAreNotLimited) {
+  EXPECT_EQ(admitted(from("192.0.2.1", "evercert://c/operator"), 50), 50);
+  EXPECT_EQ(admitted(from("192.0.2.1", "evercert://other/operator"), 50), 5)
+      << "an identity of another cluster is a stranger's";
+  EXPECT_EQ(admitted(from("192.0.2.9"), 50, true), 50);
+  EXPECT_EQ(admitted(from("127.0.0.1"), 50), 50) << "nor is this machine, unless it is said";
+  EXPECT_EQ(admitted(from("::1"), 50), 50);
+  GuestOptions strict = options();
+  strict.limit_loopback = true;
+  Guests all(strict, "evercert://c/", random_);
+  int n = 0;
+  for (int i = 0; i < 50; ++i) n += all.rule(from("127.0.0.1"), false, now_).refused ? 0 : 1;
+  EXPECT_EQ(n, 5);
+}
+
+TEST_F(GuestsTest, WhoAlwaysFailsIsServedLastUntilItSucceeds) {
+  const auto request = from("192.0.2.1");
+  const std::string guest = guests_.guest_of(request, false);
+  ASSERT_EQ(guest, "192.0.2.1");
+  const auto of = [&] { return guests_.rule(request, false, now_ = now_ + 10s).of; };
+  for (int i = 0; i < 10; ++i) {
+    for (const int ours : {500, 503, 504, 429, 408}) guests_.answered(guest, Criticality::kIssuance, ours, now_);
+  }
+  EXPECT_EQ(of(), Criticality::kIssuance) << "what is not its fault is not held against it";
+  for (int i = 0; i < 10; ++i) guests_.answered(guest, Criticality::kListing, 400, now_);
+  EXPECT_EQ(of(), Criticality::kIssuance) << "a wrong read costs nothing";
+  for (int i = 0; i < 4; ++i) guests_.answered(guest, Criticality::kIssuance, 400, now_);
+  EXPECT_EQ(of(), Criticality::kFutile);
+  auto revocation = request;
+  revocation.path = "/v1/certificates/01/revoke";
+  EXPECT_EQ(guests_.rule(revocation, false, now_ = now_ + 10s).of, Criticality::kRevocation);
+  guests_.answered(guest, Criticality::kFutile, 201, now_);
+  EXPECT_EQ(of(), Criticality::kIssuance);
+  EXPECT_EQ(guests_.guest_of(request, true), "") << "what another edge passes on is judged there";
+}
+
+TEST_F(GuestsTest, RatesFallWhileThereIsTooMuchToDo) {
+  for (int i = 1; i <= 5; ++i) guests_.adapt(true, now_ + i * 1s);
+  EXPECT_LT(guests_.share(), 0.3);
+  for (int i = 6; i <= 30; ++i) guests_.adapt(false, now_ + i * 1s);
+  EXPECT_EQ(guests_.share(), 1);
+}
+
+}  // namespace
+}  // namespace evercert::traffic

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "traffic/edge/releases.h"
+
+#include <cmath>
+
+#include "base/log.h"
+
+namespace evercert::traffic {
+
+Releases::Releases(const Backends& backends, MonotonicClock& clock) : clock_(clock) {
+  for (std::size_t at = 0; at < backends.size(); ++at) {
+    if (!backends[at].remote) (backends[at].endpoint.canary ? canaries_ : stable_).set(at);
+  }
+}
+
+Backends::Tried Releases::avoid(const net::HttpRequest& request) const {
+  if (canaries_.none() || stable_.none()) return {};
+  // What names the client: whoever has one release keeps it.
+  std::string_view name = request.client_identity;
+  if (name.empty()) name = request.headers.find("Authorization").value_or(request.peer_address);
+  const auto wish = parse_canary_wish(request.headers.find(kCanaryWish).value_or(""));
+  std::lock_guard lock(mutex_);
+  return canary_.choose(std::hash<std::string_view>{}(name), wish) == Release::kCanary ? stable_ : canaries_;
+}
+
+void Releases::finished(const Attempt& attempt, Outcome outcome) {
+  if (canaries_.none() || stable_.none()) return;
+  const bool canary = canaries_.test(attempt.endpoint);
+  if (!canary && !stable_.test(attempt.endpoint)) return;
+  switch (outcome) {
+    case Outcome::kDropped:
+    case Outcome::kBusy:
+    case Outcome::kDeclined: return;
+    default: break;
+  }
+  const Instant now = clock_.now();
+  std::lock_guard lock(mutex_);
+  if (!canary_.finished(canary ? Release::kCanary : Release::kStable, outcome != Outcome::kAnswered,
+                        now - attempt.began, now))
+    return;
+  log_error("edge: the canary is rolled back: " + canary_.why());
+}
+
+Status Releases::begin(double percent) {
+  if (!(percent >= 0 && percent <= 100)) return fail(Code::kInvalid, "a share lies between 0 and 100 percent");
+  if (percent > 0 && canaries_.none())
+    return fail(Code::kInvalid, "no node runs a new release: name its zone in edge.canary.zones of the cluster file");
+  if (percent > 0 && stable_.none())
+    return fail(Code::kInvalid, "all nodes of this region run the new release: there is nothing to compare it with");
+  std::lock_guard lock(mutex_);
+  canary_.begin(static_cast<std::uint32_t>(std::lround(percent * 100)));
+  if (canaries_.any()) log_info("edge: the canary gets " + std::to_string(percent) + " percent");
+  return {};
+}
+
+Releases::State Releases::state() const {
+  std::lock_guard lock(mutex_);
+  return {canaries_.any() && stable_.any(), canary_.share() / 100.0, canary_.rolled_back(), canary_.why()};
+}
+
+}  // namespace evercert::traffic

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Equal reads of what is signed and dated by itself (CRLs, issuers' certificates) are sent to a node once
+// (policy/single_flight.h). A new CRL is fetched by a great many at the same moment.
+#pragma once
+
+#include <coroutine>
+#include <memory>
+#include <string>
+
+#include "net/http.h"
+#include "traffic/edge/counters.h"
+#include "traffic/edge/forwarder.h"
+#include "traffic/policy/single_flight.h"
+
+namespace evercert::traffic {
+
+// One thread of the server.
+class SharedReads {
+ public:
+  // Nothing in it may make the answer another one.
+  static bool shareable(const net::HttpRequest& request);
+  Task<net::HttpResponse> get(net::HttpRequest request, Forwarder& forwarder, EdgeCounters& counters);
+
+ private:
+  struct Waiter {
+    std::coroutine_handle<> resume;
+    std::unique_ptr<net::HttpResponse> response;
+  };
+  struct Boards;
+  SingleFlight<std::string, Waiter*> flights_{256, 4096};
+};
+
+}  // namespace evercert::traffic
