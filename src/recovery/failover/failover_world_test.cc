@@ -196,7 +196,10 @@ Observation World::observation(NodeId node) {
   o.node = node;
   const bool lies = regions_.at(own).liar;
   for (const auto& [id, region] : regions_) {
-    const bool out = lies ? id != own : !region.up || region.sick || now_ < region.out_until;
+    // It says of one other that it is out, and is believed by nobody.
+    const bool out = lies && id.value == own.value % regions_.size() + 1
+                         ? true
+                         : !region.up || region.sick || now_ < region.out_until;
     o.scores[id] = out ? 0 : 100;
     if (out) o.out[id] = "it looks ill";
   }
