@@ -37,6 +37,7 @@ e2e: build
 	@$(PYTHON) tests/e2e/removing_region_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/witness_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/health_test.py $(BUILD)/evercert
+	@$(PYTHON) tests/e2e/failover_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/dns_test.py $(BUILD)/evercert
 
 # FAULTS=NAME... runs some of them; tests/faults/faults_test.py --list names them.

@@ -29,6 +29,11 @@ net::HttpResponse answer(int status, const json& document) {
   return net::json_response(status, document.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
+Result<std::string> reason_in(const json& body) {
+  if (!body.contains("reason")) return std::string();
+  return short_text(body, "reason", kLongestReason);
+}
+
 // "F-3" or "F-3.2": which incident, and which plan of it.
 Result<std::pair<std::uint64_t, std::uint32_t>> incident_of(std::string_view text) {
   std::uint64_t id = 0;
@@ -185,7 +190,7 @@ Task<net::HttpResponse> Failover::plan(net::HttpRequest request) {
     co_return net::problem(known.error());
   const auto named = required_text(*body, "region");
   if (!named) co_return net::problem(named.error());
-  const auto reason = short_text(*body, "reason", kLongestReason);
+  const auto reason = reason_in(*body);
   if (!reason) co_return net::problem(reason.error());
   const auto region = std::ranges::find_if(cluster_.regions, [&](const auto& one) { return one.second == *named; });
   if (region == cluster_.regions.end())
@@ -223,7 +228,7 @@ Task<net::HttpResponse> Failover::order(net::HttpRequest request, std::string id
     const auto body = read_object(request);
     if (!body) co_return net::problem(body.error());
     if (const Status known = only_members(*body, {"reason"}); !known) co_return net::problem(known.error());
-    const auto reason = short_text(*body, "reason", kLongestReason);
+    const auto reason = reason_in(*body);
     if (!reason) co_return net::problem(reason.error());
     order.reason = *reason;
   }

@@ -16,8 +16,9 @@ std::string edge_name(const RegionFacts& region, std::size_t edge) {
 }
 
 bool same_health(const std::vector<RegionState>& a, const std::vector<RegionState>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const RegionState& x, const RegionState& y) { return x.in == y.in && x.serving == y.serving; });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const RegionState& x, const RegionState& y) {
+    return x.in == y.in && x.serving == y.serving && x.share == y.share;
+  });
 }
 
 }  // namespace
@@ -87,6 +88,20 @@ std::vector<BrainEvent> Brain::tick(Instant now) {
   return events;
 }
 
+std::vector<BrainEvent> Brain::set_shares(const std::vector<int>& percent, const std::string& by, Instant now) {
+  EC_CHECK(percent.size() == regions_.size(), "a share is of a region that there is");
+  std::vector<BrainEvent> events;
+  for (std::size_t r = 0; r < percent.size(); ++r) {
+    const int before = std::exchange(regions_[r].share, std::clamp(percent[r], 0, 100));
+    if (before == regions_[r].share) continue;
+    events.push_back({regions_[r].share < before, "region=" + view_->facts()[r].name + " share " +
+                                                      std::to_string(before) + " % -> " +
+                                                      std::to_string(regions_[r].share) + " %: " + by});
+  }
+  publish(now, events);
+  return events;
+}
+
 void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& events) {
   Region& region = regions_[which];
   const RegionFacts& facts = view_->facts()[which];
@@ -127,6 +142,7 @@ std::vector<RegionState> Brain::states_now() const {
   for (const Region& region : regions_) {
     RegionState state;
     state.in = region.in;
+    state.share = region.share;
     double smooth = 0, excess = 0;
     int measured = 0;
     for (const Edge& edge : region.edges) {
@@ -160,7 +176,7 @@ bool Brain::latency_moved(const std::vector<RegionState>& fresh) const {
 std::string Brain::names_of(bool in) const {
   std::string names;
   for (std::size_t r = 0; r < regions_.size(); ++r) {
-    if (view_->states()[r].in == in) names += (names.empty() ? "" : ", ") + view_->facts()[r].name;
+    if (view_->leads_to(r) == in) names += (names.empty() ? "" : ", ") + view_->facts()[r].name;
   }
   return names;
 }

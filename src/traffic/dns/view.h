@@ -45,6 +45,7 @@ struct RegionFacts {
 struct RegionState {
   bool in = true;
   std::vector<bool> serving;  // by edge; at least one where `in`
+  int share = 100;            // of its usual traffic, in per cent: 0 to 100
   Duration measured{0};       // how long its checks take, seen from here; 0: none yet
   Duration excess{0};         // what its checks take beyond what they usually do
 };
@@ -94,12 +95,15 @@ class View {
   std::vector<std::size_t> serving_edges(std::size_t region) const;
   std::uint64_t generation() const { return generation_; }
   bool blind() const { return blind_; }
+  // By health and share. Where the shares leave no region that is in, they do not count.
+  bool leads_to(std::size_t region) const;
 
  private:
   friend class Brain;
   struct Candidate;
   double cost_ms(std::size_t region, const Place& place) const;
   bool order(std::vector<Candidate>& candidates) const;
+  bool shares_count() const;
 
   std::vector<RegionFacts> facts_;
   Policy policy_;
