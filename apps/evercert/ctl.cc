@@ -211,6 +211,7 @@ void register_ctl(CLI::App& app, int& exit_code) {
   register_ctl_space(*ctl, options, exit_code);
   register_ctl_region(*ctl, options, exit_code);
   register_ctl_health(*ctl, options, exit_code);
+  register_ctl_capacity(*ctl, options, exit_code);
   register_ctl_failover(*ctl, options, exit_code);
   register_ctl_node(*ctl, options, exit_code);
   register_ctl_queue(*ctl, options, exit_code);

@@ -12,7 +12,7 @@
 namespace evercert::node {
 namespace {
 
-constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 1s, kAgain = 1s;
+constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 1s, kAgain = 1s, kCapacity = 10s;
 constexpr std::int64_t kLeaseSeconds = 5;
 // What the clocks may differ in speed, and a renewal's way.
 constexpr Duration kTrusted = 4s;
@@ -54,13 +54,15 @@ FailoverOffice::FailoverOffice(FailoverOptions options, store::Runtime& store, a
       client_(client),
       eyes_(std::move(eyes)),
       space_(coordinator),
-      effects_(options_.peers, options_.cluster, store, client) {}
+      effects_(options_.peers, options_.cluster, store, client),
+      planner_(options_.cluster.nodes) {}
 
 void FailoverOffice::start() {
   executor_ = os::ThreadExecutor::start("failover");
   executor_->post([this] {
     measure();
     tasks_.spawn(run());
+    tasks_.spawn(watch_capacity());
   });
 }
 
@@ -72,6 +74,27 @@ void FailoverOffice::stop() {
 void FailoverOffice::measure() {
   meter_.processor(os::processor_time(), os::monotonic_clock().now());
   executor_->post_after(1s, [this] { measure(); });
+}
+
+// Every node for itself, whoever leads: what is seen must outlive a controller.
+Task<void> FailoverOffice::watch_capacity() {
+  for (;;) {
+    auto waiting = pause(*executor_, kCapacity);
+    co_await waiting;
+    Seen seen;
+    auto looking = look(*executor_, seen);
+    co_await looking;
+    std::vector<recovery::NodeLoad> loads;
+    for (const auto& [node, one] : seen)
+      loads.push_back({node, one.what.load.rate, one.what.load.busy, one.what.load.cores});
+    std::lock_guard lock(mutex_);
+    planner_.measured(loads, os::monotonic_clock().now());
+  }
+}
+
+recovery::CapacityReport FailoverOffice::capacity() const {
+  std::lock_guard lock(mutex_);
+  return planner_.report(os::monotonic_clock().now());
 }
 
 recovery::Observation FailoverOffice::observe() {

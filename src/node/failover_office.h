@@ -18,6 +18,7 @@
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
 #include "recovery/capacity/meter.h"
+#include "recovery/capacity/planner.h"
 #include "recovery/failover/session.h"
 #include "store/runtime.h"
 
@@ -44,6 +45,8 @@ class FailoverOffice {
   recovery::Observation observe();
   // What this node does about failover; for whoever asks (api/failover).
   api::FailoverSeat seat() const;
+  // From what this node has seen of all since it started.
+  recovery::CapacityReport capacity() const;
   // Looks at all nodes now, and says what a plan for the region would be.
   Task<Result<recovery::Rehearsal>> rehearse(Executor& on, RegionId region);
 
@@ -67,6 +70,7 @@ class FailoverOffice {
   void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect);
   void tell(std::string what);
   void measure();
+  Task<void> watch_capacity();
 
   const FailoverOptions options_;
   store::Runtime& store_;
@@ -82,6 +86,7 @@ class FailoverOffice {
   std::string told_, policy_told_;
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
+  recovery::Planner planner_;
   TaskScope tasks_;
 };
 

@@ -8,6 +8,7 @@
 #include "api/admin/standby_shares.h"
 #include "api/coordination/etcd_server.h"
 #include "api/coordination/rest_space.h"
+#include "api/failover/capacity.h"
 #include "api/ocsp/ocsp.h"
 #include "api/rest/performer.h"
 #include "api/rest/queued.h"
@@ -361,6 +362,7 @@ class NodeProcessImpl : public NodeProcess {
         api::FailoverHooks{[this] { return office_->observe(); }, [this] { return office_->seat(); },
                            [this](Executor& on, RegionId region) { return office_->rehearse(on, region); }});
     failover_->mount(router_);
+    api::mount_capacity(router_, *rest_, cluster, [this] { return office_->capacity(); });
     office_->start();
   }
 
@@ -446,6 +448,7 @@ class NodeProcessImpl : public NodeProcess {
                               "/v1/reconciliations",
                               "/v1/health",
                               "/v1/failover",
+                              "/v1/capacity",
                               "/acme",
                               "/ocsp",
                               "/crl",
@@ -461,8 +464,8 @@ class NodeProcessImpl : public NodeProcess {
 
   // What clients come for; not what looks at the node, and not what waits for news on purpose.
   static bool is_work(const std::string& path) {
-    for (const char* other :
-         {"/v1/health", "/v1/failover", "/v1/status", "/v1/watch", "/v1/locks", "/metrics", "/readyz", "/healthz"}) {
+    for (const char* other : {"/v1/health", "/v1/failover", "/v1/capacity", "/v1/status", "/v1/watch", "/v1/locks",
+                              "/metrics", "/readyz", "/healthz"}) {
       if (path.starts_with(other)) return false;
     }
     return true;

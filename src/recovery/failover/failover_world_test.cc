@@ -88,7 +88,11 @@ void World::misfortune() {
       region.failing_since = now_;
       break;
     case 4: processes_[holder_].asleep_until = now_ + chance_.between(1s, 20s); break;
-    case 5: processes_[chance_.below(processes_.size())].deaf_until = now_ + chance_.between(1s, 90s); break;
+    case 5:
+      for (Process& process : processes_) {
+        if (chance_.one_in(2)) process.deaf_until = now_ + chance_.between(1s, 90s);
+      }
+      break;
     case 6:  // the process ends and begins anew
       processes_[holder_].session.reset();
       ++processes_[holder_].life;
