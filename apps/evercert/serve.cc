@@ -130,6 +130,9 @@ void register_serve(CLI::App& app, int& exit_code) {
   node->add_option("--region", node_options->region, "Region of this node")->required();
   node->add_option("--zone", node_options->zone, "Zone of this node");
   node->add_option("--data", node_options->data_dir, "Folder for log and state")->required();
+  node->add_option("--spare-edge", node_options->spare_edges,
+                   "Number of an edge of the region in the cluster file that this node starts on this machine while "
+                   "capacity is needed (docs/capacity.md); may be repeated");
   node->add_flag("--die-with-parent", *die_with_parent, "End when the starting process ends");
   node->callback([node_options, die_with_parent, &exit_code] {
     if (*die_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);

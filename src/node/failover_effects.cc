@@ -11,7 +11,8 @@ constexpr std::size_t kStatuses = 32, kLargestCrl = 64 << 20;
 
 }  // namespace
 
-Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Effect effect) {
+Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Effect effect, std::int64_t token,
+                                                     std::map<NodeId, int> workers) {
   using recovery::StepKind;
   if (effect.kind == StepKind::kDrain || effect.kind == StepKind::kReadmit) {
     auto changing = change_membership(on, std::move(effect));
@@ -21,7 +22,37 @@ Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Eff
     auto warming = warm(on, effect.region);
     co_return co_await warming;
   }
-  co_return fail(Code::kNotFound, "nobody can do it here");
+  auto setting = set_workers(on, std::move(effect), token, std::move(workers));
+  co_return co_await setting;
+}
+
+// All that the nodes of other regions may start; or none any more, anywhere.
+Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect, std::int64_t token,
+                                                       std::map<NodeId, int> workers) {
+  const bool more = effect.kind == recovery::StepKind::kAddCapacity;
+  std::string evidence;
+  bool refused = false;
+  for (const auto& [node, could] : workers) {
+    if (could == 0 || (more && region_of(node) == effect.region)) continue;
+    net::HttpCall call;
+    call.target = peers_.targets.at(node);
+    call.method = "POST";
+    call.path = "/v1/capacity/workers";
+    call.headers.set("Content-Type", "application/json");
+    call.body = "{\"workers\":" + std::to_string(more ? could : 0) + ",\"token\":" + std::to_string(token) + "}";
+    call.connect_timeout = call.timeout = kAskTimeout;
+    auto asking = client_.fetch(on, std::move(call));
+    const auto answer = co_await asking;
+    const bool done = answer && answer->status == 200;
+    refused = refused || !done;
+    evidence += (evidence.empty() ? "" : "; ") + cluster_.regions.at(region_of(node)) + "/" +
+                std::to_string(node.value % 256) + ": " +
+                (done     ? std::to_string(more ? could : 0) + " workers"
+                 : answer ? answer->body.substr(0, 200)
+                          : answer.error().message);
+  }
+  if (refused) co_return fail(Code::kUnavailable, evidence);
+  co_return evidence.empty() ? std::string("no node has any") : evidence;
 }
 
 // Compares with the epoch that the step was written down with, whatever the epoch is now: see

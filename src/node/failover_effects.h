@@ -26,10 +26,14 @@ class FailoverEffects {
       : peers_(peers), cluster_(cluster), store_(store), client_(client) {}
 
   // What was seen. kConflict, kUnavailable, kUnknownOutcome: as the store says; kNotFound: it will not come about.
-  Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect);
+  // `workers`: how many workers each node could run.
+  Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect, std::int64_t token,
+                                      std::map<NodeId, int> workers);
 
  private:
   Task<Result<std::string>> change_membership(Executor& on, recovery::Effect effect);
+  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, std::int64_t token,
+                                        std::map<NodeId, int> workers);
   Task<Result<std::string>> warm(Executor& on, RegionId region);
   Task<std::string> warm_node(Executor& on, NodeId node, RegionId region, std::vector<std::string> serials, bool& well);
 

@@ -15,6 +15,7 @@ namespace evercert::node {
 inline FailoverOptions failover_options(const config::ClusterConfig& config, const config::NodeConfig& self) {
   FailoverOptions options;
   options.self = self.id;
+  options.cluster_name = config.name;
   for (const auto& region : config.regions) {
     if (region.witness || region.removed) continue;
     options.cluster.regions[region.id] = region.name;
@@ -22,6 +23,7 @@ inline FailoverOptions failover_options(const config::ClusterConfig& config, con
       options.cluster.nodes[node.id] = region.id;
       options.peers.targets[node.id] = {node.address, node.api_port, true,
                                         "node-" + std::to_string(node.id.value) + "." + config.name + ".internal"};
+      if (node.id == self.id) options.region = region.name;
       if (node.id == self.id) options.name = region.name + "/" + std::to_string(node.zone);
     }
   }

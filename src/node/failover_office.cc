@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/failover_office.h"
 
+#include "api/rest/json_body.h"
 #include "base/log.h"
 #include "base/os/processors.h"
+#include "recovery/failover/json_fields.h"
 #include "recovery/failover/observation.h"
 #include "recovery/failover/policy.h"
 #include "recovery/failover/record.h"
@@ -12,10 +14,13 @@
 namespace evercert::node {
 namespace {
 
-constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 1s, kAgain = 1s, kCapacity = 10s;
-constexpr std::int64_t kLeaseSeconds = 5;
+constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
+                   kForget = 5s;
+// Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
+// controller waits for it to lapse.
+constexpr std::int64_t kLeaseSeconds = 9;
 // What the clocks may differ in speed, and a renewal's way.
-constexpr Duration kTrusted = 4s;
+constexpr Duration kTrusted = 7s;
 
 Task<void> pause(Executor& on, Duration how_long) {
   auto start = [&on, how_long](auto resolve) {
@@ -55,7 +60,9 @@ FailoverOffice::FailoverOffice(FailoverOptions options, store::Runtime& store, a
       eyes_(std::move(eyes)),
       space_(coordinator),
       effects_(options_.peers, options_.cluster, store, client),
-      planner_(options_.cluster.nodes) {}
+      planner_(options_.cluster.nodes),
+      spare_(options_.cluster_file, options_.region, options_.spare_edges),
+      scaler_(spare_) {}
 
 void FailoverOffice::start() {
   executor_ = os::ThreadExecutor::start("failover");
@@ -72,7 +79,14 @@ void FailoverOffice::stop() {
 }
 
 void FailoverOffice::measure() {
-  meter_.processor(os::processor_time(), os::monotonic_clock().now());
+  const Instant now = os::monotonic_clock().now();
+  meter_.processor(os::processor_time(), now);
+  std::vector<std::string> trouble;
+  {
+    std::lock_guard lock(mutex_);
+    trouble = scaler_.review(now);
+  }
+  for (const auto& what : trouble) log_warning("capacity: " + what);
   executor_->post_after(1s, [this] { measure(); });
 }
 
@@ -111,6 +125,11 @@ recovery::Observation FailoverOffice::observe() {
                         std::chrono::milliseconds(std::max<std::int64_t>(0, group.lag_p99_ms))});
   }
   const auto load = meter_.load(now);
+  {
+    std::lock_guard lock(mutex_);
+    o.extra = scaler_.running();
+    o.spare = scaler_.spare();
+  }
   o.load = {load.in_flight, load.rate, load.errors, load.p99, load.busy, os::processors()};
   return o;
 }
@@ -269,14 +288,17 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
     }
     for (const auto& line : lines) log_info("failover: " + line);
   }
-  if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect));
+  if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect), seen);
   co_return !term->over;
 }
 
-void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect) {
-  tasks_.spawn(effects_.carry_out(*executor_, effect), [this, term, effect](Result<std::string> how) {
-    if (!term->over) results_.emplace_back(effect, std::move(how));
-  });
+void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen) {
+  std::map<NodeId, int> workers;
+  for (const auto& [node, one] : seen) workers[node] = one.what.extra + one.what.spare;
+  tasks_.spawn(effects_.carry_out(*executor_, effect, term->token, std::move(workers)),
+               [this, term, effect](Result<std::string> how) {
+                 if (!term->over) results_.emplace_back(effect, std::move(how));
+               });
 }
 
 Task<recovery::Policy> FailoverOffice::read_policy() {
@@ -341,8 +363,36 @@ Task<recovery::Picture> FailoverOffice::look(Executor& on, Seen& seen) {
     Answer one = co_await answer;
     if (one.second) seen[one.first] = {std::move(*one.second), asked};
   }
+  for (const auto& [node, one] : seen) {
+    if (asked - one.at > kForget) continue;
+    picture.extra_workers += one.what.extra;
+    picture.can_add = picture.can_add || one.what.spare > 0;
+  }
   picture.seen = seen;
   co_return picture;
+}
+
+void FailoverOffice::mount(api::Router& router) {
+  router.add("POST", "/v1/capacity/workers",
+             [this](net::HttpRequest request, auto) -> Task<net::HttpResponse> { co_return set_workers(request); });
+}
+
+net::HttpResponse FailoverOffice::set_workers(const net::HttpRequest& request) {
+  // Of the TLS connection itself: what an edge says of its client does not count here.
+  if (!request.client_identity.starts_with("evercert://" + options_.cluster_name + "/node/"))
+    return net::problem(403, "Forbidden", "workers are started by the controller, which is a node of this cluster");
+  const auto body = api::read_object(request);
+  if (!body) return net::problem(body.error());
+  recovery::Fields fields(*body, "the body");
+  const auto workers = fields.whole("workers", -1, 0, 10'000), token = fields.whole("token", 0, 1, INT64_MAX);
+  if (workers < 0 || token < 1) fields.wrong("it needs 'workers' and 'token'");
+  if (const Status fits = fields.status(); !fits) return net::problem(fits.error());
+  std::lock_guard lock(mutex_);
+  const auto will = scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
+  if (!will) return net::problem(will.error());
+  log_warning("capacity: " + std::to_string(*will) + " spare edges are to run, by the controller with token " +
+              std::to_string(token));
+  return net::json_response(200, "{\"workers\":" + std::to_string(*will) + "}");
 }
 
 Task<Result<recovery::Rehearsal>> FailoverOffice::rehearse(Executor& on, RegionId region) {

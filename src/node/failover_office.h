@@ -17,8 +17,10 @@
 #include "base/task_scope.h"
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
+#include "node/spare_edges.h"
 #include "recovery/capacity/meter.h"
 #include "recovery/capacity/planner.h"
+#include "recovery/capacity/scaler.h"
 #include "recovery/failover/session.h"
 #include "store/runtime.h"
 
@@ -29,6 +31,8 @@ struct FailoverOptions {
   std::string name;  // "us-east-1/1"
   recovery::Cluster cluster;
   FailoverPeers peers;
+  std::string cluster_file, region, cluster_name;
+  std::vector<int> spare_edges;
 };
 
 class FailoverOffice {
@@ -47,6 +51,8 @@ class FailoverOffice {
   api::FailoverSeat seat() const;
   // From what this node has seen of all since it started.
   recovery::CapacityReport capacity() const;
+  // POST /v1/capacity/workers, for the controller on another node alone.
+  void mount(api::Router& router);
   // Looks at all nodes now, and says what a plan for the region would be.
   Task<Result<recovery::Rehearsal>> rehearse(Executor& on, RegionId region);
 
@@ -67,7 +73,8 @@ class FailoverOffice {
   Task<std::vector<recovery::Order>> read_orders();
   Task<recovery::Picture> look(Executor& on, Seen& seen);
   Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node);
-  void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect);
+  void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
+  net::HttpResponse set_workers(const net::HttpRequest& request);
   void tell(std::string what);
   void measure();
   Task<void> watch_capacity();
@@ -87,6 +94,8 @@ class FailoverOffice {
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
   recovery::Planner planner_;
+  SpareEdges spare_;  // with `scaler_`, under the mutex
+  recovery::Scaler scaler_;
   TaskScope tasks_;
 };
 

@@ -349,6 +349,8 @@ class NodeProcessImpl : public NodeProcess {
   void open_failover() {
     auto options = failover_options(config_, *self_);
     options.peers.issuer_ders = issuer_ders_;
+    options.cluster_file = options_.cluster_file;
+    options.spare_edges = options_.spare_edges;
     const recovery::Cluster cluster = options.cluster;
     office_ = std::make_unique<FailoverOffice>(std::move(options), *store_, *coordinator_, *locks_, meter_,
                                                *standby_client_, [this](recovery::Observation& seen) {
@@ -362,6 +364,7 @@ class NodeProcessImpl : public NodeProcess {
         api::FailoverHooks{[this] { return office_->observe(); }, [this] { return office_->seat(); },
                            [this](Executor& on, RegionId region) { return office_->rehearse(on, region); }});
     failover_->mount(router_);
+    office_->mount(router_);
     api::mount_capacity(router_, *rest_, cluster, [this] { return office_->capacity(); });
     office_->start();
   }
@@ -548,6 +551,12 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::start(NodeOptions options) {
   EC_ASSIGN(auto config, config::load_cluster(options.cluster_file));
   EC_ASSIGN(const auto* region, config::named_region(config, options.region));
   if (region->witness) return start_witness(std::move(options), std::move(config));
+  for (const int number : options.spare_edges) {
+    if (number < 1 || number > static_cast<int>(region->edges.size()))
+      return fail(Code::kInvalid, options.cluster_file + ": region '" + options.region + "' has no edge " +
+                                      std::to_string(number) +
+                                      ": --spare-edge names edges of the cluster file, from 1");
+  }
   EC_ASSIGN(auto member, Member::open(options, std::move(config)));
   auto process = std::make_unique<NodeProcessImpl>(std::move(options), std::move(member));
   EC_TRY(process->open());

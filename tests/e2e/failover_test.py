@@ -5,6 +5,8 @@ the region's traffic is taken away, step by step and in the log, and given back 
 in the middle, and another goes on."""
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -70,6 +72,14 @@ def dns_share(region):
     return next(one["share"] for one in page["regions"] if one["region"] == region)
 
 
+def spare_runs():
+    try:
+        socket.create_connection(("127.1.0.1", 8444), 2).close()
+        return True
+    except OSError:
+        return False
+
+
 def state_of(region):
     out = ctl("--json", "region", "list")
     listed = json.loads(out.stdout)["regions"] if out.returncode == 0 else []
@@ -78,19 +88,35 @@ def state_of(region):
 
 try:
     subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback"], check=True, capture_output=True)
+    # us-east-1 has a second edge, which is not run in calm times.
+    text = open(f"{cluster}/cluster.yaml").read()
+    first = "      - {address: 127.1.0.1, https_port: 8443, http_port: 8080}\n"
+    assert first in text, text
+    open(f"{cluster}/cluster.yaml", "w").write(text.replace(first, first + first.replace("8443", "8444").replace("8080", "8081")))
+    for kind in ("pem", "key"):
+        shutil.copy(f"{cluster}/regions/{east}/edge-1.{kind}", f"{cluster}/regions/{east}/edge-2.{kind}")
     for region in regions:
-        servers.start("node", region)
+        servers.start("node", region, more=["--spare-edge", "2"] if region == east else [])
         servers.start("edge", region)
     servers.processes["dns", "all"] = subprocess.Popen([evercert, "dns", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", specification,
-                                                        "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
+                                                        "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153", "--spare-edge", f"{east}/2"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
     wait_for("a controller is elected and nothing is wrong", lambda: status().get("controller") and ctl("failover", "status").returncode == 0, 60)
     shown = ctl("failover", "status").stdout
     check("nothing is wrong" in shown and all(region in shown for region in regions), "ctl failover status shows it")
+
+    check(dns_share(east) == 100 and not spare_runs(), "the spare edge does not run, and its region is missed by nobody")
+    shown = ctl("capacity")
+    check(all(region in shown.stdout for region in regions), "ctl capacity shows all regions")
+    if os.environ.get("EVERCERT_SHOW"):
+        print(shown.stdout)
 
     # --- bad input is refused, and nothing comes of it
     check(set_policy(modes={"region": "perhaps"}).returncode == 2, "a policy that is wrong is refused")
     open(f"{work}/no.json", "w").write("{")
     check(ctl("failover", "policy", "set", f"{work}/no.json").returncode == 2, "so is a file that is no JSON")
+    wrong = subprocess.run([evercert, "node", "--cluster", f"{cluster}/cluster.yaml", "--region", west, "--data", f"{work}/none", "--spare-edge", "2"], capture_output=True, text=True, timeout=30)
+    check(wrong.returncode == 2 and "has no edge 2" in wrong.stderr, "a spare edge that there is not is refused")
+    check(ask_node("127.1.0.11", "/v1/capacity/workers", "POST")[0] == 403, "nobody but a node starts workers")
     check(ctl("failover", "plan", "atlantis").returncode == 2, "and a region that there is not")
     check(ctl("failover", "approve", "F-77").returncode == 2 and ctl("failover", "abort", "x").returncode == 2, "and an incident that there is not")
     status_, body = ask_node("127.1.0.11", "/v1/failover/plans", "POST")
@@ -126,6 +152,9 @@ try:
     wait_for("name servers have heard of it", lambda: dns_share(central) == 0, 20)
     check(steps["confirm fence"]["state"] == "done" and "attested" in steps["confirm fence"]["evidence"], "the store's own fence was waited for, not doubled")
     check(steps["drain"]["state"] == "skipped", "so there was nothing to drain")
+    check(steps["add capacity"]["state"] == "done" and spare_runs(), f"the spare edge of another region runs: {steps['add capacity']['evidence']}")
+    if os.environ.get("EVERCERT_SHOW"):
+        print(ctl("failover", "status").stdout)
     check(steps["leaders"]["state"] == "done" and central not in steps["leaders"]["evidence"].replace("eu-central-1 by", ""), "every group is led from elsewhere")
     check(steps["warm"]["state"] == "done" and "CRL" in steps["warm"]["evidence"], f"the others answer for what it has issued: {steps['warm']['evidence']}")
     check(steps["queues"]["state"] == "done", "nothing is lost in queues")
@@ -144,6 +173,7 @@ try:
     texts = told(name)
     moves = [text for text in texts if text.startswith("traffic of")]
     check([move.split(": ")[1] for move in moves] == ["100 % -> 0 %", "0 % -> 25 %", "25 % -> 100 %"], f"in stages: {moves}")
+    wait_for("the spare edge has ended", lambda: not spare_runs(), 30)
     check(status()["shares"][central] == 100 and state_of(central) == "serving", "it has all of its traffic and serves")
     check(not client.failed, "no request has failed")
 

@@ -21,6 +21,8 @@ TEST(ObservationDocument, IsReadAsItWasWritten) {
   o.silent[node_id(RegionId{1}, 1)] = 6s;
   o.groups.push_back({GroupId{2}, NodeId{}, 3s, 120ms});
   o.load = {3, 120.5, 0.25, 80ms, 1.5, 4};
+  o.extra = 1;
+  o.spare = 2;
   o.queued = 7;
   o.queue_in_order = false;
   const auto read = parse_observation(to_json(o));

@@ -10,7 +10,7 @@ namespace {
 
 std::uint64_t seeds() {
   const char* asked = std::getenv("EVERCERT_SEEDS");
-  return asked == nullptr ? 60 : std::strtoull(asked, nullptr, 10);
+  return asked == nullptr ? 40 : std::strtoull(asked, nullptr, 10);
 }
 
 TEST(FailoverSim, EveryPromiseIsKeptWhateverBreaks) {

@@ -45,6 +45,7 @@ struct Observation {
     double busy = 0, cores = 0;  // processors in use, and that there are
   };
   Load load;
+  int extra = 0, spare = 0;  // workers that its capacity driver runs, and could run beside those
   std::uint64_t queued = 0;  // operations that wait for a majority
   bool queue_in_order = true;
 };

@@ -41,6 +41,8 @@ std::string to_json(const Observation& o) {
                    {"p99_ms", to_ms(o.load.p99)},
                    {"busy", o.load.busy},
                    {"cores", o.load.cores}}},
+                 {"extra_workers", o.extra},
+                 {"spare_workers", o.spare},
                  {"queued", o.queued},
                  {"queue_in_order", o.queue_in_order}};
   return all.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -97,6 +99,8 @@ Result<Observation> parse_observation(std::string_view text) {
   o.load.busy = load.number("busy", 0, 0, kMostRate);
   o.load.cores = load.number("cores", 0, 0, kMostRate);
   EC_TRY(load.status());
+  o.extra = static_cast<int>(fields.whole("extra_workers", 0, 0, 10'000));
+  o.spare = static_cast<int>(fields.whole("spare_workers", 0, 0, 10'000));
   o.queued = fields.count("queued");
   o.queue_in_order = fields.flag("queue_in_order", true);
   EC_TRY(fields.status());

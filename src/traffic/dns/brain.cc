@@ -27,19 +27,28 @@ Brain::Brain(std::vector<RegionFacts> facts, Policy policy, BrainRules rules, In
     : rules_(rules), latency_at_(now - rules.latency_hold) {
   for (const auto& region : facts) {
     regions_.emplace_back();
-    for (std::size_t e = 0; e < region.edges.size(); ++e) regions_.back().edges.emplace_back(rules_.thresholds);
+    for (const EdgeFacts& edge : region.edges) {
+      Edge& added = regions_.back().edges.emplace_back(rules_.thresholds);
+      added.spare = edge.spare;
+      added.lost = Instant{INT64_MIN / 2};
+      // One that need not run is there when checks have found it.
+      for (int i = 0; edge.spare && i < rules_.thresholds.unhealthy; ++i) added.health.check_failed();
+    }
   }
   view_ = std::make_shared<const View>(std::move(facts), policy);
 }
 
 std::size_t Brain::unhealthy(std::size_t region) const {
   const auto& edges = regions_[region].edges;
-  return static_cast<std::size_t>(
-      std::count_if(edges.begin(), edges.end(), [](const Edge& edge) { return !edge.health.healthy(); }));
+  return static_cast<std::size_t>(std::count_if(
+      edges.begin(), edges.end(), [](const Edge& edge) { return !edge.spare && !edge.health.healthy(); }));
 }
 
 bool Brain::healthy_enough(std::size_t region) const {
-  const std::size_t all = regions_[region].edges.size(), bad = unhealthy(region);
+  const auto& edges = regions_[region].edges;
+  const auto idle =
+      std::count_if(edges.begin(), edges.end(), [](const Edge& edge) { return edge.spare && !edge.health.healthy(); });
+  const std::size_t all = edges.size() - static_cast<std::size_t>(idle), bad = unhealthy(region);
   // The second: a threshold of 100 % leaves no region in that has nobody to answer.
   return bad * 100 < all * static_cast<std::size_t>(rules_.failover_percent) && bad < all;
 }
@@ -113,7 +122,7 @@ void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& ev
     region.lost = now;
     std::string evidence;
     for (std::size_t e = 0; e < region.edges.size(); ++e) {
-      if (!region.edges[e].health.healthy())
+      if (!region.edges[e].spare && !region.edges[e].health.healthy())
         evidence += (evidence.empty() ? "" : "; ") + edge_name(facts, e) + ": " + region.edges[e].evidence;
     }
     events.push_back({true, "region=" + facts.name + " out: " + share + ", the threshold is " +

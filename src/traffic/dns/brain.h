@@ -54,6 +54,7 @@ class Brain {
     explicit Edge(HealthThresholds thresholds) : health(thresholds) {}
     EndpointHealth health;
     std::string evidence;
+    bool spare = false;
     Instant lost;  // when it became unhealthy
     double usual_us = 0, smooth_us = 0;
   };

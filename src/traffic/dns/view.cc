@@ -48,7 +48,9 @@ View::View(std::vector<RegionFacts> facts, Policy policy) : facts_(std::move(fac
   for (const RegionFacts& region : facts_) {
     EC_CHECK(!region.edges.empty() && region.edges.size() <= kMostEdges, "an answer names edges by a byte");
     RegionState state;
-    state.serving.assign(region.edges.size(), true);
+    for (const EdgeFacts& edge : region.edges) state.serving.push_back(!edge.spare);
+    EC_CHECK(std::count(state.serving.begin(), state.serving.end(), true) > 0,
+             "a region has an edge that is not spare");
     states_.push_back(std::move(state));
     priorities_.push_back(region.priority);
   }
@@ -152,8 +154,9 @@ Choice View::choose(const IpAddress& client, int known, const Place& place, std:
         if (!states_[r].in || facts_[r].priority != priority || !admitted(r, by_shares)) continue;
         // A region with half of its edges gets half of its share.
         const auto serving = std::count(states_[r].serving.begin(), states_[r].serving.end(), true);
-        const double weight =
-            facts_[r].weight * static_cast<double>(serving) / static_cast<double>(facts_[r].edges.size());
+        const auto usual = std::count_if(facts_[r].edges.begin(), facts_[r].edges.end(),
+                                         [](const EdgeFacts& edge) { return !edge.spare; });
+        const double weight = facts_[r].weight * static_cast<double>(serving) / static_cast<double>(usual);
         candidates.push_back({r, cost_ms(r, place), score(hash(prefix, facts_[r].name), weight), weight,
                               static_cast<std::size_t>(serving)});
       }

@@ -31,6 +31,7 @@ enum class Policy {
 struct EdgeFacts {
   std::vector<IpAddress> addresses;  // what the world reaches it by
   std::uint16_t https_port = 443;
+  bool spare = false;  // is not run in calm times: that it does not answer says nothing about its region
 };
 
 // Of a region, what never changes while a server runs.
@@ -83,7 +84,7 @@ inline constexpr std::size_t kMostRegions = 250, kMostEdges = 250;
 
 class View {
  public:
-  // Of 1 to 250 regions of 1 to 250 edges each, all of which serve.
+  // Of 1 to 250 regions of 1 to 250 edges each, all of which serve, but for spare ones.
   View(std::vector<RegionFacts> facts, Policy policy);
 
   // `known`: how many bits of the address are the client's (an EDNS client subnet gives some of them only); `most`:
