@@ -22,6 +22,10 @@ std::string until(const json& d, const char* name) {
 }
 
 void print(const json& d) {
+  if (d.value("cores", 0.0) <= 0) {
+    std::printf("this node has just started and has measured nothing yet: ask again in ten seconds\n");
+    return;
+  }
   std::printf("%-16s %5s %12s %14s %16s\n", "REGION", "NODES", "REQUESTS/S", "BUSY OF CORES", "MOST REQUESTS/S");
   for (const auto& region : d.value("regions", json::array())) {
     const json most = region.value("most_requests_per_second", json());

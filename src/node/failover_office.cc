@@ -128,7 +128,7 @@ recovery::Observation FailoverOffice::observe() {
   {
     std::lock_guard lock(mutex_);
     o.extra = scaler_.running();
-    o.spare = scaler_.spare();
+    o.spare = scaler_.spare(now);
   }
   o.load = {load.in_flight, load.rate, load.errors, load.p99, load.busy, os::processors()};
   return o;

@@ -11,7 +11,7 @@ Result<int> Scaler::want(int workers, std::int64_t token, Instant now) {
   token_ = token;
   const int most = static_cast<int>(driver_.list().size());
   workers = std::clamp(workers, 0, most);
-  if (workers > wanted_ && let_go_ && now - *let_go_ < options_.cool_down)
+  if (workers > wanted_ && cooling(now))
     return fail(Code::kUnavailable,
                 "workers were let go less than " + std::to_string(options_.cool_down / 1s) + " s ago");
   if (workers < wanted_) let_go_ = now;

@@ -31,14 +31,16 @@ class Scaler {
 
   int wanted() const { return wanted_; }
   int running() const { return running_; }
-  // That could run beside those that do.
-  int spare() const { return known_ - running_; }
+  // That could be started now beside those that run.
+  int spare(Instant now) const { return cooling(now) ? 0 : known_ - running_; }
 
  private:
   struct Attempts {
     int failed = 0;
     std::optional<Instant> begun, next;
   };
+  bool cooling(Instant now) const { return let_go_ && now - *let_go_ < options_.cool_down; }
+
   CapacityDriver& driver_;
   ScalerOptions options_;
   int wanted_ = 0, running_ = 0, known_ = 0;

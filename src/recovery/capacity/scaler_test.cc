@@ -49,7 +49,7 @@ TEST(Scaler, RunsAsManyAsAreWantedAndNoMoreThanThereAre) {
   scaler.review(second(2));
   EXPECT_EQ(driver.starts, 3) << "what runs is not started again";
   EXPECT_EQ(scaler.running(), 3);
-  EXPECT_EQ(scaler.spare(), 0);
+  EXPECT_EQ(scaler.spare(second(2)), 0);
 }
 
 TEST(Scaler, AControllerThatWasReplacedIsRefused) {
@@ -70,7 +70,10 @@ TEST(Scaler, AfterWorkersWereLetGoNoneAreStartedForAWhile) {
   ASSERT_TRUE(scaler.want(0, 1, second(10)));
   scaler.review(second(10));
   EXPECT_EQ(driver.running(), 0);
+  scaler.review(second(11));
+  EXPECT_EQ(scaler.spare(second(30)), 0) << "and nobody is told that there are any";
   EXPECT_FALSE(scaler.want(2, 1, second(30)));
+  EXPECT_EQ(scaler.spare(second(71)), 3);
   EXPECT_TRUE(scaler.want(2, 1, second(71)));
 }
 

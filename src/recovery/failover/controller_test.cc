@@ -210,6 +210,8 @@ TEST_F(ControllerTest, AnOrderThatIsOldIsRefused) {
 }
 
 TEST_F(ControllerTest, WhoSeesNothingDecidesNothingAndBeginsToWatchAnew) {
+  policy.confirm = 10s;
+  make({});
   ill.insert(RegionId{3});
   look();
   deaf = true;
@@ -220,7 +222,7 @@ TEST_F(ControllerTest, WhoSeesNothingDecidesNothingAndBeginsToWatchAnew) {
   look();
   EXPECT_EQ(controller->refusal(), "");
   EXPECT_TRUE(controller->state().incidents.empty()) << "that it was ill before is no time that it was seen to be";
-  look_for(3);
+  look_for(11);
   EXPECT_EQ(controller->state().incidents.size(), 1u);
 }
 

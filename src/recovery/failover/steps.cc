@@ -211,11 +211,11 @@ bool has_effect(StepKind kind) {
 std::optional<Duration> patience(const Step& step, const Policy& policy) {
   switch (step.kind) {
     case StepKind::kAwaitRequests: return policy.requests;
-    case StepKind::kAddCapacity:
-    case StepKind::kReleaseCapacity:
     case StepKind::kWarm:
     case StepKind::kLeaders: return 30s;
     case StepKind::kConfirmFence: return 20s;
+    case StepKind::kAddCapacity:
+    case StepKind::kReleaseCapacity:
     case StepKind::kQueues:
     case StepKind::kRedundancy: return 10s;
     case StepKind::kDivert:
