@@ -10,6 +10,9 @@ namespace evercert::recovery {
 namespace {
 
 constexpr std::size_t kClosedKept = 20, kMostOpen = 100;
+// A turn is one transaction, of 128 operations at most: what would be more waits for the next one. One incident adds at
+// most some twenty entries in a turn, and orders, which are removed by it, are 32 at most.
+constexpr std::size_t kFullTurn = 60;
 constexpr std::int64_t kOldestOrderMs = 60'000;
 // An incident that comes again so soon after its end is the same unrest.
 constexpr Duration kSoon = 600s;
@@ -52,6 +55,7 @@ Turn Controller::advance(const Picture& picture, const std::vector<Order>& order
   }
   open_new(detect(sight), sight);
   for (Incident& incident : state_.incidents) {
+    if (turn_.log.size() >= kFullTurn) break;
     if (incident.phase != Phase::kClosed) progress(incident, sight);
   }
   trim();
@@ -72,7 +76,9 @@ void Controller::open_new(const std::vector<Finding>& found, const Sight& sight)
                                 (finding.kind == Kind::kZone || finding.kind == Kind::kComponent);
       return whole_region || (open.kind == finding.kind && open.subject == finding.subject);
     });
-    if (known || sight.now - since[subject] < policy_.confirm || state_.incidents.size() >= kMostOpen) continue;
+    if (known || sight.now - since[subject] < policy_.confirm || state_.incidents.size() >= kMostOpen ||
+        turn_.log.size() >= kFullTurn)
+      continue;
     Incident incident;
     incident.kind = finding.kind;
     incident.subject = finding.subject;

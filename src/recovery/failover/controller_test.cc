@@ -46,6 +46,7 @@ class ControllerTest : public testing::Test {
                                  : RegionId{1};
       o.groups.push_back({GroupId{0}, node_id(leads, 1), 0ms, 0ms});
       o.load.cores = 4;
+      for (int i = 0; i < broken_parts; ++i) o.components["part " + std::to_string(i)] = 0;
       o.load.busy = busy;
       picture.seen[node] = {o, now};
     }
@@ -90,6 +91,7 @@ class ControllerTest : public testing::Test {
   Policy policy;
   std::set<RegionId> gone, ill;
   double busy = 0.5;
+  int broken_parts = 0;
   bool deaf = false, answers = true;
   std::vector<std::string> told;
   std::vector<Effect> effects;
@@ -250,6 +252,16 @@ TEST_F(ControllerTest, ASuccessorRepeatsWhatWasBegunUnderTheSameNameAndEpoch) {
   ASSERT_EQ(effects.size(), 2u);
   EXPECT_EQ(effects[1].epoch, 9u) << "refused for ever, it is begun anew";
   EXPECT_NE(effects[1].id, begun.id);
+}
+
+TEST_F(ControllerTest, HoweverMuchBreaksAtOnceATurnFitsIntoATransaction) {
+  broken_parts = 30;  // of each of three nodes
+  std::size_t most = 0;
+  for (int i = 0; i < 60; ++i) most = std::max(most, look().log.size());
+  EXPECT_LE(most, 90u);
+  EXPECT_EQ(controller->state().incidents.size(), 90u) << "and nothing is forgotten";
+  EXPECT_TRUE(std::ranges::all_of(controller->state().incidents,
+                                  [](const Incident& one) { return one.phase == Phase::kStabilised; }));
 }
 
 TEST_F(ControllerTest, ARehearsalChangesNothingAndSaysWhyNot) {
