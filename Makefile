@@ -38,6 +38,7 @@ e2e: build
 	@$(PYTHON) tests/e2e/witness_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/health_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/edge_test.py $(BUILD)/evercert
+	@$(PYTHON) tests/e2e/failover_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/dns_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/anycast_test.py $(BUILD)/evercert
 	@$(PYTHON) tests/e2e/http_test.py $(BUILD)/evercert

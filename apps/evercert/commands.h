@@ -23,6 +23,8 @@ struct CtlOptions;
 void register_ctl_space(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
 void register_ctl_region(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
 void register_ctl_health(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
+void register_ctl_capacity(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
+void register_ctl_failover(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
 void register_ctl_node(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);
 void register_enroll(CLI::App& app, int& exit_code);
 void register_ctl_queue(CLI::App& ctl, std::shared_ptr<const CtlOptions> options, int& exit_code);

@@ -211,6 +211,8 @@ void register_ctl(CLI::App& app, int& exit_code) {
   register_ctl_space(*ctl, options, exit_code);
   register_ctl_region(*ctl, options, exit_code);
   register_ctl_health(*ctl, options, exit_code);
+  register_ctl_capacity(*ctl, options, exit_code);
+  register_ctl_failover(*ctl, options, exit_code);
   register_ctl_node(*ctl, options, exit_code);
   register_ctl_queue(*ctl, options, exit_code);
   auto* config_command = app.add_subcommand("config", "Look at configuration files");

@@ -184,6 +184,9 @@ void register_serve(CLI::App& app, int& exit_code) {
   node->add_flag(
       "--doubt-state", node_options->doubt_state,
       "Its state is held for wrong: it votes, leads nothing while others can, and gives its state to nobody");
+  node->add_option("--spare-edge", node_options->spare_edges,
+                   "Number of an edge of the region in the cluster file that this node starts on this machine while "
+                   "capacity is needed (docs/capacity.md); may be repeated");
   node->add_flag("--die-with-parent", *die_with_parent, "End when the starting process ends");
   node->callback([node_options, die_with_parent, &exit_code] {
     if (*die_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -9,14 +9,14 @@ namespace {
 
 constexpr std::size_t kMostEvidence = 160;
 
+}  // namespace
+
 std::string printable(std::string text) {
   if (text.size() > kMostEvidence) text = text.substr(0, kMostEvidence) + "...";
   for (char& c : text) c = c < ' ' || c > '~' ? ' ' : c;
   const auto end = text.find_last_not_of(' ');
   return text.substr(0, end == std::string::npos ? 0 : end + 1);
 }
-
-}  // namespace
 
 Task<Result<HttpResponse>> ready_check(HttpClient& client, Executor& executor, TaskScope& scope, HttpTarget target,
                                        Duration timeout) {

@@ -14,7 +14,10 @@ namespace evercert::net {
 Task<Result<HttpResponse>> ready_check(HttpClient& client, Executor& executor, TaskScope& scope, HttpTarget target,
                                        Duration timeout);
 
-// Why it is not ready, for a line of a log: what a stranger sent is made printable and short. Empty: it is. A redirect,
+// What a stranger sent, for a line of a log: short, and without what a terminal would take for orders.
+std::string printable(std::string text);
+
+// Why it is not ready, printable. Empty: it is. A redirect,
 // an error or anything but 200 is no good answer.
 std::string ready_fault(const Result<HttpResponse>& result);
 

@@ -300,6 +300,17 @@ std::string HealthWatch::describe() {
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+HealthWatch::Eyes HealthWatch::eyes() const {
+  std::lock_guard lock(mutex_);
+  Eyes eyes;
+  eyes.report = board_.report();
+  for (const auto& [id, name] : options_.board.regions) {
+    if (board_.out(id)) eyes.out[id] = eyes.report.regions[id].why;
+  }
+  for (const auto& [node, region] : options_.board.nodes) eyes.nodes[node] = board_.node(node).points;
+  return eyes;
+}
+
 void HealthWatch::watch_by(api::Admin& admin) {
   admin_ = &admin;
   const auto gauge = [&](const std::string& of, std::function<health::Score()> score) {

@@ -48,6 +48,13 @@ class HealthWatch {
   void stop();
   // GET /v1/health: the globe, its regions, their services, the forecasts. GET /v1/health/node: this node's report.
   void mount(api::Router& router);
+  // How all looks to this node.
+  struct Eyes {
+    health::Report report;
+    std::map<RegionId, std::string> out;  // by its verdict, and why
+    std::map<NodeId, double> nodes;
+  };
+  Eyes eyes() const;
   // Scores as gauges.
   void watch_by(api::Admin& admin);
 

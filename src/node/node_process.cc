@@ -11,6 +11,7 @@
 #include "api/admin/standby_shares.h"
 #include "api/coordination/etcd_server.h"
 #include "api/coordination/rest_space.h"
+#include "api/failover/capacity.h"
 #include "api/ocsp/ocsp.h"
 #include "api/rest/performer.h"
 #include "api/rest/queued.h"
@@ -29,6 +30,8 @@
 #include "net/link_server.h"
 #include "net/ocsp_news.h"
 #include "node/degraded_of.h"
+#include "node/failover_of.h"
+#include "node/failover_office.h"
 #include "node/health_watch.h"
 #include "node/member.h"
 #include "node/signers.h"
@@ -60,11 +63,13 @@ class NodeProcessImpl : public NodeProcess {
     if (link_) link_->stop(0ms);
     if (server_) server_->stop(0ms);
     member_->stop();
+    if (office_) office_->stop();
     if (health_) health_->stop();
     for (auto* thread : {intent_writer_.get(), queue_executor_.get()}) {
       if (thread != nullptr) thread->stop();
     }
     settling_.cancel();
+    office_.reset();
     health_.reset();
     queued_.reset();
     desk_.reset();
@@ -167,6 +172,7 @@ class NodeProcessImpl : public NodeProcess {
     sweeper_->start();
     admin.self = self_->id;
     admin.region = region_->id;
+    for (const auto& [name, der] : admin.issuer_ders) issuer_ders_[config_.region(name)->id] = der;
     EC_ASSIGN(admin.root_pem, read_file(os::disk(), paths.root_certificate()));
     EC_ASSIGN(admin.bundle_pem, read_file(os::disk(), paths.bundle()));
     admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
@@ -346,8 +352,33 @@ class NodeProcessImpl : public NodeProcess {
     locks_ = std::make_unique<api::Locks>(*coordinator_, *contenders_);
     rest_space_ = std::make_unique<api::RestSpace>(*rest_, *coordinator_, *locks_, *hub_);
     rest_space_->mount(router_);
+    open_failover();
     etcd_->begin(api::Access(config_.name, tokens()), *coordinator_, *locks_, *hub_, *store_);
     return {};
+  }
+
+  // The controller is elected among all nodes; see docs/failover.md.
+  void open_failover() {
+    auto options = failover_options(config_, *self_);
+    options.peers.issuer_ders = issuer_ders_;
+    options.cluster_file = options_.cluster_file;
+    options.spare_edges = options_.spare_edges;
+    const recovery::Cluster cluster = options.cluster;
+    office_ = std::make_unique<FailoverOffice>(std::move(options), *store_, *coordinator_, *locks_, meter_,
+                                               *standby_client_, [this](recovery::Observation& seen) {
+                                                 look_at(*health_, seen);
+                                                 const auto queue = desk_->summary();
+                                                 seen.queued = queue.queue.waiting;
+                                                 seen.queue_in_order = queue.out_of_order.empty();
+                                               });
+    failover_ = std::make_unique<api::Failover>(
+        *rest_, *coordinator_, *locks_, cluster, os::wall_clock(),
+        api::FailoverHooks{[this] { return office_->observe(); }, [this] { return office_->seat(); },
+                           [this](Executor& on, RegionId region) { return office_->rehearse(on, region); }});
+    failover_->mount(router_);
+    office_->mount(router_);
+    api::mount_capacity(router_, *rest_, cluster, [this] { return office_->capacity(); });
+    office_->start();
   }
 
   Status open_server() {
@@ -420,9 +451,27 @@ class NodeProcessImpl : public NodeProcess {
 
   // The label of a metric is what was asked for in kind, never what a client wrote.
   static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known : {"/v1/certificates", "/v1/kv", "/v1/watch", "/v1/leases", "/v1/locks", "/v1/compaction",
-                              "/v1/regions", "/v1/nodes", "/v1/queued", "/v1/reconciliations", "/v1/health", "/acme",
-                              "/ocsp", "/crl", "/ca", "/v1/status", "/metrics", "/readyz", "/healthz"}) {
+    for (const char* known : {"/v1/certificates",
+                              "/v1/kv",
+                              "/v1/watch",
+                              "/v1/leases",
+                              "/v1/locks",
+                              "/v1/compaction",
+                              "/v1/regions",
+                              "/v1/nodes",
+                              "/v1/queued",
+                              "/v1/reconciliations",
+                              "/v1/health",
+                              "/v1/failover",
+                              "/v1/capacity",
+                              "/acme",
+                              "/ocsp",
+                              "/crl",
+                              "/ca",
+                              "/v1/status",
+                              "/metrics",
+                              "/readyz",
+                              "/healthz"}) {
       if (request.path.starts_with(known)) return known;
     }
     return "other";
@@ -432,22 +481,46 @@ class NodeProcessImpl : public NodeProcess {
     return request.client_identity.starts_with("evercert://" + config_.name + "/edge/");
   }
 
+  // What clients come for; not what looks at the node, and not what waits for news on purpose.
+  static bool is_work(const std::string& path) {
+    for (const char* other : {"/v1/health", "/v1/failover", "/v1/capacity", "/v1/status", "/v1/watch", "/v1/locks",
+                              "/metrics", "/readyz", "/healthz"}) {
+      if (path.starts_with(other)) return false;
+    }
+    return true;
+  }
+
+  // What whoever asks does not wait for any more is not begun.
+  std::optional<Error> too_late(const net::HttpRequest& request) const {
+    const auto told = request.headers.find(traffic::kDeadlineHeader);
+    if (!told || !from_edge(request)) return std::nullopt;
+    const auto left = traffic::parse_deadline(*told);
+    if (!left) return left.error();
+    if (*left > Duration{0}) return std::nullopt;
+    return Error{Code::kExpired, "the deadline of this request has passed: nothing was begun"};
+  }
+
   Task<net::HttpResponse> handle(net::HttpRequest request) {
     const Instant begun = os::monotonic_clock().now();
+    const bool counts = is_work(request.path);
+    if (counts) meter_.begun();
+    const auto count = [&](const std::string& kind, int status) {
+      const Instant now = os::monotonic_clock().now();
+      if (counts) meter_.ended(status, now - begun, now);
+      admin_->count(kind, status, static_cast<double>((now - begun).count()) / 1e6);
+    };
     auto known = ocsp_->quick(request);
     if (!known && ocsp_->may_be_quick(request)) known = co_await ocsp_->quick_in_common(request);
     if (known) {
-      admin_->count("/ocsp", known->status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
+      count("/ocsp", known->status);
       co_return std::move(*known);
     }
-    // What whoever asks does not wait for any more is not begun.
-    if (const auto told = request.headers.find(traffic::kDeadlineHeader); told && from_edge(request)) {
-      const auto left = traffic::parse_deadline(*told);
-      if (!left) co_return net::problem(left.error());
-      if (*left == Duration{0})
-        co_return net::problem(Error{Code::kExpired, "the deadline of this request has passed: nothing was begun"});
-    }
     const std::string route = route_of(request);
+    if (const auto late = too_late(request)) {
+      auto refused = net::problem(*late);
+      count(route, refused.status);
+      co_return refused;
+    }
     auto response = co_await router_.route(std::move(request));
     response.headers.set("Evercert-Region", region_->name);
     // An edge sends the next ones to others.
@@ -457,7 +530,7 @@ class NodeProcessImpl : public NodeProcess {
       response.headers.set("Retry-After", api::kRetryDegraded);
       response.headers.set("Evercert-Mode", degraded::to_string(mode_->view().mode));
     }
-    admin_->count(route, response.status, static_cast<double>((os::monotonic_clock().now() - begun).count()) / 1e6);
+    count(route, response.status);
     co_return response;
   }
 
@@ -487,6 +560,10 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Ocsp> ocsp_;
   std::unique_ptr<api::Admin> admin_;
   std::unique_ptr<HealthWatch> health_;
+  recovery::Meter meter_;
+  std::map<RegionId, std::string> issuer_ders_;
+  std::unique_ptr<api::Failover> failover_;
+  std::unique_ptr<FailoverOffice> office_;
   std::unique_ptr<api::Regions> regions_;
   std::unique_ptr<api::StandbyShares> shares_;
   std::unique_ptr<api::Nodes> nodes_;
@@ -508,6 +585,12 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::start(NodeOptions options) {
   EC_ASSIGN(auto config, config::load_cluster(options.cluster_file));
   EC_ASSIGN(const auto* region, config::named_region(config, options.region));
   if (region->witness) return start_witness(std::move(options), std::move(config));
+  for (const int number : options.spare_edges) {
+    if (number < 1 || number > static_cast<int>(region->edges.size()))
+      return fail(Code::kInvalid, options.cluster_file + ": region '" + options.region + "' has no edge " +
+                                      std::to_string(number) +
+                                      ": --spare-edge names edges of the cluster file, from 1");
+  }
   EC_ASSIGN(auto member, Member::open(options, std::move(config)));
   auto process = std::make_unique<NodeProcessImpl>(std::move(options), std::move(member));
   EC_TRY(process->open());

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 
@@ -12,7 +13,8 @@ namespace evercert::node {
 struct NodeOptions {
   std::string cluster_file, region, data_dir;
   int zone = 1;
-  bool doubt_state = false;  // store::EngineOptions::doubted
+  bool doubt_state = false;        // store::EngineOptions::doubted
+  std::vector<int> spare_edges{};  // edges of the region that it may start when capacity is needed
 };
 
 class NodeProcess {

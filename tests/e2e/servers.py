@@ -12,9 +12,9 @@ class Servers:
         self.evercert, self.work, self.cluster = evercert, work, cluster
         self.processes = {}
 
-    def start(self, kind, region, zone=1, file="cluster.yaml"):
+    def start(self, kind, region, zone=1, file="cluster.yaml", more=()):
         name = region if zone == 1 else f"{region}-{zone}"
-        more = ["--zone", str(zone), "--data", os.path.join(self.work, "data-" + name)] if kind == "node" else []
+        more = list(more) + (["--zone", str(zone), "--data", os.path.join(self.work, "data-" + name)] if kind == "node" else [])
         log = open(os.path.join(self.work, f"{kind}-{name}.log"), "a")
         self.processes[kind, name] = subprocess.Popen([self.evercert, kind, "--die-with-parent", "--cluster", f"{self.cluster}/{file}", "--region", region, *more],
                                                       stdout=log, stderr=subprocess.STDOUT)

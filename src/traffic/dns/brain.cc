@@ -16,8 +16,9 @@ std::string edge_name(const RegionFacts& region, std::size_t edge) {
 }
 
 bool same_health(const std::vector<RegionState>& a, const std::vector<RegionState>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const RegionState& x, const RegionState& y) { return x.in == y.in && x.serving == y.serving; });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const RegionState& x, const RegionState& y) {
+    return x.in == y.in && x.serving == y.serving && x.share == y.share;
+  });
 }
 
 }  // namespace
@@ -26,19 +27,28 @@ Brain::Brain(std::vector<RegionFacts> facts, Policy policy, BrainRules rules, In
     : rules_(rules), latency_at_(now - rules.latency_hold) {
   for (const auto& region : facts) {
     regions_.emplace_back();
-    for (std::size_t e = 0; e < region.edges.size(); ++e) regions_.back().edges.emplace_back(rules_.thresholds);
+    for (const EdgeFacts& edge : region.edges) {
+      Edge& added = regions_.back().edges.emplace_back(rules_.thresholds);
+      added.spare = edge.spare;
+      added.lost = Instant{INT64_MIN / 2};
+      // One that need not run is there when checks have found it.
+      for (int i = 0; edge.spare && i < rules_.thresholds.unhealthy; ++i) added.health.check_failed();
+    }
   }
   view_ = std::make_shared<const View>(std::move(facts), policy);
 }
 
 std::size_t Brain::unhealthy(std::size_t region) const {
   const auto& edges = regions_[region].edges;
-  return static_cast<std::size_t>(
-      std::count_if(edges.begin(), edges.end(), [](const Edge& edge) { return !edge.health.healthy(); }));
+  return static_cast<std::size_t>(std::count_if(
+      edges.begin(), edges.end(), [](const Edge& edge) { return !edge.spare && !edge.health.healthy(); }));
 }
 
 bool Brain::healthy_enough(std::size_t region) const {
-  const std::size_t all = regions_[region].edges.size(), bad = unhealthy(region);
+  const auto& edges = regions_[region].edges;
+  const auto idle =
+      std::count_if(edges.begin(), edges.end(), [](const Edge& edge) { return edge.spare && !edge.health.healthy(); });
+  const std::size_t all = edges.size() - static_cast<std::size_t>(idle), bad = unhealthy(region);
   // The second: a threshold of 100 % leaves no region in that has nobody to answer.
   return bad * 100 < all * static_cast<std::size_t>(rules_.failover_percent) && bad < all;
 }
@@ -87,6 +97,20 @@ std::vector<BrainEvent> Brain::tick(Instant now) {
   return events;
 }
 
+std::vector<BrainEvent> Brain::set_shares(const std::vector<int>& percent, const std::string& by, Instant now) {
+  EC_CHECK(percent.size() == regions_.size(), "a share is of a region that there is");
+  std::vector<BrainEvent> events;
+  for (std::size_t r = 0; r < percent.size(); ++r) {
+    const int before = std::exchange(regions_[r].share, std::clamp(percent[r], 0, 100));
+    if (before == regions_[r].share) continue;
+    events.push_back({regions_[r].share < before, "region=" + view_->facts()[r].name + " share " +
+                                                      std::to_string(before) + " % -> " +
+                                                      std::to_string(regions_[r].share) + " %: " + by});
+  }
+  publish(now, events);
+  return events;
+}
+
 void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& events) {
   Region& region = regions_[which];
   const RegionFacts& facts = view_->facts()[which];
@@ -98,7 +122,7 @@ void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& ev
     region.lost = now;
     std::string evidence;
     for (std::size_t e = 0; e < region.edges.size(); ++e) {
-      if (!region.edges[e].health.healthy())
+      if (!region.edges[e].spare && !region.edges[e].health.healthy())
         evidence += (evidence.empty() ? "" : "; ") + edge_name(facts, e) + ": " + region.edges[e].evidence;
     }
     events.push_back({true, "region=" + facts.name + " out: " + share + ", the threshold is " +
@@ -127,6 +151,7 @@ std::vector<RegionState> Brain::states_now() const {
   for (const Region& region : regions_) {
     RegionState state;
     state.in = region.in;
+    state.share = region.share;
     double smooth = 0, excess = 0;
     int measured = 0;
     for (const Edge& edge : region.edges) {
@@ -160,7 +185,7 @@ bool Brain::latency_moved(const std::vector<RegionState>& fresh) const {
 std::string Brain::names_of(bool in) const {
   std::string names;
   for (std::size_t r = 0; r < regions_.size(); ++r) {
-    if (view_->states()[r].in == in) names += (names.empty() ? "" : ", ") + view_->facts()[r].name;
+    if (view_->leads_to(r) == in) names += (names.empty() ? "" : ", ") + view_->facts()[r].name;
   }
   return names;
 }

@@ -43,6 +43,9 @@ class Brain {
   // For what waits for time alone. To be called every second or so.
   std::vector<BrainEvent> tick(Instant now);
 
+  // How much of its usual traffic each region is to get, in per cent, by the failover controller (traffic/shares).
+  std::vector<BrainEvent> set_shares(const std::vector<int>& percent, const std::string& by, Instant now);
+
   // Never null; another object, of a higher generation, after each change of what is answered.
   std::shared_ptr<const View> view() const { return view_; }
 
@@ -51,6 +54,7 @@ class Brain {
     explicit Edge(HealthThresholds thresholds) : health(thresholds) {}
     EndpointHealth health;
     std::string evidence;
+    bool spare = false;
     Instant lost;  // when it became unhealthy
     double usual_us = 0, smooth_us = 0;
   };
@@ -60,6 +64,7 @@ class Brain {
     Instant lost;  // when it went out
     Instant last_reentry{INT64_MIN / 2};
     bool held = false;  // healthy again, too soon
+    int share = 100;
   };
 
   bool healthy_enough(std::size_t region) const;

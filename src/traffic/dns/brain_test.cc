@@ -192,5 +192,30 @@ TEST(BrainTime, AnOutageChangesAnswersWithinTheDetectionTime) {
   }
 }
 
+TEST_F(BrainTest, ASpareEdgeIsMissedByNobodyAndIsUsedWhenItIsThere) {
+  auto facts = region("a", 2);
+  facts.edges[1].spare = true;
+  Brain brain({facts, region("b", 1)}, Policy::kWeightedLatency, {}, now_);
+  EXPECT_EQ(brain.view()->serving_edges(0), std::vector<std::size_t>{0}) << "until checks have found it";
+  for (int i = 0; i < 5; ++i) brain.checked(0, 1, {false, 10ms, "refused"}, now_);
+  EXPECT_TRUE(brain.view()->states()[0].in) << "one of two edges, and the threshold is a half";
+  for (int i = 0; i < 5; ++i) brain.checked(0, 1, {true, 10ms, ""}, now_);
+  EXPECT_EQ(brain.view()->serving_edges(0), (std::vector<std::size_t>{0, 1}));
+  for (int i = 0; i < 5; ++i) brain.checked(0, 1, {false, 10ms, "refused"}, now_);
+  for (int i = 0; i < 5; ++i) brain.checked(0, 0, {false, 10ms, "refused"}, now_);
+  EXPECT_FALSE(brain.view()->states()[0].in) << "with its own edge gone the region is out";
+}
+
+TEST_F(BrainTest, SharesAreToldOnceAndChangeTheView) {
+  const auto before = brain_.view()->generation();
+  EXPECT_FALSE(brain_.set_shares({100, 100, 0}, "F-1", now_).empty());
+  EXPECT_GT(brain_.view()->generation(), before);
+  EXPECT_TRUE(brain_.set_shares({100, 100, 0}, "F-1", now_).empty());
+  EXPECT_FALSE(brain_.view()->leads_to(2));
+  check(0, 0, false, 2);
+  check(1, 0, false, 2);
+  EXPECT_TRUE(brain_.view()->leads_to(2)) << "shares only narrow what the checks leave";
+}
+
 }  // namespace
 }  // namespace evercert::traffic::dns

@@ -7,17 +7,21 @@
 #include "base/os/system.h"
 #include "base/task_scope.h"
 #include "net/ready_check.h"
+#include "traffic/shares/agreement.h"
 
 namespace evercert::traffic::dns {
 namespace {
 
 constexpr std::int64_t kResignSeconds = 3600;
+constexpr Duration kSharesEvery = 1s;
+constexpr std::size_t kLargestShares = 64 << 10;
 
 class CheckerImpl : public Checker {
  public:
   CheckerImpl(CheckerOptions options, Brain brain, Hub& hub, MonotonicClock& clock, WallClock& wall)
       : options_(std::move(options)), brain_(std::move(brain)), hub_(hub), clock_(clock), wall_(wall) {
     for (const auto& region : options_.edges) reports_.emplace_back(region.size());
+    for (const auto& region : brain_.view()->facts()) names_.push_back(region.name);
   }
 
   ~CheckerImpl() override {
@@ -34,6 +38,7 @@ class CheckerImpl : public Checker {
       for (std::size_t r = 0; r < options_.edges.size(); ++r) {
         for (std::size_t e = 0; e < options_.edges[r].size(); ++e) watches_.spawn(watch(r, e));
       }
+      for (std::size_t r = 0; r < options_.edges.size(); ++r) watches_.spawn(follow_shares(r));
       tick();
     });
     return {};
@@ -62,6 +67,36 @@ class CheckerImpl : public Checker {
       auto waited = suspend_on<bool>(*executor_, std::move(wait));
       co_await waited;
     }
+  }
+
+  // What the region's edges say of the shares, one edge after the other. Nobody is waited for: who does not answer says
+  // nothing, and the last that two regions agreed on stays.
+  Task<void> follow_shares(std::size_t region) {
+    for (std::size_t turn = 0;; ++turn) {
+      const auto& edges = options_.edges[region];
+      net::HttpCall call;
+      call.target = edges[turn % edges.size()];
+      call.path = "/v1/failover/shares";
+      call.connect_timeout = call.timeout = options_.plan.timeout;
+      call.max_response_bytes = kLargestShares;
+      auto fetching = client_->fetch(*executor_, std::move(call));
+      const auto answer = co_await fetching;
+      // An edge whose own nodes are gone asks another region: that is no second word.
+      if (answer && answer->status == 200 && answer->headers.find("Evercert-Region") == names_[region]) {
+        if (agreement_.said(region, answer->bytes())) lead_by_shares();
+      }
+      auto wait = [this](auto resolve) {
+        executor_->post_after(kSharesEvery, [resolve = std::move(resolve)]() mutable { resolve(true); });
+      };
+      auto waited = suspend_on<bool>(*executor_, std::move(wait));
+      co_await waited;
+    }
+  }
+
+  void lead_by_shares() {
+    std::vector<int> percent;
+    for (const auto& name : names_) percent.push_back(agreement_.shares().of(name));
+    tell(brain_.set_shares(percent, net::printable(agreement_.shares().by), clock_.now()));
   }
 
   void note(std::size_t region, std::size_t edge, const CheckResult& result) {
@@ -100,6 +135,8 @@ class CheckerImpl : public Checker {
   Hub& hub_;
   MonotonicClock& clock_;
   WallClock& wall_;
+  std::vector<std::string> names_;
+  SharesAgreement agreement_{options_.edges.size()};
   std::shared_ptr<const View> published_;
   WallTime published_at_;
   mutable std::mutex mutex_;

@@ -211,7 +211,7 @@ void Responder::answer_name(const Query& query, const Zone::Node& node, const Ip
 bool Responder::answer_dynamic(const Query& query, const Zone::Node& node, const IpAddress& from, Draft& draft) {
   if (query.type != LDNS_RR_TYPE_A && query.type != LDNS_RR_TYPE_AAAA && query.type != LDNS_RR_TYPE_HTTPS) return false;
   Choice choice;
-  const bool own = node.region && view_->states()[*node.region].in;
+  const bool own = node.region && view_->leads_to(*node.region);
   if (own) {
     choice.regions[0] = {static_cast<std::uint8_t>(*node.region), 0};
     choice.count = 1;

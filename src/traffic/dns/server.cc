@@ -157,6 +157,7 @@ class ServerImpl : public Server {
       regions.push_back({{"region", facts.name},
                          {"endpoint", facts.endpoint},
                          {"in", view.states()[r].in},
+                         {"share", view.states()[r].share},
                          {"weight", facts.weight},
                          {"priority", facts.priority},
                          {"edges", edges}});
@@ -210,6 +211,9 @@ class ServerImpl : public Server {
     family("evercert_dns_region_in", "gauge", "1: answers lead to the region.");
     for (std::size_t r = 0; r < view.facts().size(); ++r)
       line("evercert_dns_region_in{region=\"" + view.facts()[r].name + "\"}", view.states()[r].in ? 1 : 0);
+    family("evercert_dns_region_share", "gauge", "Per cent of its usual traffic, by the failover controller.");
+    for (std::size_t r = 0; r < view.facts().size(); ++r)
+      line("evercert_dns_region_share{region=\"" + view.facts()[r].name + "\"}", view.states()[r].share);
     const auto reports = checker_->reports();
     const auto of_edges = [&](const char* name, const char* type, const char* help, auto value) {
       family(name, type, help);

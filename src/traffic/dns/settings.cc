@@ -71,21 +71,37 @@ Policy policy_of(const std::string& name) {
   return Policy::kWeightedLatency;
 }
 
+// "us-east-1/2" of the option `word`.
+Result<std::pair<RegionFacts*, EdgeFacts*>> edge_named(std::vector<RegionFacts>& regions, const std::string& name,
+                                                       const std::string& option, const std::string& word) {
+  const auto slash = name.find('/');
+  EC_ASSIGN(RegionFacts * region, region_named(regions, name.substr(0, slash), option));
+  for (std::size_t e = 1; e <= region->edges.size(); ++e) {
+    if (name.substr(std::min(slash, name.size())) == "/" + std::to_string(e))
+      return std::pair(region, &region->edges[e - 1]);
+  }
+  return fail(Code::kInvalid, option + " '" + word + "': region " + region->name + " has edges 1 to " +
+                                  std::to_string(region->edges.size()) + ": write " + region->name + "/1" +
+                                  (name == word ? "" : "=..."));
+}
+
+Status take_spare_edges(const Words& words, std::vector<RegionFacts>& regions) {
+  for (const std::string& word : words.spare_edges) {
+    EC_ASSIGN(const auto named, edge_named(regions, word, "--spare-edge", word));
+    named.second->spare = true;
+    if (std::ranges::all_of(named.first->edges, &EdgeFacts::spare))
+      return fail(Code::kInvalid, "--spare-edge '" + word + "': no edge of " + named.first->name + " would be left");
+  }
+  return {};
+}
+
 Status take_addresses(const Words& words, std::vector<RegionFacts>& regions) {
   for (const std::string& word : words.addresses) {
     EC_ASSIGN(const auto given, assignment(word, "--address", "us-east-1/1=203.0.113.7,2001:db8::7"));
-    const auto slash = given.name.find('/');
-    EC_ASSIGN(RegionFacts * region, region_named(regions, given.name.substr(0, slash), "--address"));
-    std::size_t number = 0;
-    for (std::size_t e = 1; e <= region->edges.size(); ++e) {
-      if (given.name.substr(std::min(slash, given.name.size())) == "/" + std::to_string(e)) number = e;
-    }
-    if (number == 0)
-      return fail(Code::kInvalid, "--address '" + word + "': region " + region->name + " has edges 1 to " +
-                                      std::to_string(region->edges.size()) + ": write " + region->name + "/1=...");
+    EC_ASSIGN(const auto named, edge_named(regions, given.name, "--address", word));
     auto addresses = addresses_of(given.value);
     if (!addresses) return fail(addresses.error(), "--address '" + word + "'");
-    region->edges[number - 1].addresses = std::move(*addresses);
+    named.second->addresses = std::move(*addresses);
   }
   return {};
 }
@@ -253,6 +269,7 @@ Result<ServerOptions> server_options(const Words& words, WallTime now) {
   options.rules.memory = settings.detection_time;
   options.policy = policy_of(balancer->policy);
   EC_TRY(take_addresses(words, options.regions));
+  EC_TRY(take_spare_edges(words, options.regions));
   EC_TRY(take_coordinates(words, options.regions));
   EC_ASSIGN(options.geography, geography_of(words, options.regions));
   for (const std::string& word : words.listen) {

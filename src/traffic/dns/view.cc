@@ -48,7 +48,9 @@ View::View(std::vector<RegionFacts> facts, Policy policy) : facts_(std::move(fac
   for (const RegionFacts& region : facts_) {
     EC_CHECK(!region.edges.empty() && region.edges.size() <= kMostEdges, "an answer names edges by a byte");
     RegionState state;
-    state.serving.assign(region.edges.size(), true);
+    for (const EdgeFacts& edge : region.edges) state.serving.push_back(!edge.spare);
+    EC_CHECK(std::count(state.serving.begin(), state.serving.end(), true) > 0,
+             "a region has an edge that is not spare");
     states_.push_back(std::move(state));
     priorities_.push_back(region.priority);
   }
@@ -117,6 +119,15 @@ bool View::order(std::vector<Candidate>& candidates) const {
   return hashed;
 }
 
+bool View::shares_count() const {
+  return std::any_of(states_.begin(), states_.end(),
+                     [](const RegionState& state) { return state.in && state.share > 0; });
+}
+
+bool View::leads_to(std::size_t region) const {
+  return states_[region].in && (states_[region].share > 0 || !shares_count());
+}
+
 Choice View::choose(const IpAddress& client, int known, const Place& place, std::size_t most) const {
   const int told_apart = client.v6 ? kClientBits6 : kClientBits4;
   const Prefix prefix = prefix_of(client, std::min(known, told_apart));
@@ -124,29 +135,44 @@ Choice View::choose(const IpAddress& client, int known, const Place& place, std:
   std::vector<Candidate> candidates;
   Choice choice;
   std::size_t in = 0;
-  bool hashed = false;
-  for (const int priority : priorities_) {
-    if (choice.count == most) break;
-    candidates.clear();
-    for (std::size_t r = 0; r < facts_.size(); ++r) {
-      if (!states_[r].in || facts_[r].priority != priority) continue;
-      // A region with half of its edges gets half of its share.
-      const auto serving = std::count(states_[r].serving.begin(), states_[r].serving.end(), true);
-      const double weight =
-          facts_[r].weight * static_cast<double>(serving) / static_cast<double>(facts_[r].edges.size());
-      candidates.push_back({r, cost_ms(r, place), score(hash(prefix, facts_[r].name), weight), weight,
-                            static_cast<std::size_t>(serving)});
-    }
-    in += candidates.size();
-    hashed |= order(candidates);
-    for (const Candidate& candidate : candidates) {
+  bool hashed = false, held_back = false;
+  // Of the clients for which a region would be among the best, its share is led there, always the same ones, and more
+  // as it grows.
+  const auto admitted = [&](std::size_t r, bool by_shares) {
+    const int share = by_shares ? states_[r].share : 100;
+    if (share >= 100) return true;
+    hashed |= share > 0;
+    const bool is = static_cast<int>(hash(prefix, "share of " + facts_[r].name) % 100) < share;
+    held_back |= !is;
+    return is;
+  };
+  const auto look = [&](bool by_shares) {
+    for (const int priority : priorities_) {
       if (choice.count == most) break;
-      EC_CHECK(candidate.serving > 0, "a region that is in has an edge that serves");
-      hashed |= candidate.serving > 1;
-      const std::uint64_t turn = hash(prefix, "edges of " + facts_[candidate.region].name) % candidate.serving;
-      choice.regions[choice.count++] = {static_cast<std::uint8_t>(candidate.region), static_cast<std::uint8_t>(turn)};
+      candidates.clear();
+      for (std::size_t r = 0; r < facts_.size(); ++r) {
+        if (!states_[r].in || facts_[r].priority != priority || !admitted(r, by_shares)) continue;
+        // A region with half of its edges gets half of its share.
+        const auto serving = std::count(states_[r].serving.begin(), states_[r].serving.end(), true);
+        const auto usual = std::count_if(facts_[r].edges.begin(), facts_[r].edges.end(),
+                                         [](const EdgeFacts& edge) { return !edge.spare; });
+        const double weight = facts_[r].weight * static_cast<double>(serving) / static_cast<double>(usual);
+        candidates.push_back({r, cost_ms(r, place), score(hash(prefix, facts_[r].name), weight), weight,
+                              static_cast<std::size_t>(serving)});
+      }
+      in += candidates.size();
+      hashed |= order(candidates);
+      for (const Candidate& candidate : candidates) {
+        if (choice.count == most) break;
+        EC_CHECK(candidate.serving > 0, "a region that is in has an edge that serves");
+        hashed |= candidate.serving > 1;
+        const std::uint64_t turn = hash(prefix, "edges of " + facts_[candidate.region].name) % candidate.serving;
+        choice.regions[choice.count++] = {static_cast<std::uint8_t>(candidate.region), static_cast<std::uint8_t>(turn)};
+      }
     }
-  }
+  };
+  look(shares_count());
+  if (choice.count == 0 && held_back) look(false);
   // As narrow as the answer depends on the client, and no narrower.
   if (in > 1 && policy_ != Policy::kWeighted) choice.scope = place.scope;
   if (hashed) choice.scope = std::max(choice.scope, told_apart);

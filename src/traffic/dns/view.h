@@ -31,6 +31,7 @@ enum class Policy {
 struct EdgeFacts {
   std::vector<IpAddress> addresses;  // what the world reaches it by
   std::uint16_t https_port = 443;
+  bool spare = false;  // is not run in calm times: that it does not answer says nothing about its region
 };
 
 // Of a region, what never changes while a server runs.
@@ -45,6 +46,7 @@ struct RegionFacts {
 struct RegionState {
   bool in = true;
   std::vector<bool> serving;  // by edge; at least one where `in`
+  int share = 100;            // of its usual traffic, in per cent: 0 to 100
   Duration measured{0};       // how long its checks take, seen from here; 0: none yet
   Duration excess{0};         // what its checks take beyond what they usually do
 };
@@ -82,7 +84,7 @@ inline constexpr std::size_t kMostRegions = 250, kMostEdges = 250;
 
 class View {
  public:
-  // Of 1 to 250 regions of 1 to 250 edges each, all of which serve.
+  // Of 1 to 250 regions of 1 to 250 edges each, all of which serve, but for spare ones.
   View(std::vector<RegionFacts> facts, Policy policy);
 
   // `known`: how many bits of the address are the client's (an EDNS client subnet gives some of them only); `most`:
@@ -94,12 +96,15 @@ class View {
   std::vector<std::size_t> serving_edges(std::size_t region) const;
   std::uint64_t generation() const { return generation_; }
   bool blind() const { return blind_; }
+  // By health and share. Where the shares leave no region that is in, they do not count.
+  bool leads_to(std::size_t region) const;
 
  private:
   friend class Brain;
   struct Candidate;
   double cost_ms(std::size_t region, const Place& place) const;
   bool order(std::vector<Candidate>& candidates) const;
+  bool shares_count() const;
 
   std::vector<RegionFacts> facts_;
   Policy policy_;

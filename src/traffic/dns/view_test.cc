@@ -176,5 +176,48 @@ TEST(View, NobodyElseMovesWhenARegionIsLost) {
   EXPECT_NEAR(moved, 990, 100);
 }
 
+std::shared_ptr<const View> with_shares(const std::vector<int>& percent) {
+  Brain brain(three(), Policy::kWeightedLatency, {}, Instant{1});
+  brain.set_shares(percent, "a test", Instant{2});
+  return brain.view();
+}
+
+TEST(View, ARegionGetsItsShareOfTheClientsThatAreNearIt) {
+  const auto view = with_shares({100, 100, 25});
+  const auto counts = shares(*view, in("eu-west-3"));
+  EXPECT_NEAR(counts[2], 0.25, 0.02) << "a quarter of those that would all be led there";
+  EXPECT_NEAR(counts[0], 0.75, 0.02) << "the others to the next nearest";
+  EXPECT_NEAR(shares(*view, in("us-west-2"))[1], 1, 1e-9) << "who is near others notices nothing";
+}
+
+TEST(View, WhoIsLedToAReturningRegionStaysThereWhenItsShareGrows) {
+  const auto few = with_shares({100, 100, 5}), more = with_shares({100, 100, 50});
+  int led = 0;
+  for (std::uint32_t c = 0; c < 2000; ++c) {
+    if (few->choose(client(c), 32, in("eu-west-3"), 1).regions[0].region != 2) continue;
+    ++led;
+    EXPECT_EQ(more->choose(client(c), 32, in("eu-west-3"), 1).regions[0].region, 2);
+  }
+  EXPECT_GT(led, 50);
+}
+
+TEST(View, NobodyIsLedToARegionWithoutAShareUnlessThereIsNoOther) {
+  const auto none = with_shares({100, 100, 0});
+  for (std::uint32_t c = 0; c < 100; ++c) {
+    const Choice choice = none->choose(client(c), 32, in("eu-west-3"), 3);
+    EXPECT_EQ(choice.count, 2);
+    for (std::size_t i = 0; i < choice.count; ++i) EXPECT_NE(choice.regions[i].region, 2);
+  }
+  EXPECT_FALSE(none->leads_to(2));
+  const auto nobody = with_shares({0, 0, 0});
+  EXPECT_EQ(nobody->choose(client(1), 32, in("eu-west-3"), 3).count, 3) << "shares that leave nobody do not count";
+  EXPECT_TRUE(nobody->leads_to(2));
+}
+
+TEST(View, AClientThatNoRegionsShareTakesIsLedAsIfThereWereNone) {
+  const auto view = with_shares({1, 1, 1});
+  for (std::uint32_t c = 0; c < 500; ++c) EXPECT_GT(view->choose(client(c), 32, in("eu-west-3"), 2).count, 0);
+}
+
 }  // namespace
 }  // namespace evercert::traffic::dns

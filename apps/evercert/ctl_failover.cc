@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The failover controller, by ctl: failover status, plan, approve, reject, abort, log, policy.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "base/rfc3339.h"
+#include "commands.h"
+#include "ctl_client.h"
+
+namespace evercert::apps {
+namespace {
+
+using nlohmann::json;
+
+struct FailoverOptions {
+  std::shared_ptr<const CtlOptions> ctl;
+  std::string region, incident, reason, file;
+  bool dry_run = false;
+  int limit = 50;
+};
+
+std::string when(const json& document, const char* name) {
+  return document.contains(name) && document[name].is_number() ? rfc3339(document[name].get<std::int64_t>()) : "";
+}
+
+void print_step(const json& step) {
+  const std::string state = step.value("state", "");
+  const char* mark = state == "done"      ? "x"
+                     : state == "skipped" ? "-"
+                     : state == "failed"  ? "!"
+                     : state == "running" ? ">"
+                                          : " ";
+  std::printf("    [%s] %-52s %s\n", mark, step.value("what", "").c_str(), step.value("evidence", "").c_str());
+}
+
+// What a person may do about it now.
+void print_next(const json& incident) {
+  const std::string phase = incident.value("phase", ""), name = incident.value("name", "");
+  const std::string call = "evercert ctl failover ";
+  if (phase == "awaits approval") {
+    std::printf("    next: %sapprove %s.%d | %sreject %s\n", call.c_str(), name.c_str(), incident.value("plan", 0),
+                call.c_str(), name.c_str());
+  } else if (phase == "executing" || phase == "stabilised") {
+    std::printf("    next: %sabort %s gives back what was taken, in stages\n", call.c_str(), name.c_str());
+  }
+}
+
+void print_incident(const json& incident) {
+  std::printf("%-6s %-9s %-28s %-16s since %s\n", incident.value("name", "").c_str(),
+              incident.value("kind", "").c_str(), incident.value("subject", "").c_str(),
+              incident.value("phase", "").c_str(), when(incident, "changed_ms").c_str());
+  if (incident.value("phase", "") == "closed") {
+    std::printf("    %s\n", incident.value("outcome", "").c_str());
+    return;
+  }
+  std::printf("    seen: %s\n", incident.value("evidence", "").c_str());
+  for (const auto& step : incident.value("steps", json::array())) print_step(step);
+  if (const std::string note = incident.value("note", ""); !note.empty()) std::printf("    waits: %s\n", note.c_str());
+  print_next(incident);
+}
+
+void print_status(const json& d) {
+  const json controller = d.value("controller", json());
+  if (controller.is_object()) {
+    std::printf("controller %s, token %lld, %lld entries in the log\n", controller.value("node", "").c_str(),
+                static_cast<long long>(controller.value("token", 0)), static_cast<long long>(d.value("logged", 0)));
+  } else {
+    std::printf("no controller: none is elected. Traffic goes on by health checks alone; see 'evercert ctl status'\n");
+  }
+  const json asked = d.value("asked", json::object());
+  if (const std::string refusal = asked.value("refusal", ""); asked.value("leads", false) && !refusal.empty())
+    std::printf("it decides nothing at present: %s\n", refusal.c_str());
+  if (const std::string trouble = d.value("trouble", ""); !trouble.empty()) std::printf("%s\n", trouble.c_str());
+  std::printf("\n%-20s %7s\n", "REGION", "TRAFFIC");
+  const json shares = d.value("shares", json::object());
+  for (const auto& [region, share] : shares.items()) {
+    const int percent = share.is_number() ? share.get<int>() : 100;
+    std::printf("%-20s %5d %% %s\n", region.c_str(), percent,
+                std::string(static_cast<std::size_t>(percent / 5), '#').c_str());
+  }
+  const json incidents = d.value("incidents", json::array());
+  std::printf("\n");
+  bool any = false;
+  for (const auto& incident : incidents) {
+    if (incident.value("phase", "") == "closed") continue;
+    any = true;
+    print_incident(incident);
+  }
+  if (!any) std::printf("nothing is wrong ('evercert ctl failover log' has what was)\n");
+}
+
+// 0: nothing is wrong; 1: an incident is open, or nobody answers.
+int status(const FailoverOptions& options) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  auto response = ctl->call("GET", "/v1/failover");
+  const auto document = response ? json::parse(response->body, nullptr, false) : json();
+  bool open = false;
+  if (document.is_object()) {
+    for (const auto& incident : document.value("incidents", json::array()))
+      open |= incident.value("phase", "") != "closed";
+  }
+  const int shown = show(*options.ctl, std::move(response), print_status);
+  return shown != 0 ? shown : open ? 1 : 0;
+}
+
+void print_rehearsal(const json& d) {
+  std::printf("to relieve %s, if it were done now (nothing is done):\n", d.value("region", "").c_str());
+  if (d.contains("forbidden") && d["forbidden"].is_string())
+    std::printf("  it would be refused: %s\n", d["forbidden"].get<std::string>().c_str());
+  int number = 0;
+  for (const auto& step : d.value("steps", json::array()))
+    std::printf("  %2d. %-52s %s\n", ++number, step.value("what", "").c_str(), step.value("would", "").c_str());
+  std::printf("next: evercert ctl failover plan %s --reason TEXT does it\n", d.value("region", "").c_str());
+}
+
+void told_ordered(const json&) { std::printf("ordered; 'evercert ctl failover status' shows what becomes of it\n"); }
+
+int plan(const FailoverOptions& options) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  if (ctl->cluster().region(options.region) == nullptr)
+    return report(Error{Code::kInvalid, options.ctl->cluster_file + ": there is no region '" + options.region + "'"});
+  json body{{"region", options.region}};
+  if (!options.reason.empty()) body["reason"] = options.reason;
+  if (options.dry_run) body["dry_run"] = true;
+  return show(*options.ctl, ctl->call("POST", "/v1/failover/plans", body.dump()),
+              options.dry_run ? print_rehearsal : told_ordered);
+}
+
+int order(const FailoverOptions& options, const std::string& verb) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  const std::string body = options.reason.empty() ? "" : json{{"reason", options.reason}}.dump();
+  return show(*options.ctl, ctl->call("POST", "/v1/failover/incidents/" + options.incident + "/" + verb, body),
+              told_ordered);
+}
+
+// 1: the log is not as it was written.
+int log(const FailoverOptions& options) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  auto response = ctl->call("GET", "/v1/failover/log?limit=" + std::to_string(options.limit));
+  const auto document = response ? json::parse(response->body, nullptr, false) : json();
+  const bool whole = !document.is_object() || document.value("whole", true);
+  const int shown = show(*options.ctl, std::move(response), [](const json& d) {
+    for (const auto& entry : d.value("entries", json::array())) {
+      std::printf("%5lld %s %-14s %-6s %s\n", static_cast<long long>(entry.value("number", 0)),
+                  entry.value("at", "").c_str(), entry.value("by", "").c_str(), entry.value("incident", "").c_str(),
+                  entry.value("text", "").c_str());
+      if (const std::string evidence = entry.value("evidence", ""); !evidence.empty())
+        std::printf("      %s\n", evidence.c_str());
+    }
+    if (d.contains("trouble") && d["trouble"].is_string())
+      std::fprintf(stderr, "evercert: %s\n", d["trouble"].get<std::string>().c_str());
+  });
+  return shown != 0 ? shown : whole ? 0 : 1;
+}
+
+int policy(const FailoverOptions& options) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  const auto print = [](const json& d) { std::cout << d.dump(2) << "\n"; };
+  if (options.file.empty()) return show(*options.ctl, ctl->call("GET", "/v1/failover/policy"), print);
+  const auto text = read_file(os::disk(), options.file);
+  if (!text) return report(text.error());
+  if (json::parse(*text, nullptr, false).is_discarded())
+    return report(
+        Error{Code::kInvalid, options.file + ": it is no JSON: begin with what 'evercert ctl failover policy' prints"});
+  return show(*options.ctl, ctl->call("PUT", "/v1/failover/policy", *text), print);
+}
+
+}  // namespace
+
+void register_ctl_failover(CLI::App& ctl, std::shared_ptr<const CtlOptions> ctl_options, int& exit_code) {
+  auto options = std::make_shared<FailoverOptions>();
+  options->ctl = std::move(ctl_options);
+  auto* failover = ctl.add_subcommand(
+      "failover",
+      "What the failover controller does, and orders to it (docs/failover.md)\nExample: evercert ctl failover status");
+  failover->require_subcommand(1);
+  failover
+      ->add_subcommand(
+          "status",
+          "The controller, each region's share of its traffic, open incidents with their plans, and what to "
+          "do next. Exit code 1: an incident is open")
+      ->callback([=, &exit_code] { exit_code = status(*options); });
+  auto* plan_command = failover->add_subcommand("plan", "Relieve a region: lead its traffic elsewhere, drain it");
+  plan_command->add_option("region", options->region, "Name of the region")->required();
+  plan_command->add_option("--reason", options->reason, "Why, for whoever looks later");
+  plan_command->add_flag("--dry-run", options->dry_run, "Say what would be done, and do nothing");
+  plan_command->callback([=, &exit_code] { exit_code = plan(*options); });
+  const auto add = [&](const char* verb, const char* what) {
+    auto* command = failover->add_subcommand(verb, what);
+    command->add_option("incident", options->incident, "As F-3; F-3.2 means its plan 2 and no other")->required();
+    command->add_option("--reason", options->reason, "Why, for whoever looks later");
+    command->callback([=, &exit_code] { exit_code = order(*options, verb); });
+  };
+  add("approve", "Let a plan begin, or go on after a step that failed");
+  add("reject", "Nothing is done about it until it is well");
+  add("abort", "Give back what was taken, in stages, whatever is seen");
+  auto* log_command = failover->add_subcommand(
+      "log", "Every decision and step with its evidence, oldest first. Exit code 1: it was changed afterwards");
+  log_command->add_option("--limit", options->limit, "The last so many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  log_command->callback([=, &exit_code] { exit_code = log(*options); });
+  auto* policy_command = failover->add_subcommand("policy", "What is done without a person, and the times");
+  policy_command->callback([=, &exit_code] { exit_code = policy(*options); });
+  auto* set = policy_command->add_subcommand("set", "Another one, from a file (JSON, as 'policy' prints it)");
+  set->add_option("file", options->file, "File")->required();
+}
+
+}  // namespace evercert::apps

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/failover/capacity.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
+#include "testkit/test_ca.h"
+
+namespace evercert::api {
+namespace {
+
+TEST(CapacityApi, SaysHowManyRegionsMayFailAndIsForReaders) {
+  testkit::TestCa cluster{2};
+  RestOptions options;
+  options.tokens[sha256("reads")] = {"reader", Role::kReader};
+  const Rest rest(options, *cluster.region(1).ca, cluster.store);
+  recovery::Cluster regions;
+  regions.regions = {{RegionId{1}, "one"}, {RegionId{2}, "two"}};
+  regions.nodes = {{node_id(RegionId{1}, 1), RegionId{1}}, {node_id(RegionId{2}, 1), RegionId{2}}};
+  recovery::Planner planner(regions.nodes);
+  planner.measured({{node_id(RegionId{1}, 1), 100, 1, 4}, {node_id(RegionId{2}, 1), 50, 1, 4}}, Instant{1});
+  Router router;
+  mount_capacity(router, rest, regions, [&] { return planner.report(Instant{2}); });
+  const auto ask = [&](const char* token) {
+    net::HttpRequest request;
+    request.method = "GET";
+    request.target = request.path = "/v1/capacity";
+    request.headers.set("Authorization", std::string("Bearer ") + token);
+    request.executor = &cluster.executor;
+    return testkit::finish(cluster.executor, router.route(std::move(request)));
+  };
+  EXPECT_EQ(ask("nobody").status, 401);
+  const auto answer = ask("reads");
+  ASSERT_EQ(answer.status, 200);
+  const auto said = nlohmann::json::parse(answer.bytes());
+  EXPECT_EQ(said["regions_may_fail"]["now"], 1);
+  EXPECT_EQ(said["regions_may_fail"]["by_majority"], 0) << "with two regions nothing is issued without either";
+  EXPECT_EQ(said["regions"][0]["region"], "one");
+  EXPECT_TRUE(said["seconds_until_n1_is_lost"].is_null());
+}
+
+}  // namespace
+}  // namespace evercert::api

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the steps of a failover plan are carried out: changes of the membership record, and looking whether other regions
+// answer for what a region has issued.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "net/http_client.h"
+#include "recovery/failover/controller.h"
+#include "store/store.h"
+
+namespace evercert::node {
+
+struct FailoverPeers {
+  std::map<NodeId, net::HttpTarget> targets;    // all nodes that keep records
+  std::map<RegionId, std::string> issuer_ders;  // by region
+};
+
+class FailoverEffects {
+ public:
+  // Everything given outlives it and every task it gave out.
+  FailoverEffects(const FailoverPeers& peers, const recovery::Cluster& cluster, store::Store& store,
+                  net::HttpClient& client)
+      : peers_(peers), cluster_(cluster), store_(store), client_(client) {}
+
+  // What was seen. kConflict, kUnavailable, kUnknownOutcome: as the store says; kNotFound: it will not come about.
+  // `workers`: how many workers each node could run.
+  Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect, std::int64_t token,
+                                      std::map<NodeId, int> workers);
+
+ private:
+  Task<Result<std::string>> change_membership(Executor& on, recovery::Effect effect);
+  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, std::int64_t token,
+                                        std::map<NodeId, int> workers);
+  Task<Result<std::string>> warm(Executor& on, RegionId region);
+  Task<std::string> warm_node(Executor& on, NodeId node, RegionId region, std::vector<std::string> serials, bool& well);
+
+  const FailoverPeers& peers_;
+  const recovery::Cluster& cluster_;
+  store::Store& store_;
+  net::HttpClient& client_;
+};
+
+}  // namespace evercert::node

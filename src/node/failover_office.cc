@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/failover_office.h"
+
+#include "api/rest/json_body.h"
+#include "base/log.h"
+#include "base/os/processors.h"
+#include "recovery/failover/json_fields.h"
+#include "recovery/failover/observation.h"
+#include "recovery/failover/policy.h"
+#include "recovery/failover/record.h"
+#include "store/keys.h"
+#include "store/membership.h"
+
+namespace evercert::node {
+namespace {
+
+constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
+                   kForget = 5s;
+// Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
+// controller waits for it to lapse.
+constexpr std::int64_t kLeaseSeconds = 9;
+// What the clocks may differ in speed, and a renewal's way.
+constexpr Duration kTrusted = 7s;
+
+Task<void> pause(Executor& on, Duration how_long) {
+  auto start = [&on, how_long](auto resolve) {
+    auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
+    on.post_after(how_long, [shared] { (*shared)(true); });
+  };
+  auto waited = suspend_on<bool>(on, std::move(start));
+  co_await waited;
+}
+
+recovery::Member member_of(const store::MembershipView& view, RegionId region) {
+  const auto known = store::member_of(view.record, region);
+  recovery::Member member;
+  member.by = known.attested() ? std::string(store::kAttested) : known.by();
+  switch (known.state()) {
+    case store::v1::SERVING: member.standing = recovery::Standing::kServing; break;
+    case store::v1::DRAINING: member.standing = recovery::Standing::kDraining; break;
+    case store::v1::FENCED: member.standing = recovery::Standing::kFenced; break;
+    default: member.standing = recovery::Standing::kOther;
+  }
+  member.carried_out = known.fence_epoch() == 0 ||
+                       (region.value < view.carried_out.size() && view.carried_out[region.value] == view.regions);
+  return member;
+}
+
+}  // namespace
+
+FailoverOffice::FailoverOffice(FailoverOptions options, store::Runtime& store, api::Coordinator& coordinator,
+                               api::Locks& locks, recovery::Meter& meter, net::HttpClient& client,
+                               std::function<void(recovery::Observation&)> eyes)
+    : options_(std::move(options)),
+      store_(store),
+      coordinator_(coordinator),
+      locks_(locks),
+      meter_(meter),
+      client_(client),
+      eyes_(std::move(eyes)),
+      space_(coordinator),
+      effects_(options_.peers, options_.cluster, store, client),
+      planner_(options_.cluster.nodes),
+      spare_(options_.cluster_file, options_.region, options_.spare_edges),
+      scaler_(spare_) {}
+
+void FailoverOffice::start() {
+  executor_ = os::ThreadExecutor::start("failover");
+  executor_->post([this] {
+    measure();
+    tasks_.spawn(run());
+    tasks_.spawn(watch_capacity());
+  });
+}
+
+void FailoverOffice::stop() {
+  if (executor_) executor_->stop();
+  tasks_.cancel();
+}
+
+void FailoverOffice::measure() {
+  const Instant now = os::monotonic_clock().now();
+  meter_.processor(os::processor_time(), now);
+  std::vector<std::string> trouble;
+  {
+    std::lock_guard lock(mutex_);
+    trouble = scaler_.review(now);
+  }
+  for (const auto& what : trouble) log_warning("capacity: " + what);
+  executor_->post_after(1s, [this] { measure(); });
+}
+
+// Every node for itself, whoever leads: what is seen must outlive a controller.
+Task<void> FailoverOffice::watch_capacity() {
+  for (;;) {
+    auto waiting = pause(*executor_, kCapacity);
+    co_await waiting;
+    Seen seen;
+    auto looking = look(*executor_, seen);
+    co_await looking;
+    std::vector<recovery::NodeLoad> loads;
+    for (const auto& [node, one] : seen)
+      loads.push_back({node, one.what.load.rate, one.what.load.busy, one.what.load.cores});
+    std::lock_guard lock(mutex_);
+    planner_.measured(loads, os::monotonic_clock().now());
+  }
+}
+
+recovery::CapacityReport FailoverOffice::capacity() const {
+  std::lock_guard lock(mutex_);
+  return planner_.report(os::monotonic_clock().now());
+}
+
+recovery::Observation FailoverOffice::observe() {
+  const Instant now = os::monotonic_clock().now();
+  recovery::Observation o;
+  o.node = options_.self;
+  eyes_(o);
+  for (const auto& [node, at] : store_.last_heard()) {
+    if (options_.cluster.nodes.contains(node)) o.silent[node] = std::max<Duration>(0us, now - at);
+  }
+  for (const auto& group : store_.group_status()) {
+    const auto leaderless = group.leader == NodeId{} ? group.quorum_lost_ms.value_or(0) : 0;
+    o.groups.push_back({group.group, group.leader, std::chrono::milliseconds(leaderless),
+                        std::chrono::milliseconds(std::max<std::int64_t>(0, group.lag_p99_ms))});
+  }
+  const auto load = meter_.load(now);
+  {
+    std::lock_guard lock(mutex_);
+    o.extra = scaler_.running();
+    o.spare = scaler_.spare(now);
+  }
+  o.load = {load.in_flight, load.rate, load.errors, load.p99, load.busy, os::processors()};
+  return o;
+}
+
+api::FailoverSeat FailoverOffice::seat() const {
+  std::lock_guard lock(mutex_);
+  return seat_;
+}
+
+// What a person should know, once.
+void FailoverOffice::tell(std::string what) {
+  {
+    std::lock_guard lock(mutex_);
+    seat_.refusal = what;
+  }
+  if (std::exchange(told_, what) == what || what.empty()) return;
+  log_warning("failover: nothing is decided: " + what);
+}
+
+// Again and again: to be elected, and then to serve for as long as the lock is held.
+Task<void> FailoverOffice::run() {
+  for (;;) {
+    auto contending = contend();
+    co_await contending;
+    {
+      std::lock_guard lock(mutex_);
+      seat_.leads = false;
+    }
+    auto waiting = pause(*executor_, kAgain);
+    co_await waiting;
+  }
+}
+
+Task<void> FailoverOffice::contend() {
+  etcdserverpb::LeaseGrantRequest wanted;
+  wanted.set_ttl(kLeaseSeconds);
+  auto term = std::make_shared<Term>();
+  const Instant asked = os::monotonic_clock().now();
+  auto granting = coordinator_.grant(*executor_, std::move(wanted));
+  const auto granted = co_await granting;
+  if (!granted) co_return;
+  term->lease = granted->id();
+  term->until = asked + kTrusted;
+  auto cancellation = std::make_shared<api::Cancellation>();
+  tasks_.spawn(keep(term, cancellation));
+  auto acquiring =
+      locks_.acquire(*executor_, std::string(recovery::kLeaderName), term->lease, options_.name, cancellation);
+  const auto held = co_await acquiring;
+  if (held && !term->over) {
+    term->token = held->token;
+    auto serving = serve(term);
+    co_await serving;
+  }
+  term->over = true;
+  etcdserverpb::LeaseRevokeRequest gone;
+  gone.set_id(term->lease);
+  auto revoking = coordinator_.revoke(*executor_, std::move(gone));
+  co_await revoking;
+}
+
+// Renews the lease until the term is over; ends the term when it could not be renewed in time by this clock.
+Task<void> FailoverOffice::keep(std::shared_ptr<Term> term, std::shared_ptr<api::Cancellation> cancellation) {
+  while (!term->over) {
+    auto waiting = pause(*executor_, kRenew);
+    co_await waiting;
+    if (term->over) co_return;
+    const Instant asked = os::monotonic_clock().now();
+    etcdserverpb::LeaseKeepAliveRequest request;
+    request.set_id(term->lease);
+    auto renewing = coordinator_.renew(*executor_, std::move(request));
+    const auto renewed = co_await renewing;
+    const bool lives = renewed && renewed->ttl() > 0;
+    if (lives) term->until = asked + kTrusted;
+    if (os::monotonic_clock().now() > term->until || (renewed && !lives)) break;
+  }
+  if (!term->over) cancellation->cancel();
+  term->over = true;
+}
+
+Task<Result<recovery::Session>> FailoverOffice::begin(std::int64_t token) {
+  recovery::Inheritance heritage;
+  auto reading = space_.get(*executor_, std::string(recovery::kStateKey), true);
+  auto state = co_await reading;
+  if (!state) co_return fail(state.error());
+  if (*state) {
+    heritage.state = std::move((*state)->value);
+    heritage.state_revision = (*state)->revision;
+  }
+  auto reading_shares = space_.get(*executor_, std::string(traffic::kSharesKey), true);
+  auto shares = co_await reading_shares;
+  if (!shares) co_return fail(shares.error());
+  if (*shares) {
+    auto parsed = traffic::parse_shares((*shares)->value);
+    if (!parsed) co_return fail(parsed.error(), std::string(traffic::kSharesKey));
+    heritage.shares = std::move(*parsed);
+    heritage.shares_revision = heritage.shares.revision = (*shares)->revision;
+  }
+  auto reading_policy = read_policy();
+  auto policy = co_await reading_policy;
+  co_return recovery::Session::begin(options_.cluster, std::move(policy), std::move(heritage), options_.name, token,
+                                     {os::monotonic_clock().now(), os::wall_clock().now()});
+}
+
+Task<void> FailoverOffice::serve(std::shared_ptr<Term> term) {
+  {
+    std::lock_guard lock(mutex_);
+    seat_ = {true, term->token, "", os::wall_clock().now().ms};
+  }
+  log_info("failover: this node is the controller, token " + std::to_string(term->token));
+  auto beginning = begin(term->token);
+  auto session = co_await beginning;
+  results_.clear();
+  if (!session) {
+    tell("what is written is not understood: " + session.error().message);
+  } else {
+    Seen seen;
+    for (bool goes_on = true; goes_on;) {
+      auto taking_turn = turn(term, *session, seen);
+      goes_on = co_await taking_turn;
+      auto waiting = pause(*executor_, kLook);
+      if (goes_on) co_await waiting;
+    }
+  }
+  log_info("failover: this node is the controller no more");
+}
+
+// False: the time in office is over.
+Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Session& session, Seen& seen) {
+  auto looking = look(*executor_, seen);
+  auto picture = co_await looking;
+  auto reading = read_orders();
+  const auto orders = co_await reading;
+  auto reading_policy = read_policy();
+  session.set_policy(co_await reading_policy);
+  const auto in_time = [&] { return !term->over && os::monotonic_clock().now() < term->until; };
+  if (!in_time()) co_return false;
+  for (auto& [effect, how] : std::exchange(results_, {}))
+    session.ended(effect, std::move(how), os::monotonic_clock().now());
+  auto write = session.look(std::move(picture), orders, os::monotonic_clock().now());
+  tell(session.controller().refusal());
+  if (write) {
+    std::vector<std::string> lines;
+    for (const auto& [key, value] : write->puts) {
+      if (!key.starts_with(recovery::kLogPrefix)) continue;
+      if (const auto entry = recovery::parse_entry(value))
+        lines.push_back(entry->incident + " " + entry->text +
+                        (entry->evidence.empty() ? "" : " (" + entry->evidence + ")"));
+    }
+    auto writing = space_.write(*executor_, api::contender_key(std::string(recovery::kLeaderName), term->lease),
+                                std::move(*write));
+    const auto written = co_await writing;
+    session.written(written, os::monotonic_clock().now());
+    if (session.over()) {
+      log_info("failover: " + written.error().message);
+      co_return false;
+    }
+    for (const auto& line : lines) log_info("failover: " + line);
+  }
+  if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect), seen);
+  co_return !term->over;
+}
+
+void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen) {
+  std::map<NodeId, int> workers;
+  for (const auto& [node, one] : seen) workers[node] = one.what.extra + one.what.spare;
+  tasks_.spawn(effects_.carry_out(*executor_, effect, term->token, std::move(workers)),
+               [this, term, effect](Result<std::string> how) {
+                 if (!term->over) results_.emplace_back(effect, std::move(how));
+               });
+}
+
+Task<recovery::Policy> FailoverOffice::read_policy() {
+  auto reading = space_.get(*executor_, std::string(recovery::kPolicyKey), false);
+  const auto stored = co_await reading;
+  if (!stored || !*stored) co_return recovery::Policy{};
+  auto policy = recovery::parse_policy((*stored)->value);
+  if (policy) co_return std::move(*policy);
+  // Whoever wrote it wanted something else than what is the rule without it: nothing is done without a person.
+  if (std::exchange(policy_told_, policy.error().message) != policy.error().message)
+    log_warning("failover: " + policy.error().message + ": every plan asks for approval until it is mended");
+  recovery::Policy careful;
+  for (auto& [kind, mode] : careful.modes) mode = recovery::Mode::kApproval;
+  co_return careful;
+}
+
+Task<std::vector<recovery::Order>> FailoverOffice::read_orders() {
+  auto reading = space_.list(*executor_, std::string(recovery::kOrdersPrefix), false);
+  const auto stored = co_await reading;
+  std::vector<recovery::Order> orders;
+  if (!stored) co_return orders;
+  for (const auto& [key, entry] : *stored) {
+    auto order = recovery::parse_order(entry.value);
+    // What is not understood is refused as an old order is, and goes.
+    if (!order) order = recovery::Order{};
+    order->key = key;
+    orders.push_back(std::move(*order));
+    if (orders.size() == 32) break;
+  }
+  co_return orders;
+}
+
+Task<std::pair<NodeId, Result<recovery::Observation>>> FailoverOffice::ask(Executor& on, NodeId node) {
+  if (node == options_.self) co_return std::pair(node, Result<recovery::Observation>(observe()));
+  net::HttpCall call;
+  call.target = options_.peers.targets.at(node);
+  call.path = "/v1/failover/node";
+  call.connect_timeout = call.timeout = kAskTimeout;
+  call.max_response_bytes = recovery::kLargestObservation;
+  auto fetching = client_.fetch(on, std::move(call));
+  const auto answer = co_await fetching;
+  Result<recovery::Observation> seen = fail(Code::kUnavailable, "no answer");
+  if (answer && answer->status == 200) seen = recovery::parse_observation(answer->body);
+  if (seen && seen->node != node) seen = fail(Code::kInvalid, "another node has answered");
+  co_return std::pair(node, std::move(seen));
+}
+
+// All nodes are asked at once.
+Task<recovery::Picture> FailoverOffice::look(Executor& on, Seen& seen) {
+  recovery::Picture picture;
+  using Answer = std::pair<NodeId, Result<recovery::Observation>>;
+  std::vector<Started<Answer>> answers;
+  answers.reserve(options_.cluster.nodes.size());
+  for (const auto& [node, region] : options_.cluster.nodes) answers.emplace_back(tasks_, ask(on, node));
+  const Instant asked = os::monotonic_clock().now();
+  auto freshening = store_.freshen(on, kGlobalGroup, store::membership_record(), kFreshTimeout);
+  if (co_await freshening == store::Freshness::kFresh) picture.members_at = asked;
+  const auto view = store_.membership();
+  picture.epoch = view->record.epoch();
+  for (const auto& [region, name] : options_.cluster.regions) picture.members[region] = member_of(*view, region);
+  for (auto& answer : answers) {
+    Answer one = co_await answer;
+    if (one.second) seen[one.first] = {std::move(*one.second), asked};
+  }
+  for (const auto& [node, one] : seen) {
+    if (asked - one.at > kForget) continue;
+    picture.extra_workers += one.what.extra;
+    picture.can_add = picture.can_add || one.what.spare > 0;
+  }
+  picture.seen = seen;
+  co_return picture;
+}
+
+void FailoverOffice::mount(api::Router& router) {
+  router.add("POST", "/v1/capacity/workers",
+             [this](net::HttpRequest request, auto) -> Task<net::HttpResponse> { co_return set_workers(request); });
+}
+
+net::HttpResponse FailoverOffice::set_workers(const net::HttpRequest& request) {
+  // Of the TLS connection itself: what an edge says of its client does not count here.
+  if (!request.client_identity.starts_with("evercert://" + options_.cluster_name + "/node/"))
+    return net::problem(403, "Forbidden", "workers are started by the controller, which is a node of this cluster");
+  const auto body = api::read_object(request);
+  if (!body) return net::problem(body.error());
+  recovery::Fields fields(*body, "the body");
+  const auto workers = fields.whole("workers", -1, 0, 10'000), token = fields.whole("token", 0, 1, INT64_MAX);
+  if (workers < 0 || token < 1) fields.wrong("it needs 'workers' and 'token'");
+  if (const Status fits = fields.status(); !fits) return net::problem(fits.error());
+  std::lock_guard lock(mutex_);
+  const auto will = scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
+  if (!will) return net::problem(will.error());
+  log_warning("capacity: " + std::to_string(*will) + " spare edges are to run, by the controller with token " +
+              std::to_string(token));
+  return net::json_response(200, "{\"workers\":" + std::to_string(*will) + "}");
+}
+
+Task<Result<recovery::Rehearsal>> FailoverOffice::rehearse(Executor& on, RegionId region) {
+  Seen seen;
+  auto looking = look(on, seen);
+  auto picture = co_await looking;
+  FailoverSpace space(coordinator_);
+  auto reading = space.get(on, std::string(traffic::kSharesKey), false);
+  const auto stored = co_await reading;
+  if (stored && *stored) picture.shares = traffic::parse_shares((*stored)->value).value_or(traffic::Shares{});
+  auto reading_policy = space.get(on, std::string(recovery::kPolicyKey), false);
+  const auto said = co_await reading_policy;
+  recovery::Policy policy;
+  if (said && *said) policy = recovery::parse_policy((*said)->value).value_or(recovery::Policy{});
+  co_return recovery::rehearse(options_.cluster, policy, picture, region, os::monotonic_clock().now());
+}
+
+}  // namespace evercert::node

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the failover controller on the nodes: one of them is elected in the key space and holds a lock, whose token
+// every write compares; it looks at all nodes each second, and carries out what the controller has decided and written
+// down. The decisions are recovery/failover; nothing of the data path waits for any of this.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/coordination/locks.h"
+#include "api/failover/failover.h"
+#include "base/os/system.h"
+#include "base/task_scope.h"
+#include "node/failover_effects.h"
+#include "node/failover_space.h"
+#include "node/spare_edges.h"
+#include "recovery/capacity/meter.h"
+#include "recovery/capacity/planner.h"
+#include "recovery/capacity/scaler.h"
+#include "recovery/failover/session.h"
+#include "store/runtime.h"
+
+namespace evercert::node {
+
+struct FailoverOptions {
+  NodeId self;
+  std::string name;  // "us-east-1/1"
+  recovery::Cluster cluster;
+  FailoverPeers peers;
+  std::string cluster_file, region, cluster_name;
+  std::vector<int> spare_edges;
+};
+
+class FailoverOffice {
+ public:
+  // `eyes`: health, as this node sees it, into an observation; `queue`: what waits on it. Everything given outlives the
+  // office.
+  FailoverOffice(FailoverOptions options, store::Runtime& store, api::Coordinator& coordinator, api::Locks& locks,
+                 recovery::Meter& meter, net::HttpClient& client, std::function<void(recovery::Observation&)> eyes);
+  ~FailoverOffice() { stop(); }
+  void start();
+  void stop();
+
+  // Any thread.
+  recovery::Observation observe();
+  // What this node does about failover; for whoever asks (api/failover).
+  api::FailoverSeat seat() const;
+  // From what this node has seen of all since it started.
+  recovery::CapacityReport capacity() const;
+  // POST /v1/capacity/workers, for the controller on another node alone.
+  void mount(api::Router& router);
+  // Looks at all nodes now, and says what a plan for the region would be.
+  Task<Result<recovery::Rehearsal>> rehearse(Executor& on, RegionId region);
+
+ private:
+  struct Term {  // in office
+    std::int64_t lease = 0, token = 0;
+    Instant until{};  // by this clock the lease has surely not ended before
+    bool over = false;
+  };
+  using Seen = std::map<NodeId, recovery::Seen>;
+  Task<void> run();
+  Task<void> contend();
+  Task<void> keep(std::shared_ptr<Term> term, std::shared_ptr<api::Cancellation> cancellation);
+  Task<void> serve(std::shared_ptr<Term> term);
+  Task<Result<recovery::Session>> begin(std::int64_t token);
+  Task<bool> turn(const std::shared_ptr<Term>& term, recovery::Session& session, Seen& seen);
+  Task<recovery::Policy> read_policy();
+  Task<std::vector<recovery::Order>> read_orders();
+  Task<recovery::Picture> look(Executor& on, Seen& seen);
+  Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node);
+  void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
+  net::HttpResponse set_workers(const net::HttpRequest& request);
+  void tell(std::string what);
+  void measure();
+  Task<void> watch_capacity();
+
+  const FailoverOptions options_;
+  store::Runtime& store_;
+  api::Coordinator& coordinator_;
+  api::Locks& locks_;
+  recovery::Meter& meter_;
+  net::HttpClient& client_;
+  std::function<void(recovery::Observation&)> eyes_;
+  FailoverSpace space_;
+  FailoverEffects effects_;
+  std::unique_ptr<os::ThreadExecutor> executor_;
+  std::vector<std::pair<recovery::Effect, Result<std::string>>> results_;  // of the executor's thread
+  std::string told_, policy_told_;
+  mutable std::mutex mutex_;
+  api::FailoverSeat seat_;
+  recovery::Planner planner_;
+  SpareEdges spare_;  // with `scaler_`, under the mutex
+  recovery::Scaler scaler_;
+  TaskScope tasks_;
+};
+
+}  // namespace evercert::node

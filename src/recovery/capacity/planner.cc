@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "recovery/capacity/planner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+namespace evercert::recovery {
+namespace {
+
+constexpr std::size_t kPoints = 720, kFewPoints = 20;
+constexpr double kFewRequests = 1;     // a second: fewer say nothing about what one costs
+constexpr double kEnoughSpread = 0.2;  // of the mean rate, as standard deviation: less says nothing about the idle part
+
+struct Line {
+  double intercept = 0, slope = 0;
+};
+
+// What is left of `parts` when the largest `failed` are gone.
+double without_largest(std::vector<double> parts, int failed) {
+  std::ranges::sort(parts, std::greater<>());
+  double left = 0;
+  for (std::size_t i = static_cast<std::size_t>(failed); i < parts.size(); ++i) left += parts[i];
+  return left;
+}
+
+int may_fail(const std::vector<double>& parts, double load, double limit) {
+  int failed = 0;
+  while (failed + 1 < static_cast<int>(parts.size()) && without_largest(parts, failed + 1) * limit >= load) ++failed;
+  return failed;
+}
+
+}  // namespace
+
+double erlang_c(int servers, double load) {
+  if (servers <= 0 || load >= servers) return 1;
+  if (load <= 0) return 0;
+  double blocked = 1;  // Erlang B, by its recursion
+  for (int n = 1; n <= servers; ++n) blocked = load * blocked / (n + load * blocked);
+  const double utilisation = load / servers;
+  return blocked / (1 - utilisation * (1 - blocked));
+}
+
+void Planner::measured(const std::vector<NodeLoad>& loads, Instant now) {
+  if (!first_) first_ = now;
+  double rate = 0, busy = 0;
+  for (const NodeLoad& load : loads) {
+    if (!nodes_.contains(load.node)) continue;
+    known_[load.node] = {load, now};
+    rate += load.rate;
+    busy += load.busy;
+  }
+  points_.push_back({rate, busy});
+  if (points_.size() > kPoints) points_.pop_front();
+  growth_.measured(busy, now);
+  if (minutes_.empty() || now - minutes_.back().at >= 60s) minutes_.push_back({now, busy});
+  else minutes_.back().busy = std::max(minutes_.back().busy, busy);
+  while (now - minutes_.front().at > options_.window) minutes_.pop_front();
+}
+
+CapacityReport Planner::report(Instant now) const {
+  CapacityReport report;
+  std::vector<double> by_zone;
+  for (const auto& [node, region] : nodes_) {
+    CapacityReport::Region& of = report.regions[region];
+    const auto known = known_.find(node);
+    if (known == known_.end() || now - known->second.at > options_.stale) continue;
+    const NodeLoad& load = known->second.load;
+    ++of.nodes;
+    of.rate += load.rate;
+    of.busy += load.busy;
+    of.cores += load.cores;
+    by_zone.push_back(load.cores);
+  }
+  std::vector<double> by_region;
+  for (const auto& [region, of] : report.regions) {
+    report.rate += of.rate;
+    report.busy += of.busy;
+    report.cores += of.cores;
+    if (of.cores > 0) by_region.push_back(of.cores);
+  }
+  report.peak = report.busy;
+  for (const Minute& minute : minutes_) report.peak = std::max(report.peak, minute.busy);
+  if (first_) report.watched = std::min(now - *first_, options_.window);
+
+  double mean_rate = 0, mean_busy = 0;
+  for (const Point& point : points_) mean_rate += point.rate, mean_busy += point.busy;
+  const auto count = static_cast<double>(std::max<std::size_t>(1, points_.size()));
+  mean_rate /= count;
+  mean_busy /= count;
+  if (mean_rate >= kFewRequests) {
+    report.per_request = mean_busy / mean_rate;  // what is idle is counted in: the careful side
+    double both = 0, squares = 0;
+    for (const Point& point : points_) {
+      both += (point.rate - mean_rate) * (point.busy - mean_busy);
+      squares += (point.rate - mean_rate) * (point.rate - mean_rate);
+    }
+    const bool varied = points_.size() >= kFewPoints && std::sqrt(squares / count) >= kEnoughSpread * mean_rate;
+    const double slope = varied ? both / squares : 0;
+    const double idle = mean_busy - slope * mean_rate;
+    if (slope > 0 && idle >= 0) {
+      report.per_request = slope;
+      report.idle = idle;
+      report.idle_known = true;
+    }
+  }
+  for (auto& [region, of] : report.regions) {
+    if (!report.per_request || *report.per_request <= 0 || of.cores <= 0) continue;
+    const double idle = report.cores > 0 ? report.idle * of.cores / report.cores : 0;
+    of.most = std::max(0.0, (of.cores * options_.limit - idle) / *report.per_request);
+  }
+  report.regions_now = may_fail(by_region, report.busy, options_.limit);
+  report.regions_peak = may_fail(by_region, report.peak, options_.limit);
+  report.zones_now = may_fail(by_zone, report.busy, options_.limit);
+  report.zones_peak = may_fail(by_zone, report.peak, options_.limit);
+  report.regions_by_majority = (static_cast<int>(report.regions.size()) - 1) / 2;
+  const auto trend = growth_.trend(now);
+  report.trend_known = trend.has_value();
+  for (int failed = 0; failed <= 2 && failed <= static_cast<int>(by_region.size()); ++failed) {
+    AfterLoss& after = report.after.emplace_back();
+    after.failed = failed;
+    after.cores = without_largest(by_region, failed);
+    after.utilisation = after.cores > 0 ? report.peak / after.cores : 0;
+    after.waiting = erlang_c(static_cast<int>(std::floor(after.cores + 1e-9)), report.peak);
+    after.headroom = after.cores * options_.limit - report.peak;
+    if (!trend || failed == 0) continue;
+    const auto until = health::time_to(*trend, after.cores * options_.limit);
+    (failed == 1 ? report.until_n1 : report.until_n2) = until;
+  }
+  return report;
+}
+
+}  // namespace evercert::recovery

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much the cluster carries, how much it could, and how many regions and zones may fail. From measurements alone: by
+// the utilisation law a request's demand is busy processors by requests a second (Denning and Buzen, "The operational
+// analysis of queueing network models", 1978); what a node spends without requests is told apart by least squares when
+// the load has varied enough. Pure; one thread.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "health/forecast.h"
+
+namespace evercert::recovery {
+
+struct NodeLoad {
+  NodeId node;
+  double rate = 0;             // requests a second
+  double busy = 0, cores = 0;  // processors in use, and that there are
+};
+
+struct PlannerOptions {
+  double limit = 0.8;        // of its processors a node may use: beyond, waiting grows fast
+  Duration stale = 60s;      // a node that has not been heard for longer has no capacity
+  Duration window = 86400s;  // of which the peak is kept
+};
+
+// What is left when `failed` regions (or zones), the largest ones, are gone.
+struct AfterLoss {
+  int failed = 0;
+  double cores = 0;        // that are left
+  double utilisation = 0;  // of them, by the load
+  double waiting = 0;      // probability that a request finds all of them busy (Erlang C); 1: they cannot carry it
+  double headroom = 0;     // processors that may still be used within the limit; negative: are lacking
+};
+
+struct CapacityReport {
+  struct Region {
+    double rate = 0, busy = 0, cores = 0;
+    double most = 0;  // requests a second within the limit, of the present mix; 0: not known
+    int nodes = 0;
+  };
+  std::map<RegionId, Region> regions;
+  double rate = 0, busy = 0, cores = 0, peak = 0;  // peak: of busy, in the window
+  Duration watched{0};                             // how much of the window has been seen
+  std::optional<double> per_request;               // processor seconds; nullopt: too few requests
+  double idle = 0;                                 // processors that are busy without requests
+  bool idle_known = false;
+  // At the load of now, and of the peak: how many regions, and zones, may fail with the rest within the limit.
+  int regions_now = 0, regions_peak = 0, zones_now = 0, zones_peak = 0;
+  int regions_by_majority = 0;                 // beyond it nothing is issued, whatever the processors
+  std::vector<AfterLoss> after;                // of regions: none, one, two, at the peak
+  std::optional<Duration> until_n1, until_n2;  // when growth takes away that one, or two, may fail; zero: it has
+  bool trend_known = false;
+};
+
+class Planner {
+ public:
+  explicit Planner(std::map<NodeId, RegionId> nodes, PlannerOptions options = {})
+      : nodes_(std::move(nodes)), options_(options) {}
+
+  // What was seen of the nodes that answered, at one moment. Every ten to sixty seconds.
+  void measured(const std::vector<NodeLoad>& loads, Instant now);
+  CapacityReport report(Instant now) const;
+
+ private:
+  struct Known {
+    NodeLoad load;
+    Instant at;
+  };
+  struct Minute {
+    Instant at;
+    double busy = 0;
+  };
+  struct Point {
+    double rate, busy;
+  };
+
+  std::map<NodeId, RegionId> nodes_;
+  PlannerOptions options_;
+  std::map<NodeId, Known> known_;
+  std::deque<Minute> minutes_;  // the largest of each
+  std::deque<Point> points_;    // for the demand of a request
+  health::Series growth_{60s};
+  std::optional<Instant> first_;
+};
+
+// The probability that one who comes finds all of `servers` busy: M/M/c (Erlang 1917). `load`: in servers. 1 when load
+// is not below servers.
+double erlang_c(int servers, double load);
+
+}  // namespace evercert::recovery

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "recovery/capacity/planner.h"
+
+#include <gtest/gtest.h>
+
+namespace evercert::recovery {
+namespace {
+
+Instant at(double seconds) { return Instant{static_cast<std::int64_t>(seconds * 1e6)}; }
+
+class PlannerTest : public testing::Test {
+ protected:
+  PlannerTest() {
+    for (std::uint8_t r = 1; r <= 3; ++r) {
+      for (std::uint8_t z = 1; z <= 2; ++z) nodes_[node_id(RegionId{r}, z)] = RegionId{r};
+    }
+  }
+  std::vector<NodeLoad> loads(double rate, double busy, double cores = 4) const {
+    std::vector<NodeLoad> all;
+    for (const auto& [node, region] : nodes_) all.push_back({node, rate, busy, cores});
+    return all;
+  }
+  std::map<NodeId, RegionId> nodes_;
+};
+
+TEST(ErlangC, IsWhatTheTablesSay) {
+  EXPECT_NEAR(erlang_c(1, 0.5), 0.5, 1e-12);    // M/M/1: the utilisation itself
+  EXPECT_NEAR(erlang_c(2, 1), 1.0 / 3, 1e-12);  // by hand: 2 servers, half busy
+  EXPECT_NEAR(erlang_c(10, 8), 0.4092, 1e-4);
+  EXPECT_EQ(erlang_c(4, 4), 1);
+  EXPECT_EQ(erlang_c(0, 1), 1);
+}
+
+// 24 processors, 0.8 of which may be used; a region has 8.
+TEST_F(PlannerTest, SaysHowManyRegionsMayFail) {
+  Planner planner(nodes_);
+  planner.measured(loads(100, 1), at(1));  // 6 of 24 busy
+  EXPECT_EQ(planner.report(at(2)).regions_now, 2) << "8 are left, of which 6.4 may be used";
+  planner.measured(loads(100, 1.2), at(3));  // 7.2
+  EXPECT_EQ(planner.report(at(4)).regions_now, 1);
+  planner.measured(loads(100, 2.2), at(5));  // 13.2 of the 12.8 that two regions may use
+  const auto report = planner.report(at(6));
+  EXPECT_EQ(report.regions_now, 0);
+  EXPECT_LT(report.after[1].headroom, 0);
+  EXPECT_NEAR(report.after[1].headroom, 12.8 - 13.2, 1e-9);
+  EXPECT_EQ(report.zones_now, 1) << "20 are left, of which 16 may be used";
+  EXPECT_EQ(report.regions_by_majority, 1);
+}
+
+TEST_F(PlannerTest, ThePeakOfTheWindowCountsAndIsForgottenAfterIt) {
+  PlannerOptions options;
+  options.window = 3600s;
+  Planner planner(nodes_, options);
+  planner.measured(loads(100, 2.2), at(0));
+  planner.measured(loads(100, 0.1), at(600));
+  auto report = planner.report(at(600));
+  EXPECT_NEAR(report.peak, 13.2, 1e-9);
+  EXPECT_EQ(report.regions_now, 2);
+  EXPECT_EQ(report.regions_peak, 0);
+  planner.measured(loads(100, 0.1), at(5000));
+  EXPECT_NEAR(planner.report(at(5000)).peak, 0.6, 1e-9);
+}
+
+TEST_F(PlannerTest, ANodeThatIsNotHeardHasNoCapacity) {
+  Planner planner(nodes_);
+  planner.measured(loads(100, 1), at(1));
+  auto two = loads(150, 1.5);
+  std::erase_if(two, [](const NodeLoad& load) { return region_of(load.node) == RegionId{3}; });
+  planner.measured(two, at(100));
+  const auto report = planner.report(at(101));
+  EXPECT_DOUBLE_EQ(report.cores, 16);
+  EXPECT_EQ(report.regions.at(RegionId{3}).nodes, 0);
+  EXPECT_EQ(report.regions_now, 1) << "one of the two that are left: 8 processors, 6 busy";
+}
+
+TEST_F(PlannerTest, WhatIsSpentWithoutRequestsIsToldApartWhenTheLoadVaries) {
+  Planner planner(nodes_);
+  for (int i = 0; i < 100; ++i) {
+    const double rate = 100 + 80 * (i % 5 - 2) / 2.0;
+    planner.measured(loads(rate, 0.3 + rate * 0.002), at(i * 10));
+  }
+  const auto report = planner.report(at(1000));
+  ASSERT_TRUE(report.idle_known);
+  EXPECT_NEAR(*report.per_request, 0.002, 1e-9);
+  EXPECT_NEAR(report.idle, 1.8, 1e-9);
+  // (8 processors * 0.8 - 0.6 idle) / 2 ms
+  EXPECT_NEAR(report.regions.at(RegionId{1}).most, 2900, 1e-6);
+}
+
+TEST_F(PlannerTest, AtASteadyLoadAllThatIsSpentIsTheRequests) {
+  Planner planner(nodes_);
+  for (int i = 0; i < 100; ++i) planner.measured(loads(100, 0.5), at(i * 10));
+  const auto report = planner.report(at(1000));
+  EXPECT_FALSE(report.idle_known);
+  EXPECT_NEAR(*report.per_request, 0.005, 1e-12);
+  Planner quiet(nodes_);
+  quiet.measured(loads(0.01, 0.5), at(1));
+  EXPECT_FALSE(quiet.report(at(2)).per_request) << "a request a minute says nothing about what one costs";
+}
+
+TEST_F(PlannerTest, GrowthReachesTheLimit) {
+  Planner planner(nodes_);
+  for (int minute = 0; minute < 60; ++minute) planner.measured(loads(100, 1 + 0.01 * minute), at(minute * 60));
+  const auto report = planner.report(at(3600));
+  ASSERT_TRUE(report.trend_known);
+  // 9.6 busy now, 0.06 a minute: 12.8 in 53 minutes; 6.4 has passed.
+  ASSERT_TRUE(report.until_n1);
+  EXPECT_NEAR(static_cast<double>(report.until_n1->count()) / 60e6, 53, 3);
+  ASSERT_TRUE(report.until_n2);
+  EXPECT_EQ(*report.until_n2, Duration{0});
+}
+
+}  // namespace
+}  // namespace evercert::recovery

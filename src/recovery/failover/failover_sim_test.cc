@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "recovery/failover/failover_world_test.h"
+
+namespace evercert::recovery {
+namespace {
+
+std::uint64_t seeds() {
+  const char* asked = std::getenv("EVERCERT_SEEDS");
+  return asked == nullptr ? 40 : std::strtoull(asked, nullptr, 10);
+}
+
+TEST(FailoverSim, EveryPromiseIsKeptWhateverBreaks) {
+  WorldFacts all;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    World world(seed, Bug::kNone);
+    EXPECT_EQ(world.run(), "") << "seed " << seed << ": " << world.history(25);
+    const WorldFacts& facts = world.facts();
+    all.diverted += facts.diverted;
+    all.returned += facts.returned;
+    all.elections += facts.elections;
+    all.adopted_pending += facts.adopted_pending;
+    all.refused_writes += facts.refused_writes;
+    all.zombie_effects += facts.zombie_effects;
+    all.approvals += facts.approvals;
+    all.closed += facts.closed;
+  }
+  std::printf(
+      "%lu diversions, %lu returns, %lu elections, %lu steps taken over half done, %lu writes of the replaced refused, "
+      "%lu late effects, %lu approvals, %lu incidents closed\n",
+      all.diverted, all.returned, all.elections, all.adopted_pending, all.refused_writes, all.zombie_effects,
+      all.approvals, all.closed);
+  // What is never reached is not tested.
+  for (const std::uint64_t reached : {all.diverted, all.returned, all.elections, all.adopted_pending,
+                                      all.refused_writes, all.zombie_effects, all.approvals, all.closed})
+    EXPECT_GT(reached, 0u);
+}
+
+class PlantedBugs : public testing::TestWithParam<PlantedBug> {};
+
+TEST_P(PlantedBugs, AreFound) {
+  std::uint64_t found = 0;
+  std::string first;
+  const std::uint64_t most = 400;
+  for (std::uint64_t seed = 1; seed <= most; ++seed) {
+    World world(seed, GetParam().bug);
+    const std::string broken = world.run();
+    if (broken.empty()) continue;
+    first = "seed " + std::to_string(seed) + ", " + broken;
+    ++found;
+    break;
+  }
+  EXPECT_EQ(found, 1u) << GetParam().what << " was not found in " << most << " seeds";
+  std::printf("%s: %s\n", std::string(GetParam().name).c_str(), first.c_str());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PlantedBugs, testing::ValuesIn(std::begin(kPlantedBugs), std::end(kPlantedBugs)),
+                         [](const auto& one) { return std::string(one.param.name); });
+
+}  // namespace
+}  // namespace evercert::recovery

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "recovery/failover/failover_world_test.h"
+
+#include <algorithm>
+
+#include "recovery/failover/observation.h"
+
+namespace evercert::recovery {
+namespace {
+
+constexpr Duration kLease = 5s, kTick = 1s, kFaults = 1200s, kCalm = 1800s;
+constexpr Duration kSlack = 1500ms;  // from a decision to its being written, and back
+const std::string kAlice = "alice";
+
+}  // namespace
+
+World::World(std::uint64_t seed, Bug bug) : chance_(seed), bug_(bug) {
+  const std::uint64_t regions = 3 + chance_.below(3), zones = 1 + chance_.below(2);
+  for (std::uint64_t r = 1; r <= regions; ++r) {
+    const RegionId region{static_cast<std::uint8_t>(r)};
+    cluster_.regions[region] = "region-" + std::to_string(r);
+    regions_[region];
+    for (std::uint64_t z = 1; z <= zones; ++z) cluster_.nodes[node_id(region, static_cast<std::uint8_t>(z))] = region;
+    Process& process = processes_.emplace_back();
+    process.skew = chance_.between(0s, 2s);
+  }
+  if (chance_.one_in(3)) regions_.begin()->second.liar = true;
+  policy_.well = chance_.between(5s, 40s);
+  policy_.stage = chance_.between(5s, 30s);
+  policy_.pause = chance_.between(5s, 30s);
+  policy_.requests = 5s;
+  policy_.approval = 60s;
+  if (chance_.one_in(4)) policy_.modes[Kind::kRegion] = Mode::kApproval;
+}
+
+void World::at(Instant when, std::function<void()> what) { events_.emplace(when, std::move(what)); }
+
+std::string World::run() {
+  const Instant begun = now_;
+  for (std::size_t p = 0; p < processes_.size(); ++p) at(now_ + chance_.between(0s, kTick), [this, p] { tick(p); });
+  at(now_ + 1s, [this] { fate_of_regions(); });
+  at(now_ + 5s, [this] { misfortune(); });
+  at(now_, [this] { elect(); });
+  at(begun + kFaults, [this] {
+    calm_ = true;
+    for (auto& [id, region] : regions_) {
+      region.up = true;
+      region.sick = region.failing = region.liar = false;
+      region.changed = now_;
+      if (region.before_by == kAlice) region.before = Standing::kServing, region.before_by = "";
+      if (region.by == kAlice) region.standing = Standing::kServing, region.by = "", ++epoch_;
+    }
+  });
+  while (!events_.empty() && broken_.empty()) {
+    const auto next = events_.begin();
+    now_ = next->first;
+    if (now_ - begun > kFaults + kCalm) break;
+    auto what = std::move(next->second);
+    events_.erase(next);
+    what();
+  }
+  if (broken_.empty()) check_end();
+  return broken_;
+}
+
+bool World::truly_out(RegionId region, Duration within) const {
+  const Region& r = regions_.at(region);
+  return !r.up || r.sick || now_ - r.last_bad <= within;
+}
+
+// What goes wrong: one thing at a time, and often the same again.
+void World::misfortune() {
+  if (calm_) return;
+  at(now_ + chance_.between(1s, 40s), [this] { misfortune(); });
+  const RegionId id{static_cast<std::uint8_t>(1 + chance_.below(regions_.size()))};
+  Region& region = regions_.at(id);
+  const auto down = std::ranges::count_if(regions_, [](const auto& r) { return !r.second.up; });
+  switch (chance_.below(9)) {
+    case 0:
+    case 1:
+      if (region.up && down * 2 + 2 >= static_cast<std::ptrdiff_t>(regions_.size())) return;
+      region.up = !region.up;
+      region.changed = now_;
+      break;
+    case 2: region.sick = !region.sick; break;
+    case 3:
+      region.failing = !region.failing;
+      region.failing_since = now_;
+      break;
+    case 4: processes_[holder_].asleep_until = now_ + chance_.between(1s, 20s); break;
+    case 5:
+      for (Process& process : processes_) {
+        if (chance_.one_in(2)) process.deaf_until = now_ + chance_.between(1s, 90s);
+      }
+      break;
+    case 6:  // the process ends and begins anew
+      processes_[holder_].session.reset();
+      ++processes_[holder_].life;
+      lease_end_ = now_;
+      break;
+    case 7:
+      if (region.by == kAlice) {
+        region.standing = Standing::kServing;
+        region.by = "";
+      } else if (std::ranges::count_if(regions_,
+                                       [](const auto& r) { return r.second.standing == Standing::kServing; }) > 2) {
+        region.standing = chance_.one_in(2) ? Standing::kDraining : Standing::kFenced;
+        region.by = kAlice;
+      }
+      ++epoch_;
+      break;
+    default: {
+      Order order;
+      const auto state = recorded();
+      const auto open =
+          std::ranges::find_if(state.incidents, [](const Incident& i) { return i.phase == Phase::kApproval; });
+      order.by = kAlice;
+      order.region = id;
+      order.at_ms = times(processes_[0]).wall.ms;
+      if (open != state.incidents.end() && !chance_.one_in(4)) {
+        order.verb = chance_.one_in(4) ? Order::Verb::kReject : Order::Verb::kApprove;
+        order.incident = open->id;
+        order.plan = open->plan;
+        ++facts_.approvals;
+      } else if (!state.incidents.empty() && chance_.one_in(3)) {
+        order.verb = Order::Verb::kAbort;
+        order.incident = state.incidents.back().id;
+      } else if (!chance_.one_in(5)) {
+        return;
+      }
+      ++revision_;
+      space_[std::string(kOrdersPrefix) + std::to_string(revision_)] = {to_json(order), revision_};
+    }
+  }
+}
+
+// What the store does by itself: it fences who is silent, and admits who is back.
+void World::fate_of_regions() {
+  at(now_ + 500ms, [this] { fate_of_regions(); });
+  const auto up = std::ranges::count_if(regions_, [](const auto& r) { return r.second.up; });
+  const auto serving =
+      std::ranges::count_if(regions_, [](const auto& r) { return r.second.standing == Standing::kServing; });
+  for (auto& [id, region] : regions_) {
+    if (!region.up || region.sick) region.last_bad = now_, region.out_until = now_ + 5s;
+    const bool attested = region.standing == Standing::kFenced && region.by == "attested";
+    if (up * 2 <= static_cast<std::ptrdiff_t>(regions_.size())) continue;
+    if (!region.up && now_ - region.changed > 4s && region.standing != Standing::kFenced && serving > 1) {
+      region.before = region.standing;
+      region.before_by = region.by;
+      region.standing = Standing::kFenced;
+      region.by = "attested";
+      region.epoch = ++epoch_;
+    } else if (region.up && attested && now_ - region.changed > 3s) {
+      region.standing = region.before;
+      region.by = region.before_by;
+      region.epoch = ++epoch_;
+    }
+  }
+}
+
+bool World::region_alive(std::size_t process) const {
+  return regions_.at(RegionId{static_cast<std::uint8_t>(process + 1)}).up;
+}
+
+void World::elect() {
+  at(now_ + 200ms, [this] { elect(); });
+  Process& holder = processes_[holder_];
+  if (lock_ != 0 && region_alive(holder_) && now_ >= holder.asleep_until && now_ < lease_end_)
+    lease_end_ = now_ + kLease;
+  if (lock_ != 0 && now_ < lease_end_) return;
+  const std::size_t next = chance_.below(processes_.size());
+  if (!region_alive(next) || now_ < processes_[next].asleep_until) return;
+  lock_ = ++revision_;
+  holder_ = next;
+  lease_end_ = now_ + kLease;
+  ++facts_.elections;
+  Process& elected = processes_[next];
+  elected.session.reset();
+  elected.token = lock_;
+  ++elected.life;
+  elected.busy = false;
+}
+
+State World::recorded() const {
+  const auto entry = space_.find(std::string(kStateKey));
+  if (entry == space_.end()) return {};
+  const auto state = parse_state(entry->second.value, times(processes_[0]));
+  return state ? *state : State{};
+}
+
+traffic::Shares World::shares() const {
+  const auto entry = space_.find(std::string(traffic::kSharesKey));
+  return entry == space_.end() ? traffic::Shares{}
+                               : traffic::parse_shares(entry->second.value).value_or(traffic::Shares{});
+}
+
+Observation World::observation(NodeId node) {
+  const RegionId own = region_of(node);
+  Observation o;
+  o.node = node;
+  const bool lies = regions_.at(own).liar;
+  for (const auto& [id, region] : regions_) {
+    // It says of one other that it is out, and is believed by nobody.
+    const bool out = lies && id.value == own.value % regions_.size() + 1
+                         ? true
+                         : !region.up || region.sick || now_ < region.out_until;
+    o.scores[id] = out ? 0 : 100;
+    if (out) o.out[id] = "it looks ill";
+  }
+  for (const auto& [other, region] : cluster_.nodes) o.nodes[other] = regions_.at(region).up ? 100 : 0;
+  NodeId leader;
+  for (const auto& [other, region] : cluster_.nodes) {
+    const Region& r = regions_.at(region);
+    if (r.up && r.standing == Standing::kServing && leader == NodeId{}) leader = other;
+  }
+  for (std::uint32_t g = 0; g <= regions_.size(); ++g)
+    o.groups.push_back({GroupId{g}, leader, leader == NodeId{} ? 9s : 0s, 10ms});
+  const Region& region = regions_.at(own);
+  o.load = {0, 50, region.failing ? 0.2 : 0, 80ms, 0.2, 2};
+  o.queued = chance_.below(4);
+  return o;
+}
+
+Picture World::picture_of(Process& process) {
+  for (const auto& [node, region] : cluster_.nodes) {
+    if (now_ < process.deaf_until || !regions_.at(region).up || chance_.one_in(12)) continue;
+    // The way a document goes.
+    const auto heard = parse_observation(to_json(observation(node)));
+    if (!heard) say("an observation does not parse: " + heard.error().message);
+    else process.seen[node] = {*heard, now_ - chance_.between(0ms, 400ms)};
+  }
+  Picture picture;
+  picture.seen = process.seen;
+  for (const auto& [id, region] : regions_) picture.members[id] = {region.standing, region.by, true};
+  picture.epoch = epoch_;
+  picture.members_at = now_;
+  return picture;
+}
+
+void World::tick(std::size_t p) {
+  at(now_ + kTick, [this, p] { tick(p); });
+  Process& process = processes_[p];
+  // A process that stood still goes on as if nothing had been: it does not know yet that it was replaced.
+  if (process.token == 0 || now_ < process.asleep_until || !region_alive(p) || process.busy) return;
+  if (!process.session) {
+    if (lock_ != process.token) return;
+    Inheritance heritage;
+    const auto state = space_.find(std::string(kStateKey)), kept = space_.find(std::string(traffic::kSharesKey));
+    if (state != space_.end()) heritage.state = state->second.value, heritage.state_revision = state->second.modified;
+    if (kept != space_.end()) heritage.shares_revision = kept->second.modified;
+    heritage.shares = shares();
+    auto begun = Session::begin(cluster_, policy_, heritage, "node-" + std::to_string(p + 1), process.token,
+                                times(process), bug_);
+    if (!begun) return say("what a controller wrote is not understood: " + begun.error().message);
+    for (const Incident& incident : begun->controller().state().incidents) {
+      for (const Step& step : incident.steps) facts_.adopted_pending += step.epoch != 0 ? 1 : 0;
+    }
+    process.session = std::make_unique<Session>(std::move(*begun));
+  }
+  look(p);
+}
+
+void World::look(std::size_t p) {
+  Process& process = processes_[p];
+  std::vector<Order> orders;
+  for (const auto& [key, entry] : space_) {
+    if (!key.starts_with(kOrdersPrefix)) continue;
+    if (auto order = parse_order(entry.value)) {
+      order->key = key;
+      orders.push_back(*order);
+    }
+  }
+  const auto wanted = process.session->look(picture_of(process), orders, now_);
+  if (wanted) {
+    process.busy = true;
+    at(now_ + chance_.between(5ms, chance_.one_in(20) ? 8s : 300ms),
+       [this, p, write = *wanted, life = process.life] { this->write(p, write, life); });
+  }
+  if (const auto effect = process.session->take_effect()) carry_out(p, *effect);
+}
+
+void World::write(std::size_t p, const Write& write, std::uint64_t life) {
+  const auto modified = [&](std::string_view key) {
+    const auto entry = space_.find(std::string(key));
+    return entry == space_.end() ? 0 : entry->second.modified;
+  };
+  const bool held = write.token == 0 || (write.token == lock_ && now_ < lease_end_);
+  const bool stands =
+      held && modified(kStateKey) == write.state_revision && modified(traffic::kSharesKey) == write.shares_revision;
+  Result<std::int64_t> done = fail(Code::kConflict, "another controller has written");
+  if (stands) {
+    if (!(processes_[p].token == lock_ && now_ < lease_end_)) say("a controller that was replaced has written");
+    apply(write);
+    done = revision_;
+    // The answer may be lost on its way.
+    if (chance_.one_in(40)) done = fail(Code::kUnknownOutcome, "no answer");
+  } else {
+    ++facts_.refused_writes;
+  }
+  Process& process = processes_[p];
+  if (process.life != life || !process.session) return;
+  process.busy = false;
+  process.session->written(done, now_);
+  if (process.session->over()) {
+    process.session.reset();
+    return;
+  }
+  if (const auto effect = process.session->take_effect()) carry_out(p, *effect);
+}
+
+void World::apply(const Write& write) {
+  const auto before = shares();
+  ++revision_;
+  for (const auto& [key, value] : write.puts) {
+    if (key.starts_with(kLogPrefix)) {
+      if (space_.contains(key)) say("an entry of the log was overwritten: " + key);
+      ++entries_;
+      if (const auto entry = parse_entry(value)) told_.insert(entry->incident + "|" + entry->text);
+    }
+    space_[key] = {value, revision_};
+  }
+  for (const auto& key : write.removes) space_.erase(key);
+  const State state = recorded();
+  check_shares(before, shares(), state);
+  check_state(state);
+}
+
+void World::check_shares(const traffic::Shares& before, const traffic::Shares& after, const State& state) {
+  for (auto& [id, region] : regions_) {
+    const std::string& name = cluster_.regions.at(id);
+    const int was = before.of(name), is = after.of(name);
+    if (was == is) continue;
+    const auto last = share_changed_.find(id);
+    if (last != share_changed_.end() && now_ - last->second < policy_.pause - kSlack)
+      say("the traffic of " + name + " was changed twice within " + std::to_string((now_ - last->second) / 1ms) +
+          " ms");
+    share_changed_[id] = now_;
+    const auto open = std::ranges::find_if(state.incidents, [&](const Incident& i) {
+      return i.kind == Kind::kRegion && i.region == id && i.phase != Phase::kClosed;
+    });
+    const bool person = open != state.incidents.end() && (!open->ordered_by.empty() || !open->approved_by.empty());
+    if (is == 0) {
+      ++facts_.diverted;
+      // A writing may be on its way for 8 s.
+      const Duration lately = policy_.stale + policy_.confirm + 20s;
+      const auto others = std::ranges::count_if(regions_, [&](const auto& o) {
+        return o.first != id && after.of(cluster_.regions.at(o.first)) > 0 &&
+               (o.second.up || now_ - o.second.changed < lately);
+      });
+      if (others < (person ? 1 : policy_.regions_left)) say("only " + std::to_string(others) + " regions are left");
+      const bool errors = region.failing && was > 0 && was < 100;
+      if (!person && was == 100 && !truly_out(id, lately) && !errors)
+        say(name + " was taken out, and nothing was wrong with it");
+    } else {
+      if (is == 100) ++facts_.returned;
+      const bool undone = open != state.incidents.end() && open->undo;
+      if (is > was && was > 0 && !undone && region.up && region.failing && now_ - region.failing_since > 15s &&
+          now_ >= processes_[holder_].deaf_until)
+        say("more traffic was led to " + name + " although it fails");
+      if (is < was) ++facts_.fell_back;
+    }
+  }
+}
+
+void World::check_state(const State& state) {
+  if (state.logged != entries_)
+    say("the state counts " + std::to_string(state.logged) + " entries, and there are " + std::to_string(entries_));
+  for (const Incident& incident : state.incidents) {
+    for (const Step& step : incident.steps) {
+      if (step.state == StepState::kWaiting) continue;
+      const std::string text =
+          step.state == StepState::kRunning ? "begins: " : std::string(to_string(step.state)) + ": ";
+      if (!told_.contains(name_of(incident) + "|" + text + describe(step, cluster_)))
+        say("not in the log: " + name_of(incident) + " " + text + describe(step, cluster_));
+    }
+  }
+}
+
+void World::carry_out(std::size_t p, const Effect& effect) {
+  // It may be on its way for long, and its sender be replaced meanwhile.
+  const Duration way = chance_.one_in(5) ? chance_.between(1s, 25s) : chance_.between(10ms, 500ms);
+  at(now_ + way, [this, p, effect, life = processes_[p].life] {
+    Result<std::string> how = std::string("done");
+    if (effect.kind == StepKind::kDrain || effect.kind == StepKind::kReadmit) how = change_membership(effect);
+    else if (chance_.one_in(6)) how = fail(Code::kInvalid, "nobody answers");
+    if (chance_.one_in(15)) how = fail(Code::kUnknownOutcome, "no answer");
+    Process& process = processes_[p];
+    if (process.life != life || !process.session) {
+      ++facts_.zombie_effects;
+      return;
+    }
+    process.session->ended(effect, std::move(how), now_);
+  });
+}
+
+// As the store does it: store/membership.cc.
+Result<std::string> World::change_membership(const Effect& effect) {
+  Region& region = regions_.at(effect.region);
+  if (region.request_id == effect.id && region.standing == effect.to) return std::string("done before");
+  if (effect.epoch != epoch_) return fail(Code::kConflict, "the membership has changed meanwhile");
+  if (region.standing == effect.to) return fail(Code::kConflict, "it is so already");
+  const auto others = std::ranges::count_if(
+      regions_, [&](const auto& o) { return o.first != effect.region && o.second.standing == Standing::kServing; });
+  if (effect.to != Standing::kServing && others == 0) return fail(Code::kConflict, "no other region serves");
+  // From here on it is done. Was it written down, and does it still stand there?
+  const State state = recorded();
+  const auto known = std::ranges::find(state.incidents, effect.incident, &Incident::id);
+  const bool stands = known != state.incidents.end() && known->plan == effect.plan &&
+                      effect.step < known->steps.size() && known->steps[effect.step].kind == effect.kind &&
+                      known->steps[effect.step].state == StepState::kRunning &&
+                      known->steps[effect.step].epoch == effect.epoch;
+  if (!stands) say("a change of the membership that no step stands for: " + effect.id);
+  if (effect.to == Standing::kServing && !(region.standing == Standing::kDraining && region.by == kController))
+    say("a region was put back that " + region.by + " had taken out");
+  region.standing = effect.to;
+  region.by = effect.to == Standing::kServing ? "" : std::string(kController);
+  region.request_id = effect.id;
+  region.epoch = ++epoch_;
+  return std::string("epoch " + std::to_string(epoch_));
+}
+
+std::string World::history(std::size_t most) const {
+  std::vector<std::string> lines;
+  for (auto entry = space_.lower_bound(std::string(kLogPrefix));
+       entry != space_.end() && entry->first.starts_with(kLogPrefix); ++entry) {
+    const auto read = parse_entry(entry->second.value);
+    if (!read) continue;
+    const std::int64_t ms = read->at_ms - 1'700'000'000'000;
+    lines.push_back(std::to_string(ms) + " [" + std::to_string(read->token) + "] " + read->incident + " " + read->text +
+                    (read->evidence.empty() ? "" : " (" + read->evidence.substr(0, 120) + ")"));
+  }
+  std::string all = broken_;
+  for (std::size_t i = lines.size() > most ? lines.size() - most : 0; i < lines.size(); ++i) all += "\n  " + lines[i];
+  return all;
+}
+
+void World::check_end() {
+  const State state = recorded();
+  for (const Incident& incident : state.incidents) {
+    if (incident.phase == Phase::kClosed) {
+      ++facts_.closed;
+      continue;
+    }
+    const bool ordered = !incident.ordered_by.empty() && incident.phase == Phase::kStabilised;
+    if (!ordered)
+      say(name_of(incident) + " never ended: " + std::string(to_string(incident.phase)) + ", " + incident.note);
+  }
+  for (const auto& [id, region] : regions_) {
+    const std::string& name = cluster_.regions.at(id);
+    const bool ordered = std::ranges::any_of(state.incidents, [&](const Incident& i) {
+      return i.region == id && i.phase != Phase::kClosed && !i.ordered_by.empty();
+    });
+    if (ordered) continue;
+    if (shares().of(name) != 100) say(name + " has not got its traffic back");
+    if (region.standing == Standing::kDraining && region.by == kController) say(name + " was never put back");
+  }
+  std::vector<LogEntry> entries;
+  for (auto entry = space_.lower_bound(std::string(kLogPrefix));
+       entry != space_.end() && entry->first.starts_with(kLogPrefix); ++entry) {
+    const auto read = parse_entry(entry->second.value);
+    if (!read) return say("an entry of the log is not understood");
+    entries.push_back(*read);
+  }
+  if (const Status whole = verify(entries); !whole) say(whole.error().message);
+  if (entries.size() != state.logged) say("the log has gaps");
+}
+
+}  // namespace evercert::recovery

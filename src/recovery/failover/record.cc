@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "recovery/failover/record.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/rfc3339.h"
+#include "recovery/failover/json_fields.h"
+
+namespace evercert::recovery {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLongestState = 1 << 20, kLongestText = 4000, kLongestName = 200, kMostSteps = 64,
+                      kMostIncidents = 300, kLongestEntry = 16 << 10;
+constexpr std::int64_t kLatest = std::int64_t{1} << 50;
+
+template <class E>
+E named(Fields& fields, const char* name, E first, E last) {
+  const std::string word = fields.text(name, kLongestName);
+  for (int i = static_cast<int>(first); i <= static_cast<int>(last); ++i) {
+    if (to_string(static_cast<E>(i)) == word) return static_cast<E>(i);
+  }
+  fields.wrong(name, "is not known");
+  return first;
+}
+
+std::string dump(const json& document) { return document.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+json step_json(const Step& step, const Times& times, const Cluster& cluster) {
+  json out{{"kind", to_string(step.kind)}, {"what", describe(step, cluster)}, {"region", step.region.value},
+           {"share", step.share},          {"state", to_string(step.state)},  {"evidence", step.evidence},
+           {"epoch", step.epoch},          {"attempts", step.attempts}};
+  if (step.begun != Instant{}) out["begun_ms"] = times.to_ms(step.begun);
+  if (step.ended != Instant{}) out["ended_ms"] = times.to_ms(step.ended);
+  return out;
+}
+
+Instant time_of(Fields& fields, const char* name, const Times& times) {
+  return fields.has(name) ? times.from_ms(fields.whole(name, 0, 0, kLatest)) : Instant{};
+}
+
+RegionId region_in(Fields& fields, const char* name) {
+  return RegionId{static_cast<std::uint8_t>(fields.whole(name, 0, 0, 255))};
+}
+
+Result<Step> read_step(const json& in, const Times& times) {
+  Fields fields(in, "a step");
+  Step step;
+  step.kind = named(fields, "kind", StepKind::kAddCapacity, StepKind::kReleaseCapacity);
+  step.region = region_in(fields, "region");
+  step.share = static_cast<int>(fields.whole("share", 0, 0, 100));
+  step.state = named(fields, "state", StepState::kWaiting, StepState::kFailed);
+  step.evidence = fields.text("evidence", kLongestText);
+  step.begun = time_of(fields, "begun_ms", times);
+  step.ended = time_of(fields, "ended_ms", times);
+  step.epoch = fields.count("epoch");
+  step.attempts = static_cast<int>(fields.whole("attempts", 0, 0, 1'000'000));
+  EC_TRY(fields.status());
+  return step;
+}
+
+json incident_json(const Incident& incident, const Times& times, const Cluster& cluster) {
+  json steps = json::array();
+  for (const Step& step : incident.steps) steps.push_back(step_json(step, times, cluster));
+  return {{"id", incident.id},
+          {"name", name_of(incident)},
+          {"kind", to_string(incident.kind)},
+          {"subject", incident.subject},
+          {"region", incident.region.value},
+          {"node", incident.node.value},
+          {"phase", to_string(incident.phase)},
+          {"plan", incident.plan},
+          {"steps", std::move(steps)},
+          {"evidence", incident.evidence},
+          {"note", incident.note},
+          {"outcome", incident.outcome},
+          {"ordered_by", incident.ordered_by},
+          {"approved_by", incident.approved_by},
+          {"alive", incident.alive},
+          {"undo", incident.undo},
+          {"fell_back", incident.fell_back},
+          {"opened_ms", times.to_ms(incident.opened)},
+          {"changed_ms", times.to_ms(incident.changed)}};
+}
+
+Result<Incident> read_incident(const json& in, const Times& times) {
+  Fields fields(in, "an incident");
+  Incident incident;
+  incident.id = fields.count("id");
+  incident.kind = named(fields, "kind", Kind::kRegion, Kind::kDatabase);
+  incident.subject = fields.text("subject", kLongestName);
+  incident.region = region_in(fields, "region");
+  incident.node = NodeId{static_cast<std::uint64_t>(fields.whole("node", 0, 0, 65535))};
+  incident.phase = named(fields, "phase", Phase::kConfirmed, Phase::kClosed);
+  incident.plan = static_cast<std::uint32_t>(fields.whole("plan", 1, 1, 1'000'000'000));
+  for (const auto& step : fields.many("steps", true, kMostSteps)) {
+    EC_ASSIGN(auto read, read_step(step, times));
+    incident.steps.push_back(std::move(read));
+  }
+  incident.evidence = fields.text("evidence", kLongestText);
+  incident.note = fields.text("note", kLongestText);
+  incident.outcome = fields.text("outcome", kLongestText);
+  incident.ordered_by = fields.text("ordered_by", kLongestName);
+  incident.approved_by = fields.text("approved_by", kLongestName);
+  incident.alive = fields.flag("alive", false);
+  incident.undo = fields.flag("undo", false);
+  incident.fell_back = static_cast<std::uint32_t>(fields.whole("fell_back", 0, 0, 1'000'000));
+  incident.opened = time_of(fields, "opened_ms", times);
+  incident.changed = time_of(fields, "changed_ms", times);
+  EC_TRY(fields.status());
+  return incident;
+}
+
+// All that an entry says, in one order: what its hash is of.
+std::string sealed_text(const LogEntry& entry) {
+  return dump(json::array(
+      {entry.number, entry.at_ms, entry.by, entry.token, entry.incident, entry.text, entry.evidence, entry.previous}));
+}
+
+constexpr std::string_view kVerbs[] = {"plan", "approve", "reject", "abort"};
+
+}  // namespace
+
+Instant Times::from_ms(std::int64_t ms) const {
+  const std::int64_t ago = std::max<std::int64_t>(0, wall.ms - ms);
+  return now - std::chrono::milliseconds(ago);
+}
+
+std::string to_json(const State& state, const Times& times, const Cluster& cluster) {
+  json incidents = json::array(), changes = json::object();
+  for (const Incident& incident : state.incidents) incidents.push_back(incident_json(incident, times, cluster));
+  for (const auto& [region, change] : state.changes) changes[std::to_string(region.value)] = times.to_ms(change.at);
+  return dump({{"version", 1},
+               {"incidents", std::move(incidents)},
+               {"next_incident", state.next_incident},
+               {"logged", state.logged},
+               {"log_hash", state.log_hash},
+               {"changes_ms", std::move(changes)}});
+}
+
+Result<State> parse_state(std::string_view text, const Times& times) {
+  if (text.size() > kLongestState) return fail(Code::kInvalid, "the failover state is too long");
+  const json in = json::parse(text, nullptr, false);
+  Fields fields(in, "the failover state");
+  if (fields.whole("version", 0, 0, 1'000'000) != 1) fields.wrong("version", "is not 1");
+  State state;
+  for (const auto& incident : fields.many("incidents", true, kMostIncidents)) {
+    EC_ASSIGN(auto read, read_incident(incident, times));
+    state.incidents.push_back(std::move(read));
+  }
+  state.next_incident = std::max<std::uint64_t>(1, fields.count("next_incident"));
+  state.logged = fields.count("logged");
+  state.log_hash = fields.text("log_hash", 64);
+  const auto& changes = fields.many("changes_ms", false, 255);
+  Fields moments(changes, "the failover state's 'changes_ms'");
+  for (const auto& [key, value] : changes.items()) {
+    const auto region = number_of(key, 255);
+    if (region == 0) moments.wrong("it names no region");
+    else state.changes[RegionId{static_cast<std::uint8_t>(region)}].at = time_of(moments, key.c_str(), times);
+  }
+  EC_TRY(moments.status());
+  EC_TRY(fields.status());
+  return state;
+}
+
+std::string log_key(std::uint64_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(kLogPrefix) + std::string(digits.size() < 12 ? 12 - digits.size() : 0, '0') + digits;
+}
+
+void seal(LogEntry& entry, const std::string& previous) {
+  entry.previous = previous;
+  entry.hash = to_hex(sha256(sealed_text(entry)));
+}
+
+std::string to_json(const LogEntry& entry) {
+  return dump({{"number", entry.number},
+               {"at_ms", entry.at_ms},
+               {"at", rfc3339(entry.at_ms)},
+               {"by", entry.by},
+               {"token", entry.token},
+               {"incident", entry.incident},
+               {"text", entry.text},
+               {"evidence", entry.evidence},
+               {"previous", entry.previous},
+               {"hash", entry.hash}});
+}
+
+Result<LogEntry> parse_entry(std::string_view text) {
+  if (text.size() > kLongestEntry) return fail(Code::kInvalid, "an entry of the failover log is too long");
+  const json in = json::parse(text, nullptr, false);
+  Fields fields(in, "an entry of the failover log");
+  LogEntry entry;
+  entry.number = fields.count("number");
+  entry.at_ms = fields.whole("at_ms", 0, 0, kLatest);
+  entry.by = fields.text("by", kLongestName);
+  entry.token = fields.whole("token", 0, 0, std::numeric_limits<std::int64_t>::max());
+  entry.incident = fields.text("incident", kLongestName);
+  entry.text = fields.text("text", kLongestText);
+  entry.evidence = fields.text("evidence", kLongestText);
+  entry.previous = fields.text("previous", 64);
+  entry.hash = fields.text("hash", 64);
+  EC_TRY(fields.status());
+  return entry;
+}
+
+Status verify(const std::vector<LogEntry>& entries) {
+  const LogEntry* before = nullptr;
+  for (const LogEntry& entry : entries) {
+    const std::string name = "entry " + std::to_string(entry.number) + " of the failover log";
+    if (before != nullptr && entry.number != before->number + 1)
+      return fail(Code::kCorrupt, name + " follows entry " + std::to_string(before->number) + ": others are missing");
+    if (before != nullptr && entry.previous != before->hash)
+      return fail(Code::kCorrupt, name + " does not follow the one before as it is now: one of them was changed");
+    if (before == nullptr && entry.number == 1 && !entry.previous.empty())
+      return fail(Code::kCorrupt, name + " is the first and names one before");
+    if (to_hex(sha256(sealed_text(entry))) != entry.hash) return fail(Code::kCorrupt, name + " was changed");
+    before = &entry;
+  }
+  return {};
+}
+
+std::string to_json(const Order& order) {
+  return dump({{"verb", kVerbs[static_cast<std::size_t>(order.verb)]},
+               {"region", order.region.value},
+               {"incident", order.incident},
+               {"plan", order.plan},
+               {"by", order.by},
+               {"reason", order.reason},
+               {"at_ms", order.at_ms}});
+}
+
+Result<Order> parse_order(std::string_view text) {
+  if (text.size() > kLongestEntry) return fail(Code::kInvalid, "an order is too long");
+  const json in = json::parse(text, nullptr, false);
+  Fields fields(in, "an order");
+  Order order;
+  const std::string verb = fields.text("verb", kLongestName);
+  const auto known = std::ranges::find(kVerbs, verb);
+  if (known == std::end(kVerbs)) fields.wrong("verb", "is not known");
+  else order.verb = static_cast<Order::Verb>(known - std::begin(kVerbs));
+  order.region = region_in(fields, "region");
+  order.incident = fields.count("incident");
+  order.plan = static_cast<std::uint32_t>(fields.whole("plan", 0, 0, 1'000'000'000));
+  order.by = fields.text("by", kLongestName);
+  order.reason = fields.text("reason", kLongestText);
+  order.at_ms = fields.whole("at_ms", 0, 0, kLatest);
+  EC_TRY(fields.status());
+  return order;
+}
+
+}  // namespace evercert::recovery
