@@ -93,8 +93,10 @@ Task<Result<HttpResponse>> Forwarder::ask_raced(Executor& on, Attempt first, con
       const bool good = *lane.result && (*lane.result)->status != 503;
       if (!good && !race->all_over()) continue;
       for (Race::Lane& other : race->lanes) {
-        if (&other != &lane && race->begun == 2 && !std::exchange(other.settled, true))
-          ended(other.attempt, Outcome::kDropped);
+        if (&other == &lane || race->begun < 2 || std::exchange(other.settled, true)) continue;
+        // That the first of two has lost says how slow it is, at least: without it a slow release would look quick.
+        if (i == 1) to_.releases.finished(other.attempt, Outcome::kAnswered);
+        ended(other.attempt, Outcome::kDropped);
       }
       if (good && i == 1) to_.counters.of(wish.of).hedges_won.fetch_add(1, std::memory_order_relaxed);
       co_return std::move(*lane.result);
