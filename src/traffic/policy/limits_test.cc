@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string>
 
-#include "traffic/policy/address_prefix.h"
+#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/admission.h"
 #include "traffic/policy/backpressure.h"
 #include "traffic/policy/criticality.h"
@@ -32,7 +32,7 @@ TEST(SipHash, DependsOnEveryByteTheLengthAndTheKey) {
   EXPECT_NE(sip_hash(kKey, "a"), sip_hash({kKey.low + 1, kKey.high}, "a"));
 }
 
-TEST(AddressPrefix, AreTheFirst24BitsOfIpv4And48OfIpv6) {
+TEST(ClientPrefix, AreTheFirst24BitsOfIpv4And48OfIpv6) {
   EXPECT_EQ(*prefix_of("192.0.2.1"), *prefix_of("192.0.2.255"));
   EXPECT_NE(*prefix_of("192.0.2.1"), *prefix_of("192.0.3.1"));
   EXPECT_EQ(*prefix_of("2001:db8:1::1"), *prefix_of("2001:db8:1:ffff::"));
@@ -42,7 +42,7 @@ TEST(AddressPrefix, AreTheFirst24BitsOfIpv4And48OfIpv6) {
   EXPECT_NE(prefix_of("0.0.0.0")->key(), prefix_of("::")->key());
 }
 
-TEST(AddressPrefix, RefusesWhatIsNoAddress) {
+TEST(ClientPrefix, RefusesWhatIsNoAddress) {
   for (const std::string_view bad : {"", " ", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4/24",
                                      "01.2.3.4x", "1.2.3.4:80", "[::1]", "::1%eth0", ":::", "12345::",
                                      "1:2:3:4:5:6:7:8:9", "::ffff:1.2.3", "localhost", "0x7f.1", "\xff\xfe"}) {

@@ -11,16 +11,16 @@
 
 namespace evercert::traffic {
 
-struct AddressPrefix {
+struct ClientPrefix {
   bool v6 = false;
   std::array<std::uint8_t, 6> bytes{};  // 3 of IPv4, the rest zero
-  friend bool operator==(const AddressPrefix&, const AddressPrefix&) = default;
+  friend bool operator==(const ClientPrefix&, const ClientPrefix&) = default;
   // For a table of keys: 7 bytes.
   std::array<char, 7> key() const;
 };
 
 // Of an address in text, as inet_pton reads it. An IPv4 address written as an IPv6 one (::ffff:192.0.2.1, what a socket
 // for both says) is the IPv4 address. kInvalid: no address, or one with anything else around it.
-Result<AddressPrefix> prefix_of(std::string_view address);
+Result<ClientPrefix> prefix_of(std::string_view address);
 
 }  // namespace evercert::traffic
