@@ -51,7 +51,8 @@ void Http2Exchange::serve() {
     if (session_.over()) {
       if (!session_.fault().empty()) {
         ++worker_.shared().counts.http2_faults;
-        log_info("http/2: the connection of " + connection_.peer_ + " ends: " + session_.fault());
+        if (worker_.may_log())
+          log_info("http/2: the connection of " + connection_.peer_ + " ends: " + session_.fault());
       }
       return connection_.finish();
     }
@@ -142,6 +143,7 @@ void Http2Exchange::check_time() {
 }
 
 void Http2Exchange::drain() {
+  if (session_.announced()) return;
   session_.announce_end();
   end_at_ = worker_.now() + kRoundTrip;
 }

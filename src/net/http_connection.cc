@@ -93,7 +93,7 @@ bool HttpConnection::read_proxy_header() {
   if (!taken) {
     if (n > 0) {
       ++worker_.shared().counts.wrong_proxy_headers;
-      log_info("http: " + peer_ + " is a proxy by its address and sent no PROXY header: closed");
+      if (worker_.may_log()) log_info("http: " + peer_ + " is a proxy by its address and sent no PROXY header: closed");
     }
     gone();
     return false;

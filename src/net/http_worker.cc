@@ -196,6 +196,14 @@ void HttpWorker::give_back(std::unique_ptr<RequestParser> parser) {
   spare_parser_ = std::move(parser);
 }
 
+bool HttpWorker::may_log() {
+  if (now_ - logged_since_ >= 1s) {
+    logged_since_ = now_;
+    logged_ = 0;
+  }
+  return ++logged_ <= 10;
+}
+
 void HttpWorker::finished(HttpConnection& connection) {
   const std::size_t place = connection.place;
   finished_.push_back(std::move(connections_[place]));

@@ -99,6 +99,8 @@ class HttpWorker {
   void count_busy(bool more) {  // one thread writes
     busy_.store(busy_.load(std::memory_order_relaxed) + (more ? 1 : std::size_t(-1)), std::memory_order_release);
   }
+  // What strangers do is said in the log ten times a second at most; the metrics count all of it.
+  bool may_log();
   // Its socket is closed and its handler at its end: destroyed after the turn.
   void finished(HttpConnection& connection);
 
@@ -122,7 +124,8 @@ class HttpWorker {
   Outbox output_;
   HttpConnection* serving_ = nullptr;
   std::unique_ptr<RequestParser> spare_parser_;
-  Clock::time_point now_;
+  Clock::time_point now_, logged_since_;
+  int logged_ = 0;
   std::atomic<std::size_t> busy_{0};
 };
 
