@@ -15,11 +15,12 @@
 namespace evercert::health {
 
 struct VerdictOptions {
-  double out_below = 50, in_from = 70;  // scores; between them nothing changes
-  std::size_t agree = 2;                // observers
-  Duration fresh = 15s;                 // an older word says nothing
-  Duration hold = 30s;                  // so long all is well before a region is back
-  Duration longest_hold = 300s;         // after it went out again and again
+  // Scores; between them nothing changes. One check of each of two services may have failed once: that is no outage.
+  double out_below = 40, in_from = 70;
+  std::size_t agree = 2;         // observers
+  Duration fresh = 15s;          // an older word says nothing
+  Duration hold = 30s;           // so long all is well before a region is back
+  Duration longest_hold = 300s;  // after it went out again and again
 };
 
 class Verdicts {
