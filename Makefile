@@ -25,23 +25,9 @@ test: build lint unit e2e
 unit: build
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
 
+# E2E=NAME... runs some of them.
 e2e: build
-	@$(PYTHON) tests/e2e/region_loss_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/coordination_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/membership_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/standby_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/refusal_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/topology_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/degraded_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/adding_region_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/removing_region_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/witness_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/health_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/edge_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/failover_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/dns_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/anycast_test.py $(BUILD)/evercert
-	@$(PYTHON) tests/e2e/http_test.py $(BUILD)/evercert
+	@$(PYTHON) tests/e2e/run.py $(BUILD)/evercert $(E2E)
 
 # FAULTS=NAME... runs some of them; tests/faults/faults_test.py --list names them.
 test-faults: build

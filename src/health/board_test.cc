@@ -77,6 +77,18 @@ TEST(Board, ARegionIsOutWhenASecondRegionSaysTheSame) {
   EXPECT_NE(changes.front().evidence.find("region 2 says 0 (api down)"), std::string::npos);
 }
 
+TEST(Board, OneFailedCheckOfEachOfTwoServicesIsNoOutage) {
+  Cluster cluster;
+  cluster.run(10s);
+  // As a node at its start: its checks of itself have failed once, and everybody sees it so.
+  for (const char* service : {"HSM", "database"})
+    cluster.says[kEuropean].components[service] = {50, std::string(service) + " failed once"};
+  cluster.says[kWestern].regions[kEurope] = {45, "HSM failed once"};
+  EXPECT_TRUE(cluster.run(60s).empty());
+  EXPECT_LT(cluster.board.region(kEurope).points, 50);
+  EXPECT_FALSE(cluster.board.out(kEurope));
+}
+
 TEST(Board, OneRegionThatLiesTakesNobodyOut) {
   Cluster cluster;
   cluster.says[kWestern].regions[kEurope] = {0, "a lie"};

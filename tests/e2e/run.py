@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the end-to-end tests, several at once, each in a network namespace of its own, so that none meets the other's
+addresses: run.py EVERCERT [NAME...]. They wait more than they work: one more than there are processors."""
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+
+# The longest first.
+tests = ["failover", "region_loss", "topology", "adding_region", "edge", "removing_region", "dns", "health", "http", "membership", "degraded", "standby", "refusal", "anycast", "witness", "coordination"]
+here = os.path.dirname(os.path.abspath(__file__))
+
+
+def alone(command):
+    """In a namespace whose only interface is loopback; without the right to make one, where we are."""
+    return ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
+
+
+def run(name):
+    command = [sys.executable, os.path.join(here, name + "_test.py"), sys.argv[1]]
+    began = time.monotonic()
+    done = subprocess.run(alone(command) if apart else command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return name, done.returncode, time.monotonic() - began, done.stdout
+
+
+wanted = sys.argv[2:] or tests
+unknown = [name for name in wanted if not os.path.exists(os.path.join(here, name + "_test.py"))]
+if len(sys.argv) < 2 or unknown:
+    sys.exit(f"run.py EVERCERT [NAME...], a NAME of {', '.join(tests)}" + (f"; there is no {', '.join(unknown)}" if unknown else ""))
+apart = subprocess.run(alone(["true"]), capture_output=True).returncode == 0
+failed = []
+print(f"end to end: {', '.join(wanted)}", flush=True)
+with concurrent.futures.ThreadPoolExecutor((os.cpu_count() or 1) + 1 if apart else 1) as pool:
+    for job in concurrent.futures.as_completed([pool.submit(run, name) for name in wanted]):
+        name, code, took, text = job.result()
+        print(f"--- {name}: {'failed' if code else 'passed'} after {took:.0f} s\n{text}", end="", flush=True)
+        if code:
+            failed.append(name)
+print("end to end: " + (f"failed: {', '.join(failed)}" if failed else "all passed"))
+sys.exit(1 if failed else 0)
