@@ -7,8 +7,8 @@
 #include "fuzz/input.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/guests.h"
-#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/canary.h"
+#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/deadline.h"
 
 namespace evercert {

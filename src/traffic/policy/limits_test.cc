@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <string>
 
-#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/admission.h"
 #include "traffic/policy/backpressure.h"
+#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/criticality.h"
 #include "traffic/policy/futile_clients.h"
 #include "traffic/policy/gradient_limit.h"
