@@ -81,10 +81,14 @@ class ServerChannel : public LinkChannel {
 
   void serve(v1::LinkRequest& in) {
     const std::uint64_t id = in.id();
-    if (shared_->draining || in_flight_ >= shared_->options.max_in_flight) {
-      return answer(id,
-                    problem({Code::kUnavailable, shared_->draining ? "this node is draining" : "too much at once"}));
+    if (shared_->draining) {
+      // The edge has the next ones done elsewhere: it may not have heard it from an answer before.
+      HttpResponse leaves = problem({Code::kUnavailable, "this node is draining"});
+      leaves.headers.set("Evercert-Draining", "yes");
+      return answer(id, leaves);
     }
+    if (in_flight_ >= shared_->options.max_in_flight)
+      return answer(id, problem({Code::kUnavailable, "too much at once"}));
     const bool question = in.method().empty();
     HttpRequest request = take_request(in);
     request.peer_address = peer_address_;

@@ -207,18 +207,19 @@ class EdgeImpl : public Edge {
     net::LinkCall ready;
     ready.target = "/readyz";
     const auto result = co_await forwarder_->ask(*checker_, at, ready, options_.check_timeout);
+    if (result && !backends_[at].remote)
+      backends_.set_draining(at, Backends::Drained::kByItself, result->headers.find(kDraining).has_value());
     backends_.checked(at, result && result->status == 200);
-    if (result) backends_.set_draining(at, Backends::Drained::kByItself, result->headers.find(kDraining).has_value());
     if (backends_[at].remote || !result) co_return;
     const auto problem = nlohmann::json::parse(result->bytes(), nullptr, false);
     std::lock_guard lock(why_mutex_);
     why_unready_ = problem.is_object() ? problem.value("detail", "") : "";
   }
 
-  // What is out is looked at again soon, not in a whole interval.
+  // What is out, or said that it leaves, is looked at again soon, not in a whole interval.
   void recheck_unhealthy() {
     for (std::size_t at = 0; at < backends_.size(); ++at) {
-      if (!backends_.healthy(at)) checks_.spawn(check(at));
+      if (!backends_.healthy(at) || backends_.drained(at, Backends::Drained::kByItself)) checks_.spawn(check(at));
     }
     checker_->post_after(std::min<Duration>(options_.check_interval, 500ms), [this] { recheck_unhealthy(); });
   }

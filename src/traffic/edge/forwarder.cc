@@ -150,11 +150,15 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
       result = co_await ask(on, attempt->endpoint, call, left);
       ended(*attempt, result, passing.deadline);
     }
+    // Of another region's edge whose node fell silent: repeated by its id, it is done once wherever it is done.
+    const bool unknown = result && result->status == 504 && to_.backends[attempt->endpoint].remote && wish.may_probe;
+    if (unknown) result = fail(Code::kUnknownOutcome, "another region's edge does not know what became of it");
     if (result && result->status != 503) {
       if (!result->headers.find("Evercert-Region")) result->headers.add("Evercert-Region", to_.options.region_name);
       co_return std::move(*result);
     }
-    elsewhere = result && result->headers.find(kElsewhere);
+    // Who keeps it elsewhere, or leaves, has done nothing, and is not asked again.
+    elsewhere = result && (result->headers.find(kElsewhere) || result->headers.find(kDraining));
     if (result) {  // 503: nothing was done there; another may do it
       if (!queuer && result->headers.find(kMayQueue)) queuer = attempt->endpoint;
       refused = std::move(*result);
@@ -175,7 +179,8 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
 
 void Forwarder::ended(const Attempt& attempt, const Result<HttpResponse>& result, Instant deadline) {
   ended(attempt, outcome_of(result, to_.clock.now() >= deadline));
-  if (result && result->headers.find(kDraining))
+  // Another region's edge says it of one of its nodes.
+  if (result && !to_.backends[attempt.endpoint].remote && result->headers.find(kDraining))
     to_.backends.set_draining(attempt.endpoint, Backends::Drained::kByItself, true);
 }
 

@@ -44,10 +44,11 @@ void OutlierEjection::out_of_reach(std::size_t at, bool is, bool by_checks, Inst
       if (now - oldest <= options_.flap_window) eject(endpoint, now);
     }
   }
-  if (by_checks) eject(endpoint, now);
+  if (by_checks) eject(endpoint, now, false);
 }
 
-void OutlierEjection::eject(Endpoint& endpoint, Instant now) {
+void OutlierEjection::eject(Endpoint& endpoint, Instant now, bool shun) {
+  if (endpoint.out) endpoint.shunned = endpoint.shunned || shun;
   if (endpoint.out || in() <= floor()) return;
   if (endpoint.changes != 0) {
     if (now - endpoint.changed < options_.dwell) return;
@@ -55,6 +56,7 @@ void OutlierEjection::eject(Endpoint& endpoint, Instant now) {
     if (now - endpoint.changed >= options_.longest) endpoint.times = 0;
   }
   endpoint.out = true;
+  endpoint.shunned = shun;
   ++out_;
   ++endpoint.times;
   ++endpoint.changes;

@@ -48,14 +48,18 @@ class OutlierEjection {
   // Brings back whose time is over, compares when the interval is. Cheap when nothing is due.
   void tick(Instant now);
 
+  // Out of the rotation, as others are told.
   bool ejected(std::size_t endpoint) const { return all_[endpoint].out; }
+  // Not to be asked while others stand well: it failed, or came and went. One whose checks failed once (it was
+  // restarted, or drained and put back) may be asked as soon as they are good again.
+  bool shunned(std::size_t endpoint) const { return all_[endpoint].out && all_[endpoint].shunned; }
   std::size_t in() const { return all_.size() - out_; }
   std::size_t floor() const;
   std::uint64_t changes(std::size_t endpoint) const { return all_[endpoint].changes; }
 
  private:
   struct Endpoint {
-    bool out = false, unreachable = false;
+    bool out = false, unreachable = false, shunned = false;
     int in_a_row = 0;
     std::array<Instant, 8> flapped{};
     std::size_t flap = 0;
@@ -65,7 +69,7 @@ class OutlierEjection {
     std::uint64_t changes = 0;
     Instant changed, until;
   };
-  void eject(Endpoint& endpoint, Instant now);
+  void eject(Endpoint& endpoint, Instant now, bool shun = true);
   void compare(Instant now);
 
   EjectionOptions options_;

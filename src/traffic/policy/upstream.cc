@@ -35,7 +35,7 @@ Result<std::size_t> Upstream::add(Distance distance) {
 }
 
 bool Upstream::good(std::size_t at, Instant now) const {
-  return all_[at].health.healthy() && !all_[at].draining && !ejection_.ejected(at) &&
+  return all_[at].health.healthy() && !all_[at].draining && !ejection_.shunned(at) &&
          all_[at].breaker.state(now) == BreakerState::kClosed;
 }
 
@@ -43,9 +43,9 @@ Standing Upstream::standing(std::size_t at, Instant now) const {
   const Endpoint& endpoint = all_[at];
   if (!endpoint.health.healthy()) return Standing::kLastResort;
   switch (endpoint.breaker.state(now)) {
-    case BreakerState::kClosed: return ejection_.ejected(at) || endpoint.draining ? Standing::kPoor : Standing::kGood;
+    case BreakerState::kClosed: return ejection_.shunned(at) || endpoint.draining ? Standing::kPoor : Standing::kGood;
     case BreakerState::kHalfOpen:
-      return !ejection_.ejected(at) && !endpoint.draining && endpoint.breaker.admits(now) ? Standing::kProbe
+      return !ejection_.shunned(at) && !endpoint.draining && endpoint.breaker.admits(now) ? Standing::kProbe
                                                                                           : Standing::kLastResort;
     case BreakerState::kOpen: break;
   }
