@@ -197,7 +197,8 @@ try:
     check(document["queue"]["waiting"] == waiting and document["queue"]["oldest"], f"all {waiting} operations are still there after SIGKILL")
     check("trylater" in ocsp(central, doomed[0]), "and are minded as before")
     for id_ in list(issuances) + list(revocations):
-        assert edge(central, "GET", f"/v1/queued/{id_}")[1]["status"] == "queued", id_
+        status, document, _ = edge(central, "GET", f"/v1/queued/{id_}")
+        assert document["status"] == "queued", (id_, status, document)
     wait_for("it knows again that it has no majority", lambda: mode(central) == "no_majority", 15)
 
     # --- one comes back, and the keeper dies in the middle of it

@@ -132,14 +132,24 @@ std::optional<Pick> Upstream::pick(Tried& tried, bool may_leave_region, bool may
   } else if (of_standing[static_cast<std::size_t>(Standing::kGood)] == 0) {
     wanted = of_standing[static_cast<std::size_t>(Standing::kPoor)] > 0 ? Standing::kPoor : Standing::kLastResort;
   }
-  const auto tier = wanted == Standing::kGood ? choose_tier(tiers, options_.spill_at) : std::nullopt;
+  // Who is half-open is a last resort too, for what may not be a probe.
+  const auto fits = [&](std::size_t at) {
+    if (standings[at] == UINT8_MAX) return false;
+    const auto stands = static_cast<Standing>(standings[at]);
+    return stands == wanted || (wanted == Standing::kLastResort && stands == Standing::kProbe);
+  };
+  // Of those that stand badly the near ones first: what is wrong with them is known sooner, and they may be the only
+  // ones that can keep what has to wait.
+  std::size_t nearest = kDistances;
+  for (std::size_t i = 0; i < all_.size(); ++i) {
+    if (fits(i)) nearest = std::min(nearest, static_cast<std::size_t>(all_[i].distance));
+  }
+  const auto tier = wanted == Standing::kGood    ? choose_tier(tiers, options_.spill_at)
+                    : wanted == Standing::kProbe ? std::nullopt
+                                                 : std::optional(nearest);
   std::size_t n = 0;
   for (std::size_t i = 0; i < all_.size(); ++i) {
-    if (standings[i] == UINT8_MAX) continue;
-    const auto stands = static_cast<Standing>(standings[i]);
-    // Who is half-open is a last resort too, for what may not be a probe.
-    const bool fits = stands == wanted || (wanted == Standing::kLastResort && stands == Standing::kProbe);
-    if (!fits || (tier && static_cast<std::size_t>(all_[i].distance) != *tier)) continue;
+    if (!fits(i) || (tier && static_cast<std::size_t>(all_[i].distance) != *tier)) continue;
     candidates_[n++] = static_cast<std::uint16_t>(i);
   }
   if (n == 0) return std::nullopt;

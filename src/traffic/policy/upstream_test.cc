@@ -94,6 +94,26 @@ TEST_F(UpstreamTest, TheDeadAreAskedOnlyWhenNobodyElseIsLeft) {
   }
 }
 
+TEST_F(UpstreamTest, WhenNobodyStandsWellTheNearOnesAreAskedFirst) {
+  for (const Distance distance : {Distance::kRemote, Distance::kZone, Distance::kRemote})
+    ASSERT_TRUE(upstream_.add(distance));
+  for (const std::size_t at : {0, 1, 2}) call(at, Outcome::kUnreachable);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(pick()->endpoint, 1u) << "it may be the one that keeps what has to wait";
+}
+
+TEST_F(UpstreamTest, OneWhoseChecksFailedOnceIsAskedAgainAsSoonAsTheyAreGood) {
+  add(3);
+  warm();
+  for (int i = 0; i < 2; ++i) upstream_.checked(1, false, now_);
+  EXPECT_FALSE(upstream_.in_rotation(1));
+  EXPECT_FALSE(spread(200).contains(1));
+  for (int i = 0; i < 3; ++i) upstream_.checked(1, true, now_);
+  EXPECT_FALSE(upstream_.in_rotation(1)) << "others are told of a change at most once in a while";
+  pick();
+  now_ = now_ + 11s;  // its slow start
+  EXPECT_TRUE(spread(200).contains(1));
+}
+
 TEST_F(UpstreamTest, AnEjectedOneIsBetterThanNobody) {
   add(2);
   warm();
