@@ -40,10 +40,10 @@ TEST_F(CampaignTest, NothingAcknowledgedIsLostAndNoFreshReadIsOldInAnySeed) {
   }
   if (seeds < 100) return;
   // Some branches want a scenario of their own (states that differ, a recovery by hand), the clients of the key space
-  // (sim/space), or more seeds; when many more than those six are missed, the swarm has lost its bite.
+  // (sim/space), or more seeds; when many more than those nine are missed, the swarm has lost its bite.
   std::string missed;
   for (const auto& [branch, taken] : report.branches) missed += taken == 0 ? "\n  " + branch : "";
-  EXPECT_LE(std::count(missed.begin(), missed.end(), '\n'), 12) << "rare branches that no seed has taken:" << missed;
+  EXPECT_LE(std::count(missed.begin(), missed.end(), '\n'), 15) << "rare branches that no seed has taken:" << missed;
 }
 
 TEST_F(CampaignTest, TheSameSeedIsTheSameRun) {
