@@ -73,7 +73,8 @@ Status Group::start_raft() {
 // the zones of a region one tick after the other. Between two regions is what an election over a wide-area network
 // takes (a question, a vote on its way: 215 ms) and a heartbeat that reached only one of them (150 ms). A witness
 // stands last: it must lead only when nobody else has the newest entry. The least is raised a little: until then,
-// others that heard the dead leader last do not listen (check quorum).
+// others that heard the dead leader last do not listen (check quorum). Who was restarted does not know who led, so two
+// may have the same turn all the same: whoever stood in vain draws from a whole time-out more, as Raft does.
 std::uint64_t Group::draw_election_ticks() {
   const std::uint64_t least = options_.election_ticks;
   const std::uint8_t home =
@@ -91,12 +92,14 @@ std::uint64_t Group::draw_election_ticks() {
     else if (witness_region == witness() ? turn(region) < turn(own) || last : witness()) before.insert(region);
   }
   return least + least / 12 + before.size() * (least * 5 / 12) + std::min<std::uint64_t>(zones_before, 5) +
-         random_.below(2);
+         random_.below(2) + (stood_in_vain_ ? random_.below(least) : 0);
 }
 
 void Group::refresh_role() {
   const RaftStatus now = raft_->status();
   const bool changed = now.term != role_term_ || now.role != role_;
+  if (now.leader != NodeId{0}) stood_in_vain_ = false;
+  else if (now.role == RaftRole::kCandidate) stood_in_vain_ = true;
   if (changed || election_ticks_ == 0) election_ticks_ = draw_election_ticks();
   if (now.term != role_term_ || now.role != RaftRole::kLeader) {
     if (role_ == RaftRole::kLeader || now.term != role_term_) acks_.clear();

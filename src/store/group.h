@@ -213,6 +213,7 @@ class Group : private RaftStorage {
   Term role_term_;
   NodeId leader_, last_leader_;
   std::uint64_t election_ticks_ = 0;
+  bool stood_in_vain_ = false;  // since a leader was known last
   Position floor_;
   bool gate_open_ = true;
 };
