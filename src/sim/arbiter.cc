@@ -2,6 +2,7 @@
 #include "sim/arbiter.h"
 
 #include <algorithm>
+#include <map>
 
 namespace evercert::sim {
 namespace {
@@ -30,14 +31,29 @@ void Arbiter::look() {
   if (world_.now() - *since_ >= kBelated) rebuild(wrong);
 }
 
-// Who differs from somebody who computed its state itself and did so rightly.
+// Who differs from somebody who computed its state itself and did so rightly; where nobody did, from a copy that agrees
+// with none of those whose memory failed.
 std::set<NodeId> Arbiter::wrong() const {
-  std::set<NodeId> found;
+  std::set<NodeId> found, failed;
+  std::set<GroupId> with_voice;
+  std::map<GroupId, std::set<NodeId>> by_copies;
   for (const NodeId node : world_.nodes()) {
-    if (!world_.up(node) || world_.damaged(node)) continue;
+    if (world_.up(node) && world_.damaged(node)) failed.insert(node);
+  }
+  for (const NodeId node : world_.nodes()) {
+    if (!world_.up(node) || failed.contains(node)) continue;
     for (const auto& group : world_.engine(node)->status(world_.local_now(node))) {
-      if (group.copied_from == NodeId{0}) found.insert(group.differing.begin(), group.differing.end());
+      const std::set<NodeId> differing(group.differing.begin(), group.differing.end());
+      if (group.copied_from == NodeId{0}) {
+        with_voice.insert(group.group);
+        found.insert(differing.begin(), differing.end());
+      } else if (!failed.empty() && std::ranges::includes(differing, failed)) {
+        by_copies[group.group].insert(differing.begin(), differing.end());
+      }
     }
+  }
+  for (const auto& [group, differing] : by_copies) {
+    if (!with_voice.contains(group)) found.insert(differing.begin(), differing.end());
   }
   return found;
 }

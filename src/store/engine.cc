@@ -245,6 +245,7 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
     facts->mutable_last()->set_term(last.term.value);
     facts->mutable_last()->set_index(last.index.value);
     facts->set_forgot(!group->gate_open());
+    facts->set_leads(group->leads());
     facts->set_configuration(encode(group->configuration()));
     for (const Configuration& next : group->coming()) facts->add_coming(encode(next));
   }
@@ -275,7 +276,8 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
     if (group.group() > kMostRegions) return;
     facts.resize(std::max<std::size_t>(facts.size(), group.group() + 1));
     facts[group.group()] = {
-        Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}, {}, {}, group.forgot()};
+        Term{group.term()}, {Term{group.last().term()}, LogIndex{group.last().index()}}, {}, {}, group.forgot(),
+        group.leads()};
     auto configuration = decode_configuration(group.configuration(), options_.layout.regions);
     if (!configuration) continue;
     for (const std::string& bytes : group.coming()) {
@@ -328,9 +330,7 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
 
 // What was heard of a group counts from now on, and durably, also of one that has not begun here.
 Status Engine::adopt(GroupId id, const Recovery::GroupFacts& facts, Instant now) {
-  // One term above all that was heard: the present leader still counts on entries that are gone here and would send
-  // none of them again. A higher term makes it start over.
-  const Term term{facts.term == Term{0} ? 0 : facts.term.value + 1};
+  const Term term = facts.term;
   if (has(id)) {
     Group& group = *groups_[id.value];
     EC_ASSIGN(auto configuration, load_configuration(id));

@@ -61,8 +61,7 @@ void Engine::receive(NodeId from, const v1::Batch& batch, Instant now) {
     known_start = batch.start_id();
     membership_->peer_started(from);
     audit_.forget(from);
-    // It may have lost its log: what it told of its end holds no more.
-    for (auto& group : groups_) group->lease().forget_neighbour(from);
+    for (auto& group : groups_) group->peer_started(from);
     for (WitnessLog& log : witness_logs_) log.forget(region);
   }
   // Who speaks to a node that remembers nothing may know what its file does not say.

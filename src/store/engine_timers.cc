@@ -23,6 +23,7 @@ void Engine::tick(Instant now) {
   }
   if (recovery_.asking() && next_recovery_ask_ <= now) {
     next_recovery_ask_ = now + 2 * options_.tick;
+    recovery_.asks_again();
     for (const NodeId node : others_) to(node)->mutable_recovery_ask()->set_incarnation(start_id_);
   }
   for (auto& [node, chunk] : snapshot_sender_->repeated(now)) *to(node)->mutable_snapshot_chunk() = std::move(chunk);

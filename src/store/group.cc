@@ -147,6 +147,14 @@ void Group::acknowledged(NodeId from, Term term, LogIndex index, RegionSet regio
   if (role_ == RaftRole::kLeader && term == role_term_) acks_.acknowledged(from, index, regions);
 }
 
+void Group::peer_started(NodeId node) {
+  lease_.forget_neighbour(node);
+  if (options_.bug == Bug::kTrustEarlierLife) return;
+  acks_.forget(node);
+  remembering_.erase(node);
+  raft_->report_new_life(node);
+}
+
 void Group::remembers(NodeId follower, Term term) {
   if (role_ == RaftRole::kLeader && term == role_term_) remembering_.insert(follower);
 }

@@ -120,6 +120,8 @@ class Group : private RaftStorage {
     LogIndex index;
   };
   void sent_acknowledgement(Term term, LogIndex index);
+  // It has started again, perhaps without its log: what it told of that holds no more.
+  void peer_started(NodeId node);
   Acknowledged repeatable_acknowledgement() const;
 
   // --- recovery: a closed gate keeps this replica from voting, promising and claiming leases

@@ -129,6 +129,8 @@ class AckBook {
 
   void use(std::vector<Layout> halves) { halves_ = std::move(halves); }
   void clear();  // a new term
+  // It has started again, perhaps without its log.
+  void forget(NodeId node) { acks_.erase(node); }
   // `node` has everything up to `index` durable and promised `regions` when it said so. Any acknowledgement made in
   // this term stays true, so order of arrival does not matter; the newest is the most useful.
   void acknowledged(NodeId node, LogIndex index, RegionSet regions);

@@ -61,6 +61,23 @@ Recovery::Heard Recovery::heard_from(std::size_t group, const Configuration& con
   return heard;
 }
 
+Term Recovery::highest_term(std::size_t group) const {
+  Term highest;
+  for (const auto& [node, answer] : answers_) {
+    if (group < answer.facts.size()) highest = std::max(highest, answer.facts[group].term);
+  }
+  return highest;
+}
+
+// Of the highest term heard; a group that has not begun needs none.
+bool Recovery::hears_leader(std::size_t group) const {
+  const Term highest = highest_term(group);
+  return highest == Term{0} || std::ranges::any_of(answers_, [&](const auto& told) {
+           const std::vector<GroupFacts>& facts = told.second.facts;
+           return group < facts.size() && facts[group].leads && facts[group].term == highest;
+         });
+}
+
 std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, bool other_recovering,
                                                                 std::vector<GroupFacts> facts,
                                                                 std::vector<NodeId> founders,
@@ -89,17 +106,18 @@ std::optional<std::vector<Recovery::GroupFacts>> Recovery::told(NodeId from, boo
   bool enough = true;
   for (std::size_t g = 0; g < groups_told_of() && !all_new; ++g) {
     const Heard heard = heard_of(g);
-    enough &= heard == Heard::kEnough;
+    enough &= heard == Heard::kEnough && (rounds_ >= kRoundsWithoutLeader || hears_leader(g));
     too_few_remember_ |= heard == Heard::kForgotten && !may_found_;  // one that is new has lost nothing
   }
   if (!enough) return std::nullopt;
   EC_PROBE("a node without a log has heard enough to go on");
   asking_ = false;
   std::vector<GroupFacts> result(groups_told_of());
-  for (const auto& [node, answer] : answers_) {
-    for (std::size_t g = 0; g < std::min(result.size(), answer.facts.size()); ++g) {
-      result[g].term = std::max(result[g].term, answer.facts[g].term);
-      result[g].last = std::max(result[g].last, answer.facts[g].last);
+  for (std::size_t g = 0; g < result.size(); ++g) {
+    if (!hears_leader(g)) EC_PROBE("a node without a log goes on though nobody leads");
+    result[g].term = Term{highest_term(g).value + (hears_leader(g) ? 0 : 1)};
+    for (const auto& [node, answer] : answers_) {
+      if (g < answer.facts.size()) result[g].last = std::max(result[g].last, answer.facts[g].last);
     }
   }
   return result;

@@ -14,6 +14,12 @@
 // no member (yet) learns so too, and follows when it is made one. From then on the highest term heard counts as voted
 // in, and the end of the most up-to-date log is the floor that the own log must reach.
 //
+// The leader of that term must be among them (as there, the primary of the latest view): what it counts on of the
+// forgotten life, acknowledgements still on their way among it, lies below the end of its log when it answers, and from
+// then on it counts on none of it. Who leads goes on, and sends this node what it lacks. When nobody comes to lead,
+// perhaps for want of this very node, it goes on without after a while, and counts one term more as voted in: a leader
+// that is still hidden somewhere starts over when it meets that.
+//
 // Groups that were added later: whoever has the entry in its log that founds one tells of it, though the group may not
 // have begun there. This node may have voted in it, and then that entry was committed, so one of those who are enough
 // for the global group has it.
@@ -38,6 +44,7 @@ class Recovery {
     std::optional<Configuration> configuration;  // as the answering node's state has it; none: that of the cluster file
     std::vector<Configuration> coming{};         // what the changes that are under way there would make of it
     bool forgot = false;                         // its gate is closed: its log lacks what it may have acknowledged
+    bool leads = false;                          // in this term
   };
 
   // `layout`: of the cluster file. The bug is one of planted.h. `may_found`: this node was made for a new cluster and
@@ -45,6 +52,8 @@ class Recovery {
   Recovery(const Layout& layout, NodeId self, bool recovering, Bug bug = Bug::kNone, bool may_found = true);
 
   bool asking() const { return asking_; }
+  // All are asked once more, some tenths of a second after the last time.
+  void asks_again() { ++rounds_; }
   // `others_recovering`: the answering node has no memory of its own. `facts` by group, of as many groups as it knows.
   // Returns the result once, when enough have answered: per group the term that counts as voted in and the floor.
   std::optional<std::vector<GroupFacts>> told(NodeId from, bool other_recovering, std::vector<GroupFacts> facts,
@@ -69,12 +78,17 @@ class Recovery {
   std::size_t groups_told_of() const;
   Heard heard_of(std::size_t group) const;
   Heard heard_from(std::size_t group, const Configuration& configuration) const;
+  bool hears_leader(std::size_t group) const;
+  Term highest_term(std::size_t group) const;
+
+  static constexpr int kRoundsWithoutLeader = 30;  // several elections could have been held
 
   Layout layout_;
   NodeId self_;
   Bug bug_;
   bool may_found_, nobody_remembers_ = false, too_few_remember_ = false;
   bool asking_;
+  int rounds_ = 0;
   std::vector<NodeId> founders_;
   std::uint8_t founding_regions_;
   std::map<NodeId, Answer> answers_;

@@ -18,7 +18,14 @@ const NodeId kSelf = node_id(RegionId{1}, 1);
 
 // The same of every group.
 std::vector<Recovery::GroupFacts> facts(std::uint64_t term, std::uint64_t last_term, std::uint64_t last_index) {
-  return std::vector<Recovery::GroupFacts>(4, {Term{term}, {Term{last_term}, LogIndex{last_index}}, {}, {}});
+  // Each leads in the term that it tells of, so that nothing waits for that.
+  return std::vector<Recovery::GroupFacts>(4,
+                                           {Term{term}, {Term{last_term}, LogIndex{last_index}}, {}, {}, false, true});
+}
+std::vector<Recovery::GroupFacts> leaderless(std::uint64_t term, std::uint64_t last_index) {
+  auto all = facts(term, term, last_index);
+  for (auto& group : all) group.leads = false;
+  return all;
 }
 
 std::vector<Recovery::GroupFacts> facts_of(const Configuration& configuration, std::uint64_t last_index) {
@@ -216,7 +223,8 @@ TEST(Recovery, WhileAChangeOfMembersIsUnderWayThoseItWouldMakeMustTellToo) {
 // it.
 std::vector<Recovery::GroupFacts> with_added(std::vector<Recovery::GroupFacts> facts, std::uint64_t term,
                                              std::uint64_t last_index, const std::vector<NodeId>& voters) {
-  facts.push_back({Term{term}, {Term{term}, LogIndex{last_index}}, configuration_of(Layout{voters, 4}), {}});
+  facts.push_back(
+      {Term{term}, {Term{term}, LogIndex{last_index}}, configuration_of(Layout{voters, 4}), {}, false, true});
   return facts;
 }
 
@@ -256,6 +264,33 @@ TEST(Recovery, AFileThatNamesMoreRegionsThanTheClusterHasIsNotBelieved) {
   ASSERT_TRUE(result);
   EXPECT_EQ(result->size(), 4u) << "the fourth region's group has not begun";
   EXPECT_EQ(recovery.founding_regions(), 3);
+}
+
+TEST(Recovery, TheLeaderOfTheHighestTermMustTellSinceAcknowledgementsMayStillBeOnTheirWayToIt) {
+  const Layout layout = layout_of(3);
+  Recovery recovery(layout, kSelf, true);
+  for (std::size_t i = 1; i <= 5; ++i) EXPECT_FALSE(recovery.told(layout.nodes[i], false, leaderless(4, 10)));
+  EXPECT_FALSE(recovery.told(layout.nodes[6], false, facts(3, 3, 9))) << "it leads in a term that is over";
+  const auto result = recovery.told(layout.nodes[7], false, facts(4, 4, 12));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->front().term, Term{4}) << "it goes on leading";
+  EXPECT_EQ(result->front().last, (Position{Term{4}, LogIndex{12}}));
+}
+
+TEST(Recovery, WhenNobodyComesToLeadItGoesOnWithoutAndNoLeaderThatIsHiddenGoesOnWithIt) {
+  const Layout layout = layout_of(1);
+  Recovery recovery(layout, kSelf, true);
+  EXPECT_FALSE(recovery.told(layout.nodes[1], false, leaderless(4, 10)));
+  EXPECT_FALSE(recovery.told(layout.nodes[2], false, leaderless(5, 8)));
+  for (int round = 0; round < 100 && recovery.asking(); ++round) {
+    recovery.asks_again();
+    if (const auto result = recovery.told(layout.nodes[2], false, leaderless(5, 8))) {
+      EXPECT_GT(round, 20) << "several elections could have been held";
+      EXPECT_EQ(result->front().term, Term{6});
+      EXPECT_EQ(result->front().last, (Position{Term{5}, LogIndex{8}}));
+    }
+  }
+  EXPECT_FALSE(recovery.asking());
 }
 
 TEST(Recovery, TheResultIsGivenOnce) {

@@ -128,6 +128,7 @@ mod ffi {
         fn read_index(self: &mut Core, context: &[u8]);
         fn report_unreachable(self: &mut Core, id: u64);
         fn report_snapshot(self: &mut Core, id: u64, ok: bool);
+        fn report_new_life(self: &mut Core, id: u64);
         fn facts(self: &Core) -> Facts;
         fn broken(self: &Core) -> bool;
         /// At once; from C++ a vector can only be filled byte by byte.
@@ -505,6 +506,20 @@ impl Core {
     fn report_snapshot(&mut self, id: u64, ok: bool) {
         let status = if ok { raft::SnapshotStatus::Finish } else { raft::SnapshotStatus::Failure };
         self.guarded((), |c| c.node.report_snapshot(id, status))
+    }
+    /// The node may have lost its log. What it acknowledged before counts no more; where it stands, an append tells.
+    fn report_new_life(&mut self, id: u64) {
+        self.guarded((), |c| {
+            let raft = &mut c.node.raft;
+            if raft.state != StateRole::Leader || id == raft.id {
+                return;
+            }
+            let next = raft.raft_log.last_index() + 1;
+            if let Some(progress) = raft.mut_prs().get_mut(id) {
+                progress.become_probe();
+                (progress.matched, progress.next_idx, progress.pending_request_snapshot) = (0, next, raft::INVALID_INDEX);
+            }
+        })
     }
     fn facts(&self) -> ffi::Facts {
         let r = &self.node.raft;

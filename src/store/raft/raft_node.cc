@@ -172,6 +172,7 @@ class RaftNodeImpl : public RaftNode {
   void read_index(std::string_view context) override { core_->read_index(bytes_of(context)); }
   void report_unreachable(NodeId node) override { core_->report_unreachable(node.value); }
   void report_snapshot(NodeId node, bool ok) override { core_->report_snapshot(node.value, ok); }
+  void report_new_life(NodeId node) override { core_->report_new_life(node.value); }
   bool broken() const override { return core_->broken(); }
   RaftStatus status() const override {
     const bridge::Facts facts = core_->facts();

@@ -180,6 +180,9 @@ class RaftNode {
   // The connection to it is broken. A leader finds out again what the node has; who followed it takes it for silent.
   virtual void report_unreachable(NodeId node) = 0;
   virtual void report_snapshot(NodeId node, bool ok) = 0;
+  // It has started again, perhaps without its log. A leader counts on nothing any more that it acknowledged before,
+  // and finds out what it has.
+  virtual void report_new_life(NodeId node) = 0;
   // The core found its own state impossible and does nothing any more: the replica must stop.
   virtual bool broken() const = 0;
   virtual RaftStatus status() const = 0;
