@@ -394,7 +394,7 @@ Group::Acknowledged Group::repeatable_acknowledgement() const {
 
 Status Group::adopt_term(Term term, Instant now) {
   HardState state = log_.hard_state(options_.id);
-  if (term == Term{0} || term < state.term || options_.bug == Bug::kKeepTermAfterLoss) return {};
+  if (term == Term{0} || term < state.term) return {};
   state.term = term;
   state.vote = options_.self;
   log_.set_hard_state(options_.id, state);

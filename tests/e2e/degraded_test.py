@@ -261,7 +261,7 @@ try:
     check(tally["revocation"] == {"queued": len(revocations) + 3, "done": len(revocations), "refused": 2, "expired": 0, "dropped": 1}, f"it counts revocations: {tally['revocation']}")
     check(tally["issuance"] == {"queued": len(issuances) + 1, "done": len(issuances) + 1, "refused": 0, "expired": 0, "dropped": 0}, "and issuances")
     check(tally["renewal"]["done"] == 1, "and renewals")
-    check("reconciliation 1 is complete" in open(os.path.join(work, f"node-{central}.log")).read(), "the log says so too")
+    wait_for("the log says so too", lambda: "reconciliation 1 is complete" in open(os.path.join(work, f"node-{central}.log")).read(), 10)
     check("revocation" in ctl("queue", "reports"), "and ctl")
     check("done" in ctl("queue", "show", keyed["id"]), "ctl shows what became of one, through any region")
     check(edge(east, "GET", "/v1/queued/" + "0" * 28)[0] == 404 and edge(east, "GET", "/v1/queued/xyz")[0] == 400, "an id that never was is told so")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the end-to-end tests, several at once, each in a network namespace of its own, so that none meets the other's
-addresses: run.py EVERCERT [NAME...]. They wait more than they work: one more than there are processors."""
+addresses: run.py EVERCERT [NAME...]. They wait more than they work: twice as many as there are processors."""
 import concurrent.futures
 import os
 import subprocess
@@ -9,7 +9,7 @@ import sys
 import time
 
 # The longest first.
-tests = ["failover", "region_loss", "topology", "adding_region", "edge", "removing_region", "dns", "health", "http", "membership", "degraded", "standby", "refusal", "anycast", "witness", "coordination"]
+tests = ["health", "failover", "edge", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "http", "standby", "refusal"]
 here = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -32,7 +32,7 @@ if len(sys.argv) < 2 or unknown:
 apart = subprocess.run(alone(["true"]), capture_output=True).returncode == 0
 failed = []
 print(f"end to end: {', '.join(wanted)}", flush=True)
-with concurrent.futures.ThreadPoolExecutor((os.cpu_count() or 1) + 1 if apart else 1) as pool:
+with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1) if apart else 1) as pool:
     for job in concurrent.futures.as_completed([pool.submit(run, name) for name in wanted]):
         name, code, took, text = job.result()
         print(f"--- {name}: {'failed' if code else 'passed'} after {took:.0f} s\n{text}", end="", flush=True)
