@@ -14,6 +14,7 @@ namespace {
 struct Options : node::RecoverOptions {
   std::string by = "operator";
   bool yes = false;
+  std::string join;  // what another node's recovery has left
 };
 
 void describe(const node::StoppedNode& node) {
@@ -34,7 +35,18 @@ void describe(const node::StoppedNode& node) {
       "still\nbe a majority of the old cluster, and issue beside this one. Do the same on every node that is left.\n");
 }
 
+int join(const Options& options) {
+  const auto joined = node::join_reformed(options, options.join);
+  if (!joined) return report(joined.error());
+  std::printf(
+      "%s belongs to what was made anew.\nnext: start the node, then evercert ctl node add %s/%d, and when it votes, "
+      "evercert ctl region unfence %s\n",
+      options.data_dir.c_str(), options.region.c_str(), options.zone, options.region.c_str());
+  return 0;
+}
+
 int recover(const Options& options) {
+  if (!options.join.empty()) return join(options);
   auto node = node::StoppedNode::open(options);
   if (!node) return report(node.error());
   describe(**node);
@@ -48,9 +60,13 @@ int recover(const Options& options) {
       return 1;
     }
   }
-  const auto record = (*node)->reform(options.by);
-  if (!record) return report(record.error());
-  std::printf("\ndone: start the node again. What was done is written down in %s\n", record->c_str());
+  const auto written = (*node)->reform(options.by);
+  if (!written) return report(written.error());
+  std::printf(
+      "\ndone: start the node again. What was done is written down in %s\nWhen there are machines for the others "
+      "again, "
+      "carry %s\nto each, and on it: evercert recover --join FILE --cluster FILE --region REGION --data DIR\n",
+      written->record.c_str(), written->for_others.c_str());
   return 0;
 }
 
@@ -69,6 +85,9 @@ void register_recover(CLI::App& app, int& exit_code) {
   command->add_option("--with", options->with, "Further regions that are left, the same on every node");
   command->add_option("--by", options->by, "Who does this, for the record");
   command->add_flag("--yes", options->yes, "Do not ask");
+  command->add_option("--join", options->join,
+                      "With an empty --data: this node joins what was made anew. The file reformed-*.json that this "
+                      "command has left in the data folder of a node that goes on");
   command->callback([options, &exit_code] { exit_code = recover(*options); });
 }
 

@@ -26,8 +26,7 @@ std::string foreign(const PeerCaller& caller, const std::string& own_id) {
   if (reformed)
     return text +
            "the quorum was made anew by 'evercert recover' on one of them and not on the other. A node that was left "
-           "out "
-           "must not run again on its old data folder";
+           "out must not run again on its old data folder; with an empty one it joins by 'evercert recover --join'";
   return text +
          "it was started with another cluster's file, or an old one. Start it with this cluster's file and a data "
          "folder of this cluster";

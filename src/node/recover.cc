@@ -3,9 +3,11 @@
 
 #include <algorithm>
 
+#include "base/encoding.h"
 #include "base/os/system.h"
 #include "node/data_identity.h"
 #include "node/layout_of.h"
+#include "node/reformation_file.h"
 #include "store/kv/rocks_kv.h"
 #include "store/membership.h"
 
@@ -64,7 +66,7 @@ std::vector<std::string> StoppedNode::lost_regions() const {
   return lost;
 }
 
-Result<std::string> StoppedNode::reform(const std::string& by) {
+Result<StoppedNode::Written> StoppedNode::reform(const std::string& by) {
   std::string all;
   for (const auto& line : losses()) all += (all.empty() ? "" : "; ") + line;
   EC_ASSIGN(const auto reformation, store::reform(*log_, layout_, voters_, by, os::wall_clock().now(), all));
@@ -77,9 +79,37 @@ Result<std::string> StoppedNode::reform(const std::string& by) {
   }
   text += "What may be lost:\n";
   for (const auto& line : losses()) text += "  " + line + "\n";
-  const std::string path = data_dir_ + "/reformed-" + std::to_string(reformation.at_ms()) + ".txt";
-  EC_TRY(write_file_durably(os::disk(), path, text));
-  return path;
+  const std::string base = data_dir_ + "/reformed-" + std::to_string(reformation.at_ms());
+  EC_TRY(write_file_durably(os::disk(), base + ".json", write_reformation({config_.id, reformation})));
+  EC_TRY(write_file_durably(os::disk(), base + ".txt", text));
+  return Written{base + ".txt", base + ".json"};
+}
+
+Status join_reformed(const RecoverOptions& options, const std::string& file) {
+  EC_ASSIGN(const auto config, config::load_cluster(options.cluster_file));
+  EC_ASSIGN(const auto* self, config::named_node(config, options.region, options.zone));
+  EC_ASSIGN(const std::string text, read_file(os::disk(), file));
+  EC_ASSIGN(const auto reformed, read_reformation(file, text));
+  if (reformed.cluster_id != config.id)
+    return fail(Code::kInvalid, file + " is of cluster " + to_hex(reformed.cluster_id) + ", and " +
+                                    options.cluster_file + " of cluster " + to_hex(config.id));
+  for (const auto voter : reformed.reformation.voters()) {
+    if (NodeId{voter} == self->id)
+      return fail(Code::kInvalid,
+                  "this node is one of those that go on: its log is on its old disk. When that is lost too, give the "
+                  "machine another zone ('evercert enroll') and replace the node ('evercert ctl node replace')");
+  }
+  EC_TRY(os::disk().make_dirs(options.data_dir));
+  DirLock lock;
+  EC_TRY(lock.take(options.data_dir));
+  EC_TRY(claim_folder(os::disk(), options.data_dir, identity_of(config, self->id), options.cluster_file));
+  EC_ASSIGN(const auto log, store::Log::open(os::disk(), options.data_dir + "/log", {}));
+  auto joined = store::join(*log, reformed.reformation);
+  if (!joined && joined.error().code == Code::kConflict)
+    return fail(Code::kConflict, options.data_dir +
+                                     " has been part of a cluster, of the one before or of this: move it "
+                                     "away, and never start a node on it again");
+  return joined;
 }
 
 }  // namespace evercert::node

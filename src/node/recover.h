@@ -29,8 +29,12 @@ class StoppedNode {
   const std::vector<NodeId>& voters() const { return voters_; }
   std::string name_of(GroupId group) const;
   std::vector<std::string> lost_regions() const;
-  // Makes the voters the only ones, and writes down what was done in the folder: the path of that file.
-  Result<std::string> reform(const std::string& by);
+  // Makes the voters the only ones, and writes down what was done in the folder, for persons and for nodes that are to
+  // join (join_reformed): the paths of both files.
+  struct Written {
+    std::string record, for_others;
+  };
+  Result<Written> reform(const std::string& by);
 
  private:
   StoppedNode() = default;
@@ -44,5 +48,10 @@ class StoppedNode {
   std::unique_ptr<store::Kv> kv_;
   std::vector<store::GroupEnd> ends_;
 };
+
+// A new node, in a data folder that is made or holds nothing yet, is to join what was made anew. `file`: of
+// StoppedNode::Written::for_others. kInvalid: that is none, or another cluster's; kConflict: the folder has been part
+// of a cluster.
+Status join_reformed(const RecoverOptions& options, const std::string& file);
 
 }  // namespace evercert::node

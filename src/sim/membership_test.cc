@@ -221,5 +221,43 @@ TEST_F(MembershipSimTest, WhoIsLeftOfALostMajorityGoesOnWhenAPersonSaysSo) {
   EXPECT_EQ(epoch(c), 2u) << "the reformation is written down once";
 }
 
+TEST_F(MembershipSimTest, NewNodesJoinWhatWasMadeAnewAndItIsAsItWas) {
+  world.end(a, World::End::kMachine);
+  world.end(b, World::End::kMachine);
+  world.end(c, World::End::kProcess);
+  ASSERT_TRUE(world.reform(c, {c}).has_value());
+  world.start(c);
+  run_for(6s);
+  ASSERT_EQ(write(c, 2), 0u);
+  EXPECT_EQ(world.join(a, c).error().code, Code::kConflict) << "with its old disk it is part of the old cluster";
+  for (const NodeId node : {a, b}) {
+    world.wipe(node);
+    ASSERT_TRUE(world.join(node, c));
+    world.start(node);
+  }
+  run_for(4s);
+  store::v1::Command command;
+  command.mutable_change_replicas()->set_expected_epoch(epoch(c));
+  for (const NodeId node : {a, b, c}) command.mutable_change_replicas()->add_nodes()->set_node(node.value);
+  ASSERT_EQ(submit(c, kGlobalGroup, command, 2s), 0u);
+  run_for(20s);
+  for (std::uint32_t g = 0; g <= 3; ++g) {
+    EXPECT_EQ(world.engine(c)->group(GroupId{g}).configuration().voters(), (std::vector<NodeId>{a, b, c})) << g;
+  }
+  for (const NodeId node : {a, b}) {
+    command.mutable_change_membership()->set_expected_epoch(epoch(c));
+    command.mutable_change_membership()->set_region(region_of(node).value);
+    command.mutable_change_membership()->set_state(RegionState::SERVING);
+    ASSERT_EQ(submit(c, kGlobalGroup, command, 2s), 0u);
+    run_for(8s);
+    EXPECT_EQ(state(c, node), RegionState::SERVING);
+    EXPECT_TRUE(may_sign(node));
+  }
+  EXPECT_EQ(write(a, epoch(a)), 0u);
+  world.end(c, World::End::kMachine);
+  run_for(10s);
+  EXPECT_EQ(write(b, epoch(b)), 0u) << "it bears the loss of a region again";
+}
+
 }  // namespace
 }  // namespace evercert::sim

@@ -349,6 +349,13 @@ Status World::reform(NodeId id, const std::vector<NodeId>& voters) {
   return {};
 }
 
+Status World::join(NodeId id, NodeId survivor) {
+  const store::v1::Membership& record = engine(survivor)->membership().view()->record;
+  EC_CHECK(!nodes_.at(id)->engine && !record.reformations().empty(), "a stopped node joins what was made anew");
+  EC_ASSIGN(const auto log, store::Log::open(nodes_.at(id)->disk, "/log", {}));
+  return store::join(*log, *record.reformations().rbegin());
+}
+
 void World::wipe(NodeId id) {
   end(id, End::kMachine);
   Node& node = *nodes_.at(id);

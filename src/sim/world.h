@@ -89,6 +89,8 @@ class World {
   void power_off_in_operation(NodeId node, std::uint64_t operation);
   // What a person does to a stopped node when a majority is lost for good (store/reform.h).
   Status reform(NodeId node, const std::vector<NodeId>& voters);
+  // A node whose disk is empty is to be part of what `survivor` goes on with.
+  Status join(NodeId node, NodeId survivor);
   // The disk is lost too. The node starts empty.
   void wipe(NodeId node);
 

@@ -85,6 +85,18 @@ Result<v1::Reformation> reform(Log& log, const Layout& layout, std::vector<NodeI
   return reformation;
 }
 
+Status join(Log& log, const v1::Reformation& reformation) {
+  if (reformation.id().empty() || reformation.voters().empty())
+    return fail(Code::kInvalid, "a reformation has an id and at least one voter");
+  bool empty = !log.meta(kReformationKey).has_value();
+  for (std::uint32_t g = 0; g <= kMostRegions; ++g) {
+    empty &= log.last_index(GroupId{g}) == LogIndex{0} && log.hard_state(GroupId{g}).term == Term{0};
+  }
+  if (!empty) return fail(Code::kConflict, "this log has been part of a cluster: only a new one joins another");
+  log.put_meta(kReformationKey, reformation.SerializeAsString());
+  return log.sync();
+}
+
 Result<std::optional<v1::Reformation>> load_reformation(const Log& log) {
   const auto bytes = log.meta(kReformationKey);
   if (!bytes) return std::optional<v1::Reformation>{};

@@ -33,6 +33,10 @@ std::vector<std::string> losses(const std::vector<GroupEnd>& ends, const std::ve
 Result<v1::Reformation> reform(Log& log, const Layout& layout, std::vector<NodeId> voters, const std::string& by,
                                WallTime at, const std::string& losses);
 
+// A new node is to be a part of what was made anew, and of nothing else: the log is empty, and says so from now on.
+// kConflict: it is not empty. kInvalid: no reformation.
+Status join(Log& log, const v1::Reformation& reformation);
+
 // What a log says of it; nullopt: its groups are those of the cluster file. kCorrupt.
 Result<std::optional<v1::Reformation>> load_reformation(const Log& log);
 // The voters, and a cluster of which the others are no part.

@@ -4,6 +4,7 @@
 admitted again when it returns. Three real regions."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -185,6 +186,37 @@ try:
     start("node", east)
     time.sleep(3)
     check(issues_itself(central) and state(east) == "fenced", "one that comes back after all is not heard")
+
+    # --- new machines take the place of the lost ones
+    servers.stop_one("node", east)
+    written = next(name for name in os.listdir(recover[7]) if name.endswith(".json"))
+    carried = shutil.copy(os.path.join(recover[7], written), os.path.join(work, "carried.json"))
+
+    def join(region):
+        return subprocess.run([evercert, "recover", "--join", carried, "--cluster", f"{cluster}/cluster.yaml", "--region", region, "--data", os.path.join(work, "data-" + region)],
+                              capture_output=True, text=True)
+    refused = join(east)
+    check(refused.returncode != 0 and "has been part of a cluster" in refused.stderr, f"with its old disk a node joins nothing else {refused.stderr}")
+    refused = join(central)
+    check(refused.returncode != 0 and "one of those that go on" in refused.stderr, f"who goes on joins nothing {refused.stderr}")
+    for region in (east, west):
+        shutil.move(os.path.join(work, "data-" + region), os.path.join(work, "old-" + region))
+        joined = join(region)
+        check(joined.returncode == 0 and f"ctl node add {region}/1" in joined.stdout, f"an empty disk joins, and what is next is told {joined.stderr}")
+        start("node", region)
+        start("edge", region)
+        for _ in range(30):
+            added = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "--region", central, "node", "add", f"{region}/1"], capture_output=True, text=True)
+            if added.returncode == 0:
+                break
+            time.sleep(1)
+        check(added.returncode == 0, f"it is made a node of the cluster {added.stderr}")
+        ctl("--region", central, "region", "unfence", region)
+        wait_for("its region serves again", lambda: state(region) == "serving", 30)
+        wait_for("and issues", lambda: issues_itself(region), 30)
+    check("good" in ctl("--region", east, "ocsp", issued["serial"]), "it knows what was issued before the disaster")
+    kill(central)
+    wait_for("the cluster bears the loss of a region again", lambda: issues_itself(east) and issues_itself(west), 30)
     print(f"membership: {checks.count} passed, 0 failed")
 finally:
     servers.end()
