@@ -107,6 +107,7 @@ try:
     check(second in ctl("failover", "status").stdout, "ctl failover status shows its share")
     os.remove(f"{small}/ballast")
     wait_for("it is well again and has its traffic", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 40)
+    wait_for("nothing is wrong any more", nothing_open, 40)
     moves = [entry["text"] for entry in json.loads(ctl("--json", "failover", "log").stdout)["entries"] if entry["text"].startswith("traffic of")]
     check([move.split(": ")[1] for move in moves] == ["100 % -> 0 %", "0 % -> 50 %", "50 % -> 100 %"], f"in stages: {moves}")
 
