@@ -3,12 +3,12 @@
 // take, and what is passed on. Fields lie one after another, with a line's end between them.
 #include <array>
 
+#include "base/address_prefix.h"
 #include "base/check.h"
 #include "fuzz/input.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/guests.h"
 #include "traffic/policy/canary.h"
-#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/deadline.h"
 
 namespace evercert {
@@ -77,8 +77,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
              "our own words");
   }
   traffic::parse_canary_wish(words[7]);
-  if (const auto prefix = traffic::prefix_of(words[2]))
-    EC_CHECK(traffic::prefix_of(words[2])->key() == prefix->key(), "one address, one prefix");
+  if (const auto network = network_of(words[2]))
+    EC_CHECK(network->contains(words[2]), "an address lies in its network");
   check_passed_on(request, from_edge, random);
   return 0;
 }

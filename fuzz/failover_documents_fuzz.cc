@@ -55,9 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = parse_entry(to_json(*read));
     EC_CHECK(again.has_value() && again->hash == read->hash, "so is an entry of the log");
   }
+  if (const auto read = parse_anchor(text)) {
+    const auto again = parse_anchor(to_json(*read));
+    EC_CHECK(again.has_value() && to_json(*again) == to_json(*read), "so is the anchor of the log");
+  }
   if (const auto read = traffic::parse_shares(text)) {
     const auto again = traffic::parse_shares(traffic::to_json(*read));
-    EC_CHECK(again.has_value() && again->percent == read->percent, "so are shares");
+    EC_CHECK(again.has_value() && again->percent == read->percent && again->nodes == read->nodes, "so are shares");
     traffic::SharesAgreement agreement(3);
     EC_CHECK(!agreement.said(0, text), "one region moves no traffic");
   }

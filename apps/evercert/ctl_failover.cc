@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The failover controller, by ctl: failover status, plan, approve, reject, abort, log, policy.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <vector>
 
+#include "api/failover/log_check.h"
 #include "base/rfc3339.h"
 #include "commands.h"
+#include "config/paths.h"
 #include "ctl_client.h"
+#include "node/failover_of.h"
+#include "pki/pem.h"
 
 namespace evercert::apps {
 namespace {
@@ -16,7 +25,7 @@ using nlohmann::json;
 struct FailoverOptions {
   std::shared_ptr<const CtlOptions> ctl;
   std::string region, incident, reason, file;
-  bool dry_run = false;
+  bool dry_run = false, at_once = false, all = false;
   int limit = 50;
 };
 
@@ -42,7 +51,8 @@ void print_next(const json& incident) {
     std::printf("    next: %sapprove %s.%d | %sreject %s\n", call.c_str(), name.c_str(), incident.value("plan", 0),
                 call.c_str(), name.c_str());
   } else if (phase == "executing" || phase == "stabilised") {
-    std::printf("    next: %sabort %s gives back what was taken, in stages\n", call.c_str(), name.c_str());
+    std::printf("    next: %sabort %s gives back what was taken, in stages (--at-once: without)\n", call.c_str(),
+                name.c_str());
   }
 }
 
@@ -73,11 +83,14 @@ void print_status(const json& d) {
     std::printf("it decides nothing at present: %s\n", refusal.c_str());
   if (const std::string trouble = d.value("trouble", ""); !trouble.empty()) std::printf("%s\n", trouble.c_str());
   std::printf("\n%-20s %7s\n", "REGION", "TRAFFIC");
-  const json shares = d.value("shares", json::object());
-  for (const auto& [region, share] : shares.items()) {
-    const int percent = share.is_number() ? share.get<int>() : 100;
-    std::printf("%-20s %5d %% %s\n", region.c_str(), percent,
-                std::string(static_cast<std::size_t>(percent / 5), '#').c_str());
+  // Regions, and the nodes that have less than their usual part of their region's.
+  for (const char* of : {"shares", "nodes"}) {
+    const json shares = d.value(of, json::object());
+    for (const auto& [name, share] : shares.items()) {
+      const int percent = share.is_number() ? share.get<int>() : 100;
+      std::printf("%-20s %5d %% %s\n", name.c_str(), percent,
+                  std::string(static_cast<std::size_t>(percent / 5), '#').c_str());
+    }
   }
   const json incidents = d.value("incidents", json::array());
   std::printf("\n");
@@ -132,30 +145,99 @@ int plan(const FailoverOptions& options) {
 int order(const FailoverOptions& options, const std::string& verb) {
   auto ctl = Ctl::open(*options.ctl);
   if (!ctl) return report(ctl.error());
-  const std::string body = options.reason.empty() ? "" : json{{"reason", options.reason}}.dump();
+  json said = json::object();
+  if (!options.reason.empty()) said["reason"] = options.reason;
+  if (options.at_once) said["at_once"] = true;
+  const std::string body = said.empty() ? "" : said.dump();
   return show(*options.ctl, ctl->call("POST", "/v1/failover/incidents/" + options.incident + "/" + verb, body),
               told_ordered);
+}
+
+void print_entries(const std::vector<recovery::LogEntry>& entries) {
+  for (const auto& entry : entries) {
+    std::printf("%5llu %s %-14s %-6s %s\n", static_cast<unsigned long long>(entry.number), rfc3339(entry.at_ms).c_str(),
+                entry.by.c_str(), entry.incident.c_str(), entry.text.c_str());
+    if (!entry.evidence.empty()) std::printf("      %s\n", entry.evidence.c_str());
+  }
+}
+
+// One page of the log as a node gives it, checked here: by the root certificate that lies beside the cluster file.
+struct LogPage {
+  std::vector<recovery::LogEntry> entries;
+  std::optional<recovery::LogAnchor> anchor;
+  std::map<std::string, std::string> signers;
+};
+Result<LogPage> read_page(const json& document) {
+  LogPage page;
+  for (const auto& entry : document.value("entries", json::array())) {
+    EC_ASSIGN(auto read, recovery::parse_entry(entry.dump()));
+    page.entries.push_back(std::move(read));
+  }
+  if (const auto anchor = document.find("anchor"); anchor != document.end() && anchor->is_object()) {
+    EC_ASSIGN(page.anchor, recovery::parse_anchor(anchor->dump()));
+  }
+  for (const auto& [fingerprint, pem] : document.value("signers", json::object()).items())
+    page.signers[fingerprint] = pem.is_string() ? pem.get<std::string>() : "";
+  return page;
+}
+
+Result<LogPage> fetch_page(Ctl& ctl, const std::string& query) {
+  EC_ASSIGN(const auto response, ctl.call("GET", "/v1/failover/log?" + query));
+  const auto document = json::parse(response.bytes(), nullptr, false);
+  if (response.status != 200 || !document.is_object())
+    return fail(Code::kUnavailable, "the log could not be read: status " + std::to_string(response.status) + " " +
+                                        response.bytes().substr(0, 300));
+  return read_page(document);
+}
+
+// All of it, from the first entry that is kept.
+Result<LogPage> fetch_all(Ctl& ctl) {
+  LogPage all;
+  for (std::uint64_t from = 1;;) {
+    EC_ASSIGN(auto page, fetch_page(ctl, "limit=1000&from=" + std::to_string(from)));
+    all.anchor = std::move(page.anchor);
+    all.signers.merge(page.signers);
+    if (page.entries.empty()) return all;
+    from = page.entries.back().number + 1;
+    std::ranges::move(page.entries, std::back_inserter(all.entries));
+  }
 }
 
 // 1: the log is not as it was written.
 int log(const FailoverOptions& options) {
   auto ctl = Ctl::open(*options.ctl);
   if (!ctl) return report(ctl.error());
-  auto response = ctl->call("GET", "/v1/failover/log?limit=" + std::to_string(options.limit));
-  const auto document = response ? json::parse(response->body, nullptr, false) : json();
-  const bool whole = !document.is_object() || document.value("whole", true);
-  const int shown = show(*options.ctl, std::move(response), [](const json& d) {
-    for (const auto& entry : d.value("entries", json::array())) {
-      std::printf("%5lld %s %-14s %-6s %s\n", static_cast<long long>(entry.value("number", 0)),
-                  entry.value("at", "").c_str(), entry.value("by", "").c_str(), entry.value("incident", "").c_str(),
-                  entry.value("text", "").c_str());
-      if (const std::string evidence = entry.value("evidence", ""); !evidence.empty())
-        std::printf("      %s\n", evidence.c_str());
-    }
-    if (d.contains("trouble") && d["trouble"].is_string())
-      std::fprintf(stderr, "evercert: %s\n", d["trouble"].get<std::string>().c_str());
-  });
-  return shown != 0 ? shown : whole ? 0 : 1;
+  const config::Paths paths(ctl->cluster().dir);
+  const auto root = read_file(os::disk(), paths.root_certificate());
+  if (!root) return report(root.error());
+  const auto roots = pki::from_pem("CERTIFICATE", *root);
+  if (!roots) return report(roots.error());
+  auto page = options.all ? fetch_all(*ctl) : fetch_page(*ctl, "limit=" + std::to_string(options.limit));
+  if (!page) return report(page.error());
+  Status whole =
+      api::check_log(page->entries, page->anchor, page->signers, node::log_trust(ctl->cluster(), roots->front()));
+  const std::uint64_t removed = page->anchor ? page->anchor->last.number : 0;
+  if (whole && options.all && !page->entries.empty() && page->entries.front().number > removed + 1)
+    whole = fail(Code::kCorrupt, "entries before " + std::to_string(page->entries.front().number) +
+                                     " of the failover log are missing, and the policy has not removed them");
+  if (options.ctl->as_json) {
+    json list = json::array();
+    for (const auto& entry : page->entries) list.push_back(json::parse(recovery::to_json(entry)));
+    const json out{{"entries", std::move(list)},
+                   {"removed", removed},
+                   {"whole", whole.has_value()},
+                   {"trouble", whole ? json() : json(whole.error().message)}};
+    std::cout << out.dump(2) << "\n";
+  } else {
+    if (page->anchor)
+      std::printf("entries up to %llu were removed as the policy says, by %s at %s\n",
+                  static_cast<unsigned long long>(page->anchor->last.number), page->anchor->by.c_str(),
+                  rfc3339(page->anchor->at_ms).c_str());
+    print_entries(page->entries);
+  }
+  if (whole) return 0;
+  std::fprintf(stderr, "evercert: %s\n", whole.error().message.c_str());
+  return 1;
 }
 
 int policy(const FailoverOptions& options) {
@@ -196,15 +278,20 @@ void register_ctl_failover(CLI::App& ctl, std::shared_ptr<const CtlOptions> ctl_
     command->add_option("incident", options->incident, "As F-3; F-3.2 means its plan 2 and no other")->required();
     command->add_option("--reason", options->reason, "Why, for whoever looks later");
     command->callback([=, &exit_code] { exit_code = order(*options, verb); });
+    return command;
   };
   add("approve", "Let a plan begin, or go on after a step that failed");
   add("reject", "Nothing is done about it until it is well");
-  add("abort", "Give back what was taken, in stages, whatever is seen");
+  add("abort", "Give back what was taken, in stages, whatever is seen")
+      ->add_flag("--at-once", options->at_once, "All of its traffic, without stages and without a pause");
   auto* log_command = failover->add_subcommand(
-      "log", "Every decision and step with its evidence, oldest first. Exit code 1: it was changed afterwards");
+      "log",
+      "Every decision and step with its evidence, oldest first; the chain of hashes and each node's signature are "
+      "checked. Exit code 1: it is not as it was written");
   log_command->add_option("--limit", options->limit, "The last so many")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  log_command->add_flag("--all", options->all, "All that is kept, however much it is");
   log_command->callback([=, &exit_code] { exit_code = log(*options); });
   auto* policy_command = failover->add_subcommand("policy", "What is done without a person, and the times");
   policy_command->callback([=, &exit_code] { exit_code = policy(*options); });

@@ -89,10 +89,6 @@ void register_dns(CLI::App& app, int& exit_code) {
   dns->add_option("--address", words.addresses,
                   "REGION/EDGE=ADDRESS[,ADDRESS]: what the world reaches an edge by, where it is not what the cluster "
                   "file says");
-  dns->add_option(
-      "--spare-edge", words.spare_edges,
-      "REGION/EDGE that is not run in calm times: it is led to when it answers, and missed by nobody when it "
-      "does not (docs/capacity.md)");
   dns->add_option("--name-server", words.name_servers,
                   "NAME[=ADDRESS[,ADDRESS]] of the zone (default: ns1 in it, at the addresses of --listen)");
   dns->add_option("--contact", words.contact, "Mailbox in the SOA, with '.' for '@' (default: hostmaster in the zone)");

@@ -131,14 +131,17 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   const auto& canaries = config.edge.canary_zones;
   for (const auto& node : region->nodes) {
     const bool canary = std::find(canaries.begin(), canaries.end(), node.zone) != canaries.end();
-    options.nodes.push_back({{node.address, node.link_port, true, node.address}, region->id, canary});
+    options.nodes.push_back({{node.address, node.link_port, true, node.address},
+                             region->id,
+                             canary,
+                             region->name + "/" + std::to_string(node.zone)});
   }
   set_policies(config.edge, options);
   EC_TRY(set_admin(arguments.admin, options));
   for (const auto& other : config.regions) {
     if (other.id == region->id || other.removed) continue;
     for (const auto& e : other.edges)
-      options.other_edges.push_back({{e.address, e.https_port, true, e.address}, other.id});
+      options.other_edges.push_back({{e.address, e.https_port, true, e.address}, other.id, false, other.name});
   }
   if (config.load_balancer) {
     options.check_interval = std::chrono::seconds(config.load_balancer->check_interval_seconds);
@@ -184,9 +187,6 @@ void register_serve(CLI::App& app, int& exit_code) {
   node->add_flag(
       "--doubt-state", node_options->doubt_state,
       "Its state is held for wrong: it votes, leads nothing while others can, and gives its state to nobody");
-  node->add_option("--spare-edge", node_options->spare_edges,
-                   "Number of an edge of the region in the cluster file that this node starts on this machine while "
-                   "capacity is needed (docs/capacity.md); may be repeated");
   node->add_flag("--die-with-parent", *die_with_parent, "End when the starting process ends");
   node->callback([node_options, die_with_parent, &exit_code] {
     if (*die_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -85,7 +85,8 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
   if (node["edges"]) EC_TRY(in.is_list(node["edges"], "edges"));
   for (const auto& entry : node["edges"]) {
     EdgeConfig edge;
-    EC_TRY(in.only(entry, "edges", {"address", "https_port", "http_port", "proxies", "connections_per_client"}));
+    EC_TRY(
+        in.only(entry, "edges", {"address", "https_port", "http_port", "proxies", "connections_per_client", "spare"}));
     EC_TRY(in.required(entry, "edges", {"address", "https_port", "http_port"}));
     EC_TRY(in.text(entry, "address", edge.address));
     EC_TRY(check_address(in, entry["address"], edge.address));
@@ -93,6 +94,7 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
     EC_TRY(in.integer(entry, "http_port", 1, 65535, edge.http_port));
     for (const auto port : {edge.https_port, edge.http_port}) EC_TRY(claim(in, entry, taken, edge.address, port));
     EC_TRY(in.integer(entry, "connections_per_client", 1, 1'000'000, edge.connections_per_client));
+    EC_TRY(in.flag(entry, "spare", edge.spare));
     if (entry["proxies"]) EC_TRY(in.is_list(entry["proxies"], "proxies"));
     for (const auto& prefix : entry["proxies"]) {
       auto parsed = AddressPrefix::parse(prefix.IsScalar() ? prefix.Scalar() : "");
@@ -101,6 +103,8 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
     }
     out.edges.push_back(std::move(edge));
   }
+  if (!out.edges.empty() && std::ranges::all_of(out.edges, &EdgeConfig::spare))
+    return in.wrong(node["edges"], "all edges of region '" + out.name + "' are spare: one at least runs all the time");
   if (node["nodes"]) EC_TRY(in.is_list(node["nodes"], "nodes"));
   for (const auto& entry : node["nodes"]) {
     EC_ASSIGN(auto one, out.witness ? read_witness_node(in, entry, id, taken) : read_node(in, entry, id, taken));

@@ -32,6 +32,8 @@ struct EdgeConfig {
   std::uint16_t https_port = 0, http_port = 0;
   std::vector<AddressPrefix> proxies;       // balancers in front, which speak the PROXY protocol
   std::int64_t connections_per_client = 0;  // 0: no limit
+  // Is not run in calm times: the first of the region's nodes starts it, on its machine, while capacity is needed.
+  bool spare = false;
 };
 
 struct RegionConfig {

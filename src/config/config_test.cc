@@ -50,6 +50,23 @@ TEST(Config, AnEdgeSaysWhomItTakesForAProxy) {
   EXPECT_NE(error_of(with("connections_per_client: 0")), "accepted");
 }
 
+TEST(Config, ASpareEdgeIsOneBesideOthersThatRunAllTheTime) {
+  const auto with = [](const std::string& edges) {
+    std::string text = kGood;
+    const std::string first = "{address: 127.1.0.1, https_port: 8443, http_port: 8080}";
+    return text.replace(text.find(first), first.size(), edges);
+  };
+  const std::string running = "{address: 127.1.0.1, https_port: 8443, http_port: 8080}";
+  const std::string spare = "{address: 127.1.0.1, https_port: 8444, http_port: 8081, spare: true}";
+  const auto document = parse("c.yaml", with(running + ", " + spare));
+  ASSERT_TRUE(document.has_value()) << document.error().message;
+  EXPECT_FALSE(document->cluster->regions[0].edges[0].spare);
+  EXPECT_TRUE(document->cluster->regions[0].edges[1].spare);
+  EXPECT_EQ(error_of(with(spare)).find("c.yaml:5:"), 0u) << error_of(with(spare));
+  EXPECT_NE(error_of(with(running + ", {address: 127.1.0.1, https_port: 8444, http_port: 8081, spare: perhaps}")),
+            "accepted");
+}
+
 // Two regions that keep records and a witness, whose entry is given.
 std::string with_witness(const std::string& witness, bool two = true) {
   const std::string west = R"(  - name: us-west-2

@@ -55,14 +55,4 @@ double PhiAccrual::phi(Instant now) const {
   return chance <= 0 ? kMostPhi : std::clamp(-std::log10(chance), 0.0, kMostPhi);
 }
 
-Instant PhiAccrual::suspected_at(double threshold) const {
-  // Phi grows with time: halve the interval in which it passes the threshold.
-  Duration low = 0us, high = Duration(static_cast<std::int64_t>(mean_us() + 40 * spread_us())) + options_.pause;
-  for (int step = 0; step < 48 && high - low > 1us; ++step) {
-    const Duration middle = low + (high - low) / 2;
-    (phi(last_ + middle) < threshold ? low : high) = middle;
-  }
-  return last_ + high;
-}
-
 }  // namespace evercert::health

@@ -26,8 +26,6 @@ class PhiAccrual {
   void heard(Instant now);
   // 0 before the first message. At most 300.
   double phi(Instant now) const;
-  // When phi will be `threshold`, if nothing comes until then. Needs a first message.
-  Instant suspected_at(double threshold) const;
 
  private:
   double mean_us() const;

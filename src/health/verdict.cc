@@ -23,13 +23,6 @@ bool Verdicts::out(RegionId region) const {
   return found != regions_.end() && found->second.out;
 }
 
-std::size_t Verdicts::heard(RegionId region, Instant now) const {
-  const auto found = regions_.find(region);
-  if (found == regions_.end()) return 0;
-  return static_cast<std::size_t>(
-      std::ranges::count_if(found->second.words, [&](const auto& w) { return now - w.second.at <= options_.fresh; }));
-}
-
 std::string Verdicts::evidence(const Region& region, Instant now) const {
   std::string text;
   for (const auto& [observer, word] : region.words) {

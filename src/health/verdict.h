@@ -38,8 +38,6 @@ class Verdicts {
   std::vector<Change> review(Instant now);
 
   bool out(RegionId region) const;
-  // How many observers have said something lately.
-  std::size_t heard(RegionId region, Instant now) const;
 
  private:
   struct Word {

@@ -11,23 +11,23 @@ constexpr std::size_t kStatuses = 32, kLargestCrl = 64 << 20;
 
 }  // namespace
 
-Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Effect effect, std::int64_t token,
+Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Effect effect, std::string lock,
                                                      std::map<NodeId, int> workers) {
   using recovery::StepKind;
   if (effect.kind == StepKind::kDrain || effect.kind == StepKind::kReadmit) {
-    auto changing = change_membership(on, std::move(effect));
+    auto changing = change_membership(on, std::move(effect), std::move(lock));
     co_return co_await changing;
   }
   if (effect.kind == StepKind::kWarm) {
     auto warming = warm(on, effect.region);
     co_return co_await warming;
   }
-  auto setting = set_workers(on, std::move(effect), token, std::move(workers));
+  auto setting = set_workers(on, std::move(effect), std::move(workers));
   co_return co_await setting;
 }
 
 // All that the nodes of other regions may start; or none any more, anywhere.
-Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect, std::int64_t token,
+Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect,
                                                        std::map<NodeId, int> workers) {
   const bool more = effect.kind == recovery::StepKind::kAddCapacity;
   std::string evidence;
@@ -39,7 +39,7 @@ Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::E
     call.method = "POST";
     call.path = "/v1/capacity/workers";
     call.headers.set("Content-Type", "application/json");
-    call.body = "{\"workers\":" + std::to_string(more ? could : 0) + ",\"token\":" + std::to_string(token) + "}";
+    call.body = "{\"workers\":" + std::to_string(more ? could : 0) + ",\"token\":" + std::to_string(effect.token) + "}";
     call.connect_timeout = call.timeout = kAskTimeout;
     auto asking = client_.fetch(on, std::move(call));
     const auto answer = co_await asking;
@@ -55,9 +55,9 @@ Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::E
   co_return evidence.empty() ? std::string("no node has any") : evidence;
 }
 
-// Compares with the epoch that the step was written down with, whatever the epoch is now: see
-// recovery/failover/controller.h.
-Task<Result<std::string>> FailoverEffects::change_membership(Executor& on, recovery::Effect effect) {
+// Compares with the epoch that the step was written down with, so that no change in between goes unseen, and with the
+// lock, so that the store obeys nobody who was replaced.
+Task<Result<std::string>> FailoverEffects::change_membership(Executor& on, recovery::Effect effect, std::string lock) {
   store::v1::Command command;
   auto& change = *command.mutable_change_membership();
   change.set_expected_epoch(effect.epoch);
@@ -66,6 +66,8 @@ Task<Result<std::string>> FailoverEffects::change_membership(Executor& on, recov
   change.set_by(std::string(recovery::kController));
   change.set_reason(effect.why);
   change.set_request_id(effect.id);
+  change.set_lock(std::move(lock));
+  change.set_token(effect.token);
   auto submitting = store_.submit(on, kGlobalGroup, std::move(command), kSubmitTimeout);
   const auto done = co_await submitting;
   if (!done) co_return fail(done.error());

@@ -26,14 +26,13 @@ class FailoverEffects {
       : peers_(peers), cluster_(cluster), store_(store), client_(client) {}
 
   // What was seen. kConflict, kUnavailable, kUnknownOutcome: as the store says; kNotFound: it will not come about.
-  // `workers`: how many workers each node could run.
-  Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect, std::int64_t token,
+  // `lock`: the key of the lock that was created at the effect's token. `workers`: how many each node could run.
+  Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect, std::string lock,
                                       std::map<NodeId, int> workers);
 
  private:
-  Task<Result<std::string>> change_membership(Executor& on, recovery::Effect effect);
-  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, std::int64_t token,
-                                        std::map<NodeId, int> workers);
+  Task<Result<std::string>> change_membership(Executor& on, recovery::Effect effect, std::string lock);
+  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, std::map<NodeId, int> workers);
   Task<Result<std::string>> warm(Executor& on, RegionId region);
   Task<std::string> warm_node(Executor& on, NodeId node, RegionId region, std::vector<std::string> serials, bool& well);
 

@@ -15,7 +15,8 @@ namespace evercert::node {
 namespace {
 
 constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
-                   kForget = 5s;
+                   kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s;
+constexpr std::int64_t kOldest = 16;
 // Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
 // controller waits for it to lapse.
 constexpr std::int64_t kLeaseSeconds = 9;
@@ -31,16 +32,26 @@ Task<void> pause(Executor& on, Duration how_long) {
   co_await waited;
 }
 
+recovery::Standing standing_of(store::v1::RegionState state) {
+  switch (state) {
+    case store::v1::SERVING: return recovery::Standing::kServing;
+    case store::v1::DRAINING: return recovery::Standing::kDraining;
+    case store::v1::FENCED: return recovery::Standing::kFenced;
+    default: return recovery::Standing::kOther;
+  }
+}
+
 recovery::Member member_of(const store::MembershipView& view, RegionId region) {
   const auto known = store::member_of(view.record, region);
   recovery::Member member;
-  member.by = known.attested() ? std::string(store::kAttested) : known.by();
-  switch (known.state()) {
-    case store::v1::SERVING: member.standing = recovery::Standing::kServing; break;
-    case store::v1::DRAINING: member.standing = recovery::Standing::kDraining; break;
-    case store::v1::FENCED: member.standing = recovery::Standing::kFenced; break;
-    default: member.standing = recovery::Standing::kOther;
-  }
+  const bool by_itself = known.attested() && known.state() == store::v1::FENCED;
+  member.by = by_itself                    ? std::string(store::kAttested)
+              : known.ordered_token() != 0 ? std::string(recovery::kController)
+                                           : known.ordered_by();
+  member.standing = standing_of(known.state());
+  if (known.ordered_epoch() != 0 && known.ordered_token() == 0)
+    member.word = {known.ordered_epoch(), by_itself ? standing_of(known.before()) : member.standing,
+                   known.ordered_by()};
   member.carried_out = known.fence_epoch() == 0 ||
                        (region.value < view.carried_out.size() && view.carried_out[region.value] == view.regions);
   return member;
@@ -61,6 +72,7 @@ FailoverOffice::FailoverOffice(FailoverOptions options, store::Runtime& store, a
       space_(coordinator),
       effects_(options_.peers, options_.cluster, store, client),
       planner_(options_.cluster.nodes),
+      signer_(options_.certificate_file, options_.key_file),
       spare_(options_.cluster_file, options_.region, options_.spare_edges),
       scaler_(spare_) {}
 
@@ -229,8 +241,27 @@ Task<Result<recovery::Session>> FailoverOffice::begin(std::int64_t token) {
   }
   auto reading_policy = read_policy();
   auto policy = co_await reading_policy;
+  if (const Status loaded = signer_.load(); !loaded) co_return fail(loaded.error());
   co_return recovery::Session::begin(options_.cluster, std::move(policy), std::move(heritage), options_.name, token,
-                                     {os::monotonic_clock().now(), os::wall_clock().now()});
+                                     {os::monotonic_clock().now(), os::wall_clock().now()},
+                                     [this](const std::string& text) { return signer_.sign(text); });
+}
+
+// Now and then, so that what is to be removed is known.
+Task<std::vector<recovery::LogEntry>> FailoverOffice::oldest_of_log() {
+  std::vector<recovery::LogEntry> oldest;
+  const Instant now = os::monotonic_clock().now();
+  if (now < oldest_due_) co_return oldest;
+  oldest_due_ = now + kTrimLog;
+  auto reading = space_.list(*executor_, std::string(recovery::kLogPrefix), false, kOldest);
+  const auto stored = co_await reading;
+  if (!stored) co_return oldest;
+  for (const auto& [key, entry] : *stored) {
+    auto parsed = recovery::parse_entry(entry.value);
+    if (!parsed) break;  // what is not understood stays, for a person
+    oldest.push_back(std::move(*parsed));
+  }
+  co_return oldest;
 }
 
 Task<void> FailoverOffice::serve(std::shared_ptr<Term> term) {
@@ -239,11 +270,12 @@ Task<void> FailoverOffice::serve(std::shared_ptr<Term> term) {
     seat_ = {true, term->token, "", os::wall_clock().now().ms};
   }
   log_info("failover: this node is the controller, token " + std::to_string(term->token));
+  shown_signer_.clear();
   auto beginning = begin(term->token);
   auto session = co_await beginning;
   results_.clear();
   if (!session) {
-    tell("what is written is not understood: " + session.error().message);
+    tell("it cannot begin: " + session.error().message);
   } else {
     Seen seen;
     for (bool goes_on = true; goes_on;) {
@@ -265,6 +297,13 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
   auto reading_policy = read_policy();
   session.set_policy(co_await reading_policy);
   const auto in_time = [&] { return !term->over && os::monotonic_clock().now() < term->until; };
+  auto reading_log = oldest_of_log();
+  picture.oldest = co_await reading_log;
+  if (os::monotonic_clock().now() >= signer_due_) {
+    // The certificate may have been renewed meanwhile.
+    signer_due_ = os::monotonic_clock().now() + kLookAtKey;
+    if (const Status loaded = signer_.load(); !loaded) log_warning("failover: " + loaded.error().message);
+  }
   if (!in_time()) co_return false;
   for (auto& [effect, how] : std::exchange(results_, {}))
     session.ended(effect, std::move(how), os::monotonic_clock().now());
@@ -278,6 +317,8 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
         lines.push_back(entry->incident + " " + entry->text +
                         (entry->evidence.empty() ? "" : " (" + entry->evidence + ")"));
     }
+    const bool shown = std::exchange(shown_signer_, signer_.fingerprint()) == signer_.fingerprint();
+    if (!shown) write->puts.emplace_back(std::string(recovery::kSignersPrefix) + shown_signer_, signer_.chain());
     auto writing = space_.write(*executor_, api::contender_key(std::string(recovery::kLeaderName), term->lease),
                                 std::move(*write));
     const auto written = co_await writing;
@@ -295,7 +336,8 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
 void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen) {
   std::map<NodeId, int> workers;
   for (const auto& [node, one] : seen) workers[node] = one.what.extra + one.what.spare;
-  tasks_.spawn(effects_.carry_out(*executor_, effect, term->token, std::move(workers)),
+  std::string lock = api::contender_key(std::string(recovery::kLeaderName), term->lease);
+  tasks_.spawn(effects_.carry_out(*executor_, effect, std::move(lock), std::move(workers)),
                [this, term, effect](Result<std::string> how) {
                  if (!term->over) results_.emplace_back(effect, std::move(how));
                });

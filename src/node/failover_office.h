@@ -17,6 +17,7 @@
 #include "base/task_scope.h"
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
+#include "node/log_signer.h"
 #include "node/spare_edges.h"
 #include "recovery/capacity/meter.h"
 #include "recovery/capacity/planner.h"
@@ -32,6 +33,7 @@ struct FailoverOptions {
   recovery::Cluster cluster;
   FailoverPeers peers;
   std::string cluster_file, region, cluster_name;
+  std::string certificate_file, key_file;  // of the node, PEM: it signs what it writes as a controller
   std::vector<int> spare_edges;
 };
 
@@ -68,6 +70,7 @@ class FailoverOffice {
   Task<void> keep(std::shared_ptr<Term> term, std::shared_ptr<api::Cancellation> cancellation);
   Task<void> serve(std::shared_ptr<Term> term);
   Task<Result<recovery::Session>> begin(std::int64_t token);
+  Task<std::vector<recovery::LogEntry>> oldest_of_log();
   Task<bool> turn(const std::shared_ptr<Term>& term, recovery::Session& session, Seen& seen);
   Task<recovery::Policy> read_policy();
   Task<std::vector<recovery::Order>> read_orders();
@@ -91,9 +94,12 @@ class FailoverOffice {
   std::unique_ptr<os::ThreadExecutor> executor_;
   std::vector<std::pair<recovery::Effect, Result<std::string>>> results_;  // of the executor's thread
   std::string told_, policy_told_;
+  std::string shown_signer_;  // whose certificate lies in the key space, since this time in office began
+  Instant signer_due_{}, oldest_due_{};
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
   recovery::Planner planner_;
+  LogSigner signer_;  // of the executor's thread
   SpareEdges spare_;  // with `scaler_`, under the mutex
   recovery::Scaler scaler_;
   TaskScope tasks_;

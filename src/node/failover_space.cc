@@ -37,11 +37,12 @@ Task<Result<std::optional<StoredValue>>> FailoverSpace::get(Executor& on, std::s
 }
 
 Task<Result<std::vector<std::pair<std::string, StoredValue>>>> FailoverSpace::list(Executor& on, std::string prefix,
-                                                                                   bool fresh) {
+                                                                                   bool fresh, std::int64_t most) {
   RangeRequest request;
   request.set_range_end(coordination::end_of(prefix));
   request.set_key(std::move(prefix));
   request.set_serializable(!fresh);
+  request.set_limit(most);
   auto asking = coordinator_.range(on, std::move(request));
   auto found = co_await asking;
   if (!found) co_return fail(error_of(found.error()));

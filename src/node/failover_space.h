@@ -24,7 +24,9 @@ class FailoverSpace {
 
   // `fresh`: sees every write acknowledged before; else what this node has.
   Task<Result<std::optional<StoredValue>>> get(Executor& on, std::string key, bool fresh);
-  Task<Result<std::vector<std::pair<std::string, StoredValue>>>> list(Executor& on, std::string prefix, bool fresh);
+  // `most`: the first so many; 0: all.
+  Task<Result<std::vector<std::pair<std::string, StoredValue>>>> list(Executor& on, std::string prefix, bool fresh,
+                                                                      std::int64_t most = 0);
   // All of it, if `lock` was created at the write's token and the rest is as the write expects it: the revision.
   // kConflict: it is not, nothing was done.
   Task<Result<std::int64_t>> write(Executor& on, std::string lock, recovery::Write write);

@@ -174,6 +174,8 @@ class NodeProcessImpl : public NodeProcess {
     admin.region = region_->id;
     for (const auto& [name, der] : admin.issuer_ders) issuer_ders_[config_.region(name)->id] = der;
     EC_ASSIGN(admin.root_pem, read_file(os::disk(), paths.root_certificate()));
+    EC_ASSIGN(const auto roots, pki::from_pem("CERTIFICATE", admin.root_pem));
+    root_der_ = roots.front();
     EC_ASSIGN(admin.bundle_pem, read_file(os::disk(), paths.bundle()));
     admin_ = std::make_unique<api::Admin>(std::move(admin), *store_, os::wall_clock());
     watch_counters();
@@ -362,7 +364,6 @@ class NodeProcessImpl : public NodeProcess {
     auto options = failover_options(config_, *self_);
     options.peers.issuer_ders = issuer_ders_;
     options.cluster_file = options_.cluster_file;
-    options.spare_edges = options_.spare_edges;
     const recovery::Cluster cluster = options.cluster;
     office_ = std::make_unique<FailoverOffice>(std::move(options), *store_, *coordinator_, *locks_, meter_,
                                                *standby_client_, [this](recovery::Observation& seen) {
@@ -372,7 +373,7 @@ class NodeProcessImpl : public NodeProcess {
                                                  seen.queue_in_order = queue.out_of_order.empty();
                                                });
     failover_ = std::make_unique<api::Failover>(
-        *rest_, *coordinator_, *locks_, cluster, os::wall_clock(),
+        *rest_, *coordinator_, *locks_, cluster, os::wall_clock(), log_trust(config_, root_der_),
         api::FailoverHooks{[this] { return office_->observe(); }, [this] { return office_->seat(); },
                            [this](Executor& on, RegionId region) { return office_->rehearse(on, region); }});
     failover_->mount(router_);
@@ -562,6 +563,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<HealthWatch> health_;
   recovery::Meter meter_;
   std::map<RegionId, std::string> issuer_ders_;
+  std::string root_der_;
   std::unique_ptr<api::Failover> failover_;
   std::unique_ptr<FailoverOffice> office_;
   std::unique_ptr<api::Regions> regions_;
@@ -585,12 +587,6 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::start(NodeOptions options) {
   EC_ASSIGN(auto config, config::load_cluster(options.cluster_file));
   EC_ASSIGN(const auto* region, config::named_region(config, options.region));
   if (region->witness) return start_witness(std::move(options), std::move(config));
-  for (const int number : options.spare_edges) {
-    if (number < 1 || number > static_cast<int>(region->edges.size()))
-      return fail(Code::kInvalid, options.cluster_file + ": region '" + options.region + "' has no edge " +
-                                      std::to_string(number) +
-                                      ": --spare-edge names edges of the cluster file, from 1");
-  }
   EC_ASSIGN(auto member, Member::open(options, std::move(config)));
   auto process = std::make_unique<NodeProcessImpl>(std::move(options), std::move(member));
   EC_TRY(process->open());

@@ -13,8 +13,7 @@ namespace evercert::node {
 struct NodeOptions {
   std::string cluster_file, region, data_dir;
   int zone = 1;
-  bool doubt_state = false;        // store::EngineOptions::doubted
-  std::vector<int> spare_edges{};  // edges of the region that it may start when capacity is needed
+  bool doubt_state = false;  // store::EngineOptions::doubted
 };
 
 class NodeProcess {

@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "coordination/keyspace.h"
 #include "store/coordination_state.h"
 #include "store/keys.h"
 #include "store/membership.h"
@@ -400,6 +401,14 @@ Result<v1::Outcome> Applier::with_membership(Make make) {
 }
 
 Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& command) {
+  if (command.token() != 0) {
+    CoordinationState state(state_);
+    EC_ASSIGN(const auto lock, coordination::find_key(state, command.lock()));
+    if (!lock || lock->create_revision() != command.token()) {
+      return refused(Code::kConflict, "who asks for it has been replaced: token " + std::to_string(command.token()) +
+                                          " is not that of the lock any more");
+    }
+  }
   return with_membership([&](v1::Membership& membership) {
     return change(membership, command, options_.founding, proposed_at_ms_, options_.bug);
   });

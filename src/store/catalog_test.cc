@@ -5,7 +5,9 @@
 
 #include <charconv>
 
+#include "coordination/proto/coordination.pb.h"
 #include "store/keys.h"
+#include "store/layout.h"
 
 namespace evercert::store {
 namespace {
@@ -416,6 +418,47 @@ TEST(Transaction, AScanSeesWhatIsStoredAndWhatWasChanged) {
   EXPECT_EQ(seen("b", "e2"), "b=20 c=30 ");
   EXPECT_EQ(transaction.get("e").value(), std::nullopt);
   EXPECT_EQ(transaction.get("f").value(), "6");
+}
+
+// As a transaction of the key space that compares with the lock would be refused.
+TEST_F(CatalogTest, WhoWasReplacedChangesNoMembership) {
+  const auto in_key_space = [&](const coordination::v1::Command& wanted) {
+    v1::Command command;
+    command.set_coordination(wanted.SerializeAsString());
+    const auto outcome = apply(command, kGlobalGroup);
+    coordination::v1::Answer answer;
+    EXPECT_TRUE(outcome && answer.ParseFromString(outcome->coordination()));
+    return answer.revision();
+  };
+  coordination::v1::Command put, remove;
+  put.mutable_put()->set_key("lock/1");
+  remove.mutable_delete_range()->set_key("lock/1");
+  v1::Command drain;
+  auto& change = *drain.mutable_change_membership();
+  change.set_expected_epoch(1);
+  change.set_region(2);
+  change.set_state(v1::DRAINING);
+  change.set_lock("lock/1");
+  const auto message = [](std::int64_t token) {
+    return "who asks for it has been replaced: token " + std::to_string(token) + " is not that of the lock any more";
+  };
+  change.set_token(2);
+  refused(drain, Code::kConflict, message(2), kGlobalGroup);
+  const std::int64_t first = in_key_space(put);
+  in_key_space(remove);
+  const std::int64_t second = in_key_space(put);
+  ASSERT_GT(second, first);
+  change.set_token(first);
+  refused(drain, Code::kConflict, message(first), kGlobalGroup);
+  in_key_space(put);  // whoever writes the key anew does not take the lock
+  change.set_token(second);
+  const auto drained = apply(drain, kGlobalGroup);
+  ASSERT_TRUE(drained);
+  EXPECT_EQ(drained->code(), 0u) << drained->message();
+  in_key_space(remove);
+  change.set_state(v1::SERVING);
+  change.set_expected_epoch(2);
+  refused(drain, Code::kConflict, message(second), kGlobalGroup);
 }
 
 }  // namespace

@@ -138,8 +138,10 @@ Status may_by_operator(const v1::RegionMember& member, const v1::ChangeMembershi
     return fail(Code::kConflict, "the region is fenced: unfence it before it is drained");
   if (member.state() == v1::JOINING && wanted.state() == v1::DRAINING)
     return fail(Code::kConflict, "the region is joining, and serves nobody yet");
-  // A person may make a fence his own that came by attestation: it stays then.
-  const bool again = member.state() == wanted.state() && !(member.state() == v1::FENCED && member.attested());
+  // A person may make his own what came by attestation, or by the failover controller: it stays then.
+  const bool takes_over =
+      (member.state() == v1::FENCED && member.attested()) || (member.ordered_token() != 0 && wanted.token() == 0);
+  const bool again = member.state() == wanted.state() && !takes_over;
   if (again) return fail(Code::kConflict, "the region is " + std::string(to_string(member.state())) + " already");
   return {};
 }
@@ -155,7 +157,12 @@ void carry_out(v1::RegionMember& member, const v1::ChangeMembership& wanted, std
   member.set_since_ms(proposed_at_ms);
   member.set_epoch(epoch);
   member.set_attested(wanted.attested());
-  if (!wanted.attested()) member.set_request_id(wanted.request_id());  // a person's repetition is known through fences
+  if (!wanted.attested()) {
+    member.set_request_id(wanted.request_id());  // a person's repetition is known through fences
+    member.set_ordered_by(wanted.by());
+    member.set_ordered_epoch(epoch);
+    member.set_ordered_token(wanted.token());
+  }
   if (!silenced(wanted.state())) {
     // Whom attestations fenced, the end of them puts back where he was.
     if (wanted.attested()) member.set_state(member.before());

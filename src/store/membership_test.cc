@@ -103,6 +103,29 @@ TEST_F(MembershipTest, AnOperatorMayMakeAFenceHisOwn) {
   EXPECT_EQ(refusal(attested(v1::SERVING, 3)), Code::kConflict);
 }
 
+TEST_F(MembershipTest, APersonMayMakeHisOwnWhatAControllerDidAndNotTheOtherWayRound) {
+  auto drain = put(v1::DRAINING, 1);
+  drain.set_token(7);
+  ASSERT_TRUE(apply(drain));
+  EXPECT_EQ(member_of(membership, kRegion).ordered_token(), 7);
+  drain.set_expected_epoch(2);
+  drain.set_token(8);
+  EXPECT_EQ(refusal(drain), Code::kConflict) << "it is so already";
+  ASSERT_TRUE(apply(put(v1::DRAINING, 2)));
+  EXPECT_EQ(member_of(membership, kRegion).ordered_token(), 0);
+  drain.set_expected_epoch(3);
+  EXPECT_EQ(refusal(drain), Code::kConflict);
+}
+
+TEST_F(MembershipTest, AnAttestedFenceDoesNotForgetByWhoseWordTheRegionStood) {
+  ASSERT_TRUE(apply(put(v1::DRAINING, 1)));
+  for (const auto state : {v1::FENCED, v1::SERVING}) {
+    ASSERT_TRUE(apply(attested(state, membership.epoch())));
+    EXPECT_EQ(member_of(membership, kRegion).ordered_by(), "alice");
+    EXPECT_EQ(member_of(membership, kRegion).ordered_epoch(), 2u);
+  }
+}
+
 TEST_F(MembershipTest, AttestationsPutARegionBackWhereItWas) {
   ASSERT_TRUE(apply(put(v1::DRAINING, 1)));
   ASSERT_TRUE(apply(attested(v1::FENCED, 2)));

@@ -3,6 +3,7 @@
 """The failover controller on three real regions under load. Without it (its policy leaves all to persons) a region dies and no request fails; then it may act:
 the region's traffic is taken away, step by step and in the log, and given back in stages when it is well. A live region is relieved by order; its controller dies
 in the middle, and another goes on."""
+import hashlib
 import json
 import os
 import shutil
@@ -97,14 +98,16 @@ try:
     text = open(f"{cluster}/cluster.yaml").read()
     first = "      - {address: 127.1.0.1, https_port: 8443, http_port: 8080}\n"
     assert first in text, text
-    open(f"{cluster}/cluster.yaml", "w").write(text.replace(first, first + first.replace("8443", "8444").replace("8080", "8081")))
+    further = first.replace("8443", "8444").replace("8080}", "8081, spare: true}")
+    open(f"{cluster}/all-spare.yaml", "w").write(text.replace(first, further))
+    open(f"{cluster}/cluster.yaml", "w").write(text.replace(first, first + further))
     for kind in ("pem", "key"):
         shutil.copy(f"{cluster}/regions/{east}/edge-1.{kind}", f"{cluster}/regions/{east}/edge-2.{kind}")
     for region in regions:
-        servers.start("node", region, more=["--spare-edge", "2"] if region == east else [])
+        servers.start("node", region)
         servers.start("edge", region)
     servers.processes["dns", "all"] = subprocess.Popen([evercert, "dns", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", specification,
-                                                        "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153", "--spare-edge", f"{east}/2"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
+                                                        "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
     # While a cluster starts, a region may look ill for a moment, and is then held out for a while.
     wait_for("all is well in all eyes", lambda: all(well(at) for at in regions), 90)
     wait_for("a controller is elected and nothing is wrong", lambda: status().get("controller") and ctl("failover", "status").returncode == 0, 90)
@@ -117,8 +120,8 @@ try:
     check(set_policy(modes={"region": "perhaps"}).returncode == 2, "a policy that is wrong is refused")
     open(f"{work}/no.json", "w").write("{")
     check(ctl("failover", "policy", "set", f"{work}/no.json").returncode == 2, "so is a file that is no JSON")
-    wrong = subprocess.run([evercert, "node", "--cluster", f"{cluster}/cluster.yaml", "--region", west, "--data", f"{work}/none", "--spare-edge", "2"], capture_output=True, text=True, timeout=30)
-    check(wrong.returncode == 2 and "has no edge 2" in wrong.stderr, "a spare edge that there is not is refused")
+    wrong = subprocess.run([evercert, "node", "--cluster", f"{cluster}/all-spare.yaml", "--region", west, "--data", f"{work}/none"], capture_output=True, text=True, timeout=30)
+    check(wrong.returncode == 2 and "all-spare.yaml:" in wrong.stderr and "are spare" in wrong.stderr, "a region all of whose edges are spare is refused")
     check(ask_node("127.1.0.11", "/v1/capacity/workers", "POST")[0] == 403, "nobody but a node starts workers")
     check(ctl("failover", "plan", "atlantis").returncode == 2, "and a region that there is not")
     check(ctl("failover", "approve", "F-77").returncode == 2 and ctl("failover", "abort", "x").returncode == 2, "and an incident that there is not")
@@ -206,6 +209,23 @@ try:
     check(state_of(spared) == "serving", "it serves again")
     wait_for("name servers have heard of it", lambda: dns_share(spared) == 100, 20)
     wait_for("name servers lead there again", lambda: f"127.{number}.0.1" in addresses(f"{spared}.api.certmanager.com"), 30)
+
+    # --- a person's newer word counts, both ways
+    check(ctl("failover", "plan", spared, "--reason", "again").returncode == 0, f"{spared} is to be relieved once more")
+    wait_for("the controller has drained it", lambda: incident(spared).get("phase") == "stabilised" and state_of(spared) == "draining", 60)
+    name = incident(spared)["name"]
+    check(ctl("region", "drain", spared, "--reason", "the switch is not there yet").returncode == 0, "a person makes the drain his own")
+    check(ctl("failover", "abort", name).returncode == 0, "and takes the order back")
+    wait_for("it waits for the person", lambda: "draining by" in incident(spared).get("note", ""), 20)
+    check(state_of(spared) == "draining" and status()["shares"][spared] == 0, "the controller does not put it back")
+    check(ctl("region", "unfence", spared).returncode == 0, "the person puts it back")
+    wait_for("the incident has ended by that word, and all traffic is back", lambda: incident(spared).get("phase") == "closed" and status()["shares"][spared] == 100, 60)
+    check("ended by" in incident(spared)["outcome"] and f"{spared} is to be serving" in incident(spared)["outcome"], f"whose word it was: {incident(spared)['outcome']}")
+    check(ctl("failover", "plan", spared, "--reason", "and again").returncode == 0, f"{spared} is to be relieved, to be unfenced in the middle")
+    wait_for("the controller has drained it", lambda: incident(spared).get("phase") == "stabilised" and state_of(spared) == "draining", 60)
+    check(ctl("region", "unfence", spared).returncode == 0, "a person puts it back while the plan stands")
+    wait_for("that ends it", lambda: incident(spared).get("phase") == "closed" and status()["shares"][spared] == 100, 60)
+    check(state_of(spared) == "serving", "and it was not drained again")
     written = log()
     check(written["whole"], "the log is whole over both controllers")
     tokens = [entry["token"] for entry in written["entries"]]
@@ -214,8 +234,16 @@ try:
     client.join(20)
     check(not client.failed, f"{len(client.issued)} certificates, none failed; the longest took {client.longest:.1f} s")
 
-    # --- a log that somebody has changed
-    check(ctl("kv", "put", "failover/log/000000000002", "{}").returncode == 0 and ctl("failover", "log", "--limit", "1000").returncode == 1, "a log that was changed is told of")
+    # --- a log that somebody has changed, who may write the key space
+    entries = written["entries"]
+    check(ctl("failover", "log", "--all").returncode == 0, "every entry is signed by the node that wrote it")
+    entry = entries[-1]
+    fields = [entry[key] for key in ("number", "at_ms", "by", "token", "incident")] + ["nothing was done", entry["evidence"], entry["previous"]]
+    entry["text"], entry["hash"] = "nothing was done", hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    check(ctl("kv", "put", f"failover/log/{entry['number']:012}", json.dumps(entry)).returncode == 0, "the last entry is written anew, with the right hash")
+    told = ctl("failover", "log", "--all")
+    check(told.returncode == 1 and "its signature is not that of" in told.stderr, f"it is not signed: {told.stderr}")
+    check(ctl("kv", "put", "failover/log/000000000002", "{}").returncode == 0 and ctl("failover", "log", "--all").returncode == 1, "and one that was blotted out is told of")
     print(f"{checks.count} checks passed")
 finally:
     servers.end()

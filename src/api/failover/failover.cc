@@ -7,6 +7,7 @@
 #include "api/rest/json_body.h"
 #include "base/rfc3339.h"
 #include "coordination/layout.h"
+#include "recovery/failover/json_fields.h"
 #include "recovery/failover/observation.h"
 #include "recovery/failover/policy.h"
 #include "recovery/failover/record.h"
@@ -90,7 +91,11 @@ Task<net::HttpResponse> Failover::status(net::HttpRequest request) {
   const auto shares = co_await reading_shares;
   auto finding = locks_.holder(*request.executor, std::string(recovery::kLeaderName));
   const auto holder = co_await finding;
-  json out{{"controller", nullptr}, {"incidents", json::array()}, {"shares", json::object()}, {"logged", 0}};
+  json out{{"controller", nullptr},
+           {"incidents", json::array()},
+           {"shares", json::object()},
+           {"nodes", json::object()},
+           {"logged", 0}};
   if (holder && holder->second)
     out["controller"] = {{"node", holder->second->value()}, {"token", holder->second->create_revision()}};
   const FailoverSeat seat = hooks_.seat();
@@ -108,21 +113,33 @@ Task<net::HttpResponse> Failover::status(net::HttpRequest request) {
   if (shares && shares->kvs_size() > 0)
     current = traffic::parse_shares(shares->kvs(0).value()).value_or(traffic::Shares{});
   for (const auto& [region, name] : cluster_.regions) out["shares"][name] = current.of(name);
+  for (const auto& [node, percent] : current.nodes) out["nodes"][node] = percent;
   co_return answer(200, out);
+}
+
+// The last entries, or those from a number on.
+Task<Answered<etcdserverpb::RangeResponse>> Failover::read_log(Executor& on, std::size_t limit,
+                                                               std::optional<std::uint64_t> from) {
+  etcdserverpb::RangeRequest wanted;
+  wanted.set_key(from ? recovery::log_key(*from) : std::string(recovery::kLogPrefix));
+  wanted.set_range_end(coordination::end_of(std::string(recovery::kLogPrefix)));
+  wanted.set_serializable(true);
+  wanted.set_sort_target(etcdserverpb::RangeRequest::KEY);
+  wanted.set_sort_order(from ? etcdserverpb::RangeRequest::ASCEND : etcdserverpb::RangeRequest::DESCEND);
+  wanted.set_limit(static_cast<std::int64_t>(limit));
+  return coordinator_.range(on, std::move(wanted));
 }
 
 Task<net::HttpResponse> Failover::log(net::HttpRequest request) {
   if (auto refused = rest_.refuse(request, Role::kReader)) co_return std::move(*refused);
   std::size_t limit = 200;
   if (const Status fits = read_limit(request, limit); !fits) co_return net::problem(fits.error());
-  etcdserverpb::RangeRequest wanted;
-  wanted.set_key(std::string(recovery::kLogPrefix));
-  wanted.set_range_end(coordination::end_of(std::string(recovery::kLogPrefix)));
-  wanted.set_serializable(true);
-  wanted.set_sort_target(etcdserverpb::RangeRequest::KEY);
-  wanted.set_sort_order(etcdserverpb::RangeRequest::DESCEND);
-  wanted.set_limit(static_cast<std::int64_t>(limit));
-  auto reading = coordinator_.range(*request.executor, std::move(wanted));
+  std::optional<std::uint64_t> from;
+  if (const auto text = query_value(request.query, "from")) {
+    from = recovery::number_of(*text, 999'999'999);
+    if (*from == 0) co_return net::problem(Error{Code::kInvalid, "'from' must be the number of an entry, from 1"});
+  }
+  auto reading = read_log(*request.executor, limit, from);
   const auto found = co_await reading;
   if (!found) co_return problem_of(found.error());
   std::vector<recovery::LogEntry> entries;
@@ -132,11 +149,30 @@ Task<net::HttpResponse> Failover::log(net::HttpRequest request) {
     if (!entry) whole = fail(entry.error(), kv.key());
     else entries.push_back(std::move(*entry));
   }
-  std::reverse(entries.begin(), entries.end());
-  if (whole) whole = recovery::verify(entries);
+  if (!from) std::reverse(entries.begin(), entries.end());
+  auto reading_anchor = read(*request.executor, recovery::kAnchorKey);
+  const auto kept = co_await reading_anchor;
+  if (!kept) co_return problem_of(kept.error());
+  std::optional<recovery::LogAnchor> anchor;
+  if (kept->kvs_size() > 0) {
+    auto parsed = recovery::parse_anchor(kept->kvs(0).value());
+    if (!parsed) whole = fail(parsed.error());
+    else anchor = std::move(*parsed);
+  }
+  std::map<std::string, std::string> signers;
+  for (const auto& entry : entries) signers[entry.signature.signer];
+  if (anchor) signers[anchor->signature.signer];
+  for (auto& [fingerprint, pem] : signers) {
+    auto reading_signer = read(*request.executor, std::string(recovery::kSignersPrefix) + fingerprint);
+    const auto known = co_await reading_signer;
+    if (known && known->kvs_size() > 0) pem = known->kvs(0).value();
+  }
+  if (whole) whole = check_log(entries, anchor, signers, trust_);
   json list = json::array();
   for (const auto& entry : entries) list.push_back(json::parse(recovery::to_json(entry), nullptr, false));
   co_return answer(200, {{"entries", std::move(list)},
+                         {"anchor", anchor ? json::parse(recovery::to_json(*anchor), nullptr, false) : json()},
+                         {"signers", signers},
                          {"whole", whole.has_value()},
                          {"trouble", whole ? json() : json(whole.error().message)}});
 }
@@ -227,10 +263,13 @@ Task<net::HttpResponse> Failover::order(net::HttpRequest request, std::string id
   if (!request.body.empty()) {
     const auto body = read_object(request);
     if (!body) co_return net::problem(body.error());
-    if (const Status known = only_members(*body, {"reason"}); !known) co_return net::problem(known.error());
+    if (const Status known = only_members(*body, {"reason", "at_once"}); !known) co_return net::problem(known.error());
     const auto reason = reason_in(*body);
     if (!reason) co_return net::problem(reason.error());
     order.reason = *reason;
+    if (body->contains("at_once") && (verb != Order::Verb::kAbort || !(*body)["at_once"].is_boolean()))
+      co_return net::problem(Error{Code::kInvalid, "'at_once' must be true or false, and is of 'abort' alone"});
+    order.at_once = body->value("at_once", false);
   }
   auto reading = read(*request.executor, recovery::kStateKey);
   const auto stored = co_await reading;

@@ -8,6 +8,7 @@
 
 #include "api/coordination/coordinator.h"
 #include "api/coordination/locks.h"
+#include "api/failover/log_check.h"
 #include "api/rest/rest.h"
 #include "recovery/failover/controller.h"
 
@@ -31,12 +32,13 @@ class Failover {
  public:
   // Everything given outlives it and every task it gave out.
   Failover(const Rest& rest, Coordinator& coordinator, Locks& locks, recovery::Cluster cluster, WallClock& wall,
-           FailoverHooks hooks)
+           LogTrust trust, FailoverHooks hooks)
       : rest_(rest),
         coordinator_(coordinator),
         locks_(locks),
         cluster_(std::move(cluster)),
         wall_(wall),
+        trust_(std::move(trust)),
         hooks_(std::move(hooks)) {}
   void mount(Router& router);
 
@@ -52,12 +54,15 @@ class Failover {
   // Puts the order where the controller finds it: 202, and what is to be looked at.
   Response give(net::HttpRequest request, recovery::Order order);
   Task<Answered<etcdserverpb::RangeResponse>> read(Executor& on, std::string_view key);
+  Task<Answered<etcdserverpb::RangeResponse>> read_log(Executor& on, std::size_t limit,
+                                                       std::optional<std::uint64_t> from);
 
   const Rest& rest_;
   Coordinator& coordinator_;
   Locks& locks_;
   const recovery::Cluster cluster_;
   WallClock& wall_;
+  const LogTrust trust_;
   const FailoverHooks hooks_;
 };
 

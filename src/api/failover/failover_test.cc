@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/failover/signed_log_test.h"
 #include "base/encoding.h"
 #include "base/os/system.h"
 #include "recovery/failover/record.h"
@@ -34,7 +35,7 @@ class FailoverTest : public testing::Test {
     rest = std::make_unique<Rest>(options, *cluster.region(1).ca, cluster.store);
     regions.regions = {{RegionId{1}, "one"}, {RegionId{2}, "two"}};
     regions.nodes = {{node_id(RegionId{1}, 1), RegionId{1}}, {node_id(RegionId{2}, 1), RegionId{2}}};
-    failover = std::make_unique<Failover>(*rest, coordinator, locks, regions, cluster.wall,
+    failover = std::make_unique<Failover>(*rest, coordinator, locks, regions, cluster.wall, test_trust(cluster),
                                           FailoverHooks{[] {
                                                           recovery::Observation o;
                                                           o.node = node_id(RegionId{1}, 1);
@@ -52,7 +53,9 @@ class FailoverTest : public testing::Test {
              const std::string& token = "does all") {
     net::HttpRequest request;
     request.method = method;
-    request.target = request.path = path;
+    request.target = path;
+    request.path = path.substr(0, path.find('?'));
+    if (request.path.size() < path.size()) request.query = path.substr(request.path.size() + 1);
     if (!token.empty()) request.headers.set("Authorization", "Bearer " + token);
     request.headers.set("Content-Type", "application/json");
     request.body = body;
@@ -152,24 +155,43 @@ TEST_F(FailoverTest, APolicyThatIsWrongIsRefusedAsAWhole) {
 }
 
 TEST_F(FailoverTest, ALogThatWasChangedIsToldOf) {
-  std::string before;
-  for (std::uint64_t n = 1; n <= 3; ++n) {
-    recovery::LogEntry entry;
-    entry.number = n;
-    entry.text = "entry " + std::to_string(n);
-    recovery::seal(entry, before);
-    before = entry.hash;
-    put(recovery::log_key(n), recovery::to_json(entry));
-  }
+  const TestNode node(cluster, "evercert://test/node/257");
+  TestLog log;
+  for (const char* text : {"a", "b", "c"}) log.write(node, "one/1", text);
+  for (const auto& entry : log.entries) put(recovery::log_key(entry.number), recovery::to_json(entry));
+  EXPECT_EQ(send("GET", "/v1/failover/log").body["whole"], false) << "nobody knows the signer";
+  put(std::string(recovery::kSignersPrefix) + node.fingerprint, node.pem);
   EXPECT_EQ(send("GET", "/v1/failover/log").body["whole"], true);
-  recovery::LogEntry forged;
-  forged.number = 2;
+  recovery::LogEntry forged = log.entries[1];
   forged.text = "nothing happened";
-  forged.hash = before;
   put(recovery::log_key(2), recovery::to_json(forged));
   const Reply reply = send("GET", "/v1/failover/log");
   EXPECT_EQ(reply.body["whole"], false);
   EXPECT_NE(reply.body["trouble"].get<std::string>().find("entry 2"), std::string::npos);
+}
+
+TEST_F(FailoverTest, TheLogIsReadFromTheEndOrFromANumberOn) {
+  const TestNode node(cluster, "evercert://test/node/257");
+  TestLog log;
+  for (const char* text : {"a", "b", "c", "d"}) log.write(node, "one/1", text);
+  for (const auto& entry : log.entries) put(recovery::log_key(entry.number), recovery::to_json(entry));
+  const auto numbers = [](const Reply& reply) {
+    std::string all;
+    for (const auto& entry : reply.body["entries"]) all += std::to_string(entry["number"].get<int>());
+    return all;
+  };
+  EXPECT_EQ(numbers(send("GET", "/v1/failover/log?limit=2")), "34");
+  EXPECT_EQ(numbers(send("GET", "/v1/failover/log?limit=2&from=2")), "23");
+  EXPECT_EQ(send("GET", "/v1/failover/log?from=zero").status, 400);
+}
+
+TEST_F(FailoverTest, AllAtOnceIsOfAbortAlone) {
+  put(recovery::kStateKey, R"({"version":1,"incidents":[{"id":1,"phase":"executing","kind":"region"}]})");
+  EXPECT_EQ(send("POST", "/v1/failover/incidents/F-1/abort", R"({"at_once":1})").status, 400);
+  EXPECT_EQ(send("POST", "/v1/failover/incidents/F-1/reject", R"({"at_once":true})").status, 400);
+  EXPECT_EQ(send("POST", "/v1/failover/incidents/F-1/abort", R"({"at_once":true})").status, 202);
+  ASSERT_EQ(orders().size(), 1u);
+  EXPECT_TRUE(orders()[0].at_once);
 }
 
 TEST_F(FailoverTest, SharesAreReadByAnybodyWithTheirRevision) {

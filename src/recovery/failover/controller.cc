@@ -12,7 +12,9 @@ namespace {
 constexpr std::size_t kClosedKept = 20, kMostOpen = 100;
 // A turn is one transaction, of 128 operations at most: what would be more waits for the next one. One incident adds at
 // most some twenty entries in a turn, and orders, which are removed by it, are 32 at most.
-constexpr std::size_t kFullTurn = 60;
+constexpr std::size_t kFullTurn = 60, kTrimmedAtOnce = 16;
+constexpr std::uint64_t kLeastLog = 100;
+constexpr std::int64_t kDayMs = 86'400'000;
 constexpr std::int64_t kOldestOrderMs = 60'000;
 // An incident that comes again so soon after its end is the same unrest.
 constexpr Duration kSoon = 600s;
@@ -31,11 +33,11 @@ Controller::Controller(Cluster cluster, Policy policy, State state, std::string 
       bug_(bug) {
   // What was decided may have been written as long after.
   for (auto& [region, change] : state_.changes) change.at = std::min(started_.now, change.at + kLongestWrite);
-  if (bug_ != Bug::kForgetPending) return;
+  for (auto& [of, change] : state_.node_changes) change.at = std::min(started_.now, change.at + kLongestWrite);
+  // What a forerunner has sent is done by now, or never will be: the store compares the token. What is to be seen of it
+  // in the membership record, which is read anew, says what is left to do.
   for (Incident& incident : state_.incidents) {
-    for (Step& step : incident.steps) {
-      if (step.epoch != 0) step.state = StepState::kSkipped, step.epoch = 0;
-    }
+    for (Step& step : incident.steps) step.epoch = 0;
   }
 }
 
@@ -48,6 +50,7 @@ Turn Controller::advance(const Picture& picture, const std::vector<Order>& order
     well_since_.clear();
     return {};
   }
+  hear_words(sight);
   for (const Order& order : orders) {
     obey(order, sight);
     turn_.orders.push_back(order.key);
@@ -59,9 +62,48 @@ Turn Controller::advance(const Picture& picture, const std::vector<Order>& order
     if (incident.phase != Phase::kClosed) progress(incident, sight);
   }
   trim();
+  trim_log(picture.oldest, now);
   Turn turn = std::exchange(turn_, {});
   turn.write = turn.write || !turn.log.empty() || turn.shares.has_value();
   return turn;
+}
+
+// Changes of the membership that persons have made since the last look.
+void Controller::hear_words(const Sight& sight) {
+  for (const auto& [region, name] : cluster_.regions) {
+    const Member::Word word = sight.member(region).word;
+    const auto heard = state_.words.find(region);
+    if (word.epoch <= (heard == state_.words.end() ? 0 : heard->second.epoch)) continue;
+    state_.words[region] = {word.epoch, sight.now};
+    turn_.write = true;
+    if (bug_ != Bug::kIgnoreWord) hear_word(region, word, sight.now);
+  }
+}
+
+// Whoever puts a region back ends what is being done about it; whoever takes it out is not contradicted (steps.cc).
+void Controller::hear_word(RegionId region, const Member::Word& word, Instant now) {
+  const std::string& name = cluster_.regions.at(region);
+  const std::string said = word.by + ": " + name + " is to be " + std::string(to_string(word.wanted)) + ", epoch " +
+                           std::to_string(word.epoch);
+  const auto open_one = std::ranges::find_if(state_.incidents, [&](const Incident& one) {
+    return one.kind == Kind::kRegion && one.region == region && one.phase != Phase::kClosed;
+  });
+  if (open_one == state_.incidents.end()) return;
+  if (word.wanted != Standing::kServing) return log(&*open_one, "by the word of " + said, "it stays so", now);
+  open_one->undo = true;
+  open_one->ended_by = said;
+  log(&*open_one, "ended by the word of " + said, "", now);
+}
+
+// For how long it must have been found, and since when it counts: what was seen before a person put the region back, or
+// soon after, is no reason to contradict him before it has lasted.
+Duration Controller::to_be_confirmed(const Finding& finding, Instant& since) const {
+  const auto word = state_.words.find(finding.region);
+  if (finding.kind != Kind::kRegion || word == state_.words.end() || since >= word->second.at + policy_.well ||
+      bug_ == Bug::kOldEvidence)
+    return policy_.confirm;
+  since = std::max(since, word->second.at);
+  return std::max(policy_.confirm, policy_.well);
 }
 
 void Controller::open_new(const std::vector<Finding>& found, const Sight& sight) {
@@ -76,7 +118,9 @@ void Controller::open_new(const std::vector<Finding>& found, const Sight& sight)
                                 (finding.kind == Kind::kZone || finding.kind == Kind::kComponent);
       return whole_region || (open.kind == finding.kind && open.subject == finding.subject);
     });
-    if (known || sight.now - since[subject] < policy_.confirm || state_.incidents.size() >= kMostOpen ||
+    Instant counts_since = since[subject];
+    const Duration needed = to_be_confirmed(finding, counts_since);
+    if (known || sight.now - counts_since < needed || state_.incidents.size() >= kMostOpen ||
         turn_.log.size() >= kFullTurn)
       continue;
     Incident incident;
@@ -148,7 +192,8 @@ void Controller::order_plan(const Order& order, const Sight& sight) {
     known = &open(std::move(incident), sight.now);
   } else {
     known->ordered_by = order.by;
-    known->undo = false;
+    known->undo = known->at_once = false;
+    known->ended_by.clear();
   }
   known->steps = plan_for(*known);
   enter(*known, Phase::kExecuting, "ordered by " + order.by, sight.now);
@@ -174,14 +219,16 @@ void Controller::order_approval(const Order& order, Incident& incident, const Si
 
 void Controller::order_abort(const Order& order, Incident& incident, Instant now) {
   incident.undo = true;
+  incident.at_once = incident.at_once || order.at_once;
   const char* what = order.verb == Order::Verb::kReject ? "rejected by " : "to be undone by the word of ";
-  log(&incident, what + order.by, order.reason, now);
+  log(&incident, what + order.by + (order.at_once ? ", at once" : ""), order.reason, now);
   if (incident.phase == Phase::kApproval) enter(incident, Phase::kConfirmed, "", now);
   note(incident, what + order.by + ": nothing more is done about it until it is well");
 }
 
 void Controller::written(Instant now) {
   for (const RegionId region : std::exchange(changing_, {})) state_.changes[region].at = now;
+  for (const NodeId node : std::exchange(changing_nodes_, {})) state_.node_changes[node].at = now;
 }
 
 void Controller::ended(const Effect& effect, Result<std::string> how, Instant now) {
@@ -245,11 +292,34 @@ bool Controller::pending(const Incident& incident) const {
   return std::ranges::any_of(incident.steps, [](const Step& step) { return step.epoch != 0; });
 }
 
+// Another incident for whose sake the node gets no traffic.
+const Incident* Controller::keeps_away(NodeId node, const Incident& but) const {
+  const auto other = std::ranges::find_if(state_.incidents, [&](const Incident& one) {
+    return one.id != but.id && one.node == node && (one.phase == Phase::kExecuting || one.phase == Phase::kStabilised);
+  });
+  return other == state_.incidents.end() ? nullptr : &*other;
+}
+
 void Controller::trim() {
   auto closed = std::ranges::count(state_.incidents, Phase::kClosed, &Incident::phase);
   std::erase_if(state_.incidents, [&](const Incident& one) {
     return one.phase == Phase::kClosed && closed > static_cast<std::ptrdiff_t>(kClosedKept) && closed-- > 0;
   });
+}
+
+void Controller::trim_log(const std::vector<LogEntry>& oldest, Instant now) {
+  const std::int64_t too_old = started_.to_ms(now) - policy_.log_days * kDayMs;
+  for (const LogEntry& entry : oldest) {
+    if (entry.number < state_.log_from) continue;  // it is gone by now
+    const std::uint64_t kept = state_.logged - entry.number + 1;
+    const bool goes = entry.number == state_.log_from && kept > kLeastLog &&
+                      (kept > static_cast<std::uint64_t>(policy_.log_entries) || entry.at_ms < too_old);
+    if (!goes || turn_.trimmed.size() == kTrimmedAtOnce) return;
+    turn_.trimmed.push_back(entry.number);
+    turn_.anchor = entry;
+    state_.log_from = entry.number + 1;
+    turn_.write = true;
+  }
 }
 
 Rehearsal rehearse(const Cluster& cluster, const Policy& policy, const Picture& picture, RegionId region, Instant now) {

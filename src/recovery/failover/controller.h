@@ -31,7 +31,8 @@ struct Effect {
   RegionId region;
   Standing to = Standing::kServing;  // of a change of membership
   std::uint64_t epoch = 0;           // that it compares with
-  std::string id;                    // the same for every repetition, whoever asks
+  std::string id;                    // the same for every repetition
+  std::int64_t token = 0;            // the store carries a change out only for whoever holds the lock with it
   std::string why;
 };
 
@@ -40,6 +41,9 @@ struct Turn {
   std::vector<LogEntry> log;
   std::optional<traffic::Shares> shares;
   std::vector<std::string> orders;  // keys of those that were dealt with
+  // Entries of the log that go, and the last of them, which becomes the anchor of the rest.
+  std::vector<std::uint64_t> trimmed;
+  std::optional<LogEntry> anchor;
   std::optional<Effect> effect;
 };
 
@@ -71,6 +75,9 @@ class Controller {
   void order_plan(const Order& order, const Sight& sight);
   void order_approval(const Order& order, Incident& incident, const Sight& sight);
   void order_abort(const Order& order, Incident& incident, Instant now);
+  void hear_words(const Sight& sight);
+  void hear_word(RegionId region, const Member::Word& word, Instant now);
+  Duration to_be_confirmed(const Finding& finding, Instant& since) const;
   void open_new(const std::vector<Finding>& found, const Sight& sight);
   Incident& open(Incident incident, Instant now);
   void progress(Incident& incident, const Sight& sight);
@@ -89,7 +96,9 @@ class Controller {
   void log(const Incident* incident, std::string text, std::string evidence, Instant now);
   Incident* find(std::uint64_t id);
   bool pending(const Incident& incident) const;
+  const Incident* keeps_away(NodeId node, const Incident& but) const;
   void trim();
+  void trim_log(const std::vector<LogEntry>& oldest, Instant now);
 
   const Cluster cluster_;
   Policy policy_;
@@ -104,7 +113,8 @@ class Controller {
   std::map<std::uint64_t, Instant> well_since_;  // by incident
   std::optional<Effect> under_way_;
   std::set<RegionId> changing_;  // whose traffic the turn changes
-  Turn turn_;                    // in the making
+  std::set<NodeId> changing_nodes_;
+  Turn turn_;  // in the making
 };
 
 // What a controller would do about the region now, as a person reads it: the steps, each with how it would be judged.

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "recovery/failover/steps.h"
+
 namespace evercert::recovery {
 namespace {
 
@@ -26,7 +28,7 @@ class ControllerTest : public testing::Test {
   }
   void make(State state) {
     controller =
-        std::make_unique<Controller>(cluster, policy, std::move(state), "node", 11, Times{now, WallTime{wall_ms()}});
+        std::make_unique<Controller>(cluster, policy, std::move(state), "node", token, Times{now, WallTime{wall_ms()}});
   }
   std::int64_t wall_ms() const { return 1'700'000'000'000 + now.us / 1000; }
   // One look; the world does what it is told.
@@ -45,6 +47,7 @@ class ControllerTest : public testing::Test {
                                  ? RegionId{2}
                                  : RegionId{1};
       o.groups.push_back({GroupId{0}, node_id(leads, 1), 0ms, 0ms});
+      if (ill_nodes.contains(node)) o.components["HSM"] = 0;
       o.load.cores = 4;
       for (int i = 0; i < broken_parts; ++i) o.components["part " + std::to_string(i)] = 0;
       o.load.busy = busy;
@@ -59,8 +62,9 @@ class ControllerTest : public testing::Test {
       effects.push_back(*turn.effect);
       if (answers) {
         if (turn.effect->kind == StepKind::kDrain)
-          picture.members[turn.effect->region] = {Standing::kDraining, std::string(kController), true};
+          picture.members[turn.effect->region] = {Standing::kDraining, std::string(kController), true, {}};
         if (turn.effect->kind == StepKind::kReadmit) picture.members[turn.effect->region] = {};
+        if (changes_membership(turn.effect->kind)) ++picture.epoch;
         controller->ended(*turn.effect, std::string("done"), now);
       }
     }
@@ -81,6 +85,11 @@ class ControllerTest : public testing::Test {
   }
   const Incident& incident() { return controller->state().incidents.back(); }
   int share(const char* region) { return picture.shares.of(region); }
+  // Alice, by 'evercert ctl region'.
+  void says(RegionId region, Standing wanted) {
+    ++picture.epoch;
+    picture.members[region] = {wanted, "alice", true, {picture.epoch, wanted, "alice"}};
+  }
   bool was_told(const std::string& what) {
     return std::ranges::any_of(told, [&](const std::string& text) { return text.find(what) != std::string::npos; });
   }
@@ -90,9 +99,11 @@ class ControllerTest : public testing::Test {
   Picture picture;
   Policy policy;
   std::set<RegionId> gone, ill;
+  std::set<NodeId> ill_nodes;
   double busy = 0.5;
   int broken_parts = 0;
   bool deaf = false, answers = true;
+  std::int64_t token = 11;
   std::vector<std::string> told;
   std::vector<Effect> effects;
   std::unique_ptr<Controller> controller;
@@ -100,7 +111,7 @@ class ControllerTest : public testing::Test {
 
 TEST_F(ControllerTest, ARegionThatDiesIsRelievedAndGetsItsTrafficBackInStages) {
   gone.insert(RegionId{3});
-  picture.members[RegionId{3}] = {Standing::kFenced, "attested", true};
+  picture.members[RegionId{3}] = {Standing::kFenced, "attested", true, {}};
   look_for(15);
   EXPECT_EQ(incident().phase, Phase::kStabilised);
   EXPECT_EQ(share("region-3"), 0);
@@ -116,12 +127,12 @@ TEST_F(ControllerTest, ARegionThatDiesIsRelievedAndGetsItsTrafficBackInStages) {
 }
 
 TEST_F(ControllerTest, WithoutEnoughOthersAPersonMustApproveAndTheLastIsNeverTakenOut) {
-  picture.members[RegionId{2}] = {Standing::kFenced, "alice", true};
+  picture.members[RegionId{2}] = {Standing::kFenced, "alice", true, {}};
   ill.insert(RegionId{3});
   look_for(5);
   EXPECT_EQ(incident().phase, Phase::kApproval);
   EXPECT_EQ(share("region-3"), 100);
-  picture.members[RegionId{1}] = {Standing::kDraining, "alice", true};
+  picture.members[RegionId{1}] = {Standing::kDraining, "alice", true, {}};
   look({order(Order::Verb::kApprove)});
   EXPECT_EQ(incident().phase, Phase::kApproval) << "nobody else would serve at all";
   EXPECT_TRUE(was_told("refused, though approved by alice"));
@@ -228,7 +239,7 @@ TEST_F(ControllerTest, WhoSeesNothingDecidesNothingAndBeginsToWatchAnew) {
   EXPECT_EQ(controller->state().incidents.size(), 1u);
 }
 
-TEST_F(ControllerTest, ASuccessorRepeatsWhatWasBegunUnderTheSameNameAndEpoch) {
+TEST_F(ControllerTest, ASuccessorBeginsWhatIsLeftToDoAnewUnderItsOwnToken) {
   ill.insert(RegionId{3});
   while (effects.empty() || effects.back().kind != StepKind::kDrain) {
     answers = effects.empty();  // the others answer for its certificates; the drain is on its way for ever
@@ -239,19 +250,168 @@ TEST_F(ControllerTest, ASuccessorRepeatsWhatWasBegunUnderTheSameNameAndEpoch) {
   }
   const Effect begun = effects.back();
   EXPECT_EQ(begun.epoch, 7u);
+  look();
+  ASSERT_EQ(effects.size(), 2u) << "one that has had no answer yet is not asked again";
   const State written = controller->state();
   picture.epoch = 9;  // meanwhile
   effects.clear();
+  token = 12;
   make(written);
   look();
   ASSERT_EQ(effects.size(), 1u);
-  EXPECT_EQ(effects[0].id, begun.id);
-  EXPECT_EQ(effects[0].epoch, 7u) << "whoever's message arrives, it is one change, or none";
-  controller->ended(effects[0], fail(Code::kConflict, "the membership has changed meanwhile"), now);
+  EXPECT_EQ(effects[0].epoch, 9u) << "of what it sees: nobody obeys its forerunner any more";
+  EXPECT_EQ(effects[0].token, 12);
+  EXPECT_NE(effects[0].id, begun.id);
+  controller->ended(effects[0], fail(Code::kUnknownOutcome, "no answer"), now);
   look();
   ASSERT_EQ(effects.size(), 2u);
-  EXPECT_EQ(effects[1].epoch, 9u) << "refused for ever, it is begun anew";
-  EXPECT_NE(effects[1].id, begun.id);
+  EXPECT_EQ(effects[1].id, effects[0].id) << "its own it repeats until it knows what became of it";
+  EXPECT_EQ(effects[1].epoch, 9u);
+  controller->ended(effects[1], fail(Code::kConflict, "the membership has changed meanwhile"), now);
+  picture.epoch = 10;
+  look();
+  ASSERT_EQ(effects.size(), 3u);
+  EXPECT_EQ(effects[2].epoch, 10u);
+}
+
+TEST_F(ControllerTest, ASuccessorDoesNotDoAgainWhatWasDone) {
+  ill.insert(RegionId{3});
+  while (effects.empty() || effects.back().kind != StepKind::kDrain) look();
+  State written = controller->state();
+  for (Step& step : written.incidents[0].steps) {
+    if (step.kind == StepKind::kDrain) step.state = StepState::kRunning, step.epoch = 7;
+  }
+  effects.clear();
+  make(written);
+  look_for(10);
+  EXPECT_TRUE(std::ranges::none_of(effects, [](const Effect& one) { return one.kind == StepKind::kDrain; }));
+  EXPECT_EQ(incident().phase, Phase::kStabilised);
+}
+
+TEST_F(ControllerTest, APersonWhoPutsARegionBackEndsThePlanAndIsNotContradictedByWhatWasSeenBefore) {
+  policy.well = 20s;
+  make({});
+  ill.insert(RegionId{3});
+  look_for(20);
+  ASSERT_EQ(incident().phase, Phase::kStabilised);
+  ASSERT_EQ(picture.members[RegionId{3}].standing, Standing::kDraining);
+  says(RegionId{3}, Standing::kServing);
+  effects.clear();
+  look_for(18);  // it is as ill as before
+  EXPECT_EQ(incident().id, 1u) << "what was seen before is no new reason";
+  EXPECT_EQ(share("region-3"), 100) << "its traffic is back, in stages";
+  EXPECT_EQ(incident().phase, Phase::kClosed);
+  EXPECT_NE(incident().outcome.find("alice: region-3 is to be serving"), std::string::npos) << incident().outcome;
+  EXPECT_EQ(picture.members[RegionId{3}].standing, Standing::kServing);
+  look_for(8);
+  EXPECT_EQ(incident().id, 2u) << "it has lasted: that is a new reason";
+}
+
+TEST_F(ControllerTest, WhatAPersonPutBackIsWellUntilSomethingNewLasts) {
+  policy.well = 10s;
+  make({});
+  look_for(2);
+  says(RegionId{3}, Standing::kDraining);
+  look_for(3);
+  says(RegionId{3}, Standing::kServing);
+  look_for(4);
+  ill.insert(RegionId{3});
+  look_for(8);
+  EXPECT_TRUE(controller->state().incidents.empty()) << "too soon after a person's word";
+  look_for(5);
+  EXPECT_EQ(controller->state().incidents.size(), 1u);
+}
+
+TEST_F(ControllerTest, LongAfterAPersonsWordEvidenceCountsAsAlways) {
+  policy.well = 10s;
+  make({});
+  says(RegionId{3}, Standing::kServing);
+  look_for(12);
+  ill.insert(RegionId{3});
+  look_for(4);
+  EXPECT_EQ(controller->state().incidents.size(), 1u);
+}
+
+TEST_F(ControllerTest, WhatAPersonTakesOutDuringAnIncidentStaysOut) {
+  ill.insert(RegionId{3});
+  look_for(20);
+  ASSERT_EQ(incident().phase, Phase::kStabilised);
+  says(RegionId{3}, Standing::kDraining);  // makes it his own
+  ill.clear();
+  effects.clear();
+  look_for(60);
+  EXPECT_TRUE(effects.empty()) << "it is not put back";
+  EXPECT_EQ(share("region-3"), 0);
+  EXPECT_NE(incident().note.find("by alice"), std::string::npos) << incident().note;
+  says(RegionId{3}, Standing::kServing);
+  look_for(60);
+  EXPECT_EQ(share("region-3"), 100);
+  EXPECT_EQ(incident().phase, Phase::kClosed);
+}
+
+TEST_F(ControllerTest, WhileTrafficReturnsAPersonWhoTakesTheRegionOutStopsIt) {
+  ill.insert(RegionId{3});
+  look_for(20);
+  ill.clear();
+  while (share("region-3") != 25) {
+    look();
+    ASSERT_LT(now.us, 1'200'000'000);
+  }
+  says(RegionId{3}, Standing::kFenced);
+  look_for(60);
+  EXPECT_EQ(share("region-3"), 25);
+  EXPECT_EQ(incident().phase, Phase::kReturning);
+}
+
+TEST_F(ControllerTest, APersonMayHaveAllOfItBackAtOnce) {
+  policy.pause = policy.stage = 30s;
+  make({});
+  ill.insert(RegionId{3});
+  look_for(15);
+  ASSERT_EQ(share("region-3"), 0);
+  Order now_please = order(Order::Verb::kAbort);
+  now_please.at_once = true;
+  look({now_please});
+  look_for(4);
+  EXPECT_EQ(share("region-3"), 100);
+}
+
+TEST_F(ControllerTest, APlanThatIsUndoneBeforeItTookAnythingTakesNothing) {
+  answers = false;  // the others are never ready
+  ill.insert(RegionId{3});
+  look_for(8);
+  ASSERT_EQ(incident().phase, Phase::kExecuting);
+  ASSERT_EQ(share("region-3"), 100);
+  look({order(Order::Verb::kAbort)});
+  for (int i = 0; i < 40; ++i) {
+    look();
+    EXPECT_EQ(share("region-3"), 100);
+  }
+}
+
+TEST_F(ControllerTest, ANodeThatIsIllLosesItsTrafficToTheOthersOfItsRegionAndGetsItBackInStages) {
+  const NodeId first = node_id(RegionId{3}, 1), second = node_id(RegionId{3}, 2);
+  cluster.nodes[second] = RegionId{3};
+  make({});
+  look_for(2);
+  ill_nodes.insert(first);
+  look_for(8);
+  EXPECT_EQ(incident().kind, Kind::kComponent);
+  EXPECT_EQ(picture.shares.of_node("region-3/1"), 0);
+  EXPECT_EQ(share("region-3"), 100);
+  ill_nodes.insert(second);
+  look_for(30);
+  EXPECT_EQ(picture.shares.of_node("region-3/2"), 100) << "somebody goes on";
+  ill_nodes.clear();
+  std::vector<int> shares;
+  for (int i = 0; i < 60; ++i) {
+    look();
+    const int has = picture.shares.of_node("region-3/1");
+    if (shares.empty() || shares.back() != has) shares.push_back(has);
+  }
+  EXPECT_EQ(shares, (std::vector<int>{0, 5, 25, 50, 100}));
+  EXPECT_TRUE(std::ranges::all_of(controller->state().incidents,
+                                  [](const Incident& one) { return one.phase == Phase::kClosed; }));
 }
 
 TEST_F(ControllerTest, HoweverMuchBreaksAtOnceATurnFitsIntoATransaction) {
@@ -264,12 +424,45 @@ TEST_F(ControllerTest, HoweverMuchBreaksAtOnceATurnFitsIntoATransaction) {
                                   [](const Incident& one) { return one.phase == Phase::kStabilised; }));
 }
 
+TEST_F(ControllerTest, TheLogIsTrimmedFromItsBeginningAsThePolicySaysAndNeverToLessThanAHundred) {
+  Order old = order(Order::Verb::kPlan);
+  old.at_ms -= 3'600'000;  // refused, each with an entry
+  std::vector<LogEntry> kept;
+  for (int i = 0; i < 13; ++i) {
+    for (auto& entry : look(std::vector<Order>(10, old)).log) kept.push_back(std::move(entry));
+  }
+  ASSERT_EQ(kept.size(), 130u);
+  const auto trim = [&] {
+    picture.oldest.assign(kept.begin(), kept.begin() + 20);
+    const Turn turn = look();
+    picture.oldest.clear();
+    EXPECT_EQ(turn.anchor.has_value(), !turn.trimmed.empty());
+    for (std::size_t i = 0; i < turn.trimmed.size(); ++i) EXPECT_EQ(turn.trimmed[i], kept[i].number);
+    if (turn.anchor) EXPECT_EQ(turn.anchor->number, turn.trimmed.back());
+    kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(turn.trimmed.size()));
+    return turn.trimmed.size();
+  };
+  EXPECT_EQ(trim(), 0u) << "they are neither old nor many";
+  policy.log_entries = 120;
+  controller->set_policy(policy);
+  EXPECT_EQ(trim(), 10u);
+  EXPECT_EQ(trim(), 0u);
+  policy.log_days = 1;
+  controller->set_policy(policy);
+  now = now + 25h;
+  look();
+  EXPECT_EQ(trim(), 16u) << "old enough, some at a time";
+  EXPECT_EQ(trim(), 4u);
+  EXPECT_EQ(trim(), 0u) << "a hundred stay";
+  EXPECT_EQ(controller->state().log_from, kept.front().number);
+}
+
 TEST_F(ControllerTest, ARehearsalChangesNothingAndSaysWhyNot) {
   look();
   const auto rehearsal = rehearse(cluster, policy, picture, RegionId{3}, now);
   EXPECT_EQ(rehearsal.forbidden, "");
   EXPECT_GT(rehearsal.steps.size(), 5u);
-  picture.members[RegionId{1}] = picture.members[RegionId{2}] = {Standing::kFenced, "alice", true};
+  picture.members[RegionId{1}] = picture.members[RegionId{2}] = {Standing::kFenced, "alice", true, {}};
   EXPECT_NE(rehearse(cluster, policy, picture, RegionId{3}, now).forbidden, "");
   EXPECT_TRUE(controller->state().incidents.empty());
 }

@@ -19,6 +19,11 @@ std::string join(const std::vector<std::string>& parts) {
   return all;
 }
 
+// The two that are left out are the whole database's matter, and are looked at as such.
+bool is_broken(const std::string& component, double score) {
+  return score <= 0 && component != kDatabase && component != kReplication;
+}
+
 void detect_regions(const Sight& sight, std::vector<Finding>& found) {
   for (const auto& [region, name] : sight.cluster.regions) {
     if (!sight.confirmed_out(region)) continue;
@@ -39,16 +44,8 @@ void detect_zones(const Sight& sight, std::vector<Finding>& found) {
     if (sight.confirmed_out(region)) continue;
     const auto zones = std::ranges::count_if(sight.cluster.nodes, [&](const auto& n) { return n.second == region; });
     if (zones < 2) continue;
-    std::map<RegionId, bool> down;  // in the eyes of all of a region's other nodes
-    for (const Observation* one : sight.all()) {
-      const auto score = one->nodes.find(node);
-      if (one->node == node || score == one->nodes.end()) continue;
-      const bool says_down = score->second <= 0;
-      const auto [entry, first] = down.try_emplace(region_of(one->node), says_down);
-      if (!first) entry->second = entry->second && says_down;
-    }
-    const auto words = static_cast<std::size_t>(std::ranges::count_if(down, [](const auto& d) { return d.second; }));
-    if (words < sight.needed()) continue;
+    std::size_t words = 0;
+    if (!sight.gives_no_point(node, words)) continue;
     found.push_back({Kind::kZone, sight.name(node), region, node, sight.of(node) != nullptr,
                      std::to_string(words) + " regions give it no point"});
   }
@@ -59,8 +56,7 @@ void detect_components(const Sight& sight, std::vector<Finding>& found) {
     const RegionId region = region_of(one->node);
     if (sight.confirmed_out(region)) continue;
     for (const auto& [name, score] : one->components) {
-      // These two are the whole database's matter, and are looked at as such.
-      if (score > 0 || name == kDatabase || name == kReplication) continue;
+      if (!is_broken(name, score)) continue;
       found.push_back({Kind::kComponent, sight.name(one->node) + " " + name, region, one->node, true,
                        "it gives its own " + name + " no point"});
     }
@@ -184,6 +180,34 @@ bool Sight::confirmed_out(RegionId region) const {
 bool Sight::well(RegionId region) const {
   return !confirmed_out(region) && heard(region) &&
          say_well(region).size() >= std::min<std::size_t>(2, cluster.regions.size());
+}
+
+bool Sight::gives_no_point(NodeId node, std::size_t& words) const {
+  std::map<RegionId, bool> down;  // in the eyes of all of a region's other nodes
+  for (const Observation* one : all()) {
+    const auto score = one->nodes.find(node);
+    if (one->node == node || score == one->nodes.end()) continue;
+    const bool says_down = score->second <= 0;
+    const auto [entry, first] = down.try_emplace(region_of(one->node), says_down);
+    if (!first) entry->second = entry->second && says_down;
+  }
+  words = static_cast<std::size_t>(std::ranges::count_if(down, [](const auto& d) { return d.second; }));
+  return words >= needed();
+}
+
+bool Sight::ill(NodeId node) const {
+  std::size_t words = 0;
+  if (gives_no_point(node, words)) return true;
+  const Observation* own = of(node);
+  return own != nullptr &&
+         std::ranges::any_of(own->components, [](const auto& part) { return is_broken(part.first, part.second); });
+}
+
+bool Sight::has_stand_in(NodeId node) const {
+  return std::ranges::any_of(cluster.nodes, [&](const auto& other) {
+    return other.first != node && other.second == region_of(node) && of(other.first) != nullptr && !ill(other.first) &&
+           picture.shares.of_node(name(other.first)) > 0;
+  });
 }
 
 Member Sight::member(RegionId region) const {

@@ -37,6 +37,12 @@ class Sight {
   std::set<RegionId> say_well(RegionId region) const;
   bool confirmed_out(RegionId region) const;
   bool well(RegionId region) const;
+  // Two regions' nodes, all that can see it, give the node no point; and by whose words.
+  bool gives_no_point(NodeId node, std::size_t& words) const;
+  // As an incident of a zone or a component would say.
+  bool ill(NodeId node) const;
+  // Another node of its region that answers, is not ill and gets traffic.
+  bool has_stand_in(NodeId node) const;
   Member member(RegionId region) const;
   // Others than `region` that take traffic and are not out.
   int others_serving(RegionId region) const;

@@ -70,9 +70,9 @@ TEST_F(DetectionTest, ARegionIsOutByTwoRegionsWordAndNotByThatOfAllNodesOfOne) {
 }
 
 TEST_F(DetectionTest, TheStoresMajorityIsBelievedAndAPersonsFenceIsNoFailure) {
-  picture.members[RegionId{3}] = {Standing::kFenced, "attested", true};
+  picture.members[RegionId{3}] = {Standing::kFenced, "attested", true, {}};
   EXPECT_EQ(found(), Strings{"region region-3"});
-  picture.members[RegionId{3}] = {Standing::kFenced, "alice", true};
+  picture.members[RegionId{3}] = {Standing::kFenced, "alice", true, {}};
   EXPECT_EQ(found(), Strings{});
 }
 
@@ -130,7 +130,7 @@ TEST_F(DetectionTest, AGroupHasNoLeaderWhenNobodyKnowsOne) {
 TEST_F(DetectionTest, WhatTheOthersWouldBeUsedToCountsTheLoadOfAll) {
   for (auto& [id, seen] : picture.seen) seen.what.load.busy = 1, seen.what.load.cores = 2;
   EXPECT_DOUBLE_EQ(Sight(cluster, picture, policy, now).utilisation_without(RegionId{3}), 6.0 / 8);
-  picture.members[RegionId{2}] = {Standing::kDraining, "alice", true};
+  picture.members[RegionId{2}] = {Standing::kDraining, "alice", true, {}};
   EXPECT_DOUBLE_EQ(Sight(cluster, picture, policy, now).utilisation_without(RegionId{3}), 6.0 / 4);
 }
 

@@ -77,7 +77,9 @@ State state_with_all() {
   incident.plan = 2;
   incident.evidence = "two say so";
   incident.ordered_by = "alice";
-  incident.alive = incident.undo = true;
+  incident.alive = incident.undo = incident.at_once = true;
+  incident.ended_by = "bob: eu-central-1 is to be serving, epoch 9";
+  state.words[RegionId{3}] = {9, kThen.now - 20s};
   incident.fell_back = 4;
   incident.opened = kThen.now - 60s;
   incident.changed = kThen.now - 5s;
@@ -166,6 +168,24 @@ TEST(OrderDocument, IsReadAsItWasWritten) {
   EXPECT_EQ(to_json(*read), to_json(order));
   EXPECT_FALSE(parse_order("{}"));
   EXPECT_FALSE(parse_order(R"({"verb":"explode"})"));
+}
+
+TEST(LogAnchor, IsReadAsItWasWrittenAndWhatIsNoneIsRefused) {
+  LogAnchor anchor;
+  anchor.last.number = 7;
+  anchor.last.text = "done";
+  seal(anchor.last, "before");
+  anchor.last.signature = {"a", "b"};
+  anchor.by = "us-east-1/1";
+  anchor.at_ms = 17;
+  anchor.signature = {"c", "d"};
+  const auto read = parse_anchor(to_json(anchor));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(to_json(*read), to_json(anchor));
+  EXPECT_EQ(signed_text(*read), signed_text(anchor));
+  EXPECT_NE(signed_text(anchor), signed_text(anchor.last));
+  for (const char* bad : {"", "[]", R"({"last":5})", R"({"last":{"number":-1}})", R"({"last":{},"at_ms":"now"})"})
+    EXPECT_FALSE(parse_anchor(bad)) << bad;
 }
 
 }  // namespace

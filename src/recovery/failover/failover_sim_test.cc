@@ -27,15 +27,24 @@ TEST(FailoverSim, EveryPromiseIsKeptWhateverBreaks) {
     all.zombie_effects += facts.zombie_effects;
     all.approvals += facts.approvals;
     all.closed += facts.closed;
+    all.late_changes += facts.late_changes;
+    all.words += facts.words;
+    all.plans_ended += facts.plans_ended;
+    all.nodes_diverted += facts.nodes_diverted;
+    all.nodes_returned += facts.nodes_returned;
+    all.trimmed += facts.trimmed;
   }
   std::printf(
-      "%lu diversions, %lu returns, %lu elections, %lu steps taken over half done, %lu writes of the replaced refused, "
-      "%lu late effects, %lu approvals, %lu incidents closed\n",
-      all.diverted, all.returned, all.elections, all.adopted_pending, all.refused_writes, all.zombie_effects,
-      all.approvals, all.closed);
+      "%lu diversions, %lu returns, of nodes %lu and %lu, %lu elections, %lu steps taken over half done, %lu writes "
+      "and %lu changes of the "
+      "replaced refused, %lu late effects, %lu approvals, %lu words of persons, %lu incidents closed\n",
+      all.diverted, all.returned, all.nodes_diverted, all.nodes_returned, all.elections, all.adopted_pending,
+      all.refused_writes, all.late_changes, all.zombie_effects, all.approvals, all.words, all.closed);
   // What is never reached is not tested.
-  for (const std::uint64_t reached : {all.diverted, all.returned, all.elections, all.adopted_pending,
-                                      all.refused_writes, all.zombie_effects, all.approvals, all.closed})
+  for (const std::uint64_t reached :
+       {all.diverted, all.returned, all.elections, all.adopted_pending, all.refused_writes, all.zombie_effects,
+        all.approvals, all.closed, all.late_changes, all.words, all.plans_ended, all.nodes_diverted, all.nodes_returned,
+        all.trimmed})
     EXPECT_GT(reached, 0u);
 }
 

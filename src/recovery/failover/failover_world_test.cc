@@ -9,7 +9,6 @@ namespace evercert::recovery {
 namespace {
 
 constexpr Duration kLease = 5s, kTick = 1s, kFaults = 1200s, kCalm = 1800s;
-constexpr Duration kSlack = 1500ms;  // from a decision to its being written, and back
 const std::string kAlice = "alice";
 
 }  // namespace
@@ -20,7 +19,11 @@ World::World(std::uint64_t seed, Bug bug) : chance_(seed), bug_(bug) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     cluster_.regions[region] = "region-" + std::to_string(r);
     regions_[region];
-    for (std::uint64_t z = 1; z <= zones; ++z) cluster_.nodes[node_id(region, static_cast<std::uint8_t>(z))] = region;
+    for (std::uint64_t z = 1; z <= zones; ++z) {
+      const NodeId node = node_id(region, static_cast<std::uint8_t>(z));
+      cluster_.nodes[node] = region;
+      nodes_[node];
+    }
     Process& process = processes_.emplace_back();
     process.skew = chance_.between(0s, 2s);
   }
@@ -30,6 +33,7 @@ World::World(std::uint64_t seed, Bug bug) : chance_(seed), bug_(bug) {
   policy_.pause = chance_.between(5s, 30s);
   policy_.requests = 5s;
   policy_.approval = 60s;
+  if (chance_.one_in(2)) policy_.log_entries = 100 + static_cast<std::int64_t>(chance_.below(200));
   if (chance_.one_in(4)) policy_.modes[Kind::kRegion] = Mode::kApproval;
 }
 
@@ -43,12 +47,18 @@ std::string World::run() {
   at(now_, [this] { elect(); });
   at(begun + kFaults, [this] {
     calm_ = true;
+    for (auto& [id, node] : nodes_) node.down = node.broken = false;
     for (auto& [id, region] : regions_) {
       region.up = true;
       region.sick = region.failing = region.liar = false;
       region.changed = now_;
-      if (region.before_by == kAlice) region.before = Standing::kServing, region.before_by = "";
-      if (region.by == kAlice) region.standing = Standing::kServing, region.by = "", ++epoch_;
+      if (region.standing == Standing::kFenced && region.by == "attested") {
+        // Her word of what comes after the store's own fence.
+        if (region.before_by == kAlice) region.before = Standing::kServing;
+        if (region.word.epoch != 0) region.word = {++epoch_, Standing::kServing, kAlice}, region.word_at = now_;
+      } else if (region.by == kAlice && region.standing != Standing::kServing) {
+        person_says(region, Standing::kServing);
+      }
     }
   });
   while (!events_.empty() && broken_.empty()) {
@@ -75,7 +85,7 @@ void World::misfortune() {
   const RegionId id{static_cast<std::uint8_t>(1 + chance_.below(regions_.size()))};
   Region& region = regions_.at(id);
   const auto down = std::ranges::count_if(regions_, [](const auto& r) { return !r.second.up; });
-  switch (chance_.below(9)) {
+  switch (chance_.below(11)) {
     case 0:
     case 1:
       if (region.up && down * 2 + 2 >= static_cast<std::ptrdiff_t>(regions_.size())) return;
@@ -98,17 +108,9 @@ void World::misfortune() {
       ++processes_[holder_].life;
       lease_end_ = now_;
       break;
-    case 7:
-      if (region.by == kAlice) {
-        region.standing = Standing::kServing;
-        region.by = "";
-      } else if (std::ranges::count_if(regions_,
-                                       [](const auto& r) { return r.second.standing == Standing::kServing; }) > 2) {
-        region.standing = chance_.one_in(2) ? Standing::kDraining : Standing::kFenced;
-        region.by = kAlice;
-      }
-      ++epoch_;
-      break;
+    case 7: person_changes(id); break;
+    case 8:
+    case 9: misfortune_of_a_node(id); break;
     default: {
       Order order;
       const auto state = recorded();
@@ -124,6 +126,7 @@ void World::misfortune() {
         ++facts_.approvals;
       } else if (!state.incidents.empty() && chance_.one_in(3)) {
         order.verb = Order::Verb::kAbort;
+        order.at_once = chance_.one_in(3);
         order.incident = state.incidents.back().id;
       } else if (!chance_.one_in(5)) {
         return;
@@ -134,12 +137,56 @@ void World::misfortune() {
   }
 }
 
+// One zone of a region at a time.
+void World::misfortune_of_a_node(RegionId region) {
+  const NodeId first = node_id(region, 1), second = node_id(region, 2);
+  if (!nodes_.contains(second)) return;
+  Node& node = nodes_.at(chance_.one_in(2) ? first : second);
+  const Node& other = nodes_.at(&node == &nodes_.at(first) ? second : first);
+  bool& what = chance_.one_in(2) ? node.down : node.broken;
+  if (!what && (other.down || other.broken) && !chance_.one_in(4)) return;
+  what = !what;
+  node.bad_since = now_;
+}
+
+void World::person_says(Region& region, Standing wanted) {
+  region.standing = wanted;
+  region.by = kAlice;
+  region.request_id.clear();
+  region.epoch = ++epoch_;
+  region.word = {epoch_, wanted, kAlice};
+  region.word_at = now_;
+  ++facts_.words;
+}
+
+// Mostly of a region about which something is going on.
+void World::person_changes(RegionId id) {
+  const State state = recorded();
+  for (const Incident& incident : state.incidents) {
+    if (incident.kind == Kind::kRegion && incident.phase != Phase::kClosed && !chance_.one_in(3)) id = incident.region;
+  }
+  Region& region = regions_.at(id);
+  const auto serving =
+      std::ranges::count_if(regions_, [](const auto& r) { return r.second.standing == Standing::kServing; });
+  const Standing out = chance_.one_in(2) ? Standing::kDraining : Standing::kFenced;
+  if (region.standing == Standing::kServing) {
+    if (serving > 2) person_says(region, out);
+  } else if (region.by == kAlice || !chance_.one_in(3)) {
+    person_says(region, Standing::kServing);
+  } else {
+    person_says(region, region.standing == Standing::kFenced ? Standing::kFenced : out);  // makes it her own
+  }
+}
+
 // What the store does by itself: it fences who is silent, and admits who is back.
 void World::fate_of_regions() {
   at(now_ + 500ms, [this] { fate_of_regions(); });
   const auto up = std::ranges::count_if(regions_, [](const auto& r) { return r.second.up; });
   const auto serving =
       std::ranges::count_if(regions_, [](const auto& r) { return r.second.standing == Standing::kServing; });
+  for (auto& [id, node] : nodes_) {
+    if (node.down || node.broken || !regions_.at(region_of(id)).up) node.last_bad = now_;
+  }
   for (auto& [id, region] : regions_) {
     if (!region.up || region.sick) region.last_bad = now_, region.out_until = now_ + 5s;
     const bool attested = region.standing == Standing::kFenced && region.by == "attested";
@@ -207,7 +254,9 @@ Observation World::observation(NodeId node) {
     o.scores[id] = out ? 0 : 100;
     if (out) o.out[id] = "it looks ill";
   }
-  for (const auto& [other, region] : cluster_.nodes) o.nodes[other] = regions_.at(region).up ? 100 : 0;
+  for (const auto& [other, region] : cluster_.nodes)
+    o.nodes[other] = regions_.at(region).up && !nodes_.at(other).down ? 100 : 0;
+  o.components["HSM"] = nodes_.at(node).broken ? 0 : 100;
   NodeId leader;
   for (const auto& [other, region] : cluster_.nodes) {
     const Region& r = regions_.at(region);
@@ -223,7 +272,7 @@ Observation World::observation(NodeId node) {
 
 Picture World::picture_of(Process& process) {
   for (const auto& [node, region] : cluster_.nodes) {
-    if (now_ < process.deaf_until || !regions_.at(region).up || chance_.one_in(12)) continue;
+    if (now_ < process.deaf_until || !regions_.at(region).up || nodes_.at(node).down || chance_.one_in(12)) continue;
     // The way a document goes.
     const auto heard = parse_observation(to_json(observation(node)));
     if (!heard) say("an observation does not parse: " + heard.error().message);
@@ -231,9 +280,16 @@ Picture World::picture_of(Process& process) {
   }
   Picture picture;
   picture.seen = process.seen;
-  for (const auto& [id, region] : regions_) picture.members[id] = {region.standing, region.by, true};
+  for (const auto& [id, region] : regions_) picture.members[id] = {region.standing, region.by, true, region.word};
   picture.epoch = epoch_;
   picture.members_at = now_;
+  // As the office does: now and then.
+  if (chance_.one_in(20)) {
+    for (auto entry = space_.lower_bound(std::string(kLogPrefix));
+         entry != space_.end() && entry->first.starts_with(kLogPrefix) && picture.oldest.size() < 32; ++entry) {
+      if (const auto read = parse_entry(entry->second.value)) picture.oldest.push_back(*read);
+    }
+  }
   return picture;
 }
 
@@ -249,10 +305,15 @@ void World::tick(std::size_t p) {
     if (state != space_.end()) heritage.state = state->second.value, heritage.state_revision = state->second.modified;
     if (kept != space_.end()) heritage.shares_revision = kept->second.modified;
     heritage.shares = shares();
-    auto begun = Session::begin(cluster_, policy_, heritage, "node-" + std::to_string(p + 1), process.token,
-                                times(process), bug_);
+    auto begun = Session::begin(
+        cluster_, policy_, heritage, "node-" + std::to_string(p + 1), process.token, times(process),
+        [](const std::string& text) {
+          return Signature{"a node", text};
+        },
+        bug_);
     if (!begun) return say("what a controller wrote is not understood: " + begun.error().message);
-    for (const Incident& incident : begun->controller().state().incidents) {
+    const State left = recorded();
+    for (const Incident& incident : left.incidents) {
       for (const Step& step : incident.steps) facts_.adopted_pending += step.epoch != 0 ? 1 : 0;
     }
     process.session = std::make_unique<Session>(std::move(*begun));
@@ -274,12 +335,12 @@ void World::look(std::size_t p) {
   if (wanted) {
     process.busy = true;
     at(now_ + chance_.between(5ms, chance_.one_in(20) ? 8s : 300ms),
-       [this, p, write = *wanted, life = process.life] { this->write(p, write, life); });
+       [this, p, write = *wanted, life = process.life, epoch = epoch_] { this->write(p, write, life, epoch); });
   }
   if (const auto effect = process.session->take_effect()) carry_out(p, *effect);
 }
 
-void World::write(std::size_t p, const Write& write, std::uint64_t life) {
+void World::write(std::size_t p, const Write& write, std::uint64_t life, std::uint64_t epoch) {
   const auto modified = [&](std::string_view key) {
     const auto entry = space_.find(std::string(key));
     return entry == space_.end() ? 0 : entry->second.modified;
@@ -290,7 +351,7 @@ void World::write(std::size_t p, const Write& write, std::uint64_t life) {
   Result<std::int64_t> done = fail(Code::kConflict, "another controller has written");
   if (stands) {
     if (!(processes_[p].token == lock_ && now_ < lease_end_)) say("a controller that was replaced has written");
-    apply(write);
+    apply(write, epoch);
     done = revision_;
     // The answer may be lost on its way.
     if (chance_.one_in(40)) done = fail(Code::kUnknownOutcome, "no answer");
@@ -303,12 +364,15 @@ void World::write(std::size_t p, const Write& write, std::uint64_t life) {
   process.session->written(done, now_);
   if (process.session->over()) {
     process.session.reset();
+    // It gives the lock back, and stands for election anew.
+    if (process.token == lock_) lease_end_ = now_;
+    process.token = 0;
     return;
   }
   if (const auto effect = process.session->take_effect()) carry_out(p, *effect);
 }
 
-void World::apply(const Write& write) {
+void World::apply(const Write& write, std::uint64_t epoch) {
   const auto before = shares();
   ++revision_;
   for (const auto& [key, value] : write.puts) {
@@ -321,67 +385,18 @@ void World::apply(const Write& write) {
   }
   for (const auto& key : write.removes) space_.erase(key);
   const State state = recorded();
-  check_shares(before, shares(), state);
+  check_shares(before, shares(), state, epoch);
+  check_node_shares(before, shares(), state);
+  check_words(state, epoch);
   check_state(state);
-}
-
-void World::check_shares(const traffic::Shares& before, const traffic::Shares& after, const State& state) {
-  for (auto& [id, region] : regions_) {
-    const std::string& name = cluster_.regions.at(id);
-    const int was = before.of(name), is = after.of(name);
-    if (was == is) continue;
-    const auto last = share_changed_.find(id);
-    if (last != share_changed_.end() && now_ - last->second < policy_.pause - kSlack)
-      say("the traffic of " + name + " was changed twice within " + std::to_string((now_ - last->second) / 1ms) +
-          " ms");
-    share_changed_[id] = now_;
-    const auto open = std::ranges::find_if(state.incidents, [&](const Incident& i) {
-      return i.kind == Kind::kRegion && i.region == id && i.phase != Phase::kClosed;
-    });
-    const bool person = open != state.incidents.end() && (!open->ordered_by.empty() || !open->approved_by.empty());
-    if (is == 0) {
-      ++facts_.diverted;
-      // A writing may be on its way for 8 s.
-      const Duration lately = policy_.stale + policy_.confirm + 20s;
-      const auto others = std::ranges::count_if(regions_, [&](const auto& o) {
-        return o.first != id && after.of(cluster_.regions.at(o.first)) > 0 &&
-               (o.second.up || now_ - o.second.changed < lately);
-      });
-      if (others < (person ? 1 : policy_.regions_left)) say("only " + std::to_string(others) + " regions are left");
-      const bool errors = region.failing && was > 0 && was < 100;
-      if (!person && was == 100 && !truly_out(id, lately) && !errors)
-        say(name + " was taken out, and nothing was wrong with it");
-    } else {
-      if (is == 100) ++facts_.returned;
-      const bool undone = open != state.incidents.end() && open->undo;
-      if (is > was && was > 0 && !undone && region.up && region.failing && now_ - region.failing_since > 15s &&
-          now_ >= processes_[holder_].deaf_until)
-        say("more traffic was led to " + name + " although it fails");
-      if (is < was) ++facts_.fell_back;
-    }
-  }
-}
-
-void World::check_state(const State& state) {
-  if (state.logged != entries_)
-    say("the state counts " + std::to_string(state.logged) + " entries, and there are " + std::to_string(entries_));
-  for (const Incident& incident : state.incidents) {
-    for (const Step& step : incident.steps) {
-      if (step.state == StepState::kWaiting) continue;
-      const std::string text =
-          step.state == StepState::kRunning ? "begins: " : std::string(to_string(step.state)) + ": ";
-      if (!told_.contains(name_of(incident) + "|" + text + describe(step, cluster_)))
-        say("not in the log: " + name_of(incident) + " " + text + describe(step, cluster_));
-    }
-  }
 }
 
 void World::carry_out(std::size_t p, const Effect& effect) {
   // It may be on its way for long, and its sender be replaced meanwhile.
   const Duration way = chance_.one_in(5) ? chance_.between(1s, 25s) : chance_.between(10ms, 500ms);
-  at(now_ + way, [this, p, effect, life = processes_[p].life] {
+  at(now_ + way, [this, p, effect, life = processes_[p].life, sender = processes_[p].token] {
     Result<std::string> how = std::string("done");
-    if (effect.kind == StepKind::kDrain || effect.kind == StepKind::kReadmit) how = change_membership(effect);
+    if (effect.kind == StepKind::kDrain || effect.kind == StepKind::kReadmit) how = change_membership(effect, sender);
     else if (chance_.one_in(6)) how = fail(Code::kInvalid, "nobody answers");
     if (chance_.one_in(15)) how = fail(Code::kUnknownOutcome, "no answer");
     Process& process = processes_[p];
@@ -394,15 +409,21 @@ void World::carry_out(std::size_t p, const Effect& effect) {
 }
 
 // As the store does it: store/membership.cc.
-Result<std::string> World::change_membership(const Effect& effect) {
+Result<std::string> World::change_membership(const Effect& effect, std::int64_t sender) {
   Region& region = regions_.at(effect.region);
+  if (effect.token != 0 && (effect.token != lock_ || now_ >= lease_end_)) {
+    ++facts_.late_changes;
+    return fail(Code::kConflict, "who asks for it has been replaced");
+  }
   if (region.request_id == effect.id && region.standing == effect.to) return std::string("done before");
   if (effect.epoch != epoch_) return fail(Code::kConflict, "the membership has changed meanwhile");
   if (region.standing == effect.to) return fail(Code::kConflict, "it is so already");
   const auto others = std::ranges::count_if(
       regions_, [&](const auto& o) { return o.first != effect.region && o.second.standing == Standing::kServing; });
   if (effect.to != Standing::kServing && others == 0) return fail(Code::kConflict, "no other region serves");
-  // From here on it is done. Was it written down, and does it still stand there?
+  // From here on it is done.
+  if (sender != lock_) say("a controller that was replaced has changed the membership");
+  // Was it written down, and does it still stand there?
   const State state = recorded();
   const auto known = std::ranges::find(state.incidents, effect.incident, &Incident::id);
   const bool stands = known != state.incidents.end() && known->plan == effect.plan &&
@@ -412,6 +433,10 @@ Result<std::string> World::change_membership(const Effect& effect) {
   if (!stands) say("a change of the membership that no step stands for: " + effect.id);
   if (effect.to == Standing::kServing && !(region.standing == Standing::kDraining && region.by == kController))
     say("a region was put back that " + region.by + " had taken out");
+  if (effect.to != Standing::kServing && region.word.epoch != 0 && region.word.wanted == Standing::kServing &&
+      now_ - region.word_at < policy_.well && !(stands && person_since(*known, region)))
+    say("a region is drained so soon after a person has put it back");
+  region.word = {};
   region.standing = effect.to;
   region.by = effect.to == Standing::kServing ? "" : std::string(kController);
   region.request_id = effect.id;
@@ -432,37 +457,6 @@ std::string World::history(std::size_t most) const {
   std::string all = broken_;
   for (std::size_t i = lines.size() > most ? lines.size() - most : 0; i < lines.size(); ++i) all += "\n  " + lines[i];
   return all;
-}
-
-void World::check_end() {
-  const State state = recorded();
-  for (const Incident& incident : state.incidents) {
-    if (incident.phase == Phase::kClosed) {
-      ++facts_.closed;
-      continue;
-    }
-    const bool ordered = !incident.ordered_by.empty() && incident.phase == Phase::kStabilised;
-    if (!ordered)
-      say(name_of(incident) + " never ended: " + std::string(to_string(incident.phase)) + ", " + incident.note);
-  }
-  for (const auto& [id, region] : regions_) {
-    const std::string& name = cluster_.regions.at(id);
-    const bool ordered = std::ranges::any_of(state.incidents, [&](const Incident& i) {
-      return i.region == id && i.phase != Phase::kClosed && !i.ordered_by.empty();
-    });
-    if (ordered) continue;
-    if (shares().of(name) != 100) say(name + " has not got its traffic back");
-    if (region.standing == Standing::kDraining && region.by == kController) say(name + " was never put back");
-  }
-  std::vector<LogEntry> entries;
-  for (auto entry = space_.lower_bound(std::string(kLogPrefix));
-       entry != space_.end() && entry->first.starts_with(kLogPrefix); ++entry) {
-    const auto read = parse_entry(entry->second.value);
-    if (!read) return say("an entry of the log is not understood");
-    entries.push_back(*read);
-  }
-  if (const Status whole = verify(entries); !whole) say(whole.error().message);
-  if (entries.size() != state.logged) say("the log has gaps");
 }
 
 }  // namespace evercert::recovery

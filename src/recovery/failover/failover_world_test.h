@@ -38,7 +38,8 @@ class Chance {
 
 struct WorldFacts {
   std::uint64_t diverted = 0, returned = 0, fell_back = 0, elections = 0, adopted_pending = 0, refused_writes = 0,
-                zombie_effects = 0, closed = 0, approvals = 0;
+                zombie_effects = 0, closed = 0, approvals = 0, late_changes = 0, words = 0, plans_ended = 0,
+                nodes_diverted = 0, nodes_returned = 0, trimmed = 0;
 };
 
 class World {
@@ -61,6 +62,15 @@ class World {
     std::uint64_t epoch = 1;
     Standing before = Standing::kServing;
     std::string before_by;
+    // The last word of a person, unless a controller has changed it since.
+    Member::Word word;
+    Instant word_at{};
+  };
+  struct Node {
+    bool down = false, broken = false;  // broken: a component, by its own word
+    Instant last_bad{INT64_MIN / 4};
+    Instant bad_since{};
+    Instant share_changed{INT64_MIN / 4};
   };
   struct Entry {
     std::string value;
@@ -81,17 +91,25 @@ class World {
     if (broken_.empty()) broken_ = "at " + std::to_string(now_.us / 1000) + " ms: " + promise;
   }
   void misfortune();
+  void misfortune_of_a_node(RegionId region);
   void fate_of_regions();
   void elect();
   void tick(std::size_t process);
   void look(std::size_t process);
   Picture picture_of(Process& process);
   Observation observation(NodeId node);
-  void write(std::size_t process, const Write& write, std::uint64_t life);
-  void apply(const Write& write);
+  // `epoch`: that of the picture by which it was decided.
+  void write(std::size_t process, const Write& write, std::uint64_t life, std::uint64_t epoch);
+  void apply(const Write& write, std::uint64_t epoch);
+  void person_says(Region& region, Standing wanted);
+  void person_changes(RegionId id);
+  bool person_since(const Incident& incident, const Region& region) const;
   void carry_out(std::size_t process, const Effect& effect);
-  Result<std::string> change_membership(const Effect& effect);
-  void check_shares(const traffic::Shares& before, const traffic::Shares& after, const State& state);
+  Result<std::string> change_membership(const Effect& effect, std::int64_t sender);
+  void check_shares(const traffic::Shares& before, const traffic::Shares& after, const State& state,
+                    std::uint64_t epoch);
+  void check_node_shares(const traffic::Shares& before, const traffic::Shares& after, const State& state);
+  void check_words(const State& state, std::uint64_t epoch);
   void check_state(const State& state);
   void check_end();
   State recorded() const;
@@ -112,6 +130,7 @@ class World {
   bool calm_ = false;
   std::multimap<Instant, std::function<void()>> events_;
   std::map<RegionId, Region> regions_;
+  std::map<NodeId, Node> nodes_;
   std::uint64_t epoch_ = 1;
   // the key space
   std::map<std::string, Entry> space_;

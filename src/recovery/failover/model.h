@@ -20,6 +20,32 @@ namespace evercert::recovery {
 enum class Kind : std::uint8_t { kRegion, kZone, kComponent, kPartition, kDatabase };
 inline constexpr Kind kKinds[] = {Kind::kRegion, Kind::kZone, Kind::kComponent, Kind::kPartition, Kind::kDatabase};
 
+// --- what is written down of what is done
+
+// By whom something was signed: the SHA-256 of the certificate, hexadecimal, and the signature, Base64.
+struct Signature {
+  std::string signer, value;
+};
+
+struct LogEntry {
+  std::uint64_t number = 0;  // from 1, without a gap
+  std::int64_t at_ms = 0;    // wall time of who wrote it
+  std::string by;            // node
+  std::int64_t token = 0;
+  std::string incident;  // "F-3", or empty
+  std::string text, evidence;
+  std::string previous, hash;  // SHA-256, hexadecimal, see record.h
+  Signature signature;
+};
+
+// What the oldest entry that is kept follows, when earlier ones were removed: the last of those, and who removed it.
+struct LogAnchor {
+  LogEntry last;
+  std::string by;  // node
+  std::int64_t at_ms = 0;
+  Signature signature;
+};
+
 // --- what is seen
 
 // What one node says of itself and of the others, at one moment.
@@ -62,6 +88,14 @@ struct Member {
   Standing standing = Standing::kServing;
   std::string by;           // a person, "attested", or kController
   bool carried_out = true;  // its fence stands in all home groups
+  // The last word of a person about it, unless a controller has changed it since: how it is to stand, and the epoch of
+  // that change. An attested fence interrupts it and does not end it. 0: there is none.
+  struct Word {
+    std::uint64_t epoch = 0;
+    Standing wanted = Standing::kServing;
+    std::string by;
+  };
+  Word word;
 };
 // Whoever the controller's changes of the membership are by.
 inline constexpr std::string_view kController = "failover controller";
@@ -77,8 +111,9 @@ struct Picture {
   std::uint64_t epoch = 0;
   std::optional<Instant> members_at;  // when the record was surely up to date last
   traffic::Shares shares;
-  int extra_workers = 0;  // of the capacity driver, by its own word
-  bool can_add = false;   // there is one, and its limits allow more
+  int extra_workers = 0;         // of the capacity driver, by its own word
+  bool can_add = false;          // there is one, and its limits allow more
+  std::vector<LogEntry> oldest;  // of the log: some, in order, when it was looked at
 };
 
 // --- what may be done
@@ -103,6 +138,8 @@ struct Policy {
   Duration approval = 900s;   // so long a plan may be approved; then it is made anew
   double slo_errors = 0.01;   // of a region while traffic returns: a larger share of errors, or
   Duration slo_p99 = 1000ms;  // a larger 99th percentile, ends the return
+  // Of the log, what is older, and what is more, is removed; never one of the last hundred.
+  std::int64_t log_days = 400, log_entries = 20'000;
 };
 
 // --- what is going on
@@ -112,7 +149,7 @@ enum class Phase : std::uint8_t { kConfirmed, kApproval, kExecuting, kStabilised
 enum class StepKind : std::uint8_t {
   kAddCapacity,
   kWarm,           // others answer for what the region has issued: OCSP, CRL
-  kDivert,         // no traffic is led there any more
+  kDivert,         // no traffic is led there any more: to a region, or a node
   kAwaitRequests,  // what is in flight there ends
   kConfirmFence,   // the store has fenced it, everywhere
   kDrain,          // it is drained in the store: its leaders go elsewhere, /readyz says so
@@ -129,12 +166,13 @@ enum class StepState : std::uint8_t { kWaiting, kRunning, kDone, kSkipped, kFail
 struct Step {
   StepKind kind = StepKind::kLeaders;
   RegionId region;
+  NodeId node;    // of kDivert and kShare, when it is about a node's traffic
   int share = 0;  // of kDivert and kShare, in per cent
   StepState state = StepState::kWaiting;
   std::string evidence;  // why it began, ended, was skipped
   Instant begun, ended;
-  // Of a change of the membership that is under way: the epoch that it compares with. 0: none is. What was begun is
-  // brought to an end before anything else is decided, by whoever is the controller then.
+  // Of a change of the membership that is under way: the epoch that it compares with. 0: none is. Whoever has begun it
+  // brings it to an end before he decides anything else; his successor need not, whom the store obeys alone.
   std::uint64_t epoch = 0;
   int attempts = 0;
 };
@@ -153,31 +191,31 @@ struct Incident {
   std::string outcome;   // of a closed one
   std::string ordered_by, approved_by;
   bool alive = false;           // the region answers, and is not well
-  bool undo = false;            // a person wants it back
+  bool undo = false;            // a person wants it back,
+  bool at_once = false;         // and without stages
+  std::string ended_by;         // a person has changed the membership since, and the plan is over: who, and how
   std::uint32_t fell_back = 0;  // how often its return was broken off
   Instant opened, changed;      // changed: the phase
-};
-
-struct LogEntry {
-  std::uint64_t number = 0;  // from 1, without a gap
-  std::int64_t at_ms = 0;    // wall time of who wrote it
-  std::string by;            // node
-  std::int64_t token = 0;
-  std::string incident;  // "F-3", or empty
-  std::string text, evidence;
-  std::string previous, hash;  // SHA-256, hexadecimal, see record.h
 };
 
 // All that a controller needs to go on where another has stopped.
 struct State {
   std::vector<Incident> incidents;  // open ones, and the last closed
   std::uint64_t next_incident = 1;
-  std::uint64_t logged = 0;  // the number of the last entry
-  std::string log_hash;      // and its hash
+  std::uint64_t logged = 0;    // the number of the last entry
+  std::string log_hash;        // and its hash
+  std::uint64_t log_from = 1;  // the first one that is kept
   struct Change {
     Instant at;
   };
-  std::map<RegionId, Change> changes;  // the last change of each region's traffic
+  std::map<RegionId, Change> changes;     // the last change of each region's traffic
+  std::map<NodeId, Change> node_changes;  // and of each node's
+  // The last word of a person about each region that was taken into account, and when it was seen first.
+  struct Heard {
+    std::uint64_t epoch = 0;
+    Instant at;
+  };
+  std::map<RegionId, Heard> words;
 };
 
 // What a person asks for.
@@ -188,6 +226,7 @@ struct Order {
   RegionId region;  // of kPlan
   std::uint64_t incident = 0;
   std::uint32_t plan = 0;  // of an approval: which plan
+  bool at_once = false;    // of kAbort: all traffic returns without stages
   std::string by, reason;
   std::int64_t at_ms = 0;
 };

@@ -77,10 +77,11 @@ std::string_view to_string(Standing standing) {
 std::string describe(const Step& step, const Cluster& cluster) {
   const auto named = cluster.regions.find(step.region);
   const std::string region = named == cluster.regions.end() ? "?" : named->second;
+  const std::string to = step.node == NodeId{} ? region : region + "/" + std::to_string(step.node.value % 256);
   switch (step.kind) {
     case StepKind::kAddCapacity: return "start emergency capacity";
     case StepKind::kWarm: return "the others answer for what " + region + " has issued";
-    case StepKind::kDivert: return "lead no traffic to " + region;
+    case StepKind::kDivert: return "lead no traffic to " + to;
     case StepKind::kAwaitRequests: return "requests in flight in " + region + " end";
     case StepKind::kConfirmFence: return "the store has fenced " + region;
     case StepKind::kDrain: return "drain " + region + " in the store";
@@ -88,7 +89,7 @@ std::string describe(const Step& step, const Cluster& cluster) {
     case StepKind::kQueues: return "what waits for a majority is in order";
     case StepKind::kRedundancy: return "the rest of " + region + " does the work";
     case StepKind::kReadmit: return region + " serves again in the store";
-    case StepKind::kShare: return "lead " + std::to_string(step.share) + " % of its traffic to " + region;
+    case StepKind::kShare: return "lead " + std::to_string(step.share) + " % of its traffic to " + to;
     case StepKind::kReleaseCapacity: return "end emergency capacity";
   }
   return "?";

@@ -14,11 +14,13 @@ enum class Bug {
   kLastRegion,
   kNoPause,
   kActBeforeRecord,
-  kForgetPending,
+  kUnguardedChange,
   kNoStepBack,
   kSilentStep,
   kUnfencedWrite,
   kOverridePerson,
+  kIgnoreWord,
+  kOldEvidence,
 };
 
 struct PlantedBug {
@@ -32,11 +34,14 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kLastRegion, "last_region", "nobody counts how many regions are left"},
     {Bug::kNoPause, "no_pause", "traffic is moved again as soon as the evidence changes"},
     {Bug::kActBeforeRecord, "act_before_record", "a step is carried out before it is written down"},
-    {Bug::kForgetPending, "forget_pending", "a new controller drops what its forerunner had begun"},
+    {Bug::kUnguardedChange, "unguarded_change",
+     "a change of the membership does not say by which token it is asked for"},
     {Bug::kNoStepBack, "no_step_back", "traffic goes on to return although it gets worse"},
     {Bug::kSilentStep, "silent_step", "a step that is skipped is not in the log"},
     {Bug::kUnfencedWrite, "unfenced_write", "a controller that was replaced may still write"},
     {Bug::kOverridePerson, "override_person", "a region that a person has drained or fenced is put back"},
+    {Bug::kIgnoreWord, "ignore_word", "a plan goes on although a person has put the region back since"},
+    {Bug::kOldEvidence, "old_evidence", "what was seen before a person put the region back counts against it"},
 };
 
 }  // namespace evercert::recovery

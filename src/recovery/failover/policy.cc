@@ -14,7 +14,7 @@ constexpr std::size_t kLongest = 16 << 10, kMostStages = 20;
 constexpr const char* kKnown[] = {"modes",           "regions_left",     "utilisation",      "stale_seconds",
                                   "confirm_seconds", "pause_seconds",    "well_seconds",     "stage_seconds",
                                   "stages",          "requests_seconds", "approval_seconds", "slo_errors",
-                                  "slo_p99_ms"};
+                                  "slo_p99_ms",      "log_days",         "log_entries"};
 
 double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
@@ -35,7 +35,9 @@ std::string to_json(const Policy& policy) {
               {"requests_seconds", seconds(policy.requests)},
               {"approval_seconds", seconds(policy.approval)},
               {"slo_errors", policy.slo_errors},
-              {"slo_p99_ms", to_ms(policy.slo_p99)}}
+              {"slo_p99_ms", to_ms(policy.slo_p99)},
+              {"log_days", policy.log_days},
+              {"log_entries", policy.log_entries}}
       .dump();
 }
 
@@ -73,6 +75,8 @@ Result<Policy> parse_policy(std::string_view text) {
   time("approval_seconds", policy.approval, 10, 86400);
   policy.slo_errors = fields.number("slo_errors", policy.slo_errors, 0, 1);
   policy.slo_p99 = std::chrono::milliseconds(fields.whole("slo_p99_ms", to_ms(policy.slo_p99), 1, 600'000));
+  policy.log_days = fields.whole("log_days", policy.log_days, 1, 36'500);
+  policy.log_entries = fields.whole("log_entries", policy.log_entries, 100, 1'000'000);
   if (fields.has("stages")) {
     policy.stages.clear();
     for (const auto& stage : fields.many("stages", true, kMostStages)) {

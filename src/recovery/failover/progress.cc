@@ -11,6 +11,9 @@ namespace evercert::recovery {
 bool Controller::well_for_long(const Incident& incident, Duration hold, const Sight& sight) {
   bool well = !found_since_.contains({incident.kind, incident.subject});
   if (incident.kind == Kind::kRegion) well = well && sight.well(incident.region);
+  // A node of a region that is out is not told of by itself.
+  if (incident.kind == Kind::kZone || incident.kind == Kind::kComponent)
+    well = well && sight.of(incident.node) != nullptr && !sight.confirmed_out(incident.region);
   if (!well) {
     well_since_.erase(incident.id);
     return false;
@@ -21,20 +24,33 @@ bool Controller::well_for_long(const Incident& incident, Duration hold, const Si
 
 namespace {
 
-// Something was taken from the region, and is to be given back.
+// What is left of its traffic, in per cent.
+int share_left(const Incident& incident, const Sight& sight) {
+  const traffic::Shares& shares = sight.picture.shares;
+  if (incident.kind == Kind::kRegion) return shares.of(sight.name(incident.region));
+  return moves_traffic(incident.kind) ? shares.of_node(sight.name(incident.node)) : 100;
+}
+
+// Something was taken from the region or node, and is to be given back.
 bool relieved(const Incident& incident, const Sight& sight) {
   const Member member = sight.member(incident.region);
-  return incident.kind == Kind::kRegion && (sight.picture.shares.of(sight.name(incident.region)) != 100 ||
-                                            (member.standing == Standing::kDraining && member.by == kController));
+  const bool drained =
+      incident.kind == Kind::kRegion && member.standing == Standing::kDraining && member.by == kController;
+  return drained || share_left(incident, sight) != 100;
 }
 
 }  // namespace
 
 void Controller::progress(Incident& incident, const Sight& sight) {
   const Duration hold = policy_.well * (1 << std::min<std::uint32_t>(incident.fell_back, 3));
+  const auto share_steps = std::ranges::count(incident.steps, StepKind::kShare, &Step::kind);
   switch (incident.phase) {
     case Phase::kConfirmed:
     case Phase::kApproval:
+      if (!incident.ended_by.empty() && !pending(incident)) {
+        if (relieved(incident, sight)) return begin_return(incident, sight.now);
+        return close(incident, "ended by " + incident.ended_by, sight.now);
+      }
       if (!well_for_long(incident, hold, sight)) return decide(incident, sight);
       if (pending(incident)) return;
       if (relieved(incident, sight)) return begin_return(incident, sight.now);
@@ -43,7 +59,7 @@ void Controller::progress(Incident& incident, const Sight& sight) {
       if (incident.undo && !pending(incident)) return begin_return(incident, sight.now);
       // Its traffic has not been taken away yet, and need not be any more.
       if (incident.ordered_by.empty() && well_for_long(incident, hold, sight) && !pending(incident) &&
-          sight.picture.shares.of(sight.name(incident.region)) > 0)
+          share_left(incident, sight) > 0)
         return begin_return(incident, sight.now);
       return run(incident, sight);
     case Phase::kStabilised: {
@@ -56,7 +72,10 @@ void Controller::progress(Incident& incident, const Sight& sight) {
       return note(incident, seen_well ? "well; traffic returns when it stays so for " + std::to_string(hold / 1s) + " s"
                                       : "waits until it is well");
     }
-    case Phase::kReturning: return run(incident, sight);
+    case Phase::kReturning:
+      // A person has no patience with the stages that are left.
+      if (incident.at_once && share_steps > 1 && !pending(incident)) begin_return(incident, sight.now);
+      return run(incident, sight);
     case Phase::kClosed: return;
   }
 }
@@ -93,9 +112,12 @@ void Controller::ask(Incident& incident, const std::string& why) {
 
 void Controller::run(Incident& incident, const Sight& sight) {
   const bool returning = incident.phase == Phase::kReturning;
-  if (returning && !incident.undo && incident.kind == Kind::kRegion && sight.confirmed_out(incident.region) &&
-      !pending(incident) && bug_ != Bug::kNoStepBack)
-    return fall_back(incident, sight.name(incident.region) + " is out again", sight);
+  const bool again = incident.kind == Kind::kRegion ? sight.confirmed_out(incident.region)
+                                                    : found_since_.contains({incident.kind, incident.subject});
+  if (returning && !incident.undo && moves_traffic(incident.kind) && again && !pending(incident) &&
+      bug_ != Bug::kNoStepBack)
+    return fall_back(incident, incident.subject + (incident.kind == Kind::kRegion ? " is out again" : " is ill again"),
+                     sight);
   for (std::size_t at = 0; at < incident.steps.size(); ++at) {
     const StepState state = incident.steps[at].state;
     if (state != StepState::kWaiting && state != StepState::kRunning) continue;
@@ -105,6 +127,7 @@ void Controller::run(Incident& incident, const Sight& sight) {
   }
   if (!returning) return enter(incident, Phase::kStabilised, "all steps have ended", sight.now);
   const bool still = found_since_.contains({incident.kind, incident.subject});
+  if (!incident.ended_by.empty()) return close(incident, "ended by " + incident.ended_by, sight.now);
   if (still && incident.undo) {
     incident.steps.clear();
     return enter(incident, Phase::kConfirmed,
@@ -116,7 +139,7 @@ void Controller::run(Incident& incident, const Sight& sight) {
 // True: the step has ended, and the next may begin.
 bool Controller::run_step(Incident& incident, std::size_t at, const Sight& sight) {
   Step& step = incident.steps[at];
-  // What another controller, or an earlier turn, has begun at the store.
+  // What an earlier turn has begun at the store.
   if (step.epoch != 0) {
     if (!under_way_) act(incident, at, sight, step.evidence);
     return false;
@@ -166,19 +189,26 @@ void Controller::act(Incident& incident, std::size_t at, const Sight& sight, con
   Step& step = incident.steps[at];
   if (step.kind == StepKind::kDivert || step.kind == StepKind::kShare) {
     if (turn_.shares) return;  // one change of traffic in a turn
-    const auto last = state_.changes.find(step.region);
-    if (last != state_.changes.end() && sight.now - last->second.at < policy_.pause && bug_ != Bug::kNoPause)
+    const bool of_a_node = step.node != NodeId{};
+    if (const Incident* other = of_a_node ? keeps_away(step.node, incident) : nullptr;
+        other != nullptr && step.kind == StepKind::kShare)
+      return note(incident, describe(step, cluster_) + ": " + name_of(*other) + " keeps it away");
+    State::Change& last = of_a_node ? state_.node_changes[step.node] : state_.changes[step.region];
+    const bool in_haste = incident.at_once && step.kind == StepKind::kShare;
+    if (last.at != Instant{} && sight.now - last.at < policy_.pause && !in_haste && bug_ != Bug::kNoPause)
       return note(incident, describe(step, cluster_) + ": its traffic was changed less than " +
                                 std::to_string(policy_.pause / 1s) + " s ago");
-    const std::string name = sight.name(step.region);
+    const std::string name = of_a_node ? sight.name(step.node) : sight.name(step.region);
+    const int before = share_of(step, sight);
     traffic::Shares shares = sight.picture.shares;
-    const int before = shares.of(name);
-    shares.percent[name] = step.share;
-    if (step.share == 100) shares.percent.erase(name);
+    auto& percent = of_a_node ? shares.nodes : shares.percent;
+    percent[name] = step.share;
+    if (step.share == 100) percent.erase(name);
     shares.by = "failover " + name_of(incident) + ": " + describe(step, cluster_);
     turn_.shares = std::move(shares);
-    state_.changes[step.region].at = step.begun = sight.now;
-    changing_.insert(step.region);
+    last.at = step.begun = sight.now;
+    if (of_a_node) changing_nodes_.insert(step.node);
+    else changing_.insert(step.region);
     log(&incident, "traffic of " + name + ": " + std::to_string(before) + " % -> " + std::to_string(step.share) + " %",
         evidence, sight.now);
     return;
@@ -196,7 +226,8 @@ void Controller::act(Incident& incident, std::size_t at, const Sight& sight, con
   }
   effect.epoch = step.epoch;
   effect.id = "failover/" + name_of(incident) + "." + std::to_string(incident.plan) + "/" + std::to_string(at) + "/" +
-              std::to_string(step.attempts);
+              std::to_string(step.attempts) + "/" + std::to_string(token_);
+  if (bug_ != Bug::kUnguardedChange) effect.token = token_;
   effect.why = name_of(incident) + ": " + incident.evidence.substr(0, 300);
   under_way_ = effect;
   turn_.effect = std::move(effect);
@@ -221,7 +252,11 @@ void Controller::end_step(Incident& incident, std::size_t at, StepState state, s
 void Controller::begin_return(Incident& incident, Instant now) {
   ++incident.plan;
   incident.steps = plan_return(incident, policy_);
-  enter(incident, Phase::kReturning, incident.undo ? "by the word of a person" : "well for long enough", now);
+  enter(incident, Phase::kReturning,
+        !incident.ended_by.empty() ? incident.ended_by
+        : incident.undo            ? "by the word of a person"
+                                   : "well for long enough",
+        now);
 }
 
 void Controller::fall_back(Incident& incident, const std::string& why, const Sight& sight) {

@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kLongestState = 1 << 20, kLongestText = 4000, kLongestName = 200, kMostSteps = 64,
-                      kMostIncidents = 300, kLongestEntry = 16 << 10;
+                      kMostIncidents = 300, kLongestEntry = 16 << 10, kLongestSignature = 1024;
 constexpr std::int64_t kLatest = std::int64_t{1} << 50;
 
 template <class E>
@@ -29,9 +29,11 @@ E named(Fields& fields, const char* name, E first, E last) {
 std::string dump(const json& document) { return document.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 json step_json(const Step& step, const Times& times, const Cluster& cluster) {
-  json out{{"kind", to_string(step.kind)}, {"what", describe(step, cluster)}, {"region", step.region.value},
-           {"share", step.share},          {"state", to_string(step.state)},  {"evidence", step.evidence},
-           {"epoch", step.epoch},          {"attempts", step.attempts}};
+  json out{{"kind", to_string(step.kind)}, {"what", describe(step, cluster)},
+           {"region", step.region.value},  {"node", step.node.value},
+           {"share", step.share},          {"state", to_string(step.state)},
+           {"evidence", step.evidence},    {"epoch", step.epoch},
+           {"attempts", step.attempts}};
   if (step.begun != Instant{}) out["begun_ms"] = times.to_ms(step.begun);
   if (step.ended != Instant{}) out["ended_ms"] = times.to_ms(step.ended);
   return out;
@@ -50,6 +52,7 @@ Result<Step> read_step(const json& in, const Times& times) {
   Step step;
   step.kind = named(fields, "kind", StepKind::kAddCapacity, StepKind::kReleaseCapacity);
   step.region = region_in(fields, "region");
+  step.node = NodeId{static_cast<std::uint64_t>(fields.whole("node", 0, 0, 65535))};
   step.share = static_cast<int>(fields.whole("share", 0, 0, 100));
   step.state = named(fields, "state", StepState::kWaiting, StepState::kFailed);
   step.evidence = fields.text("evidence", kLongestText);
@@ -80,6 +83,8 @@ json incident_json(const Incident& incident, const Times& times, const Cluster& 
           {"approved_by", incident.approved_by},
           {"alive", incident.alive},
           {"undo", incident.undo},
+          {"at_once", incident.at_once},
+          {"ended_by", incident.ended_by},
           {"fell_back", incident.fell_back},
           {"opened_ms", times.to_ms(incident.opened)},
           {"changed_ms", times.to_ms(incident.changed)}};
@@ -106,6 +111,8 @@ Result<Incident> read_incident(const json& in, const Times& times) {
   incident.approved_by = fields.text("approved_by", kLongestName);
   incident.alive = fields.flag("alive", false);
   incident.undo = fields.flag("undo", false);
+  incident.at_once = fields.flag("at_once", false);
+  incident.ended_by = fields.text("ended_by", kLongestText);
   incident.fell_back = static_cast<std::uint32_t>(fields.whole("fell_back", 0, 0, 1'000'000));
   incident.opened = time_of(fields, "opened_ms", times);
   incident.changed = time_of(fields, "changed_ms", times);
@@ -119,6 +126,38 @@ std::string sealed_text(const LogEntry& entry) {
       {entry.number, entry.at_ms, entry.by, entry.token, entry.incident, entry.text, entry.evidence, entry.previous}));
 }
 
+json entry_json(const LogEntry& entry) {
+  return {{"number", entry.number},
+          {"at_ms", entry.at_ms},
+          {"at", rfc3339(entry.at_ms)},
+          {"by", entry.by},
+          {"token", entry.token},
+          {"incident", entry.incident},
+          {"text", entry.text},
+          {"evidence", entry.evidence},
+          {"previous", entry.previous},
+          {"hash", entry.hash},
+          {"signer", entry.signature.signer},
+          {"signature", entry.signature.value}};
+}
+
+Result<LogEntry> read_entry(const json& in) {
+  Fields fields(in, "an entry of the failover log");
+  LogEntry entry;
+  entry.number = fields.count("number");
+  entry.at_ms = fields.whole("at_ms", 0, 0, kLatest);
+  entry.by = fields.text("by", kLongestName);
+  entry.token = fields.whole("token", 0, 0, std::numeric_limits<std::int64_t>::max());
+  entry.incident = fields.text("incident", kLongestName);
+  entry.text = fields.text("text", kLongestText);
+  entry.evidence = fields.text("evidence", kLongestText);
+  entry.previous = fields.text("previous", 64);
+  entry.hash = fields.text("hash", 64);
+  entry.signature = {fields.text("signer", 64), fields.text("signature", kLongestSignature)};
+  EC_TRY(fields.status());
+  return entry;
+}
+
 constexpr std::string_view kVerbs[] = {"plan", "approve", "reject", "abort"};
 
 }  // namespace
@@ -129,15 +168,23 @@ Instant Times::from_ms(std::int64_t ms) const {
 }
 
 std::string to_json(const State& state, const Times& times, const Cluster& cluster) {
-  json incidents = json::array(), changes = json::object();
+  json incidents = json::array(), changes = json::object(), words = json::object();
   for (const Incident& incident : state.incidents) incidents.push_back(incident_json(incident, times, cluster));
   for (const auto& [region, change] : state.changes) changes[std::to_string(region.value)] = times.to_ms(change.at);
+  json node_changes = json::object();
+  for (const auto& [node, change] : state.node_changes)
+    node_changes[std::to_string(node.value)] = times.to_ms(change.at);
+  for (const auto& [region, heard] : state.words)
+    words[std::to_string(region.value)] = {{"epoch", heard.epoch}, {"at_ms", times.to_ms(heard.at)}};
   return dump({{"version", 1},
+               {"words", std::move(words)},
                {"incidents", std::move(incidents)},
                {"next_incident", state.next_incident},
                {"logged", state.logged},
                {"log_hash", state.log_hash},
-               {"changes_ms", std::move(changes)}});
+               {"log_from", state.log_from},
+               {"changes_ms", std::move(changes)},
+               {"node_changes_ms", std::move(node_changes)}});
 }
 
 Result<State> parse_state(std::string_view text, const Times& times) {
@@ -153,6 +200,7 @@ Result<State> parse_state(std::string_view text, const Times& times) {
   state.next_incident = std::max<std::uint64_t>(1, fields.count("next_incident"));
   state.logged = fields.count("logged");
   state.log_hash = fields.text("log_hash", 64);
+  state.log_from = std::max<std::uint64_t>(1, fields.count("log_from"));
   const auto& changes = fields.many("changes_ms", false, 255);
   Fields moments(changes, "the failover state's 'changes_ms'");
   for (const auto& [key, value] : changes.items()) {
@@ -161,6 +209,22 @@ Result<State> parse_state(std::string_view text, const Times& times) {
     else state.changes[RegionId{static_cast<std::uint8_t>(region)}].at = time_of(moments, key.c_str(), times);
   }
   EC_TRY(moments.status());
+  const auto& node_changes = fields.many("node_changes_ms", false, 2048);
+  Fields node_moments(node_changes, "the failover state's 'node_changes_ms'");
+  for (const auto& [key, value] : node_changes.items()) {
+    const auto node = number_of(key, 65535);
+    if (node == 0) node_moments.wrong("it names no node");
+    else state.node_changes[NodeId{node}].at = time_of(node_moments, key.c_str(), times);
+  }
+  EC_TRY(node_moments.status());
+  for (const auto& [key, value] : fields.many("words", false, 255).items()) {
+    Fields word(value, "a word of the failover state");
+    const auto region = number_of(key, 255);
+    if (region == 0) word.wrong("it names no region");
+    else
+      state.words[RegionId{static_cast<std::uint8_t>(region)}] = {word.count("epoch"), time_of(word, "at_ms", times)};
+    EC_TRY(word.status());
+  }
   EC_TRY(fields.status());
   return state;
 }
@@ -175,48 +239,55 @@ void seal(LogEntry& entry, const std::string& previous) {
   entry.hash = to_hex(sha256(sealed_text(entry)));
 }
 
-std::string to_json(const LogEntry& entry) {
-  return dump({{"number", entry.number},
-               {"at_ms", entry.at_ms},
-               {"at", rfc3339(entry.at_ms)},
-               {"by", entry.by},
-               {"token", entry.token},
-               {"incident", entry.incident},
-               {"text", entry.text},
-               {"evidence", entry.evidence},
-               {"previous", entry.previous},
-               {"hash", entry.hash}});
+std::string to_json(const LogEntry& entry) { return dump(entry_json(entry)); }
+
+std::string to_json(const LogAnchor& anchor) {
+  return dump({{"last", entry_json(anchor.last)},
+               {"by", anchor.by},
+               {"at_ms", anchor.at_ms},
+               {"signer", anchor.signature.signer},
+               {"signature", anchor.signature.value}});
+}
+
+std::string signed_text(const LogEntry& entry) { return "evercert failover log, entry\n" + entry.hash; }
+
+std::string signed_text(const LogAnchor& anchor) {
+  return "evercert failover log, anchor\n" + dump(json::array({anchor.last.hash, anchor.by, anchor.at_ms}));
+}
+
+Result<LogAnchor> parse_anchor(std::string_view text) {
+  if (text.size() > 2 * kLongestEntry) return fail(Code::kInvalid, "the anchor of the failover log is too long");
+  const json in = json::parse(text, nullptr, false);
+  Fields fields(in, "the anchor of the failover log");
+  LogAnchor anchor;
+  EC_ASSIGN(anchor.last, read_entry(fields.many("last", false, 64)));
+  anchor.by = fields.text("by", kLongestName);
+  anchor.at_ms = fields.whole("at_ms", 0, 0, kLatest);
+  anchor.signature = {fields.text("signer", 64), fields.text("signature", kLongestSignature)};
+  EC_TRY(fields.status());
+  return anchor;
 }
 
 Result<LogEntry> parse_entry(std::string_view text) {
   if (text.size() > kLongestEntry) return fail(Code::kInvalid, "an entry of the failover log is too long");
-  const json in = json::parse(text, nullptr, false);
-  Fields fields(in, "an entry of the failover log");
-  LogEntry entry;
-  entry.number = fields.count("number");
-  entry.at_ms = fields.whole("at_ms", 0, 0, kLatest);
-  entry.by = fields.text("by", kLongestName);
-  entry.token = fields.whole("token", 0, 0, std::numeric_limits<std::int64_t>::max());
-  entry.incident = fields.text("incident", kLongestName);
-  entry.text = fields.text("text", kLongestText);
-  entry.evidence = fields.text("evidence", kLongestText);
-  entry.previous = fields.text("previous", 64);
-  entry.hash = fields.text("hash", 64);
-  EC_TRY(fields.status());
-  return entry;
+  return read_entry(json::parse(text, nullptr, false));
 }
 
-Status verify(const std::vector<LogEntry>& entries) {
+Status verify(const std::vector<LogEntry>& entries, const LogAnchor* anchor) {
   const LogEntry* before = nullptr;
+  const auto corrupt = [](const LogEntry& entry, const std::string& how) {
+    return fail(Code::kCorrupt, "entry " + std::to_string(entry.number) + " of the failover log " + how);
+  };
+  const auto as_it_was = [](const LogEntry& entry) { return to_hex(sha256(sealed_text(entry))) == entry.hash; };
+  if (anchor != nullptr && !as_it_was(anchor->last)) return corrupt(anchor->last, "was changed, and is the anchor");
   for (const LogEntry& entry : entries) {
-    const std::string name = "entry " + std::to_string(entry.number) + " of the failover log";
+    if (anchor != nullptr && entry.number == anchor->last.number + 1) before = &anchor->last;
     if (before != nullptr && entry.number != before->number + 1)
-      return fail(Code::kCorrupt, name + " follows entry " + std::to_string(before->number) + ": others are missing");
+      return corrupt(entry, "follows entry " + std::to_string(before->number) + ": others are missing");
     if (before != nullptr && entry.previous != before->hash)
-      return fail(Code::kCorrupt, name + " does not follow the one before as it is now: one of them was changed");
-    if (before == nullptr && entry.number == 1 && !entry.previous.empty())
-      return fail(Code::kCorrupt, name + " is the first and names one before");
-    if (to_hex(sha256(sealed_text(entry))) != entry.hash) return fail(Code::kCorrupt, name + " was changed");
+      return corrupt(entry, "does not follow the one before as it is now: one of them was changed");
+    if (entry.number == 1 && !entry.previous.empty()) return corrupt(entry, "is the first and names one before");
+    if (!as_it_was(entry)) return corrupt(entry, "was changed");
     before = &entry;
   }
   return {};
@@ -227,6 +298,7 @@ std::string to_json(const Order& order) {
                {"region", order.region.value},
                {"incident", order.incident},
                {"plan", order.plan},
+               {"at_once", order.at_once},
                {"by", order.by},
                {"reason", order.reason},
                {"at_ms", order.at_ms}});
@@ -244,6 +316,7 @@ Result<Order> parse_order(std::string_view text) {
   order.region = region_in(fields, "region");
   order.incident = fields.count("incident");
   order.plan = static_cast<std::uint32_t>(fields.whole("plan", 0, 0, 1'000'000'000));
+  order.at_once = fields.flag("at_once", false);
   order.by = fields.text("by", kLongestName);
   order.reason = fields.text("reason", kLongestText);
   order.at_ms = fields.whole("at_ms", 0, 0, kLatest);

@@ -16,6 +16,7 @@
 namespace evercert::recovery {
 
 inline constexpr std::string_view kStateKey = "failover/state", kLogPrefix = "failover/log/",
+                                  kAnchorKey = "failover/log-anchor", kSignersPrefix = "failover/signers/",
                                   kOrdersPrefix = "failover/orders/", kLeaderName = "failover/leader";
 
 struct Times {
@@ -35,8 +36,14 @@ std::string log_key(std::uint64_t number);
 void seal(LogEntry& entry, const std::string& previous);
 std::string to_json(const LogEntry& entry);
 Result<LogEntry> parse_entry(std::string_view text);
-// kCorrupt: the entries, in order, are not as they were written: which, and how.
-Status verify(const std::vector<LogEntry>& entries);
+std::string to_json(const LogAnchor& anchor);
+Result<LogAnchor> parse_anchor(std::string_view text);
+// What is signed of them. That an entry is the anchor is another word than that it is an entry.
+std::string signed_text(const LogEntry& entry);
+std::string signed_text(const LogAnchor& anchor);
+// kCorrupt: the entries, in order, are not as they were written: which, and how. Those that begin behind what was
+// removed follow the anchor. Of the signatures see api/failover/log_check.h.
+Status verify(const std::vector<LogEntry>& entries, const LogAnchor* anchor = nullptr);
 
 std::string to_json(const Order& order);
 Result<Order> parse_order(std::string_view text);

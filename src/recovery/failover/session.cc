@@ -6,13 +6,13 @@
 namespace evercert::recovery {
 
 Result<Session> Session::begin(Cluster cluster, Policy policy, Inheritance inheritance, std::string node,
-                               std::int64_t token, Times now, Bug bug) {
+                               std::int64_t token, Times now, Sign sign, Bug bug) {
   State state;
   if (inheritance.state) {
     EC_ASSIGN(state, parse_state(*inheritance.state, now));
   }
-  return Session(Controller(std::move(cluster), std::move(policy), std::move(state), std::move(node), token, now, bug),
-                 inheritance, token, bug);
+  return Session(Controller(std::move(cluster), std::move(policy), std::move(state), node, token, now, bug),
+                 inheritance, node, token, std::move(sign), bug);
 }
 
 std::optional<Write> Session::look(Picture picture, const std::vector<Order>& orders, Instant now) {
@@ -29,9 +29,18 @@ std::optional<Write> Session::look(Picture picture, const std::vector<Order>& or
   write.state_revision = state_revision_;
   write.shares_revision = shares_revision_;
   write.puts.emplace_back(kStateKey, to_json(controller_.state(), controller_.times(), controller_.cluster()));
-  for (const LogEntry& entry : turn.log) write.puts.emplace_back(log_key(entry.number), to_json(entry));
+  for (LogEntry& entry : turn.log) {
+    entry.signature = sign_(signed_text(entry));
+    write.puts.emplace_back(log_key(entry.number), to_json(entry));
+  }
   if (turn.shares) write.puts.emplace_back(traffic::kSharesKey, to_json(*turn.shares));
   write.removes = std::move(turn.orders);
+  if (turn.anchor) {
+    LogAnchor anchor{std::move(*turn.anchor), node_, controller_.times().to_ms(now), {}};
+    anchor.signature = sign_(signed_text(anchor));
+    write.puts.emplace_back(kAnchorKey, to_json(anchor));
+    for (const std::uint64_t number : turn.trimmed) write.removes.push_back(log_key(number));
+  }
   shares_next_ = std::move(turn.shares);
   (bug_ == Bug::kActBeforeRecord ? effect_ : effect_next_) = std::move(turn.effect);
   writing_ = true;

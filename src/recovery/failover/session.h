@@ -3,6 +3,7 @@
 // ends with the first write that fails; whoever is elected then begins anew from what is written. Pure; one thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,11 +29,14 @@ struct Write {
   std::vector<std::string> removes;
 };
 
+// Signs for the node that writes.
+using Sign = std::function<Signature(const std::string& text)>;
+
 class Session {
  public:
   // kInvalid: what lies there is not understood; nobody may act on it.
   static Result<Session> begin(Cluster cluster, Policy policy, Inheritance inheritance, std::string node,
-                               std::int64_t token, Times now, Bug bug = Bug::kNone);
+                               std::int64_t token, Times now, Sign sign, Bug bug = Bug::kNone);
 
   // What is to be written now; nullopt: nothing. Then written() before the next one.
   std::optional<Write> look(Picture picture, const std::vector<Order>& orders, Instant now);
@@ -50,8 +54,11 @@ class Session {
   const traffic::Shares& shares() const { return shares_; }
 
  private:
-  Session(Controller controller, const Inheritance& inheritance, std::int64_t token, Bug bug)
+  Session(Controller controller, const Inheritance& inheritance, std::string node, std::int64_t token, Sign sign,
+          Bug bug)
       : controller_(std::move(controller)),
+        node_(std::move(node)),
+        sign_(std::move(sign)),
         token_(token),
         bug_(bug),
         state_revision_(inheritance.state_revision),
@@ -59,6 +66,8 @@ class Session {
         shares_(inheritance.shares) {}
 
   Controller controller_;
+  std::string node_;
+  Sign sign_;
   std::int64_t token_;
   Bug bug_;
   std::int64_t state_revision_, shares_revision_;

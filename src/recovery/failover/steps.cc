@@ -9,11 +9,13 @@ namespace {
 
 constexpr double kEnoughRequests = 1;  // a second: fewer say nothing about a region
 
-Step step_of(StepKind kind, RegionId region, int share = 0) {
+Step step_of(StepKind kind, const Incident& incident, int share = 0) {
   Step step;
   step.kind = kind;
-  step.region = region;
+  step.region = incident.region;
   step.share = share;
+  const bool of_a_node = incident.kind == Kind::kZone || incident.kind == Kind::kComponent;
+  if (of_a_node && (kind == StepKind::kDivert || kind == StepKind::kShare)) step.node = incident.node;
   return step;
 }
 
@@ -104,8 +106,36 @@ Judgement judge_readmit(const Step& step, const Sight& sight) {
                               ": 'evercert ctl region unfence " + name + "' puts it back"};
 }
 
+// Of what is led there, whether a region or a node.
+Judgement judge_watched(const Step& step, const Sight& sight) {
+  if (step.kind == StepKind::kDivert) return {Verdict::kDone, "its share is 0 %"};
+  if (step.state != StepState::kRunning || sight.now - step.begun < sight.policy.stage)
+    return {Verdict::kWait, "is watched"};
+  std::string evidence;
+  gets_worse(step, sight, evidence);
+  return {Verdict::kDone, evidence};
+}
+
+// A node's traffic goes to the others of its region: never from the last that is well.
+Judgement judge_node_share(const Step& step, const Sight& sight) {
+  const int share = share_of(step, sight);
+  if (step.kind == StepKind::kDivert && share > 0 && !sight.has_stand_in(step.node) && sight.bug != Bug::kLastRegion)
+    return {Verdict::kWait, "no other node of " + sight.name(step.region) + " is well and gets traffic"};
+  if (share != step.share) return {Verdict::kAct, "its share is to be " + std::to_string(step.share) + " %"};
+  return judge_watched(step, sight);
+}
+
 Judgement judge_share(const Step& step, const Incident& incident, const Sight& sight) {
+  const int share = share_of(step, sight);
+  if (step.kind == StepKind::kShare && step.state == StepState::kWaiting && (share > step.share || share == 100))
+    return {Verdict::kSkip, "it has so much already"};
+  // Another incident about the same node has given back more meanwhile: what returns is never taken for a stage's sake.
+  if (step.kind == StepKind::kShare && share > step.share) return judge_watched(step, sight);
+  if (step.node != NodeId{}) return judge_node_share(step, sight);
   const std::string name = sight.name(step.region);
+  const Member member = sight.member(step.region);
+  if (step.kind == StepKind::kShare && member.standing != Standing::kServing && sight.bug != Bug::kOverridePerson)
+    return {Verdict::kWait, "it is " + std::string(to_string(member.standing)) + " by " + member.by + " meanwhile"};
   if (sight.picture.shares.of(name) != step.share) {
     if (step.share == 0) {
       const bool person = !incident.approved_by.empty() || !incident.ordered_by.empty();
@@ -117,18 +147,17 @@ Judgement judge_share(const Step& step, const Incident& incident, const Sight& s
     }
     return {Verdict::kAct, "its share is to be " + std::to_string(step.share) + " %"};
   }
-  if (step.kind == StepKind::kDivert) return {Verdict::kDone, "its share is 0 %"};
-  std::string evidence;
-  if (step.state != StepState::kRunning || sight.now - step.begun < sight.policy.stage)
-    return {Verdict::kWait, "is watched"};
-  gets_worse(step, sight, evidence);
-  return {Verdict::kDone, evidence};
+  return judge_watched(step, sight);
 }
 
 }  // namespace
 
+int share_of(const Step& step, const Sight& sight) {
+  const traffic::Shares& shares = sight.picture.shares;
+  return step.node == NodeId{} ? shares.of(sight.name(step.region)) : shares.of_node(sight.name(step.node));
+}
+
 std::vector<Step> plan_for(const Incident& incident) {
-  const RegionId r = incident.region;
   std::vector<StepKind> kinds;
   switch (incident.kind) {
     case Kind::kRegion:
@@ -142,25 +171,26 @@ std::vector<Step> plan_for(const Incident& incident) {
       }
       break;
     case Kind::kZone:
-      kinds = {StepKind::kRedundancy, StepKind::kAddCapacity, StepKind::kLeaders, StepKind::kQueues};
+      kinds = {StepKind::kRedundancy, StepKind::kDivert, StepKind::kAddCapacity, StepKind::kLeaders, StepKind::kQueues};
       break;
-    case Kind::kComponent: kinds = {StepKind::kRedundancy}; break;
+    case Kind::kComponent: kinds = {StepKind::kRedundancy, StepKind::kDivert}; break;
     case Kind::kPartition: kinds = {StepKind::kLeaders, StepKind::kQueues}; break;
     case Kind::kDatabase: kinds = {StepKind::kLeaders, StepKind::kQueues}; break;
   }
   std::vector<Step> steps;
-  for (const StepKind kind : kinds) steps.push_back(step_of(kind, r));
+  for (const StepKind kind : kinds) steps.push_back(step_of(kind, incident));
   return steps;
 }
 
 std::vector<Step> plan_return(const Incident& incident, const Policy& policy) {
   std::vector<Step> steps;
-  if (incident.kind == Kind::kRegion) {
-    steps.push_back(step_of(StepKind::kReadmit, incident.region));
-    for (const int share : policy.stages) steps.push_back(step_of(StepKind::kShare, incident.region, share));
+  if (incident.kind == Kind::kRegion) steps.push_back(step_of(StepKind::kReadmit, incident));
+  const std::vector<int> at_once{100};
+  for (const int share : incident.at_once ? at_once : policy.stages) {
+    if (moves_traffic(incident.kind)) steps.push_back(step_of(StepKind::kShare, incident, share));
   }
   if (incident.kind == Kind::kRegion || incident.kind == Kind::kZone)
-    steps.push_back(step_of(StepKind::kReleaseCapacity, incident.region));
+    steps.push_back(step_of(StepKind::kReleaseCapacity, incident));
   return steps;
 }
 
@@ -209,6 +239,8 @@ bool has_effect(StepKind kind) {
 }
 
 std::optional<Duration> patience(const Step& step, const Policy& policy) {
+  // A node that cannot be spared keeps its traffic.
+  if (step.kind == StepKind::kDivert && step.node != NodeId{}) return policy.pause + 10s;
   switch (step.kind) {
     case StepKind::kAwaitRequests: return policy.requests;
     case StepKind::kWarm:
@@ -232,11 +264,13 @@ bool halts(const Step& step, const Incident& incident) {
 
 std::string gets_worse(const Step& step, const Sight& sight, std::string& evidence) {
   if (sight.bug == Bug::kNoStepBack) return "";
-  const std::string name = sight.name(step.region);
-  if (sight.confirmed_out(step.region)) return name + " is out again";
+  const bool of_a_node = step.node != NodeId{};
+  if (of_a_node && sight.ill(step.node)) return sight.name(step.node) + " is ill again";
+  if (!of_a_node && sight.confirmed_out(step.region)) return sight.name(step.region) + " is out again";
   double rate = 0, errors = 0;
   Duration p99{0};
   for (const Observation* one : sight.of(step.region)) {
+    if (of_a_node && one->node != step.node) continue;
     rate += one->load.rate;
     errors += one->load.rate * one->load.errors;
     p99 = std::max(p99, one->load.p99);

@@ -29,6 +29,13 @@ struct Judgement {
 // Of a step that waits or is running, whatever controller began it.
 Judgement judge(const Step& step, const Incident& incident, const Sight& sight);
 
+// Its plan leads traffic away, from a region or a node, and back.
+constexpr bool moves_traffic(Kind kind) {
+  return kind == Kind::kRegion || kind == Kind::kZone || kind == Kind::kComponent;
+}
+// Of a kDivert or kShare: what is led there now, in per cent.
+int share_of(const Step& step, const Sight& sight);
+
 // Why a region's traffic may not be taken away now, or at all; empty: it may.
 std::string forbids_taking_out(RegionId region, bool by_person, bool alive, const Sight& sight);
 

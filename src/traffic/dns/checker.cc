@@ -7,21 +7,27 @@
 #include "base/os/system.h"
 #include "base/task_scope.h"
 #include "net/ready_check.h"
+#include "traffic/dns/health_words.h"
 #include "traffic/shares/agreement.h"
 
 namespace evercert::traffic::dns {
 namespace {
 
 constexpr std::int64_t kResignSeconds = 3600;
-constexpr Duration kSharesEvery = 1s;
+constexpr Duration kSharesEvery = 1s, kHealthEvery = 2s;
 constexpr std::size_t kLargestShares = 64 << 10;
+
+std::vector<std::string> names_of(const View& view) {
+  std::vector<std::string> names;
+  for (const auto& region : view.facts()) names.push_back(region.name);
+  return names;
+}
 
 class CheckerImpl : public Checker {
  public:
   CheckerImpl(CheckerOptions options, Brain brain, Hub& hub, MonotonicClock& clock, WallClock& wall)
       : options_(std::move(options)), brain_(std::move(brain)), hub_(hub), clock_(clock), wall_(wall) {
     for (const auto& region : options_.edges) reports_.emplace_back(region.size());
-    for (const auto& region : brain_.view()->facts()) names_.push_back(region.name);
   }
 
   ~CheckerImpl() override {
@@ -38,7 +44,10 @@ class CheckerImpl : public Checker {
       for (std::size_t r = 0; r < options_.edges.size(); ++r) {
         for (std::size_t e = 0; e < options_.edges[r].size(); ++e) watches_.spawn(watch(r, e));
       }
-      for (std::size_t r = 0; r < options_.edges.size(); ++r) watches_.spawn(follow_shares(r));
+      for (std::size_t r = 0; r < options_.edges.size(); ++r) {
+        watches_.spawn(follow_shares(r));
+        watches_.spawn(follow_health(r));
+      }
       tick();
     });
     return {};
@@ -69,34 +78,60 @@ class CheckerImpl : public Checker {
     }
   }
 
-  // What the region's edges say of the shares, one edge after the other. Nobody is waited for: who does not answer says
-  // nothing, and the last that two regions agreed on stays.
+  // What the region's nodes say of the shares, and of who is out, through one of its edges after the other. Nobody is
+  // waited for: who does not answer says nothing.
   Task<void> follow_shares(std::size_t region) {
     for (std::size_t turn = 0;; ++turn) {
-      const auto& edges = options_.edges[region];
-      net::HttpCall call;
-      call.target = edges[turn % edges.size()];
-      call.path = "/v1/failover/shares";
-      call.connect_timeout = call.timeout = options_.plan.timeout;
-      call.max_response_bytes = kLargestShares;
-      auto fetching = client_->fetch(*executor_, std::move(call));
-      const auto answer = co_await fetching;
-      // An edge whose own nodes are gone asks another region: that is no second word.
-      if (answer && answer->status == 200 && answer->headers.find("Evercert-Region") == names_[region]) {
-        if (agreement_.said(region, answer->bytes())) lead_by_shares();
-      }
-      auto wait = [this](auto resolve) {
-        executor_->post_after(kSharesEvery, [resolve = std::move(resolve)]() mutable { resolve(true); });
-      };
-      auto waited = suspend_on<bool>(*executor_, std::move(wait));
-      co_await waited;
+      auto asking = ask(region, turn, "/v1/failover/shares", kLargestShares);
+      const auto document = co_await asking;
+      if (document && agreement_.said(region, *document)) lead();
+      auto waiting = wait(kSharesEvery);
+      co_await waiting;
     }
   }
 
-  void lead_by_shares() {
+  Task<void> follow_health(std::size_t region) {
+    for (std::size_t turn = 0;; ++turn) {
+      auto asking = ask(region, turn, "/v1/health", kLargestHealth);
+      const auto document = co_await asking;
+      if (document) words_.said(region, *document, clock_.now());
+      auto waiting = wait(kHealthEvery);
+      co_await waiting;
+    }
+  }
+
+  Task<std::optional<std::string>> ask(std::size_t region, std::size_t turn, std::string path, std::size_t most) {
+    const auto& edges = options_.edges[region];
+    net::HttpCall call;
+    call.target = edges[turn % edges.size()];
+    call.path = std::move(path);
+    call.connect_timeout = call.timeout = options_.plan.timeout;
+    call.max_response_bytes = most;
+    auto fetching = client_->fetch(*executor_, std::move(call));
+    const auto answer = co_await fetching;
+    // An edge whose own nodes are gone asks another region: that is no second word.
+    const bool its_own = answer && answer->status == 200 && answer->headers.find("Evercert-Region") == names_[region];
+    co_return its_own ? std::optional(answer->bytes()) : std::nullopt;
+  }
+
+  Task<bool> wait(Duration how_long) {
+    auto start = [this, how_long](auto resolve) {
+      executor_->post_after(how_long, [resolve = std::move(resolve)]() mutable { resolve(true); });
+    };
+    auto waited = suspend_on<bool>(*executor_, std::move(start));
+    co_return co_await waited;
+  }
+
+  // Whoever is out by the word of two regions gets nothing, as with a share of 0; both only narrow.
+  void lead() {
     std::vector<int> percent;
-    for (const auto& name : names_) percent.push_back(agreement_.shares().of(name));
-    tell(brain_.set_shares(percent, net::printable(agreement_.shares().by), clock_.now()));
+    std::string by = net::printable(agreement_.shares().by);
+    const auto out = words_.out(clock_.now());
+    for (std::size_t r = 0; r < names_.size(); ++r) {
+      percent.push_back(out[r].empty() ? agreement_.shares().of(names_[r]) : 0);
+      if (!out[r].empty()) by += (by.empty() ? "" : "; ") + names_[r] + " is out by the word of " + out[r];
+    }
+    tell(brain_.set_shares(percent, by, clock_.now()));
   }
 
   void note(std::size_t region, std::size_t edge, const CheckResult& result) {
@@ -124,6 +159,7 @@ class CheckerImpl : public Checker {
   }
 
   void tick() {
+    lead();  // words grow old
     tell(brain_.tick(clock_.now()));
     // Signatures end: those that are kept are made anew every hour.
     if (wall_.now().seconds() / kResignSeconds != published_at_.seconds() / kResignSeconds) publish();
@@ -135,8 +171,9 @@ class CheckerImpl : public Checker {
   Hub& hub_;
   MonotonicClock& clock_;
   WallClock& wall_;
-  std::vector<std::string> names_;
+  const std::vector<std::string> names_ = names_of(*brain_.view());
   SharesAgreement agreement_{options_.edges.size()};
+  HealthWords words_{names_};
   std::shared_ptr<const View> published_;
   WallTime published_at_;
   mutable std::mutex mutex_;

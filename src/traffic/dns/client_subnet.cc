@@ -14,7 +14,7 @@ std::optional<ClientSubnet> read_client_subnet(std::span<const std::uint8_t> dat
   if (length > address.bits() || data[3] != 0 || data.size() != 4u + static_cast<std::size_t>(length + 7) / 8)
     return std::nullopt;
   std::copy(data.begin() + 4, data.end(), address.bytes.begin());
-  const Prefix prefix = prefix_of(address, length);
+  const AddressPrefix prefix = prefix_of(address, length);
   if (prefix.address != address) return std::nullopt;
   return ClientSubnet{prefix};
 }

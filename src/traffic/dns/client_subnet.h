@@ -12,7 +12,7 @@
 namespace evercert::traffic::dns {
 
 struct ClientSubnet {
-  Prefix prefix;  // length 0: the client does not want to be told apart (section 7.1.2)
+  AddressPrefix prefix;  // length 0: the client does not want to be told apart (section 7.1.2)
 };
 
 // The option's data, as in a query. Nothing: it is malformed, which must be answered with FORMERR (section 7.1.2).

@@ -11,10 +11,10 @@ std::optional<ClientSubnet> read(std::vector<std::uint8_t> data) { return read_c
 TEST(ClientSubnet, WhatRfc7871SaysIsRead) {
   const auto four = read({0, 1, 24, 0, 192, 0, 2});
   ASSERT_TRUE(four);
-  EXPECT_EQ(four->prefix, *parse_prefix("192.0.2.0/24"));
+  EXPECT_EQ(four->prefix, *AddressPrefix::parse("192.0.2.0/24"));
   const auto six = read({0, 2, 33, 0, 0x20, 1, 0x0d, 0xb8, 0x80});
   ASSERT_TRUE(six);
-  EXPECT_EQ(six->prefix, *parse_prefix("2001:db8:8000::/33"));
+  EXPECT_EQ(six->prefix, *AddressPrefix::parse("2001:db8:8000::/33"));
   EXPECT_EQ(read({0, 1, 0, 0})->prefix.length, 0);
 }
 

@@ -34,7 +34,7 @@ class Table : public Geography {
   }
 
   // False: the prefix is there already.
-  bool add(const Prefix& prefix, const Place& place) {
+  bool add(const AddressPrefix& prefix, const Place& place) {
     auto& nodes = prefix.address.v6 ? six_ : four_;
     std::uint32_t at = 0;
     for (int depth = 0; depth < prefix.length; ++depth) {
@@ -118,7 +118,7 @@ Result<std::unique_ptr<Geography>> read_geography_table(const std::string& path,
     const std::string where = path + ":" + std::to_string(number) + ": ";
     if (words.size() != 2)
       return fail(Code::kInvalid, where + "a line is a prefix and a region, or a prefix and LATITUDE,LONGITUDE");
-    const auto prefix = parse_prefix(words[0]);
+    const auto prefix = AddressPrefix::parse(words[0]);
     if (!prefix) return fail(Code::kInvalid, where + prefix.error().message);
     Place place;
     const auto region = std::find(regions.begin(), regions.end(), words[1]);

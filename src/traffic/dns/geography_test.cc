@@ -86,7 +86,7 @@ class DatabaseFile {
     return std::string(1, static_cast<char>(static_cast<std::size_t>(type) << 5 | bytes.size())) + bytes;
   }
 
-  void add(const Prefix& prefix, const std::string& data) {
+  void add(const AddressPrefix& prefix, const std::string& data) {
     std::size_t node = 0;
     // IPv4 lies below 96 zero bits in a file for both families.
     const int zeros = version_ == 6 && !prefix.address.v6 ? 96 : 0, length = prefix.length + zeros;
@@ -145,9 +145,9 @@ class GeographyDatabase : public ::testing::Test {
 TEST_F(GeographyDatabase, CitiesAndContinentsAreFoundWithTheScopeOfTheirNetwork) {
   using F = DatabaseFile;
   F file;
-  file.add(*parse_prefix("10.1.0.0/16"), F::map(1) + F::text("location") + F::map(2) + F::text("latitude") +
-                                             F::real(50.11) + F::text("longitude") + F::real(8.68));
-  file.add(*parse_prefix("192.0.2.0/24"),
+  file.add(*AddressPrefix::parse("10.1.0.0/16"), F::map(1) + F::text("location") + F::map(2) + F::text("latitude") +
+                                                     F::real(50.11) + F::text("longitude") + F::real(8.68));
+  file.add(*AddressPrefix::parse("192.0.2.0/24"),
            F::map(1) + F::text("continent") + F::map(1) + F::text("code") + F::text("NA"));
   write(file.bytes());
   const auto database = open_geography_database(path_);
@@ -168,8 +168,8 @@ TEST_F(GeographyDatabase, InAFileOfBothFamiliesEachHasItsOwnScope) {
   using F = DatabaseFile;
   F file(6);
   const std::string africa = F::map(1) + F::text("continent") + F::map(1) + F::text("code") + F::text("AF");
-  file.add(*parse_prefix("10.1.0.0/16"), africa);
-  file.add(*parse_prefix("2001:db8::/32"), africa);
+  file.add(*AddressPrefix::parse("10.1.0.0/16"), africa);
+  file.add(*AddressPrefix::parse("2001:db8::/32"), africa);
   write(file.bytes());
   const auto database = open_geography_database(path_);
   ASSERT_TRUE(database) << database.error().message;

@@ -50,7 +50,7 @@ std::vector<std::string_view> segments(std::string_view path) {
 }
 
 // Who asks: the client that a resolver speaks for (as a prefix), else the resolver. A link's name may hang on it.
-std::optional<Prefix> asker(const net::Headers& headers) {
+std::optional<AddressPrefix> asker(const net::Headers& headers) {
   for (const std::string_view name : {"X-RemoteBackend-real-remote", "X-RemoteBackend-remote"}) {
     const auto value = headers.find(name);
     if (!value || value->empty()) continue;
@@ -123,7 +123,7 @@ net::HttpResponse PowerDns::lookup(std::string_view name, std::string_view type,
   const auto kind = ldns_get_rr_type_by_name(std::string(type).c_str());
   if (kind == 0) return net::problem(400, "Bad Request", "no such type of records");
   const auto client = asker(headers);
-  const Found found = responder_.find(owner.get(), kind, client.value_or(Prefix{}));
+  const Found found = responder_.find(owner.get(), kind, client.value_or(AddressPrefix{}));
   json records = json::array();
   for (std::size_t i = 0; i < ldns_rr_list_rr_count(found.records.get()); ++i) {
     const ldns_rr* record = ldns_rr_list_rr(found.records.get(), i);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Response rate limiting: how much is said to one network, so that a server cannot be made a weapon by forged source
-// addresses, nor be kept busy by one network. Bounded memory, whoever asks. Pure: time is passed in.
+// addresses, nor be kept busy by one network. The counting is traffic/policy's (rate_limit.h): bounded memory, whoever
+// asks. Pure: time is passed in.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <vector>
 
+#include "base/address_prefix.h"
 #include "base/time.h"
-#include "traffic/dns/address.h"
+#include "traffic/policy/rate_limit.h"
 
 namespace evercert::traffic::dns {
 
@@ -21,7 +22,7 @@ struct RateLimits {
   double answers = 5000, negatives = 500, errors = 200, work = 20000;
   // Every so manieth response beyond the limit is sent truncated, so that a true client asks again by TCP; 0: none.
   int slip = 2;
-  std::size_t networks = 1 << 14;  // remembered at once, by 24 bytes each
+  std::size_t networks = 1 << 14;  // of each kind remembered at once, by 16 bytes each
 };
 
 class RateLimiter {
@@ -33,19 +34,16 @@ class RateLimiter {
   Verdict judge(const IpAddress& client, ResponseKind kind, Instant now);
 
  private:
-  struct Bucket {
-    std::uint64_t key = 0;  // 0: nobody's
-    std::int64_t at_us = 0;
-    float tokens = 0;
-    std::uint32_t limited = 0;
+  struct Kind {
+    double rate = 0;
+    RateTable table;
   };
-  static constexpr std::size_t kWays = 4;
-
-  double rate(ResponseKind kind) const;
-
-  RateLimits limits_;
-  std::uint64_t seed_;
-  std::vector<std::array<Bucket, kWays>> sets_;  // a power of two
+  const int slip_;
+  const SipKey key_;
+  std::array<Kind, 4> kinds_;  // by ResponseKind
+  // Responses beyond the limit, by a part of their network's key: what they share does no more than to shift which of
+  // them are truncated.
+  std::array<std::uint32_t, 1024> limited_{};
 };
 
 }  // namespace evercert::traffic::dns

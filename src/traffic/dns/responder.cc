@@ -79,7 +79,7 @@ Choice Responder::choice_for(const Query& query, const IpAddress& from, Draft& d
     draft.by_source = true;
     return choice_for(from);
   }
-  const Prefix& prefix = query.subnet->prefix;
+  const AddressPrefix& prefix = query.subnet->prefix;
   Choice choice = view_->choose(prefix.address, prefix.length, geography_.locate(prefix.address), options_.answers);
   draft.scope = choice.scope;
   return choice;
@@ -105,7 +105,7 @@ std::optional<Response> Responder::respond(std::span<const std::uint8_t> message
   return response;
 }
 
-Found Responder::find(const ldns_rdf* name, ldns_rr_type type, const Prefix& client) {
+Found Responder::find(const ldns_rdf* name, ldns_rr_type type, const AddressPrefix& client) {
   EC_CHECK(view_ != nullptr, "there is a view before there are queries");
   Found found{no_records(), 0};
   const Zone::Node* node = zone_.find(name);

@@ -51,7 +51,7 @@ class Responder {
   // Nothing: the message must not be answered. `tcp`: the answer may be 65,535 bytes long, and needs no truncation.
   std::optional<Response> respond(std::span<const std::uint8_t> message, const IpAddress& from, bool tcp);
   // The records of the name, or of all types (LDNS_RR_TYPE_ANY), for clients in a prefix. None: there are none.
-  Found find(const ldns_rdf* name, ldns_rr_type type, const Prefix& client);
+  Found find(const ldns_rdf* name, ldns_rr_type type, const AddressPrefix& client);
   // The answer that has no room, or no right to more: question alone, TC set. Nothing: see respond().
   std::optional<Response> truncated(std::span<const std::uint8_t> message);
 

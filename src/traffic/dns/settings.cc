@@ -85,16 +85,6 @@ Result<std::pair<RegionFacts*, EdgeFacts*>> edge_named(std::vector<RegionFacts>&
                                   (name == word ? "" : "=..."));
 }
 
-Status take_spare_edges(const Words& words, std::vector<RegionFacts>& regions) {
-  for (const std::string& word : words.spare_edges) {
-    EC_ASSIGN(const auto named, edge_named(regions, word, "--spare-edge", word));
-    named.second->spare = true;
-    if (std::ranges::all_of(named.first->edges, &EdgeFacts::spare))
-      return fail(Code::kInvalid, "--spare-edge '" + word + "': no edge of " + named.first->name + " would be left");
-  }
-  return {};
-}
-
 Status take_addresses(const Words& words, std::vector<RegionFacts>& regions) {
   for (const std::string& word : words.addresses) {
     EC_ASSIGN(const auto given, assignment(word, "--address", "us-east-1/1=203.0.113.7,2001:db8::7"));
@@ -227,7 +217,7 @@ Result<std::vector<RegionFacts>> regions_of(const ClusterConfig& cluster, const 
     facts.weight = share * endpoint.weight;
     for (const auto& edge : region->edges) {
       EC_ASSIGN(const IpAddress address, parse_address(edge.address));
-      facts.edges.push_back({{address}, edge.https_port});
+      facts.edges.push_back({{address}, edge.https_port, edge.spare});
     }
     regions.push_back(std::move(facts));
   }
@@ -269,7 +259,6 @@ Result<ServerOptions> server_options(const Words& words, WallTime now) {
   options.rules.memory = settings.detection_time;
   options.policy = policy_of(balancer->policy);
   EC_TRY(take_addresses(words, options.regions));
-  EC_TRY(take_spare_edges(words, options.regions));
   EC_TRY(take_coordinates(words, options.regions));
   EC_ASSIGN(options.geography, geography_of(words, options.regions));
   for (const std::string& word : words.listen) {

@@ -20,7 +20,6 @@ struct Words {
   std::string status = "127.0.0.1:9153";
   std::string powerdns;                   // empty: PowerDNS is not served
   std::vector<std::string> addresses;     // "us-east-1/1=203.0.113.7,2001:db8::7"
-  std::vector<std::string> spare_edges;   // "us-east-1/2"
   std::vector<std::string> coordinates;   // "us-east-1=38.95,-77.45"
   std::vector<std::string> name_servers;  // "ns1.example.com" or "ns1.api.example.com=192.0.2.53"
   std::string contact;                    // empty: hostmaster at the zone

@@ -31,7 +31,7 @@ struct Connection {
   std::uint32_t events = 0;  // what epoll waits for
 };
 
-Prefix network_of(const IpAddress& address) { return prefix_of(address, address.v6 ? 56 : 24); }
+AddressPrefix network_of(const IpAddress& address) { return prefix_of(address, address.v6 ? 56 : 24); }
 
 class ServerImpl : public TcpServer {
  public:
@@ -203,7 +203,7 @@ class ServerImpl : public TcpServer {
   Socket epoll_;
   Connections connections_;
   std::unordered_map<int, Connections::iterator> by_descriptor_;
-  std::map<Prefix, std::size_t> networks_;
+  std::map<AddressPrefix, std::size_t> networks_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

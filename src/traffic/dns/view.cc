@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/check.h"
+#include "traffic/shares/shares.h"
 
 namespace evercert::traffic::dns {
 namespace {
@@ -25,7 +26,7 @@ std::uint64_t mix(std::uint64_t x) {
 }
 
 // The same on every server of the zone, whatever it has restarted since: so that a client's answers agree.
-std::uint64_t hash(const Prefix& prefix, const std::string& name) {
+std::uint64_t hash(const AddressPrefix& prefix, const std::string& name) {
   std::uint64_t h = mix(static_cast<std::uint64_t>(prefix.length) + (prefix.address.v6 ? 1000u : 0u));
   for (const std::uint8_t byte : prefix.address.bytes) h = mix(h ^ byte) + 0x9e3779b97f4a7c15u;
   for (const char c : name) h = mix(h ^ static_cast<std::uint8_t>(c)) + 0x9e3779b97f4a7c15u;
@@ -129,8 +130,8 @@ bool View::leads_to(std::size_t region) const {
 }
 
 Choice View::choose(const IpAddress& client, int known, const Place& place, std::size_t most) const {
-  const int told_apart = client.v6 ? kClientBits6 : kClientBits4;
-  const Prefix prefix = prefix_of(client, std::min(known, told_apart));
+  const int told_apart = client.v6 ? kNetworkBits6 : kNetworkBits4;
+  const AddressPrefix prefix = prefix_of(client, std::min(known, told_apart));
   most = std::min(most, Choice::kMost);
   std::vector<Candidate> candidates;
   Choice choice;
@@ -142,7 +143,7 @@ Choice View::choose(const IpAddress& client, int known, const Place& place, std:
     const int share = by_shares ? states_[r].share : 100;
     if (share >= 100) return true;
     hashed |= share > 0;
-    const bool is = static_cast<int>(hash(prefix, "share of " + facts_[r].name) % 100) < share;
+    const bool is = turn_of(prefix, facts_[r].name) < share;
     held_back |= !is;
     return is;
   };

@@ -114,7 +114,4 @@ class View {
   bool blind_ = false;
 };
 
-// Clients are told apart by so many bits where weights decide: a site of IPv4, and of IPv6.
-inline constexpr int kClientBits4 = 24, kClientBits6 = 48;
-
 }  // namespace evercert::traffic::dns

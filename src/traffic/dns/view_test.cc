@@ -119,13 +119,13 @@ TEST(View, AClientIsAnsweredTheSameByEveryServerOfTheZone) {
 TEST(View, TheScopeSaysWhatTheAnswerDependsOn) {
   const View view(three(), Policy::kWeightedLatency);
   EXPECT_EQ(view.choose(client(1), 24, in("eu-central-1"), 2).scope, 16) << "the place alone";
-  EXPECT_EQ(view.choose(client(1), 24, {}, 2).scope, kClientBits4) << "weights: the client's network";
+  EXPECT_EQ(view.choose(client(1), 24, {}, 2).scope, kNetworkBits4) << "weights: the client's network";
   EXPECT_EQ(View({region("us-east-1")}, Policy::kWeightedLatency).choose(client(1), 24, in("eu-west-1"), 2).scope, 0)
       << "there is one region for all";
   EXPECT_EQ(View({region("us-east-1", 1, 1, 2)}, Policy::kWeightedLatency).choose(client(1), 24, {}, 2).scope,
-            kClientBits4)
+            kNetworkBits4)
       << "the order of its edges";
-  EXPECT_EQ(view.choose(*parse_address("2001:db8::"), 56, {}, 2).scope, kClientBits6);
+  EXPECT_EQ(view.choose(*parse_address("2001:db8::"), 56, {}, 2).scope, kNetworkBits6);
 }
 
 TEST(View, ClientsOfARegionAreSpreadOverItsEdges) {

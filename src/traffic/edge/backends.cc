@@ -54,9 +54,13 @@ Result<Attempt> Backends::begin(Tried& tried, const Wish& wish) {
   std::lock_guard lock(mutex_);
   const Instant now = clock_.now();
   chance_ += kGolden;
-  Tried after = tried | wish.avoid;
+  Tried after = tried | wish.elsewhere;
   std::optional<Pick> picked;
-  if (wish.avoid.any()) picked = upstream_.pick(after, false, wish.may_probe, mix(chance_), now, wish.preferred);
+  if (wish.elsewhere.any()) picked = upstream_.pick(after, true, false, mix(chance_), now);
+  if (picked && picked->standing != Standing::kGood) picked.reset();
+  if (!picked) after = tried | wish.avoid;
+  if (!picked && wish.avoid.any())
+    picked = upstream_.pick(after, false, wish.may_probe, mix(chance_), now, wish.preferred);
   if (picked && picked->standing != Standing::kGood) picked.reset();
   after = tried;
   if (picked) {

@@ -21,6 +21,7 @@ struct EdgeEndpoint {
   net::HttpTarget target;  // of a node: where it listens for links
   RegionId region;         // of another region's edge; the own region for nodes
   bool canary = false;     // a node that runs a new release
+  std::string name = {};   // as shares of traffic name it: "us-east-1/2" a node, "us-east-1" another region's edge
 };
 
 struct Backend {
@@ -48,6 +49,8 @@ class Backends {
     std::optional<std::size_t> preferred{};
     // These not, while one of the other nodes of the region stands well.
     Tried avoid{};
+    // Not these, all nodes of the region among them, while one of the others stands well.
+    Tried elsewhere{};
   };
 
   Backends(const UpstreamOptions& options, MonotonicClock& clock, std::uint64_t salt)

@@ -29,7 +29,7 @@ namespace {
 using net::HttpRequest;
 using net::HttpResponse;
 
-constexpr Duration kLagSample = 20ms, kAdapt = 500ms;
+constexpr Duration kLagSample = 20ms, kAdapt = 500ms, kAskShares = 1s;
 
 class EdgeImpl : public Edge {
  public:
@@ -69,8 +69,9 @@ class EdgeImpl : public Edge {
     releases_ = std::make_unique<Releases>(backends_, clock_);
     // A region none of whose nodes is of the new release has nothing to share out.
     if (options_.canary_percent > 0 && releases_->state().any) EC_TRY(releases_->begin(options_.canary_percent));
+    shares_ = std::make_unique<SharesLead>(backends_, options_.region_name);
     forwarder_ = std::make_unique<Forwarder>(Forwarder::Parts{options_, backends_, entrance_, guests_, *releases_,
-                                                              counters_, *link_, *client_, clock_, random_});
+                                                              *shares_, counters_, *link_, *client_, clock_, random_});
     net::HttpServerOptions server;
     server.threads = options_.threads;
     server.access_log = options_.front.access_log;
@@ -85,6 +86,7 @@ class EdgeImpl : public Edge {
               net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
     check_all();
     recheck_unhealthy();
+    follow_shares();
     adapt();
     if (options_.admin_address.empty()) return {};
     net::HttpServerOptions admin;
@@ -121,7 +123,8 @@ class EdgeImpl : public Edge {
     }
     if (request.path == "/metrics") {
       response.headers.set("Content-Type", "text/plain; version=0.0.4");
-      response.body = backend_metrics(backends_, entrance_) + counters_.metrics() + ocsp_metrics() + server_->metrics();
+      response.body = backend_metrics(backends_, entrance_) + counters_.metrics() + shares_->metrics() +
+                      ocsp_metrics() + server_->metrics();
       return response;
     }
     // Of the cluster itself: for an operator at another machine.
@@ -216,6 +219,22 @@ class EdgeImpl : public Edge {
     why_unready_ = problem.is_object() ? problem.value("detail", "") : "";
   }
 
+  // Nobody is waited for: who does not answer says nothing.
+  void follow_shares() {
+    for (auto& question : shares_->questions()) checks_.spawn(ask_shares(std::move(question)));
+    checker_->post_after(kAskShares, [this] { follow_shares(); });
+  }
+
+  Task<void> ask_shares(SharesLead::Question question) {
+    net::LinkCall call;
+    call.target = kSharesPath;
+    const auto answer = co_await forwarder_->ask(*checker_, question.endpoint, call, options_.check_timeout);
+    if (!answer || answer->status != 200) co_return;
+    // An edge whose own nodes are gone asks another region: that is no second word.
+    const bool remote = backends_[question.endpoint].remote;
+    if (!remote || answer->headers.find("Evercert-Region") == question.name) shares_->said(question, answer->bytes());
+  }
+
   // What is out, or said that it leaves, is looked at again soon, not in a whole interval.
   void recheck_unhealthy() {
     for (std::size_t at = 0; at < backends_.size(); ++at) {
@@ -255,6 +274,7 @@ class EdgeImpl : public Edge {
   Entrance entrance_;
   Guests guests_;
   std::unique_ptr<Releases> releases_;
+  std::unique_ptr<SharesLead> shares_;
   EdgeCounters counters_;
   std::uint64_t told_overload_ = 0, told_rate_ = 0;
   OcspCounts ocsp_counts_;

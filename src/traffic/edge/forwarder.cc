@@ -56,6 +56,7 @@ struct Forwarder::Passing {
   Instant deadline;
   std::optional<std::size_t> preferred;
   Backends::Tried avoid;  // at first
+  Backends::Tried elsewhere;
 };
 
 Forwarder::Forwarder(Parts parts) : to_(parts), edge_prefix_("evercert://" + parts.options.cluster + "/edge/") {}
@@ -98,6 +99,12 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
   passing.may_leave = !(from_edge && request.headers.find(kHop));
   passing.preferred = preferred;
   passing.avoid = to_.releases.avoid(request);
+  if (is_led_by_shares(ruling.of, request.path)) {
+    const std::string client = from_edge ? request.headers.get("X-Forwarded-For") : request.peer_address;
+    const auto way = to_.shares.way(client, passing.may_leave);
+    passing.avoid |= way.avoid;
+    passing.elsewhere = way.elsewhere;
+  }
   passing.call.headers = forwarded_headers(request, from_edge, to_.random);
   passing.call.method = std::move(request.method);
   passing.call.target = std::move(request.target);
@@ -126,8 +133,10 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
                       .may_leave_region = passing.may_leave,
                       .may_probe = may_retry(Code::kUnknownOutcome, call.method, passing.path, passing.has_key),
                       .preferred = passing.preferred,
-                      .avoid = passing.avoid};
-  const bool raced = may_hedge(call.method, passing.path);
+                      .avoid = passing.avoid,
+                      .elsewhere = passing.elsewhere};
+  // What is led to another region takes longer than usual, and is not to come back for that.
+  const bool raced = may_hedge(call.method, passing.path) && passing.elsewhere.none();
   bool elsewhere = false;  // to ask further is no repetition then, and takes nothing from their budget
   for (bool first = true;; first = false) {
     const Duration left = passing.deadline - to_.clock.now();
@@ -141,6 +150,7 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (wish.repeats) to_.counters.retries.fetch_add(1, std::memory_order_relaxed);
     wish.preferred.reset();
     wish.avoid.reset();
+    wish.elsewhere.reset();
     call.headers.set(kDeadlineHeader, format_deadline(left));
     if (passing.has_id) call.headers.set(kAttempt, std::to_string(++passing.attempt));
     Result<HttpResponse> result = fail(Code::kInternal, "");

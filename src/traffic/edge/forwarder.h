@@ -15,6 +15,7 @@
 #include "traffic/edge/entrance.h"
 #include "traffic/edge/guests.h"
 #include "traffic/edge/releases.h"
+#include "traffic/edge/shares_lead.h"
 
 namespace evercert::traffic {
 
@@ -27,6 +28,7 @@ class Forwarder {
     Entrance& entrance;
     Guests& guests;
     Releases& releases;
+    SharesLead& shares;
     EdgeCounters& counters;
     net::LinkClient& link;
     net::HttpClient& client;

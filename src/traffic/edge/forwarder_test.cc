@@ -114,8 +114,9 @@ class ForwarderTest : public ::testing::Test {
     entrance_ = std::make_unique<Entrance>(options_.door, *backends_, loop_);
     guests_ = std::make_unique<Guests>(options_.guests, "evercert://c/", random_);
     releases_ = std::make_unique<Releases>(*backends_, loop_);
+    shares_ = std::make_unique<SharesLead>(*backends_, "east");
     forwarder_ = std::make_unique<Forwarder>(Forwarder::Parts{options_, *backends_, *entrance_, *guests_, *releases_,
-                                                              counters_, link_, others_, loop_, random_});
+                                                              *shares_, counters_, link_, others_, loop_, random_});
   }
   HttpRequest request(std::string method, std::string path) {
     HttpRequest out;
@@ -169,6 +170,7 @@ class ForwarderTest : public ::testing::Test {
   std::unique_ptr<Entrance> entrance_;
   std::unique_ptr<Guests> guests_;
   std::unique_ptr<Releases> releases_;
+  std::unique_ptr<SharesLead> shares_;
   std::unique_ptr<Forwarder> forwarder_;
   TaskScope scope_;
 };

@@ -6,7 +6,6 @@
 
 #include "traffic/policy/admission.h"
 #include "traffic/policy/backpressure.h"
-#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/criticality.h"
 #include "traffic/policy/futile_clients.h"
 #include "traffic/policy/gradient_limit.h"
@@ -30,28 +29,6 @@ TEST(SipHash, DependsOnEveryByteTheLengthAndTheKey) {
   EXPECT_NE(sip_hash(kKey, std::string(8, '\0')), sip_hash(kKey, std::string(9, '\0')));
   EXPECT_NE(sip_hash(kKey, "abcdefgh"), sip_hash(kKey, "abcdefgi"));
   EXPECT_NE(sip_hash(kKey, "a"), sip_hash({kKey.low + 1, kKey.high}, "a"));
-}
-
-TEST(ClientPrefix, AreTheFirst24BitsOfIpv4And48OfIpv6) {
-  EXPECT_EQ(*prefix_of("192.0.2.1"), *prefix_of("192.0.2.255"));
-  EXPECT_NE(*prefix_of("192.0.2.1"), *prefix_of("192.0.3.1"));
-  EXPECT_EQ(*prefix_of("2001:db8:1::1"), *prefix_of("2001:db8:1:ffff::"));
-  EXPECT_NE(*prefix_of("2001:db8:1::1"), *prefix_of("2001:db8:2::1"));
-  EXPECT_EQ(*prefix_of("::ffff:192.0.2.7"), *prefix_of("192.0.2.1")) << "one address, however the socket writes it";
-  EXPECT_FALSE(prefix_of("192.0.2.1")->v6);
-  EXPECT_NE(prefix_of("0.0.0.0")->key(), prefix_of("::")->key());
-}
-
-TEST(ClientPrefix, RefusesWhatIsNoAddress) {
-  for (const std::string_view bad : {"", " ", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4/24",
-                                     "01.2.3.4x", "1.2.3.4:80", "[::1]", "::1%eth0", ":::", "12345::",
-                                     "1:2:3:4:5:6:7:8:9", "::ffff:1.2.3", "localhost", "0x7f.1", "\xff\xfe"}) {
-    const auto prefix = prefix_of(bad);
-    ASSERT_FALSE(prefix) << bad;
-    EXPECT_EQ(prefix.error().code, Code::kInvalid);
-  }
-  EXPECT_FALSE(prefix_of(std::string(10'000'000, ':')));
-  EXPECT_FALSE(prefix_of(std::string_view("1.2.3.4\0junk", 12))) << "what follows a zero byte is read too";
 }
 
 TEST(RateTable, AllowsItsBurstThenItsRateAndTellsHowLong) {

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include "base/address_prefix.h"
+
 namespace evercert::traffic {
 
 RateTable::RateTable(Rate rate, std::size_t entries)
@@ -64,8 +66,12 @@ RateRuling RateLimit::ask(const Caller& caller, double cost, Instant now) {
   std::array<Scope, 3> scopes{};
   std::size_t n = 0;
   if (!caller.address.empty()) {
-    const auto prefix = prefix_of(caller.address);
-    const auto key = prefix ? prefix->key() : std::array<char, 7>{'?'};
+    const auto network = network_of(caller.address);
+    std::array<char, 7> key{'?'};
+    if (network) {
+      key[0] = network->address.v6 ? '6' : '4';
+      std::copy_n(network->address.bytes.begin(), 6, key.begin() + 1);
+    }
     scopes[n++] = {RateScope::kPrefix, &prefixes_, key_of(RateScope::kPrefix, {key.data(), key.size()})};
   }
   if (!caller.client.empty()) scopes[n++] = {RateScope::kClient, &clients_, key_of(RateScope::kClient, caller.client)};

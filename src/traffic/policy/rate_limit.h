@@ -18,7 +18,6 @@
 #include <string_view>
 #include <vector>
 
-#include "traffic/policy/client_prefix.h"
 #include "traffic/policy/sip_hash.h"
 
 namespace evercert::traffic {

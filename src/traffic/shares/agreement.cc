@@ -14,8 +14,9 @@ bool SharesAgreement::said(std::size_t region, std::string_view document) {
   told_[region] = std::move(*parsed);
   const Shares& word = told_[region];
   if (word.revision <= shares_.revision) return false;
-  const auto alike = std::ranges::count_if(
-      told_, [&](const Shares& other) { return other.revision == word.revision && other.percent == word.percent; });
+  const auto alike = std::ranges::count_if(told_, [&](const Shares& other) {
+    return other.revision == word.revision && other.percent == word.percent && other.nodes == word.nodes;
+  });
   if (alike < static_cast<std::ptrdiff_t>(std::min<std::size_t>(2, told_.size()))) return false;
   shares_ = word;
   return true;

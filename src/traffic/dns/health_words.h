@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What regions say of each other (GET /v1/health, docs/health.md): a region is out when two regions say so, its own
+// word counts as one. A name server sees a region's edges from outside; these see what lies behind them, too. A word
+// that is old says nothing. Pure; one thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+
+namespace evercert::traffic::dns {
+
+inline constexpr std::size_t kLargestHealth = 1 << 20;
+
+class HealthWords {
+ public:
+  explicit HealthWords(std::vector<std::string> regions);
+  // What a node of the region says now. What is no such document says nothing.
+  void said(std::size_t region, std::string_view document, Instant now);
+  // Of each region: who says that it is out, when two do; else empty.
+  std::vector<std::string> out(Instant now) const;
+
+ private:
+  struct Word {
+    std::vector<bool> out;  // by region
+    Instant at;
+  };
+  std::vector<std::string> regions_;
+  std::vector<std::optional<Word>> words_;
+};
+
+}  // namespace evercert::traffic::dns

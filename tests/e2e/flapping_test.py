@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Links that flap do not flap traffic, and a controller that stands still does no harm: real processes, with name servers and clients. A link between two regions
+and the name server's to one of them are cut and mended every two seconds for a minute. Then the controller's region stands still (SIGSTOP): the others go on, another
+controller takes over, and the first one, when it wakes, changes nothing."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import checks
+from checks import check, wait_for
+from clients import Client, ask_node
+from links import Links
+from servers import Servers
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-flapping-")
+cluster = os.path.join(work, "cluster")
+regions = ["us-east-1", "us-west-2", "eu-central-1"]
+servers = Servers(evercert, work, cluster)
+specification = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/spec/global_load_balancer.yaml")
+
+
+def ctl(*arguments):
+    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def status():
+    out = ctl("--json", "failover", "status")
+    return json.loads(out.stdout) if out.stdout.startswith("{") else {}
+
+
+def entries():
+    return json.loads(ctl("--json", "failover", "log", "--all").stdout)["entries"]
+
+
+def dns_regions():
+    """By name: whether the name server leads anybody there, and by which share."""
+    page = json.loads(urllib.request.urlopen("http://127.0.0.1:9153/", timeout=5).read())
+    return {one["region"]: (one["in"], one["share"]) for one in page["regions"]}
+
+
+def well():
+    for n in (1, 2, 3):
+        code, document = ask_node(f"127.{n}.0.11", "/v1/health")
+        if code != 200 or not all(region["score"] == 100 and not region["out"] for region in document["regions"]):
+            return False
+    return True
+
+
+def most_in_30_s(moments):
+    return max((sum(1 for other in moments if 0 <= other - at < 30) for at in moments), default=0)
+
+
+links = Links()
+try:
+    subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=a.test",
+                    "-addext", "subjectAltName=DNS:a.test", "-out", f"{work}/a.csr"], check=True, capture_output=True)
+    for region in regions:
+        servers.start("node", region)
+        servers.start("edge", region)
+    servers.processes["dns", "all"] = subprocess.Popen([evercert, "dns", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", specification,
+                                                        "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
+    wait_for("all is well in all eyes", well, 60)
+    wait_for("a controller is elected", lambda: status().get("controller"), 60)
+    where = status()["controller"]
+    home = where["node"].split("/")[0]
+    a, b = [regions.index(region) + 1 for region in regions if region != home]
+    client = Client(cluster, f"{work}/a.csr", [regions.index(home) + 1, a, b])
+    client.start()
+    wait_for("clients issue", lambda: len(client.issued) > 5, 20)
+
+    # --- a link that flaps
+    changes, seen, begun = {region: [] for region in regions}, dns_regions(), time.monotonic()
+    cuts = 0
+    while time.monotonic() < begun + 60:
+        cuts += 1
+        links.cut((f"127.{a}.0.0/16", f"127.{b}.0.0/16"), ("127.0.0.1/32", f"127.{b}.0.1/32"))
+        for mended in (False, True):
+            if mended:
+                links.mend()
+            for _ in range(8):
+                time.sleep(0.25)
+                now = dns_regions()
+                for region in regions:
+                    if now[region] != seen[region]:
+                        changes[region].append(time.monotonic())
+                seen = now
+    check(all(most_in_30_s(moments) <= 1 for moments in changes.values()), f"{cuts} cuts: the name server has changed its mind about a region at most once in 30 s: "
+          f"{ {region: [round(at - begun, 1) for at in moments] for region, moments in changes.items()} }")
+    moved = [(entry["at_ms"] / 1000, entry["text"]) for entry in entries() if entry["text"].startswith("traffic of")]
+    for region in regions:
+        check(most_in_30_s([at for at, text in moved if f"of {region}:" in text]) <= 1, f"and so has the controller about {region}: {moved}")
+    check(not client.failed, f"no request has failed: {client.failed[:1]}")
+    wait_for("all is well again", lambda: well() and ctl("failover", "status").returncode == 0, 60)
+
+    # --- the controller's region stands still
+    json.dump({"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [100]}, open(f"{work}/policy.json", "w"))
+    check(ctl("failover", "policy", "set", f"{work}/policy.json").returncode == 0, "the policy is quicker")
+    where = status()["controller"]
+    home = where["node"].split("/")[0]
+    client.urls.sort(key=lambda url: f"127.{regions.index(home) + 1}." in url)  # its own region last: a client of a region that hangs waits
+    for kind in ("node", "edge"):
+        servers.processes[kind, home].send_signal(signal.SIGSTOP)
+    stopped, issued = time.monotonic(), len(client.issued)
+    wait_for("the others issue without it", lambda: len(client.issued) > issued + 10, 30)
+    wait_for("name servers lead nobody there", lambda: not dns_regions()[home][0] or dns_regions()[home][1] == 0, 20)
+    wait_for("another controller has taken its traffic away", lambda: status().get("shares", {}).get(home) == 0, 60)
+    token = status()["controller"]["token"]
+    check(token > where["token"], "under a higher token")
+    for kind in ("node", "edge"):
+        servers.processes[kind, home].send_signal(signal.SIGCONT)
+    wait_for("it is back, with all of its traffic", lambda: status().get("shares", {}).get(home) == 100 and ctl("failover", "status").returncode == 0, 90)
+    tokens = [entry["token"] for entry in entries()]
+    check(tokens == sorted(tokens), "whoever was replaced has written nothing since")
+    check(ctl("failover", "log", "--all").returncode == 0, "the log is whole")
+    client.on = False
+    client.join(20)
+    check(not client.failed, f"{len(client.issued)} certificates, none failed; the longest took {client.longest:.1f} s: {client.failed[:1]}")
+    print(f"{checks.count} checks passed")
+finally:
+    links.end()
+    for process in servers.processes.values():
+        process.send_signal(signal.SIGCONT)
+    servers.end()

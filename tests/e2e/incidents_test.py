@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the failover controller does about less than a region, with real processes and clients that go on: a zone dies, a node's disk is full, two regions do not
+hear each other. Its traffic goes to the other node of the region, by the shares that the edge reads, and comes back."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import checks
+from checks import check, wait_for
+from clients import Client, ask_node
+from links import Links
+from servers import Servers
+
+evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
+work = tempfile.mkdtemp(prefix="evercert-incidents-")
+cluster = os.path.join(work, "cluster")
+east, west, central = regions = ["us-east-1", "us-west-2", "eu-central-1"]
+second = f"{east}/2"
+servers = Servers(evercert, work, cluster)
+policy = {"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [50, 100], "requests_seconds": 5}
+small = os.path.join(work, f"data-{east}-2")  # the second node's disk
+
+
+def ctl(*arguments):
+    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def status():
+    out = ctl("--json", "failover", "status")
+    return json.loads(out.stdout) if out.stdout.startswith("{") else {}
+
+
+def incident(subject):
+    return next((one for one in reversed(status().get("incidents", [])) if one["subject"] == subject), {})
+
+
+def phase(subject):
+    return incident(subject).get("phase")
+
+
+def nothing_open():
+    return ctl("failover", "status").returncode == 0
+
+
+def edge_metric(name):
+    page = urllib.request.urlopen("http://127.1.0.1:8080/metrics", timeout=5).read().decode()
+    return int(re.search(rf'^{re.escape(name)} (\d+)$', page, re.M)[1])
+
+
+def share_at_edge():
+    return edge_metric(f'evercert_edge_share_percent{{of="{second}"}}')
+
+
+def asked_of_second():
+    return edge_metric('evercert_edge_backend_requests_total{backend="127.1.0.12:' + port + '",kind="node"}')
+
+
+def well():
+    for n in (1, 2, 3):
+        code, document = ask_node(f"127.{n}.0.11", "/v1/health")
+        if code != 200 or not all(region["score"] == 100 and not region["out"] for region in document["regions"]):
+            return False
+    return True
+
+
+links = Links()
+try:
+    subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback", "--zones", "2"], check=True, capture_output=True)
+    # One region has two zones, the others one.
+    text = open(f"{cluster}/cluster.yaml").read()
+    open(f"{cluster}/cluster.yaml", "w").write("".join(line for line in text.splitlines(True) if not re.search(r"zone: 2.*127\.[23]\.", line)))
+    port = re.search(r"link_port: (\d+)", text)[1] if "link_port" in text else "9445"
+    subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=a.test",
+                    "-addext", "subjectAltName=DNS:a.test", "-out", f"{work}/a.csr"], check=True, capture_output=True)
+    os.mkdir(small)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", small], check=True)
+    for region in regions:
+        servers.start("node", region)
+        servers.start("edge", region)
+    servers.start("node", east, 2)
+    wait_for("all is well in all eyes", well, 60)
+    wait_for("a controller is elected and nothing is wrong", lambda: status().get("controller") and nothing_open(), 60)
+    json.dump(policy, open(f"{work}/policy.json", "w"))
+    check(ctl("failover", "policy", "set", f"{work}/policy.json").returncode == 0, "the policy is set")
+    client = Client(cluster, f"{work}/a.csr", [1, 2, 3])
+    client.start()
+    wait_for("both nodes of the region are asked", lambda: asked_of_second() > 5 and share_at_edge() == 100, 20)
+
+    # --- a node's disk is full
+    free = os.statvfs(small)
+    with open(f"{small}/ballast", "wb") as ballast:
+        ballast.write(b"\0" * (int(free.f_bavail * free.f_frsize - 0.02 * free.f_blocks * free.f_frsize)))
+    wait_for("a component of the node is ill", lambda: phase(f"{second} disk") == "stabilised", 30)
+    steps = {step["kind"]: step for step in incident(f"{second} disk")["steps"]}
+    check(steps["redundancy"]["state"] == "done" and steps["divert"]["state"] == "done", "the other node of the region is well, and the traffic goes there")
+    wait_for("the edge has heard of it", lambda: share_at_edge() == 0, 10)
+    time.sleep(0.5)
+    before, issued = asked_of_second(), len(client.issued)
+    wait_for("clients go on", lambda: len(client.issued) > issued + 20, 20)
+    check(asked_of_second() == before, "nobody asks the node that is ill")
+    check(second in ctl("failover", "status").stdout, "ctl failover status shows its share")
+    os.remove(f"{small}/ballast")
+    wait_for("it is well again and has its traffic", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 40)
+    wait_for("nothing is wrong any more", nothing_open, 40)
+    moves = [entry["text"] for entry in json.loads(ctl("--json", "failover", "log").stdout)["entries"] if entry["text"].startswith("traffic of")]
+    check([move.split(": ")[1] for move in moves] == ["100 % -> 0 %", "0 % -> 50 %", "50 % -> 100 %"], f"in stages: {moves}")
+
+    # --- a zone dies
+    servers.processes["node", f"{east}-2"].kill()
+    servers.processes["node", f"{east}-2"].wait()
+    wait_for("the zone's incident has its plan", lambda: phase(second) == "stabilised", 40)
+    steps = {step["kind"]: step["state"] for step in incident(second)["steps"]}
+    check(steps["redundancy"] == "done" and steps["divert"] == "done" and steps["leaders"] == "done", f"the rest of the region does the work, every group is led: {steps}")
+    check(status()["shares"][east] == 100, "its region keeps its traffic")
+    servers.start("node", east, 2)
+    wait_for("it is back and has its traffic", lambda: phase(second) == "closed" and share_at_edge() == 100, 60)
+
+    # --- two regions do not hear each other
+    home = status()["controller"]["node"].split("/")[0]
+    a, b = [regions.index(region) + 1 for region in regions if region != home]
+    links.cut((f"127.{a}.0.0/16", f"127.{b}.0.0/16"))
+    subject = f"{regions[a - 1]} and {regions[b - 1]}"
+    wait_for("the partition is found", lambda: phase(subject) == "stabilised", 40)
+    check({step["kind"]: step["state"] for step in incident(subject)["steps"]} == {"leaders": "done", "queues": "done"}, "every group is led through the third region")
+    check(all(status()["shares"][region] == 100 for region in regions), "and no traffic is moved for it")
+    issued = len(client.issued)
+    wait_for("clients go on", lambda: len(client.issued) > issued + 5, 20)
+    links.mend()
+    wait_for("they hear each other again", lambda: phase(subject) == "closed" and nothing_open(), 60)
+
+    client.on = False
+    client.join(20)
+    check(not client.failed, f"{len(client.issued)} certificates, none failed; the longest took {client.longest:.1f} s: {client.failed[:1]}")
+    check(ctl("failover", "log", "--all").returncode == 0, "the log is whole, and signed")
+    print(f"{checks.count} checks passed")
+finally:
+    links.end()
+    subprocess.run(["umount", "-l", small], capture_output=True)
+    servers.end()
