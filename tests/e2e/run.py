@@ -9,7 +9,7 @@ import sys
 import time
 
 # The longest first.
-tests = ["failover", "region_loss", "topology", "adding_region", "edge", "removing_region", "dns", "health", "http", "membership", "degraded", "standby", "refusal", "anycast", "witness", "coordination"]
+tests = ["failover", "region_loss", "topology", "adding_region", "edge", "sessions", "edge_certificate", "removing_region", "dns", "health", "http", "membership", "degraded", "standby", "refusal", "anycast", "witness", "coordination"]
 here = os.path.dirname(os.path.abspath(__file__))
 
 
