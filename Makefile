@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
 export CARGO_TERM_QUIET = true
 
-.PHONY: demo test build deps unit e2e test-faults sim campaign model bugs proof bench fuzz format lint clean
+.PHONY: demo test build deps unit e2e h2spec test-faults sim campaign model bugs proof bench fuzz format lint clean
 
 demo: build
 	@./$(BUILD)/evercert demo
@@ -28,6 +28,12 @@ unit: build
 # E2E=NAME... runs some of them.
 e2e: build
 	@$(PYTHON) tests/e2e/run.py $(BUILD)/evercert $(E2E)
+
+# All cases of h2spec against an edge; tests/h2spec names the exceptions.
+h2spec: build
+	@scripts/install_dependencies.sh h2spec
+	@cd tests/h2spec && go build -o $(abspath $(BUILD))/h2spec github.com/summerwind/h2spec/cmd/h2spec
+	@$(PYTHON) tests/h2spec/h2spec_test.py $(BUILD)/evercert $(BUILD)/h2spec
 
 # FAULTS=NAME... runs some of them; tests/faults/faults_test.py --list names them.
 test-faults: build

@@ -5,7 +5,9 @@
 
 #include "base/address_prefix.h"
 #include "base/check.h"
+#include "base/encoding.h"
 #include "fuzz/input.h"
+#include "traffic/edge/claims.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/guests.h"
 #include "traffic/policy/canary.h"
@@ -55,6 +57,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   request.path = request.target = words[1];
   request.peer_address = words[2];
   request.client_identity = words[3];
+  // Of an ACME request the last two words are what its JWS holds, so that the bytes reach behind its encoding.
+  request.body = words[7];
+  if (request.path.starts_with("/acme/") && !words[6].empty())
+    request.body = "{\"protected\":\"" + to_base64url(words[6]) + "\",\"payload\":\"" + to_base64url(words[7]) + "\"}";
+  const auto claims = traffic::read_claims(request);
+  EC_CHECK(claims.account.size() <= 64 && claims.account.find('/') == std::string::npos, "an account's name is one");
   for (const auto& [name, value] : {std::pair{std::string_view(traffic::kDeadlineHeader), words[4]},
                                     {std::string_view("Authorization"), words[5]},
                                     {words[6], words[7]}}) {
@@ -68,7 +76,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   EC_CHECK(!from_edge || !ruling.refused, "another edge has counted it");
   if (ruling.refused)
     EC_CHECK(traffic::retry_after_seconds(ruling.refused->retry_after) >= 1, "told when to come again");
-  guests.answered(guests.guest_of(request, from_edge), ruling.of, 400 + static_cast<int>(size % 200), Instant{now});
+  const auto renewal = size % 3 == 0 ? std::nullopt : std::optional(size % 3 == 1);
+  guests.answered(guests.guest_of(request, from_edge), ruling, 200 + static_cast<int>(size % 400), renewal,
+                  Instant{now});
   if (const auto told = traffic::parse_deadline(words[4])) {
     EC_CHECK(*told >= Duration{0}, "a deadline lies ahead");
     const traffic::Deadline deadline(Instant{now}, 12s, *told);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of an ACME request, up to and with the verification of its signature.
+// The body of an ACME request, up to and with the verification of its signature; and the name of a certificate.
+#include "api/acme/certificate_id.h"
 #include "api/acme/jws.h"
 #include "base/check.h"
 #include "fuzz/input.h"
@@ -7,6 +8,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace evercert;
   const std::string input(fuzz::text(data, size));
+  if (const auto id = api::parse_certificate_id(input))
+    EC_CHECK(!id->authority_key_id.empty() && id->serial.size() <= 128, "two parts, none of them empty");
   if (const auto jwk = api::parse_jwk(input)) {
     const auto again = api::parse_jwk(jwk->canonical);
     EC_CHECK(again && again->thumbprint == jwk->thumbprint, "the canonical form is one");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // node and edge: the processes of a cluster.
+#include <arpa/inet.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -102,6 +103,49 @@ void set_policies(const config::EdgeSettings& settings, traffic::EdgeOptions& op
   options.guests.rates.account = rate(settings.account);
   options.guests.limit_loopback = settings.limit_loopback;
   options.canary_percent = settings.canary_percent;
+  options.sticky = settings.sticky == "off"   ? traffic::Sticky::kOff
+                   : settings.sticky == "all" ? traffic::Sticky::kAll
+                                              : traffic::Sticky::kAcme;
+}
+
+// Addresses as certificates have them (RFC 5952).
+pki::Name name_of(const std::string& text) {
+  unsigned char bytes[16];
+  char out[INET6_ADDRSTRLEN];
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (inet_pton(family, text.c_str(), bytes) == 1)
+      return {pki::NameKind::kIp, inet_ntop(family, bytes, out, sizeof out)};
+  }
+  return {pki::NameKind::kDns, text};
+}
+
+void set_certificate(const config::ClusterConfig& config, const config::RegionConfig& region, int number,
+                     traffic::EdgeOptions& options) {
+  const config::EdgeSettings::Acme& acme = config.edge.acme;
+  if (acme.names.empty()) return;
+  const config::Paths paths(config.dir);
+  traffic::EdgeCertificate certificate;
+  traffic::OwnCertificateOptions& own = certificate.own;
+  own.file = paths.edge_acme_certificate(region.name, number);
+  own.account_key = paths.edge_account(region.name);
+  own.directory = acme.directory;
+  own.contacts = acme.contacts;
+  own.key = acme.key == "p384" ? pki::KeyKind::kP384 : acme.key == "rsa2048" ? pki::KeyKind::kRsa : pki::KeyKind::kP256;
+  for (const auto& name : acme.names) {
+    own.names.push_back(name_of(config::edge_name(name, region.name, number)));
+    for (const auto& other : config.regions) {
+      for (std::size_t n = 1; n <= other.edges.size(); ++n)
+        own.hosts.push_back(config::edge_name(name, other.name, static_cast<int>(n)));
+    }
+  }
+  std::sort(own.names.begin(), own.names.end());
+  own.names.erase(std::unique(own.names.begin(), own.names.end()), own.names.end());
+  const bool relative = !acme.trust.empty() && !acme.trust.starts_with('/');
+  certificate.directory_trust = acme.trust.empty() ? "/etc/ssl/certs/ca-certificates.crt"
+                                : relative         ? config.dir + "/" + acme.trust
+                                                   : acme.trust;
+  certificate.resolver = config.resolver;
+  options.certificate = std::move(certificate);
 }
 
 Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
@@ -137,6 +181,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
                              region->name + "/" + std::to_string(node.zone)});
   }
   set_policies(config.edge, options);
+  set_certificate(config, *region, arguments.number, options);
   EC_TRY(set_admin(arguments.admin, options));
   for (const auto& other : config.regions) {
     if (other.id == region->id || other.removed) continue;

@@ -94,6 +94,7 @@ class CertificateAuthority {
   const Issuer& issuer_of(const store::v1::Certificate& certificate) const;
   std::string chain_of(const store::v1::Certificate& certificate) const;
   const CaOptions& options() const { return options_; }
+  WallTime now() const { return wall_.now(); }
 
  private:
   // What the claims of a key say before anything is signed for it.

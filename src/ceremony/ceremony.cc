@@ -54,6 +54,8 @@ class Ceremony {
     const std::string nonce_key = to_hex(os::secure_random().bytes(32));
     for (const auto& region : storing_) EC_TRY(write(paths_.nonce_key(region), nonce_key + "\n", 0600));
     for (const auto& region : storing_) EC_TRY(make_ticket_secret(region));
+    EC_ASSIGN(const auto edge_account, keys::generate_key_pem(pki::KeyKind::kP256));
+    for (const auto& region : storing_) EC_TRY(write(paths_.edge_account(region), edge_account, 0600));
     EC_TRY(write(options_.dir + "/cluster.yaml", cluster_yaml(), 0644));
     progress_("cluster file: " + options_.dir + "/cluster.yaml");
     return {};
@@ -71,6 +73,7 @@ class Ceremony {
     EC_ASSIGN(const auto nonce_key, read_file(os::disk(), paths_.nonce_key(storing_.front())));
     EC_TRY(write(paths_.nonce_key(region), nonce_key, 0600));
     EC_TRY(make_ticket_secret(region));
+    EC_TRY(share_edge_account(region));
     EC_TRY(make_issuer(region));
     for (const auto& other : storing_) {
       if (other != region) EC_TRY(spread_standby_anew(other));
@@ -291,6 +294,14 @@ class Ceremony {
   std::string token_label(const std::string& region) const { return ("evercert-" + region).substr(0, 32); }
 
   // Of the region alone: its edges go on with each other's TLS sessions.
+  // Clusters of before have none, and get none by the way.
+  Status share_edge_account(const std::string& region) {
+    const std::string theirs = paths_.edge_account(storing_.front());
+    if (!os::disk().exists(theirs)) return {};
+    EC_ASSIGN(const auto key, read_file(os::disk(), theirs));
+    return write(paths_.edge_account(region), key, 0600);
+  }
+
   Status make_ticket_secret(const std::string& region) {
     return write(paths_.ticket_secret(region), to_hex(os::secure_random().bytes(32)) + "\n", 0600);
   }

@@ -146,9 +146,9 @@ TEST_F(CeremonyTest, SecretsAreForTheirOwnerAlone) {
     const auto mode = fs::status(options.dir + "/" + name).permissions();
     EXPECT_EQ(mode & (fs::perms::group_all | fs::perms::others_all), fs::perms::none) << name;
   }
-  // root; per region: issuing key, two responders, nonces, two nodes, one edge, the other's standby, its share, and
-  // what opens its own one, with the root; operator's key and token.
-  EXPECT_EQ(secrets, 1 + 2 * (1 + 2 + 1 + 2 + 1 + 2 + 1) + 2);
+  // root; per region: issuing key, two responders, nonces, two nodes, one edge, the edges' account, the other's
+  // standby, its share, and what opens its own one, with the root; operator's key and token.
+  EXPECT_EQ(secrets, 1 + 2 * (1 + 2 + 1 + 2 + 1 + 1 + 2 + 1) + 2);
 }
 
 TEST_F(CeremonyTest, ARegionsFolderHoldsItsOwnSecretsAlone) {
@@ -156,12 +156,14 @@ TEST_F(CeremonyTest, ARegionsFolderHoldsItsOwnSecretsAlone) {
   const config::Paths paths(options.dir);
   const auto all = files();
   for (const auto& [name, text] : all) {
-    if (text.find("PRIVATE KEY") == std::string::npos) continue;
+    if (text.find("PRIVATE KEY") == std::string::npos || name.ends_with("/edge-account.key")) continue;
     int copies = 0;
     for (const auto& [other, other_text] : all) copies += other_text == text;
     EXPECT_EQ(copies, 1) << name << " is somewhere else too";
   }
   EXPECT_EQ(all.at("regions/north/nonce.key"), all.at("regions/south/nonce.key")) << "each takes the others' nonces";
+  EXPECT_EQ(all.at("regions/north/edge-account.key"), all.at("regions/south/edge-account.key"))
+      << "each answers the others' challenges";
 }
 
 // Of five regions any three of the four others open a region's standby, or what lies with the root; two do not.

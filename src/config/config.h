@@ -125,6 +125,15 @@ struct EdgeSettings {
   // Nodes of these zones run a new release; it gets so much of the traffic.
   std::vector<int> canary_zones;
   double canary_percent = 0;
+  std::string sticky = "acme";  // off, acme, all
+  // Certificates for the edges' own names, by ACME. No names: none.
+  struct Acme {
+    std::vector<std::string> names;  // DNS names and addresses; {region} and {number} stand for the edge's
+    std::string directory, trust;  // empty: the cluster's own; else its URL, and whom to trust (PEM; the system's list)
+    std::vector<std::string> contacts;
+    std::string key = "p256";  // p256, p384, rsa2048
+  };
+  Acme acme;
 };
 
 struct ClusterConfig {
@@ -154,6 +163,9 @@ struct ClusterConfig {
   const RegionConfig* region(const std::string& name) const;
   const RegionConfig& region(RegionId which) const { return regions.at(which.value - 1u); }
 };
+
+// A name of EdgeSettings::Acme as it is for one edge.
+std::string edge_name(std::string name, const std::string& region, int number);
 
 // For commands that name a region or a node of it. kInvalid: the message names those that there are.
 Result<const RegionConfig*> named_region(const ClusterConfig& config, const std::string& name);

@@ -215,6 +215,34 @@ TEST(Config, HowEdgesTreatWhatComesIsUpToTheClusterFile) {
             "c.yaml:7:25: 'zones' must be a list of numbers of zones");
   EXPECT_EQ(error_of(kGood + "edge: {canary: {zones: [1], percent: 101}}\n"),
             "c.yaml:7:38: 'percent' must lie between 0 and 100");
+  EXPECT_EQ(by_default.sticky, "acme");
+  EXPECT_EQ(error_of(kGood + "edge: {sticky: yes}\n"),
+            "c.yaml:7:16: 'sticky' must be off, acme or all: whose requests come to one node");
+}
+
+TEST(Config, AnEdgesOwnNamesAreThoseOfItsRegionAndNumber) {
+  EXPECT_TRUE(parse("c.yaml", kGood)->cluster->edge.acme.names.empty());
+  const auto said = parse("c.yaml", kGood +
+                                        "edge: {acme: {names: [ca.test, \"{region}-{number}.ca.test\"], contacts: "
+                                        "[\"mailto:ops@ca.test\"], key: rsa2048}}\n");
+  ASSERT_TRUE(said.has_value()) << said.error().message;
+  const auto& acme = said->cluster->edge.acme;
+  EXPECT_EQ(edge_name(acme.names[1], "US-east-1", 2), "us-east-1-2.ca.test");
+  EXPECT_EQ(acme.contacts, std::vector<std::string>{"mailto:ops@ca.test"});
+  EXPECT_EQ(acme.key, "rsa2048");
+  const auto error = [](const std::string& text) { return error_of(kGood + "edge: {acme: {" + text + "}}\n"); };
+  EXPECT_EQ(error("key: p256"), "c.yaml:7:14: 'acme' lacks 'names': add it");
+  EXPECT_EQ(error("names: []"), "c.yaml:7:22: 'names' must have one at least");
+  EXPECT_EQ(error("names: [\"*.ca.test\"]").substr(0, 36), "c.yaml:7:23: '*.ca.test': a wildcard");
+  EXPECT_EQ(error("names: [\"{regoin}.test\"]").substr(0, 28), "c.yaml:7:23: '{regoin}.test'");
+  EXPECT_EQ(error("names: [ca]").substr(0, 13), "c.yaml:7:23: ");
+  EXPECT_EQ(error("names: [127.1.0.1]"), "accepted");
+  EXPECT_NE(error("names: [127.1.0.1], directory: \"https://a.test/d\"").find("own directory alone"),
+            std::string::npos);
+  EXPECT_EQ(error("names: [ca.test], directory: \"http://a.test/d\""),
+            "c.yaml:7:44: 'directory' must be the https:// URL of an ACME directory");
+  EXPECT_EQ(error("names: [ca.test], contacts: [ops]").substr(0, 27), "c.yaml:7:43: 'ops' is no co");
+  EXPECT_EQ(error("names: [ca.test], key: ed25519"), "c.yaml:7:38: unknown key 'ed25519': use p256, p384 or rsa2048");
 }
 
 TEST(Config, EveryMistakeIsToldWithFileLineAndFix) {

@@ -2,6 +2,9 @@
 #include "config/edge_settings.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "pki/names.h"
 
 namespace evercert::config {
 namespace {
@@ -39,11 +42,73 @@ Status read_canary(const YamlReader& in, const YAML::Node& node, const std::vect
   return {};
 }
 
+Status read_texts(const YamlReader& in, const YAML::Node& map, const char* key, std::vector<std::string>& out) {
+  if (!map[key]) return {};
+  EC_TRY(in.is_list(map[key], key));
+  for (const auto& entry : map[key]) {
+    if (!entry.IsScalar()) return in.wrong(entry, std::string("'") + key + "' must be a list of texts");
+    out.push_back(entry.Scalar());
+  }
+  return {};
+}
+
+// As an edge of that region would put it to use.
+Status check_edge_name(const YamlReader& in, const YAML::Node& at, const std::string& name, const std::string& region,
+                       bool of_cluster) {
+  if (name.starts_with("*."))
+    return in.wrong(at, "'" + name + "': a wildcard is proved in DNS alone, which an edge does not do: list the names");
+  const std::string example = edge_name(name, region, 1);
+  if (!pki::check_name({pki::NameKind::kIp, example})) {
+    if (const Status sound = pki::check_name({pki::NameKind::kDns, example}); !sound)
+      return in.wrong(at, "'" + name + "': " + sound.error().message);
+  } else if (!of_cluster) {
+    return in.wrong(at, "'" + name +
+                            "': addresses are certified by the cluster's own directory alone, since other regions' "
+                            "edges would not trust anybody else");
+  }
+  return {};
+}
+
+Status read_acme(const YamlReader& in, const YAML::Node& node, const std::vector<RegionConfig>& regions,
+                 EdgeSettings::Acme& out) {
+  EC_TRY(in.only(node, "acme", {"names", "directory", "trust", "contacts", "key"}));
+  EC_TRY(in.required(node, "acme", {"names"}));
+  EC_TRY(in.text(node, "directory", out.directory));
+  EC_TRY(in.text(node, "trust", out.trust));
+  EC_TRY(in.text(node, "key", out.key));
+  EC_TRY(read_texts(in, node, "names", out.names));
+  EC_TRY(read_texts(in, node, "contacts", out.contacts));
+  if (out.names.empty()) return in.wrong(node["names"], "'names' must have one at least");
+  for (std::size_t i = 0; i < out.names.size(); ++i) {
+    for (const auto& region : regions)
+      EC_TRY(check_edge_name(in, node["names"][i], out.names[i], region.name, out.directory.empty()));
+  }
+  if (!out.directory.empty() && !out.directory.starts_with("https://"))
+    return in.wrong(node["directory"], "'directory' must be the https:// URL of an ACME directory");
+  for (const auto& contact : out.contacts) {
+    if (!contact.starts_with("mailto:"))
+      return in.wrong(node["contacts"], "'" + contact + "' is no contact: write mailto:NAME@HOST");
+  }
+  if (out.key != "p256" && out.key != "p384" && out.key != "rsa2048")
+    return in.wrong(node["key"], "unknown key '" + out.key + "': use p256, p384 or rsa2048");
+  return {};
+}
+
 }  // namespace
+
+std::string edge_name(std::string name, const std::string& region, int number) {
+  for (const auto& [word, value] : {std::pair{std::string("{region}"), region}, {"{number}", std::to_string(number)}}) {
+    for (auto at = name.find(word); at != std::string::npos; at = name.find(word, at + value.size()))
+      name.replace(at, word.size(), value);
+  }
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return name;
+}
 
 Status read_edge_settings(const YamlReader& in, const YAML::Node& node, const std::vector<RegionConfig>& regions,
                           EdgeSettings& out) {
-  EC_TRY(in.only(node, "edge", {"threads", "in_flight", "most_waiting", "rate_limits", "canary"}));
+  EC_TRY(in.only(node, "edge", {"threads", "in_flight", "most_waiting", "rate_limits", "canary", "acme", "sticky"}));
   EC_TRY(in.integer(node, "threads", 1, 64, out.threads));
   EC_TRY(in.integer(node, "most_waiting", 1, 100'000, out.most_waiting));
   if (const YAML::Node in_flight = node["in_flight"]) {
@@ -58,6 +123,10 @@ Status read_edge_settings(const YamlReader& in, const YAML::Node& node, const st
     EC_TRY(read_rate(in, limits, "account", out.account));
     EC_TRY(in.flag(limits, "loopback", out.limit_loopback));
   }
+  EC_TRY(in.text(node, "sticky", out.sticky));
+  if (out.sticky != "off" && out.sticky != "acme" && out.sticky != "all")
+    return in.wrong(node["sticky"], "'sticky' must be off, acme or all: whose requests come to one node");
+  if (node["acme"]) EC_TRY(read_acme(in, node["acme"], regions, out.acme));
   if (node["canary"]) EC_TRY(read_canary(in, node["canary"], regions, out));
   return {};
 }

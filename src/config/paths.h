@@ -49,6 +49,11 @@ struct Paths {
   std::string founding(const std::string& region, int zone) const { return node(region, zone) + ".founding"; }
   // What the session tickets of the region's edges are made from (net/ticket_keys.h).
   std::string ticket_secret(const std::string& region) const { return region_dir(region) + "/tickets.key"; }
+  // Of the ACME account of the edges, the same in all regions: any of them answers the challenges of any other.
+  std::string edge_account(const std::string& region) const { return region_dir(region) + "/edge-account.key"; }
+  std::string edge_acme_certificate(const std::string& region, int number) const {
+    return edge(region, number) + "-acme.pem";
+  }
   std::string edge(const std::string& region, int number) const {
     return region_dir(region) + "/edge-" + std::to_string(number);
   }

@@ -37,7 +37,8 @@ class ServerImpl : public HttpServer {
     for (const HttpListener& listener : std::as_const(shared_.options.listeners)) {
       std::shared_ptr<ServerTls> tls;
       if (listener.tls) {
-        EC_ASSIGN(tls, ServerTls::load({listener.files, listener.client_certificates, listener.ticket_secret}));
+        EC_ASSIGN(tls, ServerTls::load({listener.files, listener.client_certificates, listener.ticket_secret,
+                                        listener.named_certificate, listener.address}));
         tls_.push_back(tls);
       }
       // Those of any free port are told apart by their place.
@@ -68,6 +69,10 @@ class ServerImpl : public HttpServer {
 
   void reload() override {
     if (shared_.access_log) shared_.access_log->reopen();
+    reload_certificates();
+  }
+
+  void reload_certificates() override {
     std::lock_guard lock(mutex_);
     asked_ = true;
     changed_.notify_all();

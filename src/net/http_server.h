@@ -24,6 +24,9 @@ struct HttpListener {
   // Balancers in front: what comes from these addresses begins with a header of the PROXY protocol (version 1 or 2),
   // before TLS, and the client is whom it names. Everybody else speaks for himself.
   std::vector<AddressPrefix> proxies = {};
+  // A file with a key and a chain, for clients that ask by a name in it; `files` are for everybody else. It may be
+  // missing until there is one (net/named_certificate.h, also about its OCSP answer).
+  std::string named_certificate = {};
 };
 
 struct HttpServerOptions {
@@ -56,6 +59,8 @@ class HttpServer {
   // Looks at certificates and ticket secrets now: what is whole is taken over, without a connection that ends. Opens
   // the access log anew.
   virtual void reload() = 0;
+  // The same without the access log.
+  virtual void reload_certificates() = 0;
   // For Prometheus.
   virtual std::string metrics() const = 0;
   // Another server has taken the listening sockets over.

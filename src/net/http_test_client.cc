@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -12,6 +13,8 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -55,17 +58,58 @@ Pair make(const std::string& dir, const char* name, const char* extension, const
 
 }  // namespace
 
-TestCertificates::TestCertificates(long server_seconds) {
+TestCertificates::TestCertificates(long server_seconds, const char* names) {
   std::string pattern = std::filesystem::temp_directory_path() / "http_test.XXXXXX";
   EC_CHECK(::mkdtemp(pattern.data()) != nullptr, "a folder for the test");
   dir_ = pattern;
   const Pair ca = make(dir_, "ca", "basicConstraints", "critical,CA:TRUE", nullptr);
-  const Pair server = make(dir_, "server", "subjectAltName", "IP:127.0.0.1", &ca, server_seconds);
+  const Pair server = make(dir_, "server", "subjectAltName", names, &ca, server_seconds);
   const Pair client = make(dir_, "client", "subjectAltName", "URI:evercert://test/edge/one", &ca);
   for (const Pair& pair : {ca, server, client}) {
     EVP_PKEY_free(pair.key);
     X509_free(pair.certificate);
   }
+}
+
+std::string TestCertificates::combined() const {
+  std::string all;
+  for (const char* file : {"/server.key", "/server.pem", "/ca.pem"}) {
+    std::ifstream in(dir_ + file);
+    all.append(std::istreambuf_iterator<char>(in), {});
+  }
+  return all;
+}
+
+std::string TestCertificates::ocsp_answer(bool good, long seconds) const {
+  const auto read = [&](const std::string& name, auto&& parse) {
+    FILE* file = std::fopen((dir_ + name).c_str(), "r");
+    EC_CHECK(file != nullptr, "a file of the test");
+    auto* object = parse(file, nullptr, nullptr, nullptr);
+    std::fclose(file);
+    return object;
+  };
+  X509* ca = read("/ca.pem", PEM_read_X509);
+  X509* server = read("/server.pem", PEM_read_X509);
+  EVP_PKEY* key = read("/ca.key", PEM_read_PrivateKey);
+  OCSP_BASICRESP* basic = OCSP_BASICRESP_new();
+  OCSP_CERTID* id = OCSP_cert_to_id(EVP_sha1(), server, ca);
+  ASN1_TIME *from = X509_gmtime_adj(nullptr, -60), *until = X509_gmtime_adj(nullptr, seconds);
+  OCSP_basic_add1_status(basic, id, good ? V_OCSP_CERTSTATUS_GOOD : V_OCSP_CERTSTATUS_REVOKED, 0, from, from, until);
+  OCSP_basic_sign(basic, ca, key, EVP_sha256(), nullptr, 0);
+  OCSP_RESPONSE* response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+  unsigned char* out = nullptr;
+  const int size = i2d_OCSP_RESPONSE(response, &out);
+  std::string der(reinterpret_cast<char*>(out), static_cast<std::size_t>(size));
+  OPENSSL_free(out);
+  OCSP_RESPONSE_free(response);
+  ASN1_TIME_free(from);
+  ASN1_TIME_free(until);
+  OCSP_CERTID_free(id);
+  OCSP_BASICRESP_free(basic);
+  EVP_PKEY_free(key);
+  X509_free(server);
+  X509_free(ca);
+  return der;
 }
 
 TestCertificates::~TestCertificates() {
@@ -107,6 +151,8 @@ TestClient::TestClient(std::uint16_t port, const std::optional<Tls>& tls, int re
                             static_cast<unsigned int>(tls->protocols.size()));
   ssl_.reset(SSL_new(context_.get()));
   SSL_set_fd(ssl_.get(), socket_);
+  if (tls->name) SSL_set_tlsext_host_name(ssl_.get(), tls->name);
+  if (tls->staple) SSL_set_tlsext_status_type(ssl_.get(), TLSEXT_STATUSTYPE_ocsp);
   if (tls->session) SSL_set_session(ssl_.get(), tls->session);
   connected_ = SSL_connect(ssl_.get()) == 1;
 }

@@ -18,12 +18,16 @@ namespace evercert::net {
 // folder of their own, which goes with the object.
 class TestCertificates {
  public:
-  // The server's is valid for so many seconds from now.
-  explicit TestCertificates(long server_seconds = 3600);
+  // The server's is valid for so many seconds from now, for these names as OpenSSL writes them.
+  explicit TestCertificates(long server_seconds = 3600, const char* names = "IP:127.0.0.1");
   ~TestCertificates();
   TlsFiles server() const { return {dir_ + "/server.pem", dir_ + "/server.key", dir_ + "/ca.pem"}; }
   TlsFiles client() const { return {dir_ + "/client.pem", dir_ + "/client.key", dir_ + "/ca.pem"}; }
   const std::string& dir() const { return dir_; }
+  // Key and chain of the server in one.
+  std::string combined() const;
+  // Of the server's, by its CA, valid for so many seconds.
+  std::string ocsp_answer(bool good = true, long seconds = 3600) const;
 
  private:
   std::string dir_;
@@ -45,6 +49,8 @@ class TestClient {
     int version = 0;  // TLS1_2_VERSION and so on; 0: the best
     SSL_SESSION* session = nullptr;
     std::string_view protocols = {};  // offered by ALPN, as on the wire
+    const char* name = nullptr;       // whom it asks for (SNI)
+    bool staple = false;              // asks for an OCSP answer
   };
   explicit TestClient(std::uint16_t port) : TestClient(port, std::nullopt) {}
   // `first`: sent before TLS begins.

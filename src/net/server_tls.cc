@@ -10,6 +10,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 #include "base/log.h"
 #include "net/asio_runtime.h"
@@ -78,6 +79,24 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
   return ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
 }
 
+// Enough to tell that a file was written or replaced.
+std::string seen_of(const std::vector<std::string>& paths) {
+  std::string all;
+  for (const auto& path : paths) {
+    struct stat info {};
+    if (path.empty() || ::stat(path.c_str(), &info) != 0) {
+      all += "-;";
+      continue;
+    }
+    for (const auto number :
+         {static_cast<std::int64_t>(info.st_ino), static_cast<std::int64_t>(info.st_size),
+          static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)})
+      all += std::to_string(number) + ",";
+    all += ";";
+  }
+  return all;
+}
+
 }  // namespace
 
 ServerTls::ServerTls(Options options) : options_(std::move(options)) {
@@ -93,6 +112,7 @@ Result<std::shared_ptr<ServerTls>> ServerTls::load(Options options) {
   std::int64_t expiry = 0;
   EC_ASSIGN(made->context_, made->read(expiry));
   made->expiry_ = expiry;
+  made->refresh_named();
   return made;
 }
 
@@ -114,6 +134,12 @@ Result<ServerTls::Context> ServerTls::read(std::int64_t& expiry) const {
   SSL_CTX_set_timeout(raw, kSessionSeconds);
   SSL_CTX_set_ex_data(raw, tickets_index(), tickets_.get());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(raw, ticket_key);
+  if (!options_.named.empty()) {
+    auto* self = const_cast<ServerTls*>(this);  // NOLINT: the callbacks only read
+    SSL_CTX_set_cert_cb(raw, choose_certificate, self);
+    SSL_CTX_set_tlsext_status_cb(raw, choose_staple);
+    SSL_CTX_set_tlsext_status_arg(raw, self);
+  }
   // A session holds who the client is, by the CAs that were trusted then.
   const std::string trust = contents(options_.files.ca_bundle) + std::to_string(static_cast<int>(options_.clients));
   std::array<unsigned char, 32> digest;
@@ -129,26 +155,52 @@ SSL* ServerTls::make() const {
   return SSL_new(context_.get());  // which holds the context as long as it needs it
 }
 
-// Enough to tell that a file was written or replaced.
 std::string ServerTls::seen() const {
-  std::string all;
-  for (const auto& path : {options_.files.certificate_chain, options_.files.private_key, options_.files.ca_bundle,
-                           options_.ticket_secret}) {
-    struct stat info {};
-    if (path.empty() || ::stat(path.c_str(), &info) != 0) {
-      all += "-;";
-      continue;
-    }
-    for (const auto number :
-         {static_cast<std::int64_t>(info.st_ino), static_cast<std::int64_t>(info.st_size),
-          static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)})
-      all += std::to_string(number) + ",";
-    all += ";";
+  return seen_of(
+      {options_.files.certificate_chain, options_.files.private_key, options_.files.ca_bundle, options_.ticket_secret});
+}
+
+std::shared_ptr<const NamedCertificate> ServerTls::named() const {
+  std::lock_guard lock(mutex_);
+  return named_;
+}
+
+// 1: go on with whatever certificate there is now.
+int ServerTls::choose_certificate(SSL* ssl, void* self) {
+  const auto& tls = *static_cast<const ServerTls*>(self);
+  const auto named = tls.named();
+  if (!named || !named->is_for(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), tls.options_.address)) return 1;
+  return named->give(ssl) ? 1 : 0;
+}
+
+int ServerTls::choose_staple(SSL* ssl, void* self) {
+  const auto named = static_cast<const ServerTls*>(self)->named();
+  return named ? named->staple(ssl, wall_now().seconds()) : SSL_TLSEXT_ERR_NOACK;
+}
+
+// What is damaged is said once, and the old one stays.
+void ServerTls::refresh_named() {
+  if (options_.named.empty()) return;
+  const auto current = named();
+  std::string now = seen_of({options_.named, current ? current->staple_path() : std::string()});
+  if (now == seen_named_) return;
+  auto fresh = NamedCertificate::load(options_.named);
+  if (!fresh && fresh.error().code != Code::kNotFound) {
+    ++failures_;
+    log_error("tls: the certificate from before stays: " + fresh.error().message);
   }
-  return all;
+  if (fresh) {
+    // That of its answer is known only now.
+    now = seen_of({options_.named, (*fresh)->staple_path()});
+    std::lock_guard lock(mutex_);
+    named_ = std::move(*fresh);
+  }
+  if (fresh && !seen_named_.empty()) ++reloads_;
+  seen_named_ = std::move(now);
 }
 
 void ServerTls::refresh() {
+  refresh_named();
   std::string now = seen();
   if (now == seen_) return;
   seen_ = std::move(now);

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "net/named_certificate.h"
 #include "net/ticket_keys.h"
 #include "net/tls.h"
 
@@ -27,6 +28,9 @@ class ServerTls {
     TlsFiles files;
     ClientCertificates clients = ClientCertificates::kNone;
     std::string ticket_secret;  // a file; empty: a secret of this process alone
+    // Beside the certificate of `files`: the path of a NamedCertificate. It may come later, and go. Empty: none.
+    std::string named;
+    std::string address = {};  // of the listener
   };
   // kInvalid: a file is damaged; the message names it.
   static Result<std::shared_ptr<ServerTls>> load(Options options);
@@ -54,12 +58,17 @@ class ServerTls {
   Result<Context> read(std::int64_t& expiry) const;
   void read_secret();
   std::string seen() const;
+  void refresh_named();
+  std::shared_ptr<const NamedCertificate> named() const;
+  static int choose_certificate(SSL* ssl, void* self);
+  static int choose_staple(SSL* ssl, void* self);
 
   const Options options_;
   std::unique_ptr<TicketKeys> tickets_;
   mutable std::mutex mutex_;
   Context context_;
-  std::string seen_;  // of the files, when they were read last
+  std::string seen_, seen_named_;  // of the files, when they were read last
+  std::shared_ptr<const NamedCertificate> named_;
   std::atomic<std::int64_t> expiry_{0};
   std::atomic<std::uint64_t> reloads_{0}, failures_{0};
 };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions that are resumed and certificates that change.
+#include <openssl/pem.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -178,6 +180,105 @@ TEST_P(ServerTlsTest, ReloadDoesNotWaitForTheInterval) {
   server_->reload();
   EXPECT_TRUE(served_changes_from(old));
   EXPECT_NE(metric("evercert_tls_certificate_expiry_seconds"), "");
+}
+
+// Another certificate for those who ask for it by name.
+class NamedCertificateTest : public ServerTlsTest {
+ protected:
+  NamedCertificateTest() { options_.listeners[kTls].named_certificate = file_; }
+  // What a client is shown: whether it is `of`'s, and the OCSP answer that came along.
+  std::pair<bool, std::string> shown(const TestCertificates& of, const char* name, int version = 0) {
+    TestClient client(port(), TestClient::Tls{{}, version, nullptr, {}, name, true});
+    if (!client.send(get("/identity")) || client.answer().status != 200) return {false, "no answer"};
+    const unsigned char* stapled = nullptr;
+    const long size = SSL_get_tlsext_status_ocsp_resp(client.ssl(), &stapled);
+    const std::string staple(reinterpret_cast<const char*>(stapled), size > 0 ? static_cast<std::size_t>(size) : 0);
+    BIO* in = BIO_new_file((of.dir() + "/server.pem").c_str(), "r");
+    X509* expected = PEM_read_bio_X509(in, nullptr, nullptr, nullptr);
+    const bool same = X509_cmp(expected, SSL_get0_peer_certificate(client.ssl())) == 0;
+    X509_free(expected);
+    BIO_free(in);
+    return {same, staple};
+  }
+  bool becomes(const auto& condition) {
+    for (int tries = 0; tries < 250 && !condition(); ++tries) std::this_thread::sleep_for(milliseconds(20));
+    return condition();
+  }
+
+  const TestCertificates named_{3600, "DNS:edge.test,DNS:*.wild.test"};
+  const std::string file_ = certificates_.dir() + "/named.pem", staple_ = file_ + ".02.ocsp";
+};
+INSTANTIATE_TEST_SUITE_P(Tls, NamedCertificateTest, ::testing::Values(true));
+
+TEST_P(NamedCertificateTest, WhoAsksByNameGetsItAndNobodyElse) {
+  write(file_, named_.combined());
+  start();
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    EXPECT_TRUE(shown(named_, "edge.test", version).first);
+    EXPECT_TRUE(shown(named_, "EDGE.test", version).first);
+    EXPECT_TRUE(shown(named_, "a.wild.test", version).first);
+    EXPECT_TRUE(shown(certificates_, "other.test", version).first);
+    EXPECT_TRUE(shown(certificates_, nullptr, version).first);
+  }
+}
+
+TEST_P(NamedCertificateTest, WhoSaysNoNameGetsItWhereItNamesTheAddress) {
+  const TestCertificates both(3600, "DNS:edge.test,IP:127.0.0.1");
+  write(file_, both.combined());
+  start();
+  EXPECT_TRUE(shown(both, nullptr).first);
+  EXPECT_TRUE(shown(certificates_, "other.test").first);
+}
+
+TEST_P(NamedCertificateTest, ItMayComeLaterAndChangeAndWhatIsDamagedChangesNothing) {
+  start();
+  EXPECT_TRUE(shown(certificates_, "edge.test").first);
+  TestClient kept(port(), TestClient::Tls{});
+  ASSERT_TRUE(kept.send(get("/1")));
+  EXPECT_EQ(kept.answer().status, 200);
+  write(file_, named_.combined());
+  EXPECT_TRUE(becomes([&] { return shown(named_, "edge.test").first; }));
+  const TestCertificates next(3600, "DNS:edge.test");
+  write(file_, next.combined());
+  EXPECT_TRUE(becomes([&] { return shown(next, "edge.test").first; }));
+  for (const std::string& wrong : {std::string("nothing"), named_.combined().substr(0, 200), std::string()}) {
+    const std::string before = metric("evercert_tls_failed_reloads_total");
+    write(file_, wrong);
+    EXPECT_TRUE(becomes([&] { return metric("evercert_tls_failed_reloads_total") != before; }));
+    EXPECT_TRUE(shown(next, "edge.test").first);
+  }
+  std::filesystem::remove(file_);
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_TRUE(shown(next, "edge.test").first) << "and none is no reason to be without";
+  ASSERT_TRUE(kept.send(get("/2")));
+  EXPECT_EQ(kept.answer().status, 200);
+}
+
+TEST_P(NamedCertificateTest, ItsOcspAnswerGoesAlongForWhoAsks) {
+  const std::string first = named_.ocsp_answer(), later = named_.ocsp_answer(true, 7200);
+  write(file_, named_.combined());
+  write(staple_, first);
+  start();
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    EXPECT_EQ(shown(named_, "edge.test", version).second, first);
+    EXPECT_EQ(shown(certificates_, "other.test", version).second, "") << "of the other certificate there is none";
+  }
+  write(staple_, later);
+  EXPECT_TRUE(becomes([&] { return shown(named_, "edge.test").second == later; }));
+}
+
+TEST_P(NamedCertificateTest, AnAnswerThatIsWrongOrHasRunOutIsNotSent) {
+  write(file_, named_.combined());
+  const TestCertificates other(3600, "DNS:edge.test");
+  for (const std::string& wrong :
+       {other.ocsp_answer(), named_.ocsp_answer(false), named_.ocsp_answer(true, -1), std::string("nothing")}) {
+    write(staple_, wrong);
+    start();
+    const auto [same, staple] = shown(named_, "edge.test");
+    EXPECT_TRUE(same);
+    EXPECT_EQ(staple, "");
+    server_.reset();
+  }
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ void Acme::mount(Router& router) {
   };
   router.add("GET", "/acme/new-nonce", nonce);
   router.add("HEAD", "/acme/new-nonce", nonce);
+  router.add("GET", "/acme/renewal-info/{id}",
+             [this](net::HttpRequest request, auto parts) { return renewal_info(std::move(request), parts[0]); });
   post(router, "/acme/new-account", &Acme::new_account);
   post(router, "/acme/acct/{id}", &Acme::account);
   post(router, "/acme/acct/{id}/orders", &Acme::orders);
@@ -71,6 +73,7 @@ net::HttpResponse Acme::directory(const net::HttpRequest& request) {
                                       {"newOrder", base + "/new-order"},
                                       {"revokeCert", base + "/revoke-cert"},
                                       {"keyChange", base + "/key-change"},
+                                      {"renewalInfo", base + "/renewal-info"},
                                       {"meta", meta}}
                                      .dump());
 }

@@ -85,6 +85,13 @@ class Acme {
   Answer finalize(Request& request, const std::string& id);
   Task<AcmeResult<store::v1::Order>> read_order(Request& request, std::string id);
   Task<Refusal> forbidden_by_now(Request& request, const store::v1::Order& order);
+  // renewal_info.cc
+  Task<net::HttpResponse> renewal_info(net::HttpRequest request, std::string id);
+  struct Replaced {
+    std::string id;
+    bool due = false;
+  };
+  Task<AcmeResult<Replaced>> replaced(Request& request, const nlohmann::json& asked, const store::v1::Order& order);
   // authorizations.cc
   Answer authorization(Request& request, const std::string& id);
   Answer challenge(Request& request, const std::string& id_and_type);

@@ -52,6 +52,7 @@ std::string order_document(const store::v1::Order& order, const std::string& bas
            {"finalize", base + "/order/" + order.id() + "/finalize"}};
   for (const auto& id : order.identifiers()) out["identifiers"].push_back({{"type", id.type()}, {"value", id.value()}});
   for (const auto& id : order.authorization_ids()) out["authorizations"].push_back(base + "/authz/" + id);
+  if (!order.replaces().empty()) out["replaces"] = order.replaces();
   if (order.status() == "valid") out["certificate"] = base + "/cert/" + to_hex(order.certificate_serial());
   if (!order.problem().empty()) out["error"] = json::parse(order.problem(), nullptr, false);
   return out.dump();

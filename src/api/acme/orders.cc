@@ -72,7 +72,12 @@ Acme::Answer Acme::new_order(Request& request, const std::string&) {
     }
     order->add_authorization_ids(authorization->id());
   }
+  const auto replaces = co_await replaced(request, asked, *order);
+  if (!replaces) co_return std::unexpected(replaces.error());
+  order->set_replaces(replaces->id);
   auto response = located(201, *order, request.base);
+  // For the edge, which has taken it at its word.
+  if (!replaces->id.empty()) response.headers.set("Evercert-Renewal", replaces->due ? "yes" : "no");
   const auto stored =
       co_await store_.submit(request.on(), home_group(options_.region), std::move(command), options_.timeout);
   if (!stored) co_return std::unexpected(acme_error(stored.error()));

@@ -10,6 +10,7 @@
 #include "base/rfc3339.h"
 #include "pki/crl.h"
 #include "store/keys.h"
+#include "traffic/policy/criticality.h"
 
 namespace evercert::api {
 namespace {
@@ -159,6 +160,8 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   }
   degraded::v1::Operation waiting =
       deferral_ == nullptr ? degraded::v1::Operation{} : to_queue(*wanted, *pem, *replaces);
+  // For the edge, which has taken it at its word.
+  const std::string renewal = replaces->empty() || !from_edge(request) ? "" : renewal_due(*replaces) ? "yes" : "no";
   const GroupId group = home_group(wanted->home);
   if (auto mode = lost(group); mode && !known_key(wanted->request_key)) {
     // What could never be issued is not to wait.
@@ -183,7 +186,16 @@ Task<net::HttpResponse> Rest::issue(net::HttpRequest request) {
   text += '}';
   auto response = net::json_response(201, std::move(text));
   response.headers.set("Location", "/v1/certificates/" + serial);
+  if (!renewal.empty()) response.headers.set("Evercert-Renewal", renewal);
   co_return response;
+}
+
+// As far as this node knows.
+bool Rest::renewal_due(const std::string& serial) const {
+  const auto before = store_.certificate(serial);
+  if (!before || !*before) return false;
+  return (*before)->revoked() ||
+         traffic::in_renewal_window({(*before)->not_before() * 1000}, {(*before)->not_after() * 1000}, ca_.now());
 }
 
 Task<net::HttpResponse> Rest::get(net::HttpRequest request, std::string hex) {

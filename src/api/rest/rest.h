@@ -53,6 +53,7 @@ class Rest {
 
   bool from_edge(const net::HttpRequest& request) const;
   std::optional<degraded::ModeView> lost(GroupId group) const;
+  bool renewal_due(const std::string& serial) const;
   bool known_key(const std::string& key) const;
   degraded::v1::Operation to_queue(const ca::IssueRequest& wanted, const std::string& csr_pem,
                                    const std::string& replaces) const;

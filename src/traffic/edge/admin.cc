@@ -48,16 +48,28 @@ HttpResponse set_draining(const net::HttpRequest& request, Backends& backends, b
   return net::problem(Error{Code::kNotFound, "there is no endpoint '" + *name + "' (there are " + all + ")"});
 }
 
+HttpResponse order_certificate_now(OwnCertificate* certificate) {
+  if (certificate == nullptr)
+    return net::problem(Error{Code::kNotFound,
+                              "this edge has no certificate of its own: 'acme' in the section 'edge' of "
+                              "the cluster file gives it one"});
+  certificate->renew();
+  return done("a new certificate is ordered: /edge/status says what becomes of it");
+}
+
 }  // namespace
 
-std::optional<HttpResponse> admin_change(const net::HttpRequest& request, Backends& backends, Releases& releases) {
+std::optional<HttpResponse> admin_change(const net::HttpRequest& request, Backends& backends, Releases& releases,
+                                         OwnCertificate* certificate) {
   const bool canary = request.path == "/edge/canary", drain = request.path == "/edge/drain";
-  if (!canary && !drain && request.path != "/edge/undrain") return std::nullopt;
+  const bool renew = request.path == "/edge/renew";
+  if (!canary && !drain && !renew && request.path != "/edge/undrain") return std::nullopt;
   if (request.method != "POST") {
     HttpResponse refused = net::problem(405, "Method Not Allowed", "changes are made by POST");
     refused.headers.set("Allow", "POST");
     return refused;
   }
+  if (renew) return order_certificate_now(certificate);
   return canary ? set_canary(request, releases) : set_draining(request, backends, drain);
 }
 

@@ -34,7 +34,8 @@ Status Backends::add(EdgeEndpoint endpoint, bool remote) {
   // Nodes of all zones alike: an edge stands in no zone.
   EC_TRY(upstream_.add(remote ? Distance::kRemote : Distance::kRegion));
   std::string name = endpoint.target.address + ":" + std::to_string(endpoint.target.port);
-  all_.push_back(std::make_unique<Backend>(Backend{std::move(endpoint), remote, nodes_, std::move(name)}));
+  const std::uint64_t hash = stable_hash(name);
+  all_.push_back(std::make_unique<Backend>(Backend{std::move(endpoint), remote, nodes_, std::move(name), hash}));
   counts_.push_back(std::make_unique<Counts>());
   if (!remote) ++nodes_;
   return {};

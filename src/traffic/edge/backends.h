@@ -26,9 +26,10 @@ struct EdgeEndpoint {
 
 struct Backend {
   EdgeEndpoint endpoint;
-  bool remote = false;   // another region's edge
-  std::size_t link = 0;  // which target of the link client, for a node
-  std::string name;      // address:port
+  bool remote = false;     // another region's edge
+  std::size_t link = 0;    // which target of the link client, for a node
+  std::string name;        // address:port
+  std::uint64_t hash = 0;  // stable_hash of the name
 };
 
 // What the answer to an attempt, or the want of one, says about who was asked. `all_time`: the time that was granted

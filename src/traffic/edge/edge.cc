@@ -15,6 +15,7 @@
 #include "net/http_server.h"
 #include "net/link_client.h"
 #include "traffic/edge/admin.h"
+#include "traffic/edge/certificate_desk.h"
 #include "traffic/edge/counters.h"
 #include "traffic/edge/entrance.h"
 #include "traffic/edge/forwarder.h"
@@ -46,6 +47,7 @@ class EdgeImpl : public Edge {
   ~EdgeImpl() override {
     if (admin_) admin_->stop(0ms);
     if (server_) server_->stop(0ms);
+    if (certificate_) certificate_->stop();
     checker_->stop();
     checks_.cancel();
     threads_.clear();
@@ -79,15 +81,21 @@ class EdgeImpl : public Edge {
     server.max_connections_per_client = options_.front.connections_per_client;
     const auto& proxies = options_.front.proxies;
     server.listeners.push_back({options_.address, options_.https_port, true, options_.tls,
-                                net::ClientCertificates::kOptional, options_.front.ticket_secret, proxies});
+                                net::ClientCertificates::kOptional, options_.front.ticket_secret, proxies,
+                                options_.certificate ? options_.certificate->own.file : std::string()});
     server.listeners.push_back(
         {options_.address, options_.http_port, false, {}, net::ClientCertificates::kNone, {}, proxies});
+    if (options_.certificate) {
+      EC_ASSIGN(certificate_, CertificateDesk::open(options_, *forwarder_, clock_, random_,
+                                                    [this] { server_->reload_certificates(); }));
+    }
     EC_ASSIGN(server_,
               net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
     check_all();
     recheck_unhealthy();
     follow_shares();
     adapt();
+    if (certificate_) certificate_->start();
     if (options_.admin_address.empty()) return {};
     net::HttpServerOptions admin;
     admin.max_connections = 64;
@@ -114,6 +122,13 @@ class EdgeImpl : public Edge {
       response.body = "ok\n";
       return response;
     }
+    if (certificate_ && request.path.starts_with("/.well-known/")) {
+      auto proof = certificate_->own().answer_to_challenge(request.headers.get("Host"), request.path);
+      if (proof) {
+        response.body = std::move(*proof);
+        return response;
+      }
+    }
     if (request.path == "/readyz") {
       if (draining_ || !backends_.any_node_healthy())
         return net::problem(503, "Service Unavailable",
@@ -124,7 +139,7 @@ class EdgeImpl : public Edge {
     if (request.path == "/metrics") {
       response.headers.set("Content-Type", "text/plain; version=0.0.4");
       response.body = backend_metrics(backends_, entrance_) + counters_.metrics() + shares_->metrics() +
-                      ocsp_metrics() + server_->metrics();
+                      ocsp_metrics() + server_->metrics() + (certificate_ ? certificate_->own().metrics() : "");
       return response;
     }
     // Of the cluster itself: for an operator at another machine.
@@ -134,15 +149,17 @@ class EdgeImpl : public Edge {
   }
 
   HttpResponse status() const {
-    return net::json_response(200, status_page(backends_, entrance_, counters_, guests_, *releases_));
+    return net::json_response(200, status_page(backends_, entrance_, counters_, guests_, *releases_,
+                                               certificate_ ? &certificate_->own() : nullptr));
   }
 
   Task<HttpResponse> administer(HttpRequest request) {
     if (request.path == "/edge/status") co_return status();
-    if (auto changed = admin_change(request, backends_, *releases_)) co_return std::move(*changed);
+    if (auto changed = admin_change(request, backends_, *releases_, certificate_ ? &certificate_->own() : nullptr))
+      co_return std::move(*changed);
     if (auto own = answer_myself(request)) co_return std::move(*own);
     co_return net::problem(404, "Not Found",
-                           "here are /edge/status, /edge/canary, /edge/drain, /edge/undrain, /metrics");
+                           "here are /edge/status, /edge/canary, /edge/drain, /edge/undrain, /edge/renew, /metrics");
   }
 
   // What a node of this region gave as its reason last.
@@ -286,6 +303,7 @@ class EdgeImpl : public Edge {
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<net::LinkClient> link_;
   std::unique_ptr<Forwarder> forwarder_;
+  std::unique_ptr<CertificateDesk> certificate_;
   std::unique_ptr<os::ThreadExecutor> checker_;
   TaskScope checks_;
   std::unique_ptr<net::HttpServer> server_, admin_;

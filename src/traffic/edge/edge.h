@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/env.h"
 #include "net/http_client.h"
 #include "net/link_delay.h"
+#include "traffic/certificate/own_certificate.h"
 #include "traffic/edge/backends.h"
 #include "traffic/edge/guests.h"
 #include "traffic/policy/door.h"
@@ -35,6 +37,20 @@ struct EdgeFront {
   std::size_t connections_per_client = 0;
 };
 
+// Of the certificate of the edge's own names, for clients that ask by one of them.
+struct EdgeCertificate {
+  OwnCertificateOptions own;              // an empty directory: the cluster's
+  std::string directory_trust, resolver;  // for a directory of somebody else's
+};
+
+// Whose requests come to one node, as long as that is well and has no more than its share (policy/sticky.h). What makes
+// a session is in the store: another node goes on with it just as well, only with less at hand.
+enum class Sticky : std::uint8_t {
+  kOff,
+  kAcme,  // of an ACME account
+  kAll,   // also of a client's certificate, its token, its address
+};
+
 struct EdgeOptions {
   std::string region_name, cluster;
   RegionId region;
@@ -46,6 +62,7 @@ struct EdgeOptions {
   UpstreamOptions policies = edge_policies();
   DoorOptions door;
   GuestOptions guests;
+  Sticky sticky = Sticky::kAcme;
   double canary_percent = 0;  // of the requests, to the nodes that run a new release
   // Where an operator asks and changes things, without a password: a loopback address. Empty: nowhere.
   std::string admin_address;
@@ -54,6 +71,7 @@ struct EdgeOptions {
   Duration request_timeout = 12s;
   int threads = 1;
   EdgeFront front;
+  std::optional<EdgeCertificate> certificate;
 };
 
 class Edge {

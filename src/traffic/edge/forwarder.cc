@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "traffic/edge/forwarder.h"
 
+#include <array>
+
 #include "net/link_delay.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/policy/deadline.h"
 #include "traffic/policy/hedge.h"
 #include "traffic/policy/retry.h"
+#include "traffic/policy/sticky.h"
 
 namespace evercert::traffic {
 namespace {
@@ -97,7 +100,6 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
   passing.of = ruling.of;
   passing.from_edge = from_edge;
   passing.may_leave = !(from_edge && request.headers.find(kHop));
-  passing.preferred = preferred;
   passing.avoid = to_.releases.avoid(request);
   if (is_led_by_shares(ruling.of, request.path)) {
     const std::string client = from_edge ? request.headers.get("X-Forwarded-For") : request.peer_address;
@@ -105,6 +107,7 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
     passing.avoid |= way.avoid;
     passing.elsewhere = way.elsewhere;
   }
+  passing.preferred = preferred ? preferred : place_of(request, ruling.account, passing.avoid);
   passing.call.headers = forwarded_headers(request, from_edge, to_.random);
   passing.call.method = std::move(request.method);
   passing.call.target = std::move(request.target);
@@ -117,8 +120,28 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
   const Instant now = to_.clock.now();
   counts.took.record(now - arrived);
   if (response.status >= 500) counts.failed.fetch_add(1, std::memory_order_relaxed);
-  to_.guests.answered(guest, ruling.of, response.status, now);
+  std::optional<bool> renewal;
+  if (const auto said = response.headers.find(kRenewal)) renewal = *said == "yes";
+  if (renewal && !from_edge) response.headers.remove(kRenewal);
+  to_.guests.answered(guest, ruling, response.status, renewal, now);
   co_return response;
+}
+
+// The node where the client was before.
+std::optional<std::size_t> Forwarder::place_of(const HttpRequest& request, const std::string& account,
+                                               const Backends::Tried& avoid) const {
+  const Sticky sticky = to_.options.sticky;
+  std::string_view name = account;
+  if (name.empty() && sticky == Sticky::kAll) name = client_name(request);
+  if (sticky == Sticky::kOff || name.empty()) return std::nullopt;
+  std::array<StickyPlace, Upstream::kMost> places;
+  const std::size_t nodes = to_.backends.nodes();
+  to_.backends.with([&](const Upstream& upstream, Instant now) {
+    for (std::size_t at = 0; at < nodes; ++at)
+      places[at] = {to_.backends[at].hash, upstream.in_flight(at),
+                    !avoid.test(at) && upstream.standing(at, now) == Standing::kGood};
+  });
+  return sticky_place(stable_hash(name), {places.data(), nodes});
 }
 
 // To one endpoint after the other until one has answered.

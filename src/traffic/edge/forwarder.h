@@ -46,6 +46,8 @@ class Forwarder {
   struct Passing;
   struct Race;
   struct RaceTurn;
+  std::optional<std::size_t> place_of(const net::HttpRequest& request, const std::string& account,
+                                      const Backends::Tried& avoid) const;
   Task<net::HttpResponse> carry(Executor& on, Passing& passing);
   Task<Result<net::HttpResponse>> ask_raced(Executor& on, Attempt first, const net::LinkCall& call,
                                             Backends::Tried& tried, Backends::Wish wish, Instant deadline);

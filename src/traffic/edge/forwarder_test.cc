@@ -6,7 +6,9 @@
 
 #include <map>
 #include <queue>
+#include <set>
 
+#include "base/encoding.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/shared_reads.h"
 #include "traffic/policy/deadline.h"
@@ -315,6 +317,50 @@ TEST_F(ForwarderTest, ADeadlineOfAnotherEdgeHoldsAndAStrangersIsNone) {
   EXPECT_EQ(with("-1", true).first, 400);
   EXPECT_EQ(with("soon", true).first, 400);
   EXPECT_EQ(link_.asked.size(), asked) << "of these nobody was asked for anything";
+}
+
+TEST_F(ForwarderTest, AnAccountsRequestsComeToOneNodeAsLongAsThatIsWell) {
+  begin(3);
+  const auto nodes_of = [&](const std::string& account, int requests) {
+    link_.asked.clear();
+    for (int i = 0; i < requests; ++i) {
+      auto one = request("POST", "/acme/order/1");
+      const std::string header = "{\"kid\":\"https://ca.test/acme/acct/" + account + "\"}";
+      one.body = "{\"protected\":\"" + to_base64url(header) + "\"}";
+      const auto answer = send(std::move(one));
+      loop_.run_for(10ms);
+      EXPECT_EQ(answer->status(), 200);
+    }
+    std::set<std::size_t> asked;
+    for (const auto& call : link_.asked) asked.insert(call.node);
+    return asked;
+  };
+  std::set<std::size_t> all;
+  for (const char* account : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+    const auto one = nodes_of(account, 10);
+    EXPECT_EQ(one.size(), 1U) << account;
+    all.insert(one.begin(), one.end());
+  }
+  EXPECT_EQ(all.size(), 3U) << "accounts are spread";
+  const std::size_t home = *nodes_of("a", 1).begin();
+  link_.nodes[home].error = Code::kUnavailable;
+  const auto without = nodes_of("a", 10);
+  link_.asked.clear();
+  EXPECT_EQ(nodes_of("a", 5).size(), 1U) << "then to the next one of its order";
+  EXPECT_FALSE(nodes_of("a", 5).contains(home));
+  options_.sticky = Sticky::kOff;
+  EXPECT_GE(nodes_of("b", 30).size(), 2U);
+}
+
+TEST_F(ForwarderTest, WhatANodeSaysOfARenewalIsForTheEdgeAlone) {
+  begin(1);
+  link_.nodes[0].header = kRenewal;
+  auto issuance = request("POST", "/v1/certificates");
+  issuance.body = R"({"replaces":"01"})";
+  const auto answer = send(std::move(issuance));
+  loop_.run_for(10ms);
+  ASSERT_EQ(answer->status(), 200);
+  EXPECT_FALSE(answer->response->headers.find(kRenewal));
 }
 
 TEST_F(ForwarderTest, WhoComesTooOftenIsToldInTheWordsOfItsProtocol) {

@@ -62,6 +62,11 @@ net::Headers forwarded_headers(const net::HttpRequest& request, bool from_edge, 
   return headers;
 }
 
+std::string_view client_name(const net::HttpRequest& request) {
+  if (!request.client_identity.empty()) return request.client_identity;
+  return request.headers.find("Authorization").value_or(request.peer_address);
+}
+
 int earlier_attempts(const net::Headers& headers) {
   const auto text = headers.find(kAttempt);
   int attempts = 0;

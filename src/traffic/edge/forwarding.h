@@ -27,8 +27,13 @@ inline constexpr std::string_view kMode = "Evercert-Mode", kDraining = "Evercert
 // From a node with its 503: it is well, but another one keeps what was asked for.
 inline constexpr std::string_view kElsewhere = "Evercert-Elsewhere";
 
+// From a node, of a request that says to replace a certificate: whether it is a renewal that is due ("yes", "no").
+inline constexpr std::string_view kRenewal = "Evercert-Renewal";
+
 // The headers to pass on: without those of one connection, and from anybody but an edge without those that we trust.
 net::Headers forwarded_headers(const net::HttpRequest& request, bool from_edge, Random& random);
+// What names the client: its certificate, else its token, else its address. Lives as long as the request.
+std::string_view client_name(const net::HttpRequest& request);
 // How many endpoints were tried for this request before, as another edge says.
 int earlier_attempts(const net::Headers& headers);
 

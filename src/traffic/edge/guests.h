@@ -8,6 +8,7 @@
 
 #include "base/env.h"
 #include "net/http.h"
+#include "traffic/edge/claims.h"
 #include "traffic/policy/criticality.h"
 #include "traffic/policy/futile_clients.h"
 #include "traffic/policy/rate_limit.h"
@@ -18,6 +19,8 @@ struct GuestOptions {
   // Far above what one client needs, far below what would hurt: an operator who knows his clients sets less.
   RateLimitOptions rates{.client = {1000, 5000}, .prefix = {4000, 20'000}, .account = {1000, 5000}};
   FutileOptions futile;
+  // Whose "renewal" was none is not believed for so long.
+  FutileOptions liars{.failures = 1, .forget_after = 1h};
   bool limit_loopback = false;  // a load generator on the same machine is no stranger
 };
 
@@ -29,10 +32,12 @@ class Guests {
   struct Ruling {
     Criticality of = Criticality::kIssuance;
     std::optional<RateRuling> refused;
+    std::string account{};  // of ACME, that it claims
+    bool charge = false;    // when it has proved it
   };
   Ruling rule(const net::HttpRequest& request, bool from_edge, Instant now);
-  // What the request was answered with. `request`: its headers and addresses; the rest may have been moved from.
-  void answered(const std::string& guest, Criticality of, int status, Instant now);
+  // What the request was answered with. `renewal`: what the answer says of one that claimed to be a renewal.
+  void answered(const std::string& guest, const Ruling& ruling, int status, std::optional<bool> renewal, Instant now);
   // By what name a request's failures are remembered; empty: they are not.
   std::string guest_of(const net::HttpRequest& request, bool from_edge) const;
   // At least once a second: is the edge overloaded?
@@ -46,7 +51,7 @@ class Guests {
   const std::string cluster_prefix_;
   mutable std::mutex mutex_;
   RateLimit rates_;
-  FutileClients futile_;
+  FutileClients futile_, liars_;
 };
 
 }  // namespace evercert::traffic

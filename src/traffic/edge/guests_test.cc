@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/encoding.h"
+
 namespace evercert::traffic {
 namespace {
 
@@ -76,20 +78,73 @@ TEST_F(GuestsTest, WhoAlwaysFailsIsServedLastUntilItSucceeds) {
   const std::string guest = guests_.guest_of(request, false);
   ASSERT_EQ(guest, "192.0.2.1");
   const auto of = [&] { return guests_.rule(request, false, now_ = now_ + 10s).of; };
+  const auto answered = [&](Criticality what, int status) {
+    guests_.answered(guest, {.of = what, .refused = std::nullopt}, status, std::nullopt, now_);
+  };
   for (int i = 0; i < 10; ++i) {
-    for (const int ours : {500, 503, 504, 429, 408}) guests_.answered(guest, Criticality::kIssuance, ours, now_);
+    for (const int ours : {500, 503, 504, 429, 408}) answered(Criticality::kIssuance, ours);
   }
   EXPECT_EQ(of(), Criticality::kIssuance) << "what is not its fault is not held against it";
-  for (int i = 0; i < 10; ++i) guests_.answered(guest, Criticality::kListing, 400, now_);
+  for (int i = 0; i < 10; ++i) answered(Criticality::kListing, 400);
   EXPECT_EQ(of(), Criticality::kIssuance) << "a wrong read costs nothing";
-  for (int i = 0; i < 4; ++i) guests_.answered(guest, Criticality::kIssuance, 400, now_);
+  for (int i = 0; i < 4; ++i) answered(Criticality::kIssuance, 400);
   EXPECT_EQ(of(), Criticality::kFutile);
   auto revocation = request;
   revocation.path = "/v1/certificates/01/revoke";
   EXPECT_EQ(guests_.rule(revocation, false, now_ = now_ + 10s).of, Criticality::kRevocation);
-  guests_.answered(guest, Criticality::kFutile, 201, now_);
+  answered(Criticality::kFutile, 201);
   EXPECT_EQ(of(), Criticality::kIssuance);
   EXPECT_EQ(guests_.guest_of(request, true), "") << "what another edge passes on is judged there";
+}
+
+net::HttpRequest of_account(std::string address, const std::string& account) {
+  net::HttpRequest request = from(std::move(address));
+  request.path = request.target = "/acme/order/1";
+  const std::string header = "{\"kid\":\"https://ca.test/acme/acct/" + account + "\"}";
+  request.body = "{\"protected\":\"" + to_base64url(header) + "\",\"payload\":\"\",\"signature\":\"AA\"}";
+  return request;
+}
+
+TEST_F(GuestsTest, AnAccountHasOneRateWhereverItComesFromOnceItHasProvedItself) {
+  int served = 0;
+  for (int i = 1; i <= 10; ++i) {
+    const auto request = of_account("198.51." + std::to_string(i) + ".1", "a");
+    const auto ruling = guests_.rule(request, false, now_);
+    if (ruling.refused) {
+      EXPECT_EQ(ruling.refused->by, RateScope::kAccount);
+      continue;
+    }
+    ++served;
+    guests_.answered(guests_.guest_of(request, false), ruling, 200, std::nullopt, now_);
+  }
+  EXPECT_EQ(served, 3);
+  EXPECT_FALSE(guests_.rule(of_account("198.51.100.1", "b"), false, now_).refused);
+}
+
+TEST_F(GuestsTest, WhoOnlySaysThatItIsAnAccountUsesUpNothingOfThat) {
+  for (int i = 1; i <= 50; ++i) {
+    const auto request = of_account("198.51." + std::to_string(i) + ".1", "victim");
+    const auto ruling = guests_.rule(request, false, now_);
+    EXPECT_FALSE(ruling.refused);
+    guests_.answered(guests_.guest_of(request, false), ruling, 403, std::nullopt, now_);
+  }
+  EXPECT_FALSE(guests_.rule(of_account("203.0.113.1", "victim"), false, now_).refused);
+}
+
+TEST_F(GuestsTest, ARenewalIsBelievedUntilItWasNone) {
+  auto request = from("192.0.2.1");
+  request.body = R"({"csr":"x","replaces":"01ab"})";
+  const auto rule = [&] { return guests_.rule(request, false, now_ = now_ + 10s); };
+  EXPECT_EQ(rule().of, Criticality::kRenewal);
+  guests_.answered("192.0.2.1", rule(), 201, true, now_);
+  EXPECT_EQ(rule().of, Criticality::kRenewal);
+  guests_.answered("192.0.2.1", rule(), 201, false, now_);
+  EXPECT_EQ(rule().of, Criticality::kIssuance);
+  request.peer_address = "192.0.2.2";
+  EXPECT_EQ(rule().of, Criticality::kRenewal) << "a neighbour is believed";
+  request.peer_address = "192.0.2.1";
+  now_ = now_ + 2h;
+  EXPECT_EQ(rule().of, Criticality::kRenewal) << "and it too, after a while";
 }
 
 TEST_F(GuestsTest, RatesFallWhileThereIsTooMuchToDo) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "traffic/edge/forwarding.h"
 
 namespace evercert::traffic {
 
@@ -16,8 +17,7 @@ Releases::Releases(const Backends& backends, MonotonicClock& clock) : clock_(clo
 Backends::Tried Releases::avoid(const net::HttpRequest& request) const {
   if (canaries_.none() || stable_.none()) return {};
   // What names the client: whoever has one release keeps it.
-  std::string_view name = request.client_identity;
-  if (name.empty()) name = request.headers.find("Authorization").value_or(request.peer_address);
+  const std::string_view name = client_name(request);
   const auto wish = parse_canary_wish(request.headers.find(kCanaryWish).value_or(""));
   std::lock_guard lock(mutex_);
   return canary_.choose(std::hash<std::string_view>{}(name), wish) == Release::kCanary ? stable_ : canaries_;

@@ -31,7 +31,7 @@ class ReleasesTest : public ::testing::Test {
     request.method = std::move(method);
     request.path = std::move(path);
     request.query = std::move(query);
-    auto answer = admin_change(request, backends_, releases);
+    auto answer = admin_change(request, backends_, releases, nullptr);
     return answer ? std::move(*answer) : net::problem(404, "", "");
   }
   Hands clock_;

@@ -99,7 +99,7 @@ std::string backend_metrics(const Backends& backends, const Entrance& entrance) 
 }
 
 std::string status_page(const Backends& backends, const Entrance& entrance, const EdgeCounters& counters,
-                        const Guests& guests, const Releases& releases) {
+                        const Guests& guests, const Releases& releases, const OwnCertificate* certificate) {
   using nlohmann::json;
   const auto seen = look(backends);
   json page{{"endpoints", json::array()}, {"classes", json::object()}};
@@ -137,7 +137,8 @@ std::string status_page(const Backends& backends, const Entrance& entrance, cons
   if (const auto canary = releases.state(); canary.any) {
     page["canary"] = {{"percent", canary.percent}, {"rolled_back", canary.rolled_back}, {"why", canary.why}};
   }
-  return page.dump(2) + "\n";
+  if (certificate != nullptr) page["certificate"] = certificate->status();
+  return page.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace evercert::traffic

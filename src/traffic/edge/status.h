@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "traffic/certificate/own_certificate.h"
 #include "traffic/edge/backends.h"
 #include "traffic/edge/counters.h"
 #include "traffic/edge/entrance.h"
@@ -13,7 +14,8 @@
 namespace evercert::traffic {
 
 std::string backend_metrics(const Backends& backends, const Entrance& entrance);
+// `certificate`: null where the edge has none of its own.
 std::string status_page(const Backends& backends, const Entrance& entrance, const EdgeCounters& counters,
-                        const Guests& guests, const Releases& releases);
+                        const Guests& guests, const Releases& releases, const OwnCertificate* certificate);
 
 }  // namespace evercert::traffic

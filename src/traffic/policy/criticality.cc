@@ -11,7 +11,7 @@ bool is_or_below(std::string_view path, std::string_view root) {
 // What an order goes on with after new-order.
 bool continues_an_order(std::string_view path) {
   return path.starts_with("/acme/order/") || path.starts_with("/acme/authz/") || path.starts_with("/acme/chall/") ||
-         path.starts_with("/acme/cert/");
+         path.starts_with("/acme/cert/") || path.starts_with("/acme/renewal-info/");
 }
 
 }  // namespace

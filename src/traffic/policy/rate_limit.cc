@@ -83,9 +83,17 @@ RateRuling RateLimit::ask(const Caller& caller, double cost, Instant now) {
     if (wait <= ruling.retry_after) continue;
     ruling = {false, scopes[i].of, wait};
   }
+  if (!caller.claimed.empty()) {
+    const Duration wait = accounts_.wait(key_of(RateScope::kAccount, caller.claimed), cost, share_, now);
+    if (wait > ruling.retry_after) ruling = {false, RateScope::kAccount, wait};
+  }
   if (!ruling.admitted) return ruling;
   for (std::size_t i = 0; i < n; ++i) scopes[i].table->charge(scopes[i].key, cost, share_, now);
   return ruling;
+}
+
+void RateLimit::proved(std::string_view account, double cost, Instant now) {
+  accounts_.charge(key_of(RateScope::kAccount, account), cost, share_, now);
 }
 
 void RateLimit::adapt(bool overloaded, Instant now) {

@@ -64,6 +64,9 @@ struct Caller {
   std::string_view client;  // the identity of its certificate, else its address
   std::string_view address;
   std::string_view account;
+  // An account that it says to be, and has not proved: what that one owes counts, and is not made more. Else anybody
+  // could use up another's rate.
+  std::string_view claimed = {};
 };
 
 enum class RateScope : std::uint8_t { kNone, kPrefix, kClient, kAccount };
@@ -80,6 +83,8 @@ class RateLimit {
   // Charged on all scopes or, when refused, on none. `cost`: 1 for a usual request. An address that is none counts on
   // one prefix with all of its kind: it is no way around the limit.
   RateRuling ask(const Caller& caller, double cost, Instant now);
+  // A caller with `claimed` has proved it afterwards: now it is charged.
+  void proved(std::string_view account, double cost, Instant now);
   // Once in a while, at least as often as `adapt_every`: is the process overloaded (Admission::pressure,
   // GradientLimit)?
   void adapt(bool overloaded, Instant now);
