@@ -89,13 +89,19 @@ try:
     csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False).sign(leaf, hashes.SHA256())
     issuance = json.dumps({"csr": csr.public_bytes(serialization.Encoding.PEM).decode(), "profile": "server"}).encode()
 
+    why = []
+
     def issues(region):
         try:
             return ask(region, "/v1/certificates", issuance)["serial"]
-        except OSError:
+        except OSError as error:
+            why[:] = [f"{error} {error.read().decode() if isinstance(error, urllib.error.HTTPError) else ''}"]
             return None
     for region in regions:
-        wait_for(f"{region} issues", lambda: issues(region), 90)
+        try:
+            wait_for(f"{region} issues", lambda: issues(region), 150)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {why}") from None
     for _ in range(25):
         issues(east)
 
