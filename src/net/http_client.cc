@@ -66,8 +66,9 @@ class ClientImpl : public HttpClient {
       co_await wait.async_wait(kTuple);
     }
     const PoolKey key{&context, call.target.address, call.target.port, call.target.tls};
+    const auto end = std::chrono::steady_clock::now() + call.timeout;
     // A kept connection may have been closed by the other side a moment ago. When it breaks before a byte of the answer
-    // came, a safe request is sent once more on a fresh one.
+    // came, a safe request is sent once more on a fresh one, in what is left of its time.
     for (;;) {
       auto connection = take(key);
       if (!connection) {
@@ -87,7 +88,8 @@ class ClientImpl : public HttpClient {
         co_return;
       }
       const bool safe = call.method == "GET" || call.method == "HEAD";
-      if (reused && (safe || result.error().code == Code::kUnavailable)) continue;
+      call.timeout = std::chrono::duration_cast<Duration>(end - std::chrono::steady_clock::now());
+      if (call.timeout > 0us && reused && (safe || result.error().code == Code::kUnavailable)) continue;
       resolve(fail(std::move(result).error()));
       co_return;
     }
