@@ -176,7 +176,8 @@ Result<LogPage> read_page(const json& document) {
   if (const auto anchor = document.find("anchor"); anchor != document.end() && anchor->is_object()) {
     EC_ASSIGN(page.anchor, recovery::parse_anchor(anchor->dump()));
   }
-  for (const auto& [fingerprint, pem] : document.value("signers", json::object()).items())
+  const json signers = document.value("signers", json::object());
+  for (const auto& [fingerprint, pem] : signers.items())
     page.signers[fingerprint] = pem.is_string() ? pem.get<std::string>() : "";
   return page;
 }

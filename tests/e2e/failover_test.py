@@ -54,6 +54,7 @@ def set_policy(**changes):
 
 def log():
     out = ctl("--json", "failover", "log", "--limit", "1000")
+    assert out.stdout, f"the log cannot be read: {out.stderr}"
     return json.loads(out.stdout)
 
 

@@ -102,6 +102,12 @@ try:
             wait_for(f"{region} issues", lambda: issues(region), 150)
         except AssertionError as error:
             raise AssertionError(f"{error}: {why}") from None
+
+    def own_nodes_work():
+        before = sum(requests_of(east).values())
+        issues(east)
+        return sum(requests_of(east).values()) > before
+    wait_for("the edge has seen its own nodes", own_nodes_work, 60)
     for _ in range(25):
         issues(east)
 

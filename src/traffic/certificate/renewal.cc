@@ -21,6 +21,7 @@ void Renewal::installed(const Validity& validity, double chance) {
   window_.reset();
   failures_ = 0;
   not_before_ = {};
+  wanted_ = false;
   const std::int64_t life = life_ms();
   due_ = between({validity.not_before.ms + life / 3 * 2}, {validity.not_before.ms + life / 4 * 3}, chance);
 }
@@ -28,6 +29,7 @@ void Renewal::installed(const Validity& validity, double chance) {
 void Renewal::suggested(WallTime start, WallTime end, double chance) {
   if (!validity_ || end < start || window_ == std::pair(start, end)) return;
   window_ = {start, end};
+  if (wanted_) return;
   // However the server reckons, a tenth of its life is left for what may fail.
   const WallTime latest{validity_->not_after.ms - life_ms() / 10};
   due_ = std::min(between(start, end, chance), latest);

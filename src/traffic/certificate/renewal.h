@@ -32,10 +32,16 @@ class Renewal {
   void installed(const Validity& validity, double chance);
   // The server's window for the certificate that is installed. The same one again changes nothing.
   void suggested(WallTime start, WallTime end, double chance);
-  // The certificate is not what it should be: due now, but for the pause after a failure.
-  void wanted(WallTime now) { due_ = std::min(due_, now); }
+  // The certificate is not what it should be: due now, but for the pause after a failure, whatever the server suggests.
+  void wanted(WallTime now) {
+    due_ = std::min(due_, now);
+    wanted_ = true;
+  }
   // An operator wants it: now, whatever was before.
-  void forced() { due_ = not_before_ = {}; }
+  void forced() {
+    due_ = not_before_ = {};
+    wanted_ = true;
+  }
   void failed(WallTime now, double chance);
 
   bool due(WallTime now) const { return now >= next(); }
@@ -50,6 +56,7 @@ class Renewal {
   std::optional<Validity> validity_;
   std::optional<std::pair<WallTime, WallTime>> window_;
   WallTime due_;         // by the certificate's age
+  bool wanted_ = false;  // sooner than that, until one is installed
   WallTime not_before_;  // by failures
   int failures_ = 0;     // since the last success
 };

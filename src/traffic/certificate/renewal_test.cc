@@ -99,6 +99,18 @@ TEST(Renewal, WhatIsWantedIsDueButNotBeforeThePauseOfAFailure) {
   EXPECT_TRUE(renewal.due({20 * kDay}));
 }
 
+TEST(Renewal, WhatIsWantedIsTriedAgainWhateverTheServerSuggestsMeanwhile) {
+  Renewal renewal;
+  renewal.installed(kQuarter, 0);
+  renewal.forced();
+  renewal.failed({20 * kDay}, 0.5);
+  renewal.suggested({60 * kDay}, {70 * kDay}, 0.5);
+  EXPECT_EQ(renewal.next().ms, 20 * kDay + 5000);
+  renewal.installed(kQuarter, 0);
+  renewal.suggested({60 * kDay}, {70 * kDay}, 0.5);
+  EXPECT_EQ(renewal.next().ms, 65 * kDay) << "what was wanted is there";
+}
+
 TEST(Renewal, TheEndDoesNotComeSilently) {
   Renewal renewal;
   renewal.installed(kQuarter, 0);

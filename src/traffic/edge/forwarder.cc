@@ -178,7 +178,7 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (passing.has_id) call.headers.set(kAttempt, std::to_string(++passing.attempt));
     Result<HttpResponse> result = fail(Code::kInternal, "");
     if (raced) {
-      result = co_await ask_raced(on, *attempt, call, tried, wish, passing.deadline);
+      result = co_await ask_raced(on, *attempt, call, tried, wish, passing.avoid, passing.deadline);
     } else {
       result = co_await ask(on, attempt->endpoint, call, left);
       ended(*attempt, result, passing.deadline);

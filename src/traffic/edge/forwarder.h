@@ -50,7 +50,8 @@ class Forwarder {
                                       const Backends::Tried& avoid) const;
   Task<net::HttpResponse> carry(Executor& on, Passing& passing);
   Task<Result<net::HttpResponse>> ask_raced(Executor& on, Attempt first, const net::LinkCall& call,
-                                            Backends::Tried& tried, Backends::Wish wish, Instant deadline);
+                                            Backends::Tried& tried, Backends::Wish wish, Backends::Tried avoid,
+                                            Instant deadline);
   void begin_lane(Executor& on, const std::shared_ptr<Race>& race, const Attempt& attempt, const net::LinkCall& call);
   Task<void> run_lane(Executor& on, std::shared_ptr<Race> race, std::size_t number, const net::LinkCall& call);
   Task<net::HttpResponse> have_queued(Executor& on, Passing& passing, std::size_t queuer, net::HttpResponse refused);

@@ -69,7 +69,8 @@ Task<void> Forwarder::run_lane(Executor& on, std::shared_ptr<Race> race, std::si
 }
 
 Task<Result<HttpResponse>> Forwarder::ask_raced(Executor& on, Attempt first, const net::LinkCall& call,
-                                                Backends::Tried& tried, Backends::Wish wish, Instant deadline) {
+                                                Backends::Tried& tried, Backends::Wish wish, Backends::Tried avoid,
+                                                Instant deadline) {
   auto race = std::make_shared<Race>();
   race->deadline = deadline;
   const auto [hedge, timeout] = to_.backends.with([&](Upstream& upstream, Instant now) {
@@ -108,8 +109,11 @@ Task<Result<HttpResponse>> Forwarder::ask_raced(Executor& on, Attempt first, con
     second.hedges = may_copy;
     second.repeats = !may_copy;
     if (may_copy) second.may_leave_region = false;
-    const auto attempt = to_.backends.begin(tried, second);
+    // A copy may also not be sent: to none that is avoided, then.
+    Backends::Tried passed_over = may_copy ? tried | avoid : tried;
+    const auto attempt = to_.backends.begin(passed_over, second);
     if (attempt) {
+      tried.set(attempt->endpoint);
       if (may_copy) {
         to_.counters.of(wish.of).hedges.fetch_add(1, std::memory_order_relaxed);
       } else {
