@@ -103,7 +103,8 @@ try:
     time.sleep(0.5)
     before, issued = asked_of_second(), len(client.issued)
     wait_for("clients go on", lambda: len(client.issued) > issued + 20, 20)
-    check(asked_of_second() == before, f"nobody asks the node that is ill ({asked_of_second() - before} times)")
+    # But for a moment in which the other has no room: nobody is turned away for a share.
+    check(asked_of_second() - before <= (len(client.issued) - issued) / 4, f"the node that is ill is asked only when the other has no room ({asked_of_second() - before} times of {len(client.issued) - issued})")
     check(second in ctl("failover", "status").stdout, "ctl failover status shows its share")
     os.remove(f"{small}/ballast")
     wait_for("it is well again and has its traffic", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 40)
