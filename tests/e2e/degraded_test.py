@@ -214,6 +214,9 @@ try:
     wait_for("the mode is normal again", lambda: all(mode(region) == "normal" for region in regions), 30)
     wait_for("all regions issue again", lambda: all(issue(region, "a.test")[1].get("region") == region for region in regions), 30)
 
+    # The edge's view of a node that has just started may be a moment old.
+    wait_for("whoever keeps it is reached through another region", lambda: edge(east, "GET", f"/v1/queued/{next(iter(revocations))}")[0] != 503, 20)
+
     # --- exactly once
     for id_, serial in revocations.items():
         status, document, _ = edge(east, "GET", f"/v1/queued/{id_}")
