@@ -14,7 +14,7 @@
 namespace evercert::traffic {
 namespace {
 
-constexpr Duration kTick = 1s, kPatience = 60s, kLongestTurn = 180s;
+constexpr Duration kTick = 1s, kPatience = 60s;
 constexpr std::int64_t kWindowAgainMs = 6 * 3600 * 1000, kWindowSoonMs = 60'000;  // RFC 9773 section 4.3.3
 constexpr std::int64_t kWindowFailedMs = 600 * 1000;
 constexpr std::int64_t kComplainMs = 3600 * 1000;
@@ -124,28 +124,8 @@ void OwnCertificate::renew() {
 
 // Wall clocks are set: it is looked at again and again instead of being waited for.
 void OwnCertificate::tick() {
-  if (busy_ && parts_.clock.now() - turn_began_ > kLongestTurn) give_up_turn();
-  if (!std::exchange(busy_, true)) {
-    turn_began_ = parts_.clock.now();
-    work_.spawn(turn());
-  }
+  if (!std::exchange(busy_, true)) work_.spawn(turn());
   parts_.on.post_after(kTick, [this] { tick(); });
-}
-
-// Every request has its deadline, and an order has its own: this should never be. But a certificate must not run out
-// for one answer that nobody waits for any more.
-void OwnCertificate::give_up_turn() {
-  const WallTime now = parts_.wall.now();
-  work_.cancel();
-  busy_ = false;
-  renewal_.failed(now, chance());
-  ask_window_ = {now.ms + kWindowFailedMs};
-  note([](Seen& seen) {
-    ++seen.failed;
-    seen.ordering = false;
-    seen.last_error = "a request has come to no end";
-  });
-  log_error("edge: the certificate for " + list(options_.names) + ": a request has come to no end and is given up");
 }
 
 Task<void> OwnCertificate::turn() {

@@ -86,7 +86,6 @@ class OwnCertificate {
   Result<Held> examine(const std::string& pem, bool whole) const;
   void hold(Held held);
   void tick();
-  void give_up_turn();
   Task<void> turn();
   Task<void> order();
   Task<Result<std::string>> issue();
@@ -110,7 +109,6 @@ class OwnCertificate {
   std::string unwritten_;  // key and chain that were issued, and could not be written
   WallTime ask_window_, complained_;
   bool busy_ = false;
-  Instant turn_began_;
   mutable std::mutex mutex_;
   Seen seen_;
   TaskScope work_;

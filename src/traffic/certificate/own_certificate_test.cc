@@ -139,19 +139,6 @@ TEST_F(OwnCertificateTest, ADiskThatIsFullLeavesTheOldOneWhole) {
   EXPECT_EQ(orders(), 2U) << "what was issued is not ordered again";
 }
 
-TEST_F(OwnCertificateTest, ARequestThatComesToNoEndDoesNotEndTheRenewals) {
-  start();
-  const auto before = serial();
-  silent = true;
-  own->renew();
-  pass(150);
-  silent = false;
-  EXPECT_EQ(own->status()["failures"], 0) << "it still waits";
-  pass(100);
-  EXPECT_NE(own->metrics().find("orders_total{result=\"failed\"} 1"), std::string::npos) << own->metrics();
-  EXPECT_NE(serial(), before);
-}
-
 TEST_F(OwnCertificateTest, OtherNamesNeedAnotherCertificate) {
   start();
   const auto before = serial();

@@ -17,22 +17,6 @@ constexpr double kMsPerKilometre = 0.016;
 // "About as near": a client does not notice, and weights may decide.
 constexpr double kNearFactor = 1.1, kNearMs = 10;
 
-std::uint64_t mix(std::uint64_t x) {
-  x ^= x >> 30;
-  x *= 0xbf58476d1ce4e5b9u;
-  x ^= x >> 27;
-  x *= 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
-// The same on every server of the zone, whatever it has restarted since: so that a client's answers agree.
-std::uint64_t hash(const AddressPrefix& prefix, const std::string& name) {
-  std::uint64_t h = mix(static_cast<std::uint64_t>(prefix.length) + (prefix.address.v6 ? 1000u : 0u));
-  for (const std::uint8_t byte : prefix.address.bytes) h = mix(h ^ byte) + 0x9e3779b97f4a7c15u;
-  for (const char c : name) h = mix(h ^ static_cast<std::uint8_t>(c)) + 0x9e3779b97f4a7c15u;
-  return mix(h);
-}
-
 // Rendezvous hashing with weights: among any set of regions each wins a share of the prefixes in proportion to its
 // weight, and who loses one region moves nobody else. (Thaler and Ravishankar 1998; weights as in Schindelhauer and
 // Schomaker 2005.)
@@ -158,7 +142,7 @@ Choice View::choose(const IpAddress& client, int known, const Place& place, std:
         const auto usual = std::count_if(facts_[r].edges.begin(), facts_[r].edges.end(),
                                          [](const EdgeFacts& edge) { return !edge.spare; });
         const double weight = facts_[r].weight * static_cast<double>(serving) / static_cast<double>(usual);
-        candidates.push_back({r, cost_ms(r, place), score(hash(prefix, facts_[r].name), weight), weight,
+        candidates.push_back({r, cost_ms(r, place), score(client_hash(prefix, facts_[r].name), weight), weight,
                               static_cast<std::size_t>(serving)});
       }
       in += candidates.size();
@@ -167,7 +151,7 @@ Choice View::choose(const IpAddress& client, int known, const Place& place, std:
         if (choice.count == most) break;
         EC_CHECK(candidate.serving > 0, "a region that is in has an edge that serves");
         hashed |= candidate.serving > 1;
-        const std::uint64_t turn = hash(prefix, "edges of " + facts_[candidate.region].name) % candidate.serving;
+        const std::uint64_t turn = client_hash(prefix, "edges of " + facts_[candidate.region].name) % candidate.serving;
         choice.regions[choice.count++] = {static_cast<std::uint8_t>(candidate.region), static_cast<std::uint8_t>(turn)};
       }
     }

@@ -36,13 +36,16 @@ Status read(const json& in, const char* member, std::map<std::string, int>& into
 
 }  // namespace
 
-int turn_of(const AddressPrefix& client, std::string_view name) {
+std::uint64_t client_hash(const AddressPrefix& client, std::string_view of) {
   std::uint64_t h = mix(static_cast<std::uint64_t>(client.length) + (client.address.v6 ? 1000u : 0u));
   for (const std::uint8_t byte : client.address.bytes) h = mix(h ^ byte) + 0x9e3779b97f4a7c15u;
-  constexpr std::string_view kOf = "share of ";  // regions are chosen by hashes of their names alone: another draw
-  for (const char c : kOf) h = mix(h ^ static_cast<std::uint8_t>(c)) + 0x9e3779b97f4a7c15u;
-  for (const char c : name) h = mix(h ^ static_cast<std::uint8_t>(c)) + 0x9e3779b97f4a7c15u;
-  return static_cast<int>(mix(h) % 100);
+  for (const char c : of) h = mix(h ^ static_cast<std::uint8_t>(c)) + 0x9e3779b97f4a7c15u;
+  return mix(h);
+}
+
+int turn_of(const AddressPrefix& client, std::string_view name) {
+  // Regions are chosen by hashes of their names alone: this is another draw.
+  return static_cast<int>(client_hash(client, "share of " + std::string(name)) % 100);
 }
 
 std::string to_json(const Shares& shares) {

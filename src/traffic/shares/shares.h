@@ -33,6 +33,8 @@ struct Shares {
   }
 };
 
+// Of a client's network and a word. The same on every server, whatever it has restarted since: so that answers agree.
+std::uint64_t client_hash(const AddressPrefix& client, std::string_view of);
 // Clients are turned away from a region (a node) and led back to it in a fixed order, by a hash of their network: those
 // whose turn is below the share are led there. So it is always the same ones, and more of them as the share grows; and
 // name servers and edges mean the same. `name`: of the region or node. 0 to 99.
