@@ -17,6 +17,16 @@ struct EnrollOptions {
   int zone = 0;
 };
 
+// Of the cluster file, with the ports that the region's first node has.
+std::string node_line(const config::RegionConfig& region, int zone, const std::string& address) {
+  const config::NodeConfig& like = region.nodes.front();
+  std::string line = "      - {zone: " + std::to_string(zone) + ", address: " + address;
+  if (!region.witness)
+    line += ", link_port: " + std::to_string(like.link_port) + ", api_port: " + std::to_string(like.api_port);
+  return line + ", status_port: " + std::to_string(like.status_port) +
+         ", peer_port: " + std::to_string(like.peer_port) + "}\n";
+}
+
 int enroll(const EnrollOptions& options) {
   auto cluster = config::load_cluster(options.cluster);
   if (!cluster) return report(cluster.error());
@@ -25,23 +35,16 @@ int enroll(const EnrollOptions& options) {
     return report(Error{Code::kInvalid, options.cluster + ": there is no region '" + options.region + "'"});
   if (region->removed)
     return report(Error{Code::kInvalid, options.cluster + ": region '" + options.region + "' was removed"});
-  if (region->witness)
-    return report(
-        Error{Code::kInvalid, options.region + " is a witness, whose nodes are made by 'evercert init' alone"});
-  auto signer = node::open_signer(*region, config::Paths(cluster->dir), "issuing");
+  auto signer = node::open_signer(ceremony::certifier(*cluster, *region), config::Paths(cluster->dir), "issuing");
   if (!signer) return report(signer.error());
-  const config::NodeConfig like = region->nodes.front();
   const bool named = std::any_of(region->nodes.begin(), region->nodes.end(),
                                  [&](const config::NodeConfig& node) { return node.zone == options.zone; });
   const Status done = ceremony::enroll({*cluster, options.region, options.zone, options.address}, *signer,
                                        [](const std::string& line) { std::printf("  %s\n", line.c_str()); });
   if (!done) return report(done.error());
   if (!named) {
-    std::printf(
-        "\nAdd to the nodes of %s in the cluster file that the new node is started with:\n"
-        "      - {zone: %d, address: %s, link_port: %d, api_port: %d, status_port: %d, peer_port: %d}\n",
-        options.region.c_str(), options.zone, options.address.c_str(), like.link_port, like.api_port, like.status_port,
-        like.peer_port);
+    std::printf("\nAdd to the nodes of %s in the cluster file that the new node is started with:\n%s",
+                options.region.c_str(), node_line(*region, options.zone, options.address).c_str());
   }
   std::printf(
       "Next:\n  evercert node --cluster %s --region %s --zone %d --data /var/lib/evercert\n"
@@ -54,11 +57,46 @@ int enroll(const EnrollOptions& options) {
 struct EnrollRegionOptions {
   std::string cluster = "evercert-cluster/cluster.yaml", region, edge;
   std::vector<std::string> nodes;
+  bool witness = false;
 };
+
+// A place that votes and keeps no records: it has identities, by another region's key, and nothing else.
+int enroll_witness(config::ClusterConfig cluster, const EnrollRegionOptions& options) {
+  if (cluster.region(options.region) != nullptr)
+    return report(Error{Code::kConflict, options.cluster + ": region '" + options.region + "' is there already"});
+  if (options.nodes.size() > 9) return report(Error{Code::kInvalid, "a region has 1 to 9 zones"});
+  config::RegionConfig region;
+  region.id = RegionId{static_cast<std::uint8_t>(cluster.regions.size() + 1)};
+  region.name = options.region;
+  region.witness = true;
+  region.nodes.push_back(ceremony::certifier(cluster, region).nodes.front());  // for its ports
+  cluster.regions.push_back(region);
+  auto signer = node::open_signer(ceremony::certifier(cluster, region), config::Paths(cluster.dir), "issuing");
+  if (!signer) return report(signer.error());
+  std::string lines = "  - name: " + options.region + "\n    witness: true  # votes and keeps no records\n    nodes:\n";
+  for (std::size_t zone = 1; zone <= options.nodes.size(); ++zone) {
+    const std::string& address = options.nodes[zone - 1];
+    const Status done = ceremony::enroll({cluster, options.region, static_cast<int>(zone), address}, *signer,
+                                         [](const std::string& line) { std::printf("  %s\n", line.c_str()); });
+    if (!done) return report(done.error());
+    lines += node_line(region, static_cast<int>(zone), address);
+  }
+  std::printf(
+      "\nAppend to 'regions' in the cluster file of every node, behind all others:\n%s"
+      "Next:\n  start each node again with the new file, one after the other\n"
+      "  evercert node --cluster %s --region %s --zone 1 --data /var/lib/evercert\n"
+      "  evercert ctl --cluster %s region add %s\n",
+      lines.c_str(), options.cluster.c_str(), options.region.c_str(), options.cluster.c_str(), options.region.c_str());
+  return 0;
+}
 
 int enroll_region(const EnrollRegionOptions& options) {
   auto cluster = config::load_cluster(options.cluster);
   if (!cluster) return report(cluster.error());
+  if (options.witness) return enroll_witness(std::move(*cluster), options);
+  if (options.edge.empty())
+    return report(Error{Code::kInvalid, "--edge-address is missing: where the edge of " + options.region +
+                                            " is reached (a witness has none: --witness)"});
   const auto lines = ceremony::add_region({*cluster, options.region, options.nodes, options.edge},
                                           [](const std::string& line) { std::printf("  %s\n", line.c_str()); });
   if (!lines) return report(lines.error());
@@ -86,7 +124,11 @@ void register_enroll_region(CLI::App& app, int& exit_code) {
       ->required()
       ->delimiter(',')
       ->check(CLI::ValidIPV4);
-  command->add_option("--edge-address", options->edge, "Where its edge is reached")->required()->check(CLI::ValidIPV4);
+  auto* edge = command->add_option("--edge-address", options->edge, "Where its edge is reached")->check(CLI::ValidIPV4);
+  command
+      ->add_flag("--witness", options->witness,
+                 "It votes and keeps no records: no edge, no keys, and no root's key needed")
+      ->excludes(edge);
   command->callback([options, &exit_code] { exit_code = enroll_region(*options); });
 }
 

@@ -205,7 +205,8 @@ class Ceremony {
   }
   // Of them, a majority of all regions: as many as may fence the issuer. With two regions the other alone.
   std::uint8_t shares_needed(const std::string& issuer) const {
-    const std::size_t regions = storing_.size() - options_.removed.size();
+    const auto regions = static_cast<std::size_t>(
+        std::ranges::count_if(storing_, [&](const auto& name) { return !options_.removed.contains(name); }));
     return static_cast<std::uint8_t>(std::min(regions / 2 + 1, sharers(issuer).size()));
   }
 

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/os/system.h"
@@ -45,6 +46,11 @@ Identity node_identity(const std::string& base, const std::string& cluster, Node
   return {base, "evercert://" + cluster + "/node/" + id, "node-" + id + "." + cluster + ".internal", address, {}, {}};
 }
 
+const config::RegionConfig& certifier(const config::ClusterConfig& cluster, const config::RegionConfig& region) {
+  if (!region.witness) return region;
+  return *std::ranges::find_if(cluster.regions, [](const auto& one) { return !one.witness && !one.removed; });
+}
+
 Status enroll(const Enrollment& enrollment, std::shared_ptr<pki::Signer> issuing_key,
               const std::function<void(const std::string&)>& progress) {
   const config::RegionConfig* region = enrollment.cluster.region(enrollment.region);
@@ -55,13 +61,15 @@ Status enroll(const Enrollment& enrollment, std::shared_ptr<pki::Signer> issuing
   if (os::disk().exists(base + ".pem"))
     return fail(Code::kConflict,
                 base + ".pem is there already: nothing was changed; choose another zone, or move it away");
-  EC_ASSIGN(const auto issuer_pem, read_file(os::disk(), paths.issuer(region->name)));
+  const config::RegionConfig& by = certifier(enrollment.cluster, *region);
+  EC_ASSIGN(const auto issuer_pem, read_file(os::disk(), paths.issuer(by.name)));
+  EC_TRY(os::disk().make_dirs(paths.region_dir(region->name)));
   EC_ASSIGN(const auto issuer_der, pki::from_pem("CERTIFICATE", issuer_pem));
   EC_ASSIGN(auto issuer, pki::CertificateFactory::create({issuer_der.front(), {}, {}, {}}, std::move(issuing_key)));
   Identity identity =
       node_identity(base, enrollment.cluster.name, node_id(region->id, static_cast<std::uint8_t>(enrollment.zone)),
                     enrollment.address);
-  identity.serial = pki::make_serial(region->id, os::secure_random());
+  identity.serial = pki::make_serial(by.id, os::secure_random());
   identity.chain_pem = issuer_pem;
   progress("identity of node " + region->name + "/" + std::to_string(enrollment.zone) + ": " + base + ".pem");
   return write_identity(identity, *issuer, os::wall_clock().now().seconds());

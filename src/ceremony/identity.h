@@ -29,7 +29,11 @@ struct Enrollment {
   int zone = 0;
   std::string address;  // an IP address
 };
-// Makes the identity of a node that joins a cluster which exists. kConflict: it has one. kNotFound: no such region.
+// Whose issuing key certifies the region's nodes: its own, or of a witness, which has none, that of the first region
+// that keeps records.
+const config::RegionConfig& certifier(const config::ClusterConfig& cluster, const config::RegionConfig& region);
+// Makes the identity of a node that joins a cluster which exists, with its certifier's key. kConflict: it has one.
+// kNotFound: no such region.
 Status enroll(const Enrollment& enrollment, std::shared_ptr<pki::Signer> issuing_key,
               const std::function<void(const std::string&)>& progress);
 

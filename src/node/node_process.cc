@@ -33,6 +33,7 @@
 #include "node/failover_of.h"
 #include "node/failover_office.h"
 #include "node/health_watch.h"
+#include "node/layout_of.h"
 #include "node/member.h"
 #include "node/signers.h"
 #include "node/standby_key.h"
@@ -405,7 +406,7 @@ class NodeProcessImpl : public NodeProcess {
       for (const auto& node : region.nodes)
         in_file.push_back({node.id, node.address, node.peer_port, node.coordination_port});
     }
-    regions_ = std::make_unique<api::Regions>(*rest_, *store_, self_->id, names, in_file);
+    regions_ = std::make_unique<api::Regions>(*rest_, *store_, self_->id, names, layout_of(config_).witnesses, in_file);
     regions_->mount(router_);
     nodes_ = std::make_unique<api::Nodes>(*rest_, *store_, names, std::move(in_file));
     nodes_->mount(router_);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration kLooksEvery = 500ms;
 constexpr Duration kBelated = 3s;  // a majority that can tell has done so by then
+constexpr Duration kTrusted = 5s;  // states that differ are found out by then
 
 }  // namespace
 
@@ -25,8 +26,11 @@ void Arbiter::look() {
     since_.reset();
     for (const RegionId region : drained_) operator_.order(region, store::v1::SERVING);
     drained_.clear();
+    if (!well_since_) well_since_ = world_.now();
+    if (world_.now() - *well_since_ >= kTrusted) trust_again();
     return;
   }
+  well_since_.reset();
   if (!since_) since_ = world_.now();
   if (world_.now() - *since_ >= kBelated) rebuild(wrong);
 }
@@ -56,6 +60,18 @@ std::set<NodeId> Arbiter::wrong() const {
     if (!with_voice.contains(group)) found.insert(differing.begin(), differing.end());
   }
   return found;
+}
+
+// The word of doubt is taken back when there is nothing to doubt any more: a node that gives its state to nobody may be
+// the only one that has the newest of it.
+void Arbiter::trust_again() {
+  for (const NodeId node : world_.nodes()) {
+    if (!world_.up(node) || !world_.doubted(node) || world_.damaged(node) || world_.engine(node)->recovering())
+      continue;
+    world_.note("ARBITER " + node_name(node) + " is trusted again");
+    world_.trust(node);
+    return faults_.kill({node}, 300ms, World::End::kProcess);
+  }
 }
 
 bool Arbiter::leads(NodeId node) const {

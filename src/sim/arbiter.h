@@ -23,13 +23,14 @@ class Arbiter {
  private:
   void look();
   std::set<NodeId> wrong() const;
+  void trust_again();
   bool leads(NodeId node) const;
   void rebuild(const std::set<NodeId>& wrong);
 
   World& world_;
   Faults& faults_;
   Operator& operator_;
-  std::optional<Instant> since_;  // states differ
+  std::optional<Instant> since_, well_since_;  // states differ, or do not
   std::set<RegionId> drained_;
 };
 

@@ -17,6 +17,8 @@ constexpr Duration kUnplanned = 700ms;  // a node that stopped by itself is star
 }  // namespace
 
 Faults::Faults(World& world) : world_(world) {
+  const store::RegionSet witnesses = world.layout().witnesses;
+  witness_logs_whole_ = witnesses == store::first_regions(witnesses, world.options().regions);
   world_.on_down = [this](NodeId node) {
     const auto set = set_times_.extract(node);
     world_.at(set.empty() ? kUnplanned : set.mapped(), [this, node] { world_.start(node); });
@@ -127,7 +129,7 @@ void Faults::lose_power_in_a_write(NodeId node, std::uint64_t operation, Duratio
 // too, or it is still in a witness's log. (Whether it really is there is for the checkers to find out.)
 bool Faults::others_have_all(NodeId node) {
   if (world_.layout().witnesses == 0) return true;
-  bool all = true, everybody = true;
+  bool all = true, everybody = true, witnessed = false;
   for (std::uint32_t g = 0; g < world_.layout().groups(); ++g) {
     LogIndex applied;
     bool somebody = false;
@@ -136,11 +138,17 @@ bool Faults::others_have_all(NodeId node) {
         applied = std::max(applied, world_.engine(other)->group(GroupId{g}).applied_index());
     }
     for (const NodeId other : world_.nodes()) {
-      if (world_.is_witness(other)) continue;
       const bool here = world_.up(other) && world_.engine(other)->has(GroupId{g});
       const auto* group = here ? &world_.engine(other)->group(GroupId{g}) : nullptr;
-      const bool has = here && group->gate_open() && group->configuration().votes_everywhere(other) &&
-                       group->status().commit >= applied;
+      const bool votes = here && group->gate_open() && group->configuration().votes_everywhere(other);
+      if (world_.is_witness(other)) {
+        // One that is added has in its log what is written from then on.
+        const bool counts = !world_.removed(region_of(other)) && (other.value & 0xff) <= world_.options().zones;
+        witnessed = witnessed || counts;
+        everybody = everybody && (votes || !counts);
+        continue;
+      }
+      const bool has = votes && group->status().commit >= applied;
       // Also one that is to be removed, and still votes.
       somebody = somebody || (has && other != node);
       if (std::ranges::binary_search(world_.members(), other)) everybody = everybody && has;
@@ -148,7 +156,7 @@ bool Faults::others_have_all(NodeId node) {
     all = all && somebody;
   }
   if (everybody) witness_logs_whole_ = true;
-  return all || (witness_logs_whole_ && !world_.is_witness(node));
+  return all || (witnessed && witness_logs_whole_ && !world_.is_witness(node));
 }
 
 bool Faults::may_damage(NodeId node) {

@@ -53,8 +53,8 @@ class Faults {
   void repair(NodeId node, const Error& error);
 
   World& world_;
-  bool witness_logs_whole_ =
-      true;  // they hold what a region that stores may lack, unless a snapshot has begun one anew
+  // They hold what a region that stores may lack, unless one is still to come, or a snapshot has begun one anew.
+  bool witness_logs_whole_ = true;
   std::map<NodeId, Duration> set_times_;  // of nodes that are about to go down
   std::map<std::string, std::uint64_t> counts_;
 };

@@ -34,6 +34,8 @@ void MembershipChecker::worked(NodeId node) {
   if (seen == view) return;
   if (seen != nullptr && view->record.epoch() < seen->record.epoch())
     return violation_("epoch: node " + node_name(node) + " went back to epoch " + std::to_string(view->record.epoch()));
+  // Before it has heard from anybody, a node takes its file's witnesses for those of the beginning.
+  if (view->record.epoch() == 1 && world_.engine(node)->recovering()) return;
   seen = std::move(view);
   check_record(node, seen->record);
 }
@@ -72,12 +74,12 @@ void MembershipChecker::check_removals(const Membership& record) {
   }
 }
 
-// Only for a fenced region another one stands in, and that one serves.
+// Only for a fenced region another one stands in, and that one serves. A witness has no key that anybody could use.
 void MembershipChecker::check_stand_ins(const Membership& record) {
   for (const RegionMember& member : record.members()) {
     const RegionId region = region_in(member.region()), signer = region_in(member.stand_in());
     const std::string epoch = " in epoch " + std::to_string(record.epoch());
-    if (!store::silenced(member.state())) {
+    if (!store::silenced(member.state()) || store::is_witness(member)) {
       if (signer.value != 0)
         violation_("CRLs: " + name(signer) + " stands in for " + name(region) + epoch + ", which is not fenced");
     } else if (signer.value == 0 || store::member_of(record, signer).state() != store::v1::SERVING) {

@@ -49,6 +49,7 @@ void Operator::add(RegionId region) {
   auto& wanted = *command.mutable_found_region();
   wanted.set_region(region.value);
   wanted.set_name("added " + std::to_string(region.value));
+  wanted.set_witness(world_.layout().is_witness(region));
   wanted.set_by("operator");
   wanted.set_request_id("request " + std::to_string(++last_request_));
   ++under_way_;

@@ -2,6 +2,7 @@
 #include "sim/scenario.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "config/yaml_reader.h"
@@ -108,15 +109,15 @@ class Reader {
     }
     if (const YAML::Node witnesses = node["witnesses"]) {
       EC_TRY(yaml_.is_list(witnesses, "witnesses"));
+      std::size_t first = 0;  // since the beginning
       for (const YAML::Node& name : witnesses) {
         EC_ASSIGN(const RegionId id, region(name));
-        if (id.value > scenario_.regions.size())
-          return yaml_.wrong(name, "a witness is one of 'regions': those that are 'added' keep records");
+        first += id.value <= scenario_.regions.size() ? 1 : 0;
         scenario_.witnesses.push_back(name.Scalar());
       }
-      if (scenario_.regions.size() < scenario_.witnesses.size() + 2)
-        return yaml_.wrong(witnesses, "two regions at least must keep records");
-      if (2 * scenario_.witnesses.size() > scenario_.regions.size())
+      const std::size_t all = scenario_.regions.size() + scenario_.added.size();
+      if (scenario_.regions.size() < first + 2) return yaml_.wrong(witnesses, "two regions at least must keep records");
+      if (2 * first > scenario_.regions.size() || 2 * scenario_.witnesses.size() > all)
         return yaml_.wrong(witnesses, "'witnesses' must not be a majority by themselves");
     }
     if (node["zones"]) {
@@ -383,8 +384,9 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
   fix(run.world.late_by, scenario.late_by);
   fix(run.world.jitter, scenario.jitter);
   fix(run.world.drift, scenario.drift);
-  for (std::uint8_t r = 1; r <= scenario.regions.size(); ++r) {
-    if (std::ranges::find(scenario.witnesses, scenario.regions[r - 1u]) != scenario.witnesses.end())
+  for (std::uint8_t r = 1; r <= scenario.regions.size() + scenario.added.size(); ++r) {
+    const std::string name = region_name(scenario, RegionId{r});
+    if (std::ranges::find(scenario.witnesses, name) != scenario.witnesses.end())
       run.world.witnesses |= store::region_bit(RegionId{r});
   }
   SeededRandom watching(seed ^ 0x7769746e657373ull);
@@ -424,12 +426,18 @@ RunOptions draw(const Scenario& scenario, std::uint64_t seed) {
     add.region = RegionId{static_cast<std::uint8_t>(run.world.regions + 1)};
     add.at = std::chrono::duration_cast<std::chrono::milliseconds>(adding.between(500ms, 12s));
     add.where = draw_where(add.kind, adding);
+    const bool most = 2 * (std::popcount(run.world.witnesses) + 1) > run.world.regions + 1;
+    if (run.world.regions > 1 && !most && adding.chance(0.3)) run.world.witnesses |= store::region_bit(add.region);
   }
   SeededRandom removing(seed ^ 0x72656d6f7665ull);
-  if (scenario.may_add && run.world.regions > 2 && run.world.witnesses == 0 && removing.chance(0.1)) {
+  if (scenario.may_add && run.world.regions > 2 && removing.chance(0.1)) {
     PlannedFault& remove = run.faults.emplace_back();
     remove.kind = Kind::kRemoveRegion;
     remove.region = RegionId{static_cast<std::uint8_t>(1 + removing.below(run.world.regions))};
+    // Two that keep records are to be left.
+    const store::RegionSet witnesses = store::first_regions(run.world.witnesses, run.world.regions);
+    if (run.world.regions - std::popcount(witnesses) < 3 && witnesses != 0)
+      remove.region = RegionId{static_cast<std::uint8_t>(std::countr_zero(witnesses))};
     remove.at = std::chrono::duration_cast<std::chrono::milliseconds>(removing.between(2s, 14s));
   }
   return run;

@@ -24,7 +24,7 @@ struct Scenario {
   Duration quiet = 25s;     // after healing, until everything must have come together
   std::vector<std::string> regions{"us-east-1", "us-west-2", "eu-central-1"};
   std::vector<std::string> added;      // regions that may be added, after those
-  std::vector<std::string> witnesses;  // of the regions: these vote and keep no records
+  std::vector<std::string> witnesses;  // of both: these vote and keep no records
   bool may_add = true;  // in some runs the swarm adds one of its own, removes one, or makes one a witness
 
   std::optional<std::uint8_t> zones, spares;

@@ -37,7 +37,7 @@ class Writer {
     out_ += "layout:\n  regions: [" + regions + "]\n";
     if (w.added > 0) out_ += "  added: [" + added + "]\n";
     std::string witnesses;
-    for (std::uint8_t r = 1; r <= w.regions; ++r) {
+    for (std::uint8_t r = 1; r <= w.regions + w.added; ++r) {
       if ((w.witnesses & store::region_bit(RegionId{r})) != 0)
         witnesses += (witnesses.empty() ? "" : ", ") + region(RegionId{r});
     }

@@ -135,6 +135,7 @@ store::EngineOptions World::engine_options(NodeId node) const {
   WorldOptions file = options_;
   file.regions = nodes_.at(node)->file_regions;
   options.layout = layout_of(file);
+  options.layout.witnesses = store::first_regions(options_.witnesses, file.regions);
   // The file of who was made later names him too.
   if (!options.layout.contains(node))
     options.layout.nodes.insert(std::upper_bound(options.layout.nodes.begin(), options.layout.nodes.end(), node), node);
@@ -404,6 +405,8 @@ void World::err(NodeId id) {
 }
 
 void World::doubt(NodeId id) { nodes_.at(id)->doubted = true; }
+
+void World::trust(NodeId id) { nodes_.at(id)->doubted = false; }
 
 bool World::doubted(NodeId id) const { return nodes_.at(id)->doubted; }
 

@@ -23,7 +23,7 @@ struct WorldOptions {
   std::uint8_t zones = 1;
   std::uint8_t spares = 0;         // further nodes of each region that are there and no members at the beginning
   std::uint8_t added = 0;          // further regions, whose nodes are there: an operator may add them
-  store::RegionSet witnesses = 0;  // of the regions: these vote and keep no records
+  store::RegionSet witnesses = 0;  // of the regions, the added ones too: these vote and keep no records
   bool wan = true;                 // time-outs and delays of the emulated WAN; otherwise of loopback
   double drift = 0.01;             // clocks run faster or slower by at most this share
   double loss = 0.01;              // of batches
@@ -105,6 +105,7 @@ class World {
   bool rot_state(NodeId node, std::uint64_t where);
   // A person holds its state for wrong: from its next start on, until its disk is emptied.
   void doubt(NodeId node);
+  void trust(NodeId node);
   bool doubted(NodeId node) const;
   bool erred(NodeId node) const;
   // A fault of its memory: what its state machine stores next is another than it should be.

@@ -342,7 +342,7 @@ Result<v1::Outcome> Applier::claim(const v1::ClaimRequestKey& command) {
 }
 
 Result<v1::Outcome> Applier::claim_account_key(const v1::ClaimAccountKey& command) {
-  const FoundingRegions founding{options_.founding, options_.witnesses};
+  const RegionRoll founding{options_.founding, options_.witnesses};
   if (home_group(home_of_thumbprint(command.thumbprint(), founding)) != group_)
     return refused(Code::kInvalid, "this group is not the home of the key");
   const std::string first = account_id_of_thumbprint(command.thumbprint(), founding);

@@ -64,7 +64,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
       snapshot_sender_(std::make_unique<SnapshotSender>(kv, 5s, random.next(), options_.snapshot_chunk_bytes)),
       snapshot_receiver_(std::make_unique<SnapshotReceiver>(kv, options_.bug)),
       founders_(options_.layout.nodes),
-      founding_regions_(options_.layout.regions),
+      founding_{options_.layout.regions, options_.layout.witnesses},
       last_read_(random.next()),
       witness_logs_(kMostRegions + 1u) {}
 
@@ -76,17 +76,17 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, Log& log, Kv
   if (const auto diverged = log.meta(std::string(kDivergedKey)))
     return fail(Code::kCorrupt, *diverged + std::string(kReplaceState));
   EC_ASSIGN(auto reformation, load_reformation(log));
-  const std::uint8_t named = options.layout.regions;
+  const RegionRoll named{options.layout.regions, options.layout.witnesses};
   if (const auto known = log.meta(std::string(kFoundersKey))) {
     EC_ASSIGN(auto founders, decode_founders(*known));
-    EC_TRY(same_witnesses(founders.witnesses, options.layout.witnesses));
+    EC_TRY(same_witnesses(founders.witnesses, first_regions(named.witnesses, founders.regions)));
     options.layout = std::move(founders);
   } else if (!reformation && log.meta(std::string(kMemberKey))) {
     log.put_meta(std::string(kFoundersKey), encode_founders(options.layout));  // durable with the next batch
   }
   if (reformation) use(*reformation, options.layout, options.cluster_id);
   std::unique_ptr<Engine> engine(new Engine(std::move(options), log, kv, peers, random, wall, board, start_id, now));
-  engine->named_regions_ = named;
+  engine->named_ = named;
   if (reformation) engine->membership_->set_reformation(std::move(*reformation));
   EC_TRY(engine->open_groups(now));
   return engine;
@@ -104,8 +104,9 @@ Status Engine::open_groups(Instant now) {
     }
   }
   EC_TRY(membership_->load(kGlobalGroup));
-  options_.layout.regions = region_count(membership_->record(), founding_regions_);
-  if (options_.bug == Bug::kBegunByFile) options_.layout.regions = std::max(options_.layout.regions, named_regions_);
+  options_.layout.regions = region_count(membership_->record(), founding_.count);
+  if (options_.bug == Bug::kBegunByFile) options_.layout.regions = std::max(options_.layout.regions, named_.count);
+  EC_TRY(learn_witnesses());
   for (std::uint32_t g = 0; g < options_.layout.groups(); ++g) EC_TRY(open_group(GroupId{g}, now));
   members_moved(*groups_.front());
   return load_coordination_leases(now);
@@ -148,12 +149,27 @@ Status Engine::open_group(GroupId id, Instant now) {
   return {};
 }
 
+// Those of the beginning, those that the record says were added as such, and this one by its file: a replica that keeps
+// no records must know it before it hears of its region. Of it the file and the record must say the same; a replica
+// that took itself for a witness by mistake has acknowledged nothing that its log does not hold.
+Status Engine::learn_witnesses() {
+  const RegionId own = region_of(options_.self);
+  const RegionSet added = witnesses_of(membership_->record());
+  if (own.value > founding_.count && own.value <= region_count(membership_->record(), founding_.count))
+    EC_TRY(same_witnesses(added & region_bit(own), named_.witnesses & region_bit(own)));
+  options_.layout.witnesses = founding_.witnesses | added;
+  if (own.value > founding_.count) options_.layout.witnesses |= named_.witnesses & region_bit(own);
+  for (auto& group : groups_) group->set_witnesses(options_.layout.witnesses);
+  return {};
+}
+
 // Of regions that the record names by now. This replica remembers all that it ever did (or has its gate closed), so a
 // log of such a group that is empty says that it never did anything there.
 Status Engine::begin_groups(Instant now) {
-  const std::uint8_t regions = region_count(membership_->record(), founding_regions_);
+  const std::uint8_t regions = region_count(membership_->record(), founding_.count);
   if (groups_.size() > regions) return {};
   options_.layout.regions = regions;
+  EC_TRY(learn_witnesses());
   while (groups_.size() <= regions) {
     const GroupId id{static_cast<std::uint32_t>(groups_.size())};
     EC_PROBE("the home group of an added region begins");
@@ -176,7 +192,7 @@ Result<Configuration> Engine::load_configuration(GroupId group) const {
     if (configuration.lineage == lineage) return configuration;
   }
   const v1::Founding* founding = founding_of(membership_->record(), RegionId{static_cast<std::uint8_t>(group.value)});
-  if (options_.bug == Bug::kBegunByFile && group.value > founding_regions_)
+  if (options_.bug == Bug::kBegunByFile && group.value > founding_.count)
     return configuration_of(groups_.front()->configuration().halves.front());
   if (founding != nullptr && founding->lineage() == lineage) {
     Layout voters{{}, options_.layout.regions};
@@ -234,8 +250,8 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
   told->set_recovering(recovery_.asking());
   told->set_may_found(options_.may_found && recovery_.asking());
   for (const NodeId node : founders_) told->add_founders(node.value);
-  told->set_founding_regions(founding_regions_);
-  told->set_founding_witnesses(options_.layout.witnesses);
+  told->set_founding_regions(founding_.count);
+  told->set_founding_witnesses(founding_.witnesses);
   for (const auto& group : groups_) {
     const RaftStatus status = group->status();
     const Position last = group->last_position();
@@ -264,9 +280,11 @@ void Engine::on_recovery_ask(NodeId from, const v1::RecoveryAsk& ask) {
 
 void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant now) {
   if (told.incarnation() != start_id_) return;
-  if (recovery_.asking() && !same_witnesses(told.founding_witnesses(), options_.layout.witnesses)) {
+  if (told.founding_regions() > kMostRegions) return;
+  const auto first = static_cast<std::uint8_t>(told.founding_regions());
+  const Status wrong = same_witnesses(told.founding_witnesses(), first_regions(named_.witnesses, first));
+  if (recovery_.asking() && !wrong) {
     // Of two nodes of a new cluster neither knows better: none begins before their files say the same.
-    const auto wrong = same_witnesses(told.founding_witnesses(), options_.layout.witnesses);
     if (!told.recovering()) fatal_ = wrong;
     else if (!std::exchange(told_of_witnesses_, true)) log_warning("store: " + wrong.error().message);
     return;
@@ -294,9 +312,8 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   }
   std::vector<NodeId> founders;
   for (const auto node : told.founders()) founders.push_back(NodeId{node});
-  if (told.founding_regions() > kMostRegions) return;
-  const auto result = recovery_.told(from, told.recovering(), std::move(facts), std::move(founders),
-                                     static_cast<std::uint8_t>(told.founding_regions()), told.may_found());
+  const auto result =
+      recovery_.told(from, told.recovering(), std::move(facts), std::move(founders), first, told.may_found());
   if (recovery_.nobody_remembers() && !std::exchange(told_of_loss_, true)) {
     log_warning(
         "store: none of those whom the cluster file names remembers this cluster, and not all of them were "
@@ -310,13 +327,15 @@ void Engine::on_recovery_told(NodeId from, const v1::RecoveryTold& told, Instant
   }
   if (!result) return;
   founders_ = recovery_.founders();
-  founding_regions_ = recovery_.founding_regions();
-  log_.put_meta(std::string(kFoundersKey), encode_founders({founders_, founding_regions_, options_.layout.witnesses}));
+  founding_.count = recovery_.founding_regions();
+  founding_.witnesses = first_regions(named_.witnesses, founding_.count);
+  log_.put_meta(std::string(kFoundersKey), encode_founders({founders_, founding_.count, founding_.witnesses}));
   // The file may name regions that were added, or are to be: their groups begin with the entry that says so.
-  options_.layout.regions = founding_regions_;
-  membership_->set_founding(founding_regions_);
+  options_.layout.regions = founding_.count;
+  membership_->set_founding(founding_);
   if (groups_.size() > options_.layout.groups()) groups_.resize(options_.layout.groups());
-  Status adopted = begin_groups(now);
+  Status adopted = learn_witnesses();
+  if (adopted) adopted = begin_groups(now);
   for (std::uint32_t g = 0; g < result->size() && adopted; ++g) adopted = adopt(GroupId{g}, (*result)[g], now);
   if (!adopted) {
     fatal_ = adopted;

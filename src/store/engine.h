@@ -144,6 +144,8 @@ class Engine {
   Status open_groups(Instant now);
   Status open_group(GroupId id, Instant now);
   Status begin_groups(Instant now);
+  // kInvalid: the cluster file and the record differ about this node's own region.
+  Status learn_witnesses();
   Status adopt(GroupId id, const Recovery::GroupFacts& facts, Instant now);
   std::map<GroupId, std::vector<Configuration>> foundings_under_way() const;
   Result<Configuration> load_configuration(GroupId group) const;
@@ -249,10 +251,10 @@ class Engine {
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
 
-  std::vector<NodeId> founders_;   // the voters of groups whose state has no record of its members
-  std::uint8_t founding_regions_;  // of the beginning: their groups need no entry to begin
-  std::uint8_t named_regions_;     // in the cluster file
-  std::set<NodeId> others_;        // everybody else who is a member of some group, is to be one, or founded the cluster
+  std::vector<NodeId> founders_;  // the voters of groups whose state has no record of its members
+  RegionRoll founding_;           // the regions of the beginning: their groups need no entry to begin
+  RegionRoll named_;              // those of the cluster file
+  std::set<NodeId> others_;       // everybody else who is a member of some group, is to be one, or founded the cluster
   std::map<NodeId, v1::Batch> outbox_;
   std::map<NodeId, std::uint64_t> peer_start_ids_;
   std::vector<std::vector<LogEntry>> just_committed_;  // by group, what the core hands out in this turn

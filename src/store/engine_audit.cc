@@ -79,6 +79,7 @@ RegionSet Engine::unshown(Instant now) const {
     const RegionId region{r};
     if (region == region_of(options_.self) || !membership_->waits_for_admission(region)) continue;
     for (const auto& group : groups_) {
+      if (group->id() != kGlobalGroup && options_.layout.is_witness(region)) continue;  // it has no state of these
       for (const Layout& half : group->configuration().halves) {
         const auto shown = std::ranges::count_if(
             half.nodes, [&](NodeId node) { return region_of(node) == region && audit_.shown(group->id(), node, now); });

@@ -189,8 +189,8 @@ Status Engine::apply(Group& group, const std::vector<LogEntry>& entries, Instant
                           });
   transaction.keep_journal();
   StateDigest& digest = digests_[group.id()];
-  const CatalogOptions catalog{founding_regions_, options_.bug, options_.coordination_bug, &membership_->floors(),
-                               options_.layout.witnesses};
+  const CatalogOptions catalog{founding_.count, options_.bug, options_.coordination_bug, &membership_->floors(),
+                               founding_.witnesses};
   const bool keeps = keeps_records(group.id());
   std::vector<std::pair<const LogEntry*, std::optional<v1::Outcome>>> outcomes;
   AppliedChanges changes;

@@ -20,9 +20,9 @@ void note_proposal(const v1::Command& command) {
   const auto& change = command.change_membership();
   const bool fence = change.state() == v1::FENCED;
   if (fence) EC_PROBE("a silent region is fenced");
-  if (!fence) EC_PROBE("a fenced region is admitted again");
-  log_warning("store: region " + std::to_string(change.region()) + " is to be " +
-              (fence ? "fenced: " : "admitted again: ") + change.reason());
+  if (!fence) EC_PROBE("a region is admitted");
+  log_warning("store: region " + std::to_string(change.region()) + " is to be " + (fence ? "fenced: " : "admitted: ") +
+              change.reason());
 }
 
 }  // namespace

@@ -234,7 +234,7 @@ void Engine::on_clock(NodeId from, const v1::ClockReport& report, Instant now) {
   }
   clock_echoes_[from] = {report.echo_us(), now};
   if (report.named_regions() <= kMostRegions)
-    membership_->names(from, static_cast<std::uint8_t>(report.named_regions()));
+    membership_->names(from, {static_cast<std::uint8_t>(report.named_regions()), report.named_witnesses()});
   if (report.reply_to_us() == 0) return;
   const Duration round_trip = now - Instant{report.reply_to_us()} - Duration{report.held_us()};
   if (round_trip < 0us || round_trip > 5s) return;  // an echo of another life

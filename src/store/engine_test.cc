@@ -6,7 +6,9 @@
 
 #include "base/fake_disk.h"
 #include "base/log.h"
+#include "store/keys.h"
 #include "store/kv/mem_kv.h"
+#include "store/membership.h"
 
 namespace evercert::store {
 namespace {
@@ -76,6 +78,48 @@ TEST_F(EngineTest, NobodyOfAnotherClusterIsHeard) {
   EXPECT_FALSE(answers(kOther, 7, "another"));
   EXPECT_FALSE(answers(kSelf, 7)) << "nor itself";
   EXPECT_FALSE(answers(NodeId{0}, 7)) << "nor a node of no region";
+}
+
+// A node of region 4, which was added as a witness, by its own state; its file says what `witnesses` says.
+class AddedWitnessTest : public EngineTest {
+ protected:
+  Status open(RegionSet witnesses) {
+    FakeDisk other;
+    auto its_log = Log::open(other, "/log", {}).value();
+    v1::GroupConfiguration founders;
+    for (const NodeId node : {kSelf, kOther, kThird}) founders.add_voters(node.value);
+    founders.set_regions(3);
+    its_log->put_meta("founders", founders.SerializeAsString());
+    its_log->put_meta("member", "1");
+    v1::Membership record = first_membership();
+    v1::FoundRegion found;
+    found.set_expected_epoch(1);
+    found.set_region(4);
+    found.set_name("watch");
+    found.set_witness(true);
+    for (const NodeId node : {kSelf, kOther, kThird}) found.add_voters(node.value);
+    EXPECT_TRUE(change(record, found, 3, 1000));
+    MemKv state;
+    WriteBatch batch;
+    batch.put(state_key(kGlobalGroup, membership_record()), record.SerializeAsString());
+    EXPECT_TRUE(state.write(batch));
+    EngineOptions options;
+    options.self = node_id(RegionId{4}, 1);
+    options.layout = {{kSelf, kOther, kThird, options.self}, 4, witnesses};
+    options.cluster_id = "cluster";
+    FreshnessBoard its_board{kMostRegions + 1u};
+    auto opened = Engine::open(std::move(options), *its_log, state, *this, random, wall, its_board, 100, now);
+    return opened ? Status{} : Status(std::unexpected(opened.error()));
+  }
+};
+
+TEST_F(AddedWitnessTest, ItsFileMustSayThatItIsOne) {
+  EXPECT_TRUE(open(region_bit(RegionId{4}))) << open(region_bit(RegionId{4})).error().message;
+  const Status refused = open(0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_NE(refused.error().message.find("region 4 of the cluster file is no witness"), std::string::npos)
+      << refused.error().message;
 }
 
 }  // namespace

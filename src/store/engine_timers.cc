@@ -59,7 +59,8 @@ void Engine::tick(Instant now) {
       v1::ClockReport* report = to(node)->mutable_clock();
       report->set_wall_ms(wall_.now().ms);
       report->set_echo_us(now.us);
-      report->set_named_regions(named_regions_);
+      report->set_named_regions(named_.count);
+      report->set_named_witnesses(named_.witnesses);
       const auto echo = clock_echoes_.find(node);
       if (echo == clock_echoes_.end()) continue;
       report->set_reply_to_us(echo->second.echo_us);

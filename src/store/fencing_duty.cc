@@ -64,7 +64,7 @@ std::optional<v1::ChangeMembership> FencingDuty::wanted(const v1::Membership& me
         static_cast<std::size_t>(std::popcount(held)) < admitters_needed(counting, region) ||
         !missing_floors(member, floors).empty())
       return std::nullopt;
-    change.set_state(v1::SERVING);
+    change.set_state(is_witness(member) ? v1::WITNESS : v1::SERVING);
     change.set_reason("heard" + std::string(member.state() == v1::JOINING ? "" : " again") +
                       " by a majority of regions and caught up in all groups");
     change.set_attesters(held);

@@ -109,6 +109,7 @@ class Group : private RaftStorage {
   PromiseBook& promises() { return promises_; }
   LeaseHolder& lease() { return lease_; }
   // Regions to be named in an acknowledgement. A witness reads nothing, so nobody waits for it.
+  void set_witnesses(RegionSet witnesses) { options_.witnesses = witnesses; }
   RegionSet promised(Instant now) const { return promises_.promised(now) & ~options_.witnesses; }
   // Those that are heard and keep up, witnesses too.
   RegionSet heard(Instant now) const { return promises_.promised(now); }

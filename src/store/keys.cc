@@ -38,7 +38,7 @@ Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions) {
 
 char acme_prefix(RegionId region) { return static_cast<char>('a' + region.value - 1); }
 
-RegionId home_of_thumbprint(std::string_view thumbprint, const FoundingRegions& founding) {
+RegionId home_of_thumbprint(std::string_view thumbprint, const RegionRoll& founding) {
   // The thumbprint is a SHA-256: any four bytes of it are evenly spread.
   std::uint32_t v = 0;
   for (std::size_t i = 0; i < 4 && i < thumbprint.size(); ++i) v = v << 8 | static_cast<std::uint8_t>(thumbprint[i]);
@@ -49,7 +49,7 @@ RegionId home_of_thumbprint(std::string_view thumbprint, const FoundingRegions& 
   return storing.at(v % storing.size());
 }
 
-std::string account_id_of_thumbprint(std::string_view thumbprint, const FoundingRegions& founding) {
+std::string account_id_of_thumbprint(std::string_view thumbprint, const RegionRoll& founding) {
   return acme_prefix(home_of_thumbprint(thumbprint, founding)) + to_hex(thumbprint).substr(0, 40);
 }
 

@@ -48,9 +48,9 @@ Result<GroupId> home_of_acme_id(std::string_view id, std::size_t regions);
 char acme_prefix(RegionId region);
 // Accounts live where the hash of their key's thumbprint says, so that one key is one account in every region. Among
 // the regions of the cluster's beginning that store records, for ever: others would move them.
-RegionId home_of_thumbprint(std::string_view thumbprint, const FoundingRegions& founding);
+RegionId home_of_thumbprint(std::string_view thumbprint, const RegionRoll& founding);
 // The account whose first key this is, should there be one.
-std::string account_id_of_thumbprint(std::string_view thumbprint, const FoundingRegions& founding);
+std::string account_id_of_thumbprint(std::string_view thumbprint, const RegionRoll& founding);
 
 // Full keys in the state.
 std::string group_prefix(GroupId group);  // 2 bytes, big-endian

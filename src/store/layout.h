@@ -15,16 +15,22 @@ constexpr RegionSet region_bit(RegionId region) { return RegionSet{1} << region.
 // Of a cluster, whatever is added to it: the first letter of ACME identifiers names a region.
 inline constexpr std::uint8_t kMostRegions = 25;
 
-// Those that a cluster began with.
-struct FoundingRegions {
+// Of a set, those numbered up to `count`.
+constexpr RegionSet first_regions(RegionSet set, std::uint8_t count) {
+  return set & ((region_bit(RegionId{count}) << 1) - 1);
+}
+
+// Those that a cluster began with, or that a cluster file names.
+struct RegionRoll {
   std::uint8_t count = 0;
   RegionSet witnesses = 0;
+  friend bool operator==(const RegionRoll&, const RegionRoll&) = default;
 };
 
 struct Layout {
   std::vector<NodeId> nodes;  // all replicas, ascending; every node is a member of every group
   std::uint8_t regions = 0;   // RegionIds 1..regions, those that the cluster has by now
-  RegionSet witnesses = 0;    // regions that vote and keep no records (docs/cycles/topology.md); since the beginning
+  RegionSet witnesses = 0;    // regions that vote and keep no records (docs/cycles/topology.md), for good
 
   std::size_t majority() const { return nodes.size() / 2 + 1; }
   std::size_t replicas_in(RegionId region) const {

@@ -16,7 +16,7 @@ using Nodes = google::protobuf::RepeatedPtrField<v1::Replica>;
 
 constexpr std::string_view kWitnessStays =
     "the region is a witness: it votes, keeps no records and serves nobody, so there is nothing to fence, drain or "
-    "admit";
+    "admit (it can be removed)";
 constexpr std::int64_t kFlapMemoryMs = 600'000;  // fences that are further apart have nothing to do with each other
 
 v1::RegionMember* entry_of(v1::Membership& membership, RegionId region) {
@@ -119,6 +119,8 @@ Status may_without_person(const v1::RegionMember& member, const v1::ChangeMember
   if (member.state() == v1::REMOVED && !comes_back) return fail(Code::kConflict, removed_for_good(member));
   if (comes_back) return {};
   const bool fenced = member.state() == v1::FENCED, joins = member.state() == v1::JOINING;
+  if ((wanted.state() == v1::WITNESS) != (joins && is_witness(member)))
+    return fail(Code::kInvalid, "a witness joins as a witness, and no other region does");
   if (wanted.state() == v1::FENCED && (fenced || joins))
     return fail(Code::kConflict, "the region is " + std::string(to_string(member.state())) + " already");
   if (wanted.state() != v1::FENCED && !fenced && !joins) return fail(Code::kConflict, "the region is not fenced");
@@ -132,8 +134,11 @@ Status may_by_operator(const v1::RegionMember& member, const v1::ChangeMembershi
   if (member.state() == v1::REMOVED) return fail(Code::kConflict, removed_for_good(member));
   if (wanted.state() == v1::REMOVED && member.state() == v1::SERVING)
     return fail(Code::kConflict, "the region serves: drain or fence it first, until its clients have gone");
-  if (wanted.state() == v1::WITNESS) return fail(Code::kInvalid, "which regions are witnesses is laid down at first");
-  if (member.state() == v1::WITNESS) return fail(Code::kConflict, std::string(kWitnessStays));
+  if (wanted.state() == v1::WITNESS && !is_witness(member))
+    return fail(Code::kInvalid, "which regions are witnesses is laid down when they are added");
+  const bool joins_or_goes =
+      wanted.state() == v1::REMOVED || (member.state() == v1::JOINING && wanted.state() == v1::WITNESS);
+  if (is_witness(member) && !joins_or_goes) return fail(Code::kConflict, std::string(kWitnessStays));
   if (member.state() == v1::FENCED && wanted.state() == v1::DRAINING)
     return fail(Code::kConflict, "the region is fenced: unfence it before it is drained");
   if (member.state() == v1::JOINING && wanted.state() == v1::DRAINING)
@@ -150,6 +155,9 @@ void carry_out(v1::RegionMember& member, const v1::ChangeMembership& wanted, std
                std::int64_t proposed_at_ms) {
   const v1::RegionState earlier = member.state();
   if (earlier == v1::JOINING && wanted.state() == v1::REMOVED) EC_PROBE("a region that joins is given up");
+  if (earlier == v1::WITNESS) member.set_witness(true);  // and remains one when it is removed
+  if (earlier == v1::WITNESS && wanted.state() == v1::REMOVED) EC_PROBE("a witness is removed");
+  if (earlier == v1::JOINING && wanted.state() == v1::WITNESS) EC_PROBE("a witness that was added counts");
   member.set_region(wanted.region());
   member.set_state(wanted.state());
   member.set_reason(wanted.reason());
@@ -165,7 +173,7 @@ void carry_out(v1::RegionMember& member, const v1::ChangeMembership& wanted, std
   }
   if (!silenced(wanted.state())) {
     // Whom attestations fenced, the end of them puts back where he was.
-    if (wanted.attested()) member.set_state(member.before());
+    if (wanted.attested() && wanted.state() != v1::WITNESS) member.set_state(member.before());
     return;
   }
   member.set_fence_epoch(epoch);
@@ -202,10 +210,12 @@ v1::Membership first_membership(RegionSet witnesses) {
   return membership;
 }
 
+bool is_witness(const v1::RegionMember& member) { return member.witness() || member.state() == v1::WITNESS; }
+
 RegionSet witnesses_of(const v1::Membership& membership) {
   RegionSet set = 0;
   for (const auto& member : membership.members()) {
-    if (member.state() == v1::WITNESS) set |= region_bit(RegionId{static_cast<std::uint8_t>(member.region())});
+    if (is_witness(member)) set |= region_bit(RegionId{static_cast<std::uint8_t>(member.region())});
   }
   return set;
 }
@@ -388,6 +398,7 @@ Result<Changed> change(v1::Membership& membership, const v1::FoundRegion& wanted
   member.set_reason(wanted.reason());
   member.set_since_ms(proposed_at_ms);
   member.set_epoch(membership.epoch());
+  member.set_witness(wanted.witness());
   return Changed{membership.epoch(), false};
 }
 

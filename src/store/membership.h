@@ -28,7 +28,8 @@ std::string_view to_string(v1::RegionState state);
 
 // The record of a cluster in which nothing has changed yet, and which began with these witnesses.
 v1::Membership first_membership(RegionSet witnesses = 0);
-// Regions that vote and keep no records: in state WITNESS, which nobody changes.
+// It votes and keeps no records, or will when it has joined, or did until it was removed.
+bool is_witness(const v1::RegionMember& member);
 RegionSet witnesses_of(const v1::Membership& membership);
 // The region's entry, or that of a region which serves since the beginning.
 v1::RegionMember member_of(const v1::Membership& membership, RegionId region);

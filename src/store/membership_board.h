@@ -25,11 +25,11 @@ struct MembershipView {
   std::vector<std::uint32_t> carried_out;
   // By group: its members as this node's state has them.
   std::vector<Configuration> groups{};
-  std::uint8_t regions = 0;                // that the cluster has by this record
-  std::uint8_t founding = 0;               // and had in the beginning
-  std::string lineage{};                   // the reformation that the groups follow on
-  std::map<NodeId, std::uint8_t> named{};  // how many regions each node's cluster file names, as it said last
-  RegionSet witnesses = 0;                 // since the beginning
+  std::uint8_t regions = 0;              // that the cluster has by this record
+  std::uint8_t founding = 0;             // and had in the beginning
+  std::string lineage{};                 // the reformation that the groups follow on
+  std::map<NodeId, RegionRoll> named{};  // the regions of each node's cluster file, as it said last
+  RegionSet witnesses = 0;               // since the beginning
 };
 
 // The voters of all groups are those that are wanted, and nothing is under way: the global group is the last to come to

@@ -24,7 +24,7 @@ MembershipKeeper::MembershipKeeper(const Layout& layout, const Kv& kv, NodeId se
       kv_(kv),
       timing_(timing),
       bug_(bug),
-      founding_(layout.regions),
+      founding_{layout.regions, layout.witnesses},
       watch_(region_of(self), now),
       book_(layout, kRoundsValid * round),
       duty_(layout, region_of(self), timing, bug),
@@ -35,7 +35,7 @@ MembershipKeeper::MembershipKeeper(const Layout& layout, const Kv& kv, NodeId se
 
 Status MembershipKeeper::load(GroupId group) {
   if (group == kGlobalGroup) {
-    EC_ASSIGN(record_, load_membership(kv_, layout_.witnesses));
+    EC_ASSIGN(record_, load_membership(kv_, founding_.witnesses));
   } else {
     EC_TRY(floors_.load(group, kv_));
   }
@@ -53,14 +53,21 @@ void MembershipKeeper::members_moved(std::vector<Configuration> groups) {
   publish();
 }
 
-void MembershipKeeper::names(NodeId node, std::uint8_t regions) {
+void MembershipKeeper::set_founding(RegionRoll founding) {
+  // Nothing has changed yet, as far as is known here, and the file was taken for the beginning.
+  if (record_.epoch() == 1) record_ = first_membership(founding.witnesses);
+  founding_ = founding;
+  publish();
+}
+
+void MembershipKeeper::names(NodeId node, RegionRoll regions) {
   if (std::exchange(named_[node], regions) != regions) publish();
 }
 
 void MembershipKeeper::publish() {
   if (told_ && told_->epoch() <= record_.epoch()) told_.reset();
-  MembershipView view{told_ ? *told_ : record_, {}, groups_, layout_.regions, founding_, lineage(), named_,
-                      layout_.witnesses};
+  MembershipView view{told_ ? *told_ : record_, {},        groups_, layout_.regions,
+                      founding_.count,          lineage(), named_,  founding_.witnesses};
   for (std::uint32_t r = 0; r <= layout_.regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
     const auto missing = duty_.missing_floors(member_of(record_, region), floors_);

@@ -25,10 +25,10 @@ class MembershipKeeper {
   void applied(const AppliedChanges& changes);
   // Who the members of the groups are by now.
   void members_moved(std::vector<Configuration> groups);
-  // How many regions the cluster had in the beginning.
-  void set_founding(std::uint8_t regions) { founding_ = regions; }
-  // How many regions a node's cluster file names.
-  void names(NodeId node, std::uint8_t regions);
+  // The regions of the beginning.
+  void set_founding(RegionRoll founding);
+  // The regions of a node's cluster file.
+  void names(NodeId node, RegionRoll regions);
   EpochFloors& floors() { return floors_; }
 
   // What this node has to say of its promises, in a round; nullopt: nothing.
@@ -69,8 +69,8 @@ class MembershipKeeper {
   Bug bug_;
   v1::Membership record_;
   std::vector<Configuration> groups_;
-  std::map<NodeId, std::uint8_t> named_;
-  std::uint8_t founding_;
+  std::map<NodeId, RegionRoll> named_;
+  RegionRoll founding_;
   EpochFloors floors_;
   PromiseWatch watch_;
   AttestationBook book_;

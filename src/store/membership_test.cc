@@ -8,6 +8,7 @@
 #include "store/keys.h"
 #include "store/kv/mem_kv.h"
 #include "store/membership_board.h"
+#include "store/standby_duty.h"
 
 namespace evercert::store {
 namespace {
@@ -457,6 +458,40 @@ TEST_F(FoundingTest, AMajorityOfTheRegionsThatCountAdmitsItAndNobodyElse) {
   auto fence = attested(v1::FENCED, 3, 0b0110);
   fence.set_region(3);
   EXPECT_FALSE(change(membership, fence, 3, kNow)) << "now two of four are no majority";
+}
+
+TEST_F(FoundingTest, AWitnessThatIsAddedJoinsAsOneCountsAndServesNobody) {
+  auto witness = found(1, 4, "watch");
+  witness.set_witness(true);
+  ASSERT_TRUE(change(membership, witness, 3, kNow));
+  EXPECT_EQ(witnesses_of(membership), 0b10000u);
+  EXPECT_EQ(counted(membership, 4), 0b1110u) << "not before it has joined";
+  auto admit = attested(v1::SERVING, 2, 0b0110);
+  admit.set_region(4);
+  EXPECT_EQ(change(membership, admit, 3, kNow).error().code, Code::kInvalid) << "it never serves";
+  EXPECT_EQ(change(membership, put(v1::SERVING, 2, RegionId{4}), 3, kNow).error().code, Code::kConflict);
+  EXPECT_EQ(change(membership, put(v1::FENCED, 2, RegionId{4}), 3, kNow).error().code, Code::kConflict);
+  admit.set_state(v1::WITNESS);
+  ASSERT_TRUE(change(membership, admit, 3, kNow));
+  EXPECT_EQ(member_of(membership, RegionId{4}).state(), v1::WITNESS);
+  EXPECT_EQ(counted(membership, 4), 0b11110u);
+  EXPECT_EQ(serving(membership, 4), 0b1110u);
+  admit.set_region(3);
+  admit.set_expected_epoch(3);
+  EXPECT_FALSE(change(membership, admit, 3, kNow)) << "no other region becomes one";
+}
+
+TEST_F(FoundingTest, AWitnessIsRemovedWithoutADrainAndNobodyStandsInForIt) {
+  auto witness = found(1, 4, "watch");
+  witness.set_witness(true);
+  ASSERT_TRUE(change(membership, witness, 3, kNow));
+  ASSERT_TRUE(change(membership, put(v1::WITNESS, 2, RegionId{4}), 3, kNow)) << "by an operator's word too";
+  auto remove = put(v1::REMOVED, 3, RegionId{4});
+  for (const std::uint64_t node : {257, 513, 769}) remove.add_nodes()->set_node(node);
+  ASSERT_TRUE(change(membership, remove, 3, kNow));
+  EXPECT_EQ(witnesses_of(membership), 0b10000u) << "what it holds is no copy of the records, also later";
+  EXPECT_EQ(crl_activation(membership, RegionId{4}).signer, RegionId{0});
+  EXPECT_EQ(counted(membership, 4), 0b1110u);
 }
 
 TEST(MembershipBoard, ANewRegionDoesNotSignBeforeItIsAddedAndAdmitted) {

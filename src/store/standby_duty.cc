@@ -25,14 +25,14 @@ Activation crl_activation(const v1::Membership& membership, RegionId issuer) {
   const v1::RegionMember member = member_of(membership, issuer);
   if (member.stand_in() != 0) return {region_in(member.stand_in()), floor_epoch(member)};
   // A witness has no issuing key.
-  const bool silent = silenced(member.state()) || member.state() == v1::WITNESS;
-  return {silent ? RegionId{0} : issuer, floor_epoch(member)};
+  return {silenced(member.state()) || is_witness(member) ? RegionId{0} : issuer, floor_epoch(member)};
 }
 
 void assign_stand_ins(v1::Membership& membership, std::uint8_t regions, Bug bug) {
   const RegionSet able = serving(membership, regions);
   for (auto& member : *membership.mutable_members()) {
     std::uint32_t wanted = 0;
+    if (is_witness(member)) continue;
     if (silenced(member.state())) {
       const bool goes_on = member.stand_in() != 0 &&
                            ((able & region_bit(region_in(member.stand_in()))) != 0 || bug == Bug::kStandInStays);

@@ -40,8 +40,8 @@ Status same_witnesses(RegionSet of_cluster, RegionSet of_file) {
   const auto region = static_cast<unsigned>(std::countr_zero(of_cluster ^ of_file));
   const bool is_one = (of_cluster >> region & 1) != 0;
   return fail(Code::kInvalid, "region " + std::to_string(region) + " of the cluster file is " +
-                                  (is_one ? "no witness, and a witness since the cluster began: give it 'witness: true'"
-                                          : "a witness, and none since the cluster began: take 'witness: true' away"));
+                                  (is_one ? "no witness, and is one in the cluster: give it 'witness: true'"
+                                          : "a witness, and is none in the cluster: take 'witness: true' away"));
 }
 
 RegionSet storing_regions(const Layout& layout) {

@@ -121,6 +121,19 @@ TEST_F(WitnessMembershipTest, AWitnessCountsServesNobodyAndStaysWhatItIs) {
   EXPECT_EQ(crl_activation(membership, kW).signer, RegionId{0});
 }
 
+TEST_F(WitnessMembershipTest, AWitnessOfTheBeginningMayBeRemovedAndStaysOneInTheRecord) {
+  v1::ChangeMembership remove;
+  remove.set_expected_epoch(1);
+  remove.set_region(kW.value);
+  remove.set_state(v1::REMOVED);
+  remove.set_by("alice");
+  for (const RegionId region : {kA, kB}) remove.add_nodes()->set_node(node_id(region, 1).value);
+  ASSERT_TRUE(change(membership, remove, 3, 1000));
+  EXPECT_EQ(witnesses_of(membership), region_bit(kW));
+  EXPECT_EQ(counted(membership, 3), kStoring);
+  EXPECT_EQ(crl_activation(membership, kW).signer, RegionId{0}) << "nobody signs for it";
+}
+
 TEST_F(WitnessMembershipTest, AWitnessStandsInForNobodyAndTheLastRegionThatStoresStays) {
   v1::ChangeMembership fence;
   fence.set_expected_epoch(1);

@@ -106,7 +106,7 @@ class Acme {
   Task<Refusal> fresh(Executor& on, GroupId group, std::string record);
   GroupId home_of(const std::string& known_id) const;
   // Regions of the cluster's beginning, among which accounts have their homes.
-  store::FoundingRegions founding() const {
+  store::RegionRoll founding() const {
     const auto view = store_.membership();
     return {view->founding, view->witnesses};
   }

@@ -142,8 +142,9 @@ Task<Result<std::uint64_t>> Regions::carry_out(Executor& on, const v1::ChangeMem
 Task<net::HttpResponse> Regions::change(net::HttpRequest request, std::string name, v1::RegionState state) {
   v1::ChangeMembership wanted;
   if (auto refused = refuse(request, name, wanted)) co_return std::move(*refused);
-  wanted.set_state(state);
   const RegionId region{static_cast<std::uint8_t>(wanted.region())};
+  const bool witness = store::is_witness(store::member_of(store_.membership()->record, region));
+  wanted.set_state(witness && state == v1::SERVING ? v1::WITNESS : state);
   auto changing = carry_out(*request.executor, wanted);
   const auto epoch = co_await changing;
   if (!epoch) co_return net::problem(epoch.error());
@@ -176,13 +177,15 @@ Task<net::HttpResponse> Regions::remove(net::HttpRequest request, std::string na
   co_return net::json_response(out ? 200 : 202, json{{"epoch", *epoch}, {"region", std::move(said)}}.dump());
 }
 
-// Nodes that vote and have not said that their file names the region.
+// Nodes that vote and have not said that their file names the region, as this one does: as a witness, or as none.
 std::string Regions::missing_files(RegionId region) const {
   const auto view = store_.membership();
   std::string missing;
   for (const NodeId node : voters_of(*view)) {
     const auto said = view->named.find(node);
-    if (node == self_ || (said != view->named.end() && said->second >= region.value)) continue;
+    const bool named = said != view->named.end() && said->second.count >= region.value;
+    if (node == self_ || (named && is_witness(said->second.witnesses, region) == is_witness(witnesses_, region)))
+      continue;
     const std::size_t place = region_of(node).value - 1u;
     missing += (missing.empty() ? "" : ", ") + (place < names_.size() ? names_[place] : std::string("?")) + "/" +
                std::to_string(node.value % 256);
@@ -209,6 +212,7 @@ Status Regions::may_be_added(RegionId region) const {
   if (const std::string missing = missing_files(region); !missing.empty())
     return fail(Code::kConflict,
                 "the cluster file of " + missing + " does not name " + name +
+                    (is_witness(witnesses_, region) ? " as a witness" : "") +
                     " yet, as far as is known here: give these nodes the new file and start them again, one "
                     "after the other (a node that is gone for good: remove it)");
   return {};
@@ -242,6 +246,7 @@ Task<net::HttpResponse> Regions::add(net::HttpRequest request, std::string name)
     wanted.set_expected_epoch(expected_epoch);
     wanted.set_region(region.value);
     wanted.set_name(name);
+    wanted.set_witness(is_witness(witnesses_, region));
     if (members_settled(*view)) {
       for (const NodeId node : voters_of(*view)) wanted.add_voters(node.value);
     }

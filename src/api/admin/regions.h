@@ -15,11 +15,16 @@ namespace evercert::api {
 
 class Regions {
  public:
-  // Everything given outlives it. `rest` knows who may do what; `names` by RegionId, from 1, and `file`, the nodes, as
-  // the cluster file has them.
+  // Everything given outlives it. `rest` knows who may do what; `names` by RegionId, from 1, `witnesses` of them and
+  // `file`, the nodes, as the cluster file has them.
   Regions(const Rest& rest, store::Store& store, NodeId self, std::vector<std::string> names,
-          std::vector<NodeAddress> file)
-      : rest_(rest), store_(store), self_(self), names_(std::move(names)), file_(std::move(file)) {}
+          store::RegionSet witnesses, std::vector<NodeAddress> file)
+      : rest_(rest),
+        store_(store),
+        self_(self),
+        names_(std::move(names)),
+        witnesses_(witnesses),
+        file_(std::move(file)) {}
   void mount(Router& router);
 
  private:
@@ -42,6 +47,9 @@ class Regions {
   // 404: the region is none of this node's file.
   Result<RegionId> region_named(const std::string& name) const;
   Status may_be_added(RegionId region) const;
+  bool is_witness(store::RegionSet of_file, RegionId region) const {
+    return (of_file & store::region_bit(region)) != 0;
+  }
   std::string missing_files(RegionId region) const;
   // Waits a little until the epoch is known here and the region's fence is carried out in all home groups.
   Task<void> settle(Executor& on, RegionId region, std::uint64_t epoch);
@@ -50,6 +58,7 @@ class Regions {
   store::Store& store_;
   NodeId self_;
   std::vector<std::string> names_;
+  store::RegionSet witnesses_;
   std::vector<NodeAddress> file_;
 };
 

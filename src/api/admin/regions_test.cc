@@ -31,9 +31,9 @@ class RegionsTest : public testing::Test {
     mount({"one", "two"});
     cluster.store.proposed_at_ms = 1'700'000'000'000;
   }
-  void mount(std::vector<std::string> names) {
+  void mount(std::vector<std::string> names, store::RegionSet witnesses = 0) {
     router = Router{};
-    regions = std::make_unique<Regions>(*rest, cluster.store, node_id(RegionId{1}, 1), std::move(names),
+    regions = std::make_unique<Regions>(*rest, cluster.store, node_id(RegionId{1}, 1), std::move(names), witnesses,
                                         std::vector<NodeAddress>{{node_id(RegionId{3}, 1), "10.3.0.11", 9444, 2379}});
     regions->mount(router);
   }
@@ -128,6 +128,22 @@ TEST_F(RegionsTest, ARegionIsNotAddedBeforeEveryVoterHasTheFileThatNamesIt) {
             std::string::npos)
       << refused.body;
   EXPECT_EQ(send("PUT", "/v1/regions/three", "", "issues").status, 403);
+}
+
+TEST_F(RegionsTest, AWitnessIsAddedAsOneAndOnlyWhenEveryFileSaysSo) {
+  mount({"one", "two", "three"}, store::region_bit(RegionId{3}));
+  vote({257, 513});
+  const Reply refused = send("PUT", "/v1/regions/three");
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_NE(refused.body["detail"].get<std::string>().find("does not name three as a witness"), std::string::npos)
+      << refused.body;
+  ASSERT_EQ(send("POST", "/v1/regions/two/drain").status, 200);
+  vote({257});
+  ASSERT_EQ(send("PUT", "/v1/regions/three").status, 202);
+  EXPECT_TRUE(store::is_witness(store::member_of(cluster.store.membership()->record, RegionId{3})));
+  const Reply admitted = send("POST", "/v1/regions/three/unfence");
+  EXPECT_EQ(admitted.status, 200) << admitted.body;
+  EXPECT_EQ(admitted.body["region"]["state"], "witness") << "an operator need not wait for attestations";
 }
 
 TEST_F(RegionsTest, ARegionIsNotAddedWhileTheMembersAreBeingChanged) {
