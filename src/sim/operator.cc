@@ -91,10 +91,11 @@ void Operator::attempt(const store::v1::Command& wanted) {
   if (command.has_change_replicas()) {
     auto& replicas = *command.mutable_change_replicas();
     with_the_regions_of_now(replicas);
-    // Where two are left, one whose disk is damaged by then is a quorum lost.
-    const bool damaged = std::ranges::any_of(
-        replicas.nodes(), [this](const auto& replica) { return world_.damaged(NodeId{replica.node()}); });
-    if (replicas.nodes_size() < 3 && damaged) return again(wanted);
+    // Where two are left, one whose disk is damaged or lost by then is a quorum lost: a person looks first.
+    const bool ill = std::ranges::any_of(replicas.nodes(), [this](const auto& replica) {
+      return !world_.up(NodeId{replica.node()}) || world_.damaged(NodeId{replica.node()});
+    });
+    if (replicas.nodes_size() < 3 && ill) return again(wanted);
   }
   auto voters = store::wanted_voters(world_.engine(through)->membership().view()->record);
   if (voters.empty()) voters = world_.engine(through)->group(kGlobalGroup).configuration().voters();
