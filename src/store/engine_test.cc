@@ -80,6 +80,65 @@ TEST_F(EngineTest, NobodyOfAnotherClusterIsHeard) {
   EXPECT_FALSE(answers(NodeId{0}, 7)) << "nor a node of no region";
 }
 
+// As the real one, until `rotten` is set: then entries cannot be read any more.
+class RottingLog : public Log {
+ public:
+  explicit RottingLog(Log& log) : log_(log) {}
+  bool rotten = false;
+
+  void append(GroupId group, std::vector<LogEntry> entries) override { log_.append(group, std::move(entries)); }
+  void set_hard_state(GroupId group, HardState state) override { log_.set_hard_state(group, state); }
+  void set_snapshot(GroupId group, LogIndex index, Term term) override { log_.set_snapshot(group, index, term); }
+  void compact(GroupId group, LogIndex upto) override { log_.compact(group, upto); }
+  void put_meta(std::string key, std::string value) override { log_.put_meta(std::move(key), std::move(value)); }
+  void remove_meta(const std::string& key) override { log_.remove_meta(key); }
+  Status sync() override { return log_.sync(); }
+  HardState hard_state(GroupId group) const override { return log_.hard_state(group); }
+  LogIndex first_index(GroupId group) const override { return log_.first_index(group); }
+  LogIndex last_index(GroupId group) const override { return log_.last_index(group); }
+  Beginning snapshot(GroupId group) const override { return log_.snapshot(group); }
+  Result<Term> term(GroupId group, LogIndex index) const override { return log_.term(group, index); }
+  Result<std::vector<LogEntry>> entries(GroupId group, LogIndex low, LogIndex high,
+                                        std::uint64_t max_bytes) const override {
+    if (rotten) return fail(Code::kCorrupt, "/log/7.log: bad checksum at byte 4711");
+    return log_.entries(group, low, high, max_bytes);
+  }
+  std::optional<std::string> meta(const std::string& key) const override { return log_.meta(key); }
+
+ private:
+  Log& log_;
+};
+
+TEST_F(EngineTest, ANodeWhoseLogCannotBeReadStopsAndSaysWhere) {
+  FakeDisk its_disk;
+  auto real = Log::open(its_disk, "/log", {}).value();
+  RottingLog rotting(*real);
+  MemKv state;
+  FreshnessBoard its_board{kMostRegions + 1u};
+  EngineOptions options;
+  options.layout = {{kSelf}, 1};
+  options.self = kSelf;
+  options.cluster_id = "cluster";
+  options.may_found = true;
+  auto alone = Engine::open(std::move(options), rotting, state, *this, random, wall, its_board, 100, now).value();
+  const auto turn = [&]() -> Status {
+    now = now + 50ms;
+    alone->tick(now);
+    return alone->flush(now);
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(turn());
+  ASSERT_TRUE(alone->group(kGlobalGroup).leads());
+  rotting.rotten = true;
+  v1::Command command;
+  command.mutable_change_membership()->set_region(1);
+  alone->submit(kGlobalGroup, command.SerializeAsString(), now + 10s, [](const Result<v1::Outcome>&) {});
+  Status stopped;
+  for (int i = 0; i < 100 && stopped; ++i) stopped = turn();
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::kCorrupt);
+  EXPECT_NE(stopped.error().message.find("byte 4711"), std::string::npos) << stopped.error().message;
+}
+
 // A node of region 4, which was added as a witness, by its own state; its file says what `witnesses` says.
 class AddedWitnessTest : public EngineTest {
  protected:
