@@ -21,7 +21,7 @@ std::string until(const json& d, const char* name) {
   return "in " + std::to_string(seconds / 86400) + " days";
 }
 
-void print(const json& d) {
+void print_report(const json& d) {
   if (d.value("cores", 0.0) <= 0) {
     std::printf("this node has just started and has measured nothing yet: ask again in ten seconds\n");
     return;
@@ -58,7 +58,7 @@ int capacity(const CtlOptions& options) {
   auto response = ctl->call("GET", "/v1/capacity");
   const auto document = response ? json::parse(response->body, nullptr, false) : json();
   const bool n1 = document.is_object() && document.value("regions_may_fail", json::object()).value("peak", 0) > 0;
-  const int shown = show(options, std::move(response), print);
+  const int shown = show(options, std::move(response), print_report);
   return shown != 0 ? shown : n1 ? 0 : 1;
 }
 

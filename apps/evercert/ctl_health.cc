@@ -33,7 +33,7 @@ void print_forecast(const json& f) {
   std::printf("\n");
 }
 
-void print(const json& d) {
+void print_health(const json& d) {
   std::printf("globe %s\n\n%-20s %5s  %s\n", d.value("globe", json::object()).value("text", "").c_str(), "REGION",
               "SCORE", "WHY");
   for (const auto& region : d.value("regions", json::array())) {
@@ -60,7 +60,7 @@ int show_health(const CtlOptions& options) {
   if (document.is_object()) {
     for (const auto& each : document.value("regions", json::array())) down |= each.value("score", 0.0) <= 0;
   }
-  const int shown = show(options, std::move(response), print);
+  const int shown = show(options, std::move(response), print_health);
   return shown != 0 ? shown : down ? 1 : 0;
 }
 

@@ -30,7 +30,7 @@ Result<Name> read_name(const std::string& text) {
   return Name{text.substr(0, slash), zone[0] - '0'};
 }
 
-void print(const json& d) {
+void print_nodes(const json& d) {
   std::printf("epoch %lld, %s\n", static_cast<long long>(d.value("epoch", 0)),
               d.value("done", false) ? "nothing under way" : "a change is under way");
   if (d.contains("changed")) {
@@ -70,7 +70,7 @@ Result<json> place_of(const Ctl& ctl, const NodeOptions& options, const Name& na
 int call(const NodeOptions& options, const std::function<Result<net::HttpResponse>(Ctl&)>& what) {
   auto ctl = Ctl::open(*options.ctl);
   if (!ctl) return report(ctl.error());
-  return show(*options.ctl, what(*ctl), print);
+  return show(*options.ctl, what(*ctl), print_nodes);
 }
 
 std::string path_of(const Name& name) { return "/v1/nodes/" + name.region + "/" + std::to_string(name.zone); }

@@ -85,7 +85,7 @@ int reports(const QueueOptions& options) {
   });
 }
 
-void print(const json& one) {
+void print_queue(const json& one) {
   for (const auto& [name, value] : one.items()) {
     if (name != "certificate")
       std::printf("%-18s %s\n", name.c_str(), (value.is_string() ? value.get<std::string>() : value.dump()).c_str());
@@ -96,7 +96,7 @@ void print(const json& one) {
 int one(const QueueOptions& options, const std::string& method) {
   auto ctl = Ctl::open(*options.ctl);
   if (!ctl) return report(ctl.error());
-  return show(*options.ctl, ctl->call(method, "/v1/queued/" + options.id), print);
+  return show(*options.ctl, ctl->call(method, "/v1/queued/" + options.id), print_queue);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@
 namespace evercert::apps {
 namespace {
 
-struct Options {
+struct SimOptions {
   std::uint64_t seeds = 300, from = 1;
   std::optional<std::uint64_t> seed;
   std::string scenario, json, bug, shrink;
@@ -43,7 +43,7 @@ void print_branches(const sim::CampaignReport& campaign) {
 }
 
 // One run once more, told at length, and made smaller if that is wanted.
-int run_one(const Options& options, const sim::Scenario& scenario) {
+int run_one(const SimOptions& options, const sim::Scenario& scenario) {
   sim::RunOptions run = sim::draw(scenario, *options.seed);
   if (!options.shrink.empty()) {
     const std::size_t faults = run.faults.size();
@@ -74,7 +74,7 @@ int run_one(const Options& options, const sim::Scenario& scenario) {
   return result.violation ? 1 : 0;
 }
 
-int write_json(const Options& options, const nlohmann::json& out) {
+int write_json(const SimOptions& options, const nlohmann::json& out) {
   if (options.json.empty()) return 0;
   std::ofstream file(options.json);
   file << out.dump(2) << "\n";
@@ -95,7 +95,7 @@ std::set<std::string> names_in(const std::string& list) {
 }
 
 // How often each planted bug is found, or each of those named.
-int run_bugs(const Options& options) {
+int run_bugs(const SimOptions& options) {
   std::set<std::string> named = names_in(options.bug == "all" ? "" : options.bug);
   const auto wanted = [&](std::string_view name) { return options.bug == "all" || named.contains(std::string(name)); };
   std::set<std::string> unknown = named;
@@ -146,7 +146,7 @@ void print_steps(const sim::ModelReport& model) {
 }
 
 // The lease rule in every order of events, then with the bugs that it must find.
-int run_model(const Options& options) {
+int run_model(const SimOptions& options) {
   std::printf("evercert %s, commit %s; three regions of one replica\n", EVERCERT_VERSION, EVERCERT_COMMIT);
   nlohmann::json out{
       {"commit", EVERCERT_COMMIT}, {"sound", nlohmann::json::array()}, {"bugs", nlohmann::json::array()}};
@@ -181,7 +181,7 @@ int run_model(const Options& options) {
   return all ? written : 1;
 }
 
-int run(const Options& options) {
+int run(const SimOptions& options) {
   if (options.model) return run_model(options);
   if (options.bug == "all" || options.bug.contains(',')) return run_bugs(options);
   if (const auto* bug = space_bug(options.bug); bug != nullptr || options.space) {
@@ -301,7 +301,7 @@ int run(const Options& options) {
 void register_sim(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand(
       "sim", "Run whole clusters in simulation; one seed is one run\nExample: evercert sim --seeds 1000");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimOptions>();
   command->add_option("--seeds", options->seeds, "How many seeds")->check(CLI::PositiveNumber);
   command->add_option("--from", options->from, "The first of them");
   command->add_option("--seed", options->seed, "This seed alone");
