@@ -53,16 +53,18 @@ Result<net::HttpResponse> Ctl::call_target(net::HttpTarget target, const std::st
 Result<net::HttpResponse> Ctl::call(const std::string& method, const std::string& path, const std::string& body) {
   const bool keyed = method == "POST" || path.starts_with("/v1/regions/");
   const std::string key = keyed ? to_hex(os::secure_random().bytes(16)) : "";
-  Result<net::HttpResponse> last = fail(Code::kUnavailable, "the cluster file names no edge");
+  Result<net::HttpResponse> last = fail(Code::kUnavailable, "the cluster file names no edge"), refused = last;
   for (const auto* region : regions_) {
     const auto& edge = region->edges.front();
     last = call_target({edge.address, edge.https_port, true, edge.address}, method, path, body, key);
     if (last && last->status != 503 && last->status != 504) return last;
+    if (last) refused = last;
     if (!last)
       std::fprintf(stderr, "evercert: %s: %s; asking the next region\n", region->name.c_str(),
                    last.error().message.c_str());
   }
-  return last;
+  // What a region says is more than that others say nothing.
+  return refused ? std::move(refused) : std::move(last);
 }
 
 int complain(const net::HttpResponse& response) {

@@ -70,11 +70,29 @@ void print_incident(const json& incident) {
   print_next(incident);
 }
 
+// Groups without a majority, in words; empty: all have one.
+std::string without_majority(const json& d) {
+  std::string groups;
+  std::int64_t longest = 0;
+  for (const auto& group : d.value("without_majority", json::array())) {
+    groups += (groups.empty() ? "" : ", ") + group.value("group", "");
+    longest = std::max(longest, group.value("for_ms", std::int64_t{0}));
+  }
+  return groups.empty() ? "" : groups + ", for " + std::to_string(longest / 1000) + " s";
+}
+
 void print_status(const json& d) {
+  const std::string lost = without_majority(d);
   const json controller = d.value("controller", json());
   if (controller.is_object()) {
     std::printf("controller %s, token %lld, %lld entries in the log\n", controller.value("node", "").c_str(),
                 static_cast<long long>(controller.value("token", 0)), static_cast<long long>(d.value("logged", 0)));
+  } else if (!lost.empty()) {
+    std::printf(
+        "no controller: the store reaches no majority (%s). Nothing can be decided or written until it does, and "
+        "what follows is as it was known last. Traffic goes on by health checks alone; see 'evercert ctl "
+        "status'\n",
+        lost.c_str());
   } else {
     std::printf("no controller: none is elected. Traffic goes on by health checks alone; see 'evercert ctl status'\n");
   }
@@ -100,10 +118,10 @@ void print_status(const json& d) {
     any = true;
     print_incident(incident);
   }
-  if (!any) std::printf("nothing is wrong ('evercert ctl failover log' has what was)\n");
+  if (!any && lost.empty()) std::printf("nothing is wrong ('evercert ctl failover log' has what was)\n");
 }
 
-// 0: nothing is wrong; 1: an incident is open, or nobody answers.
+// 0: nothing is wrong; 1: an incident is open, the store reaches no majority, or nobody answers.
 int status(const FailoverOptions& options) {
   auto ctl = Ctl::open(*options.ctl);
   if (!ctl) return report(ctl.error());
@@ -113,6 +131,7 @@ int status(const FailoverOptions& options) {
   if (document.is_object()) {
     for (const auto& incident : document.value("incidents", json::array()))
       open |= incident.value("phase", "") != "closed";
+    open |= !without_majority(document).empty();
   }
   const int shown = show(*options.ctl, std::move(response), print_status);
   return shown != 0 ? shown : open ? 1 : 0;

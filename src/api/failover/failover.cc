@@ -98,6 +98,15 @@ Task<net::HttpResponse> Failover::status(net::HttpRequest request) {
            {"logged", 0}};
   if (holder && holder->second)
     out["controller"] = {{"node", holder->second->value()}, {"token", holder->second->create_revision()}};
+  // Without a majority all of this is as this node knew it last, and nobody can decide or write anything.
+  json lost = json::array();
+  for (const auto& group : hooks_.observe().groups) {
+    if (group.leader != NodeId{} || group.leaderless <= 0us) continue;
+    const auto region = cluster_.regions.find(RegionId{static_cast<std::uint8_t>(group.group.value)});
+    const bool global = group.group == kGlobalGroup || region == cluster_.regions.end();
+    lost.push_back({{"group", global ? "global" : region->second}, {"for_ms", group.leaderless / 1ms}});
+  }
+  out["without_majority"] = std::move(lost);
   const FailoverSeat seat = hooks_.seat();
   out["asked"] = {{"leads", seat.leads}, {"refusal", seat.refusal}};
   if (state->kvs_size() > 0) {

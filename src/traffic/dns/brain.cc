@@ -26,7 +26,10 @@ bool same_health(const std::vector<RegionState>& a, const std::vector<RegionStat
 Brain::Brain(std::vector<RegionFacts> facts, Policy policy, BrainRules rules, Instant now)
     : rules_(rules), latency_at_(now - rules.latency_hold) {
   for (const auto& region : facts) {
-    regions_.emplace_back();
+    regions_.push_back(Region{.edges = {},
+                              .lost = Instant{INT64_MIN / 2},
+                              .reentry = {rules.reentry, rules.longest_reentry},
+                              .saw_again = {}});
     for (const EdgeFacts& edge : region.edges) {
       Edge& added = regions_.back().edges.emplace_back(rules_.thresholds);
       added.spare = edge.spare;
@@ -44,14 +47,23 @@ std::size_t Brain::unhealthy(std::size_t region) const {
       edges.begin(), edges.end(), [](const Edge& edge) { return !edge.spare && !edge.health.healthy(); }));
 }
 
-bool Brain::healthy_enough(std::size_t region) const {
-  const auto& edges = regions_[region].edges;
-  const auto idle =
-      std::count_if(edges.begin(), edges.end(), [](const Edge& edge) { return edge.spare && !edge.health.healthy(); });
-  const std::size_t all = edges.size() - static_cast<std::size_t>(idle), bad = unhealthy(region);
+template <class Lost>
+bool Brain::enough(std::size_t region, Lost lost) const {
+  std::size_t all = 0, bad = 0;
+  for (const Edge& edge : regions_[region].edges) {
+    const bool gone = lost(edge);
+    all += edge.spare && gone ? 0 : 1;  // one that is not run is not missed
+    bad += !edge.spare && gone ? 1 : 0;
+  }
   // The second: a threshold of 100 % leaves no region in that has nobody to answer.
   return bad * 100 < all * static_cast<std::size_t>(rules_.failover_percent) && bad < all;
 }
+
+bool Brain::healthy_enough(std::size_t region) const {
+  return enough(region, [](const Edge& edge) { return !edge.health.healthy(); });
+}
+
+bool Brain::watched_closely(std::size_t region) const { return !regions_[region].in || regions_[region].saw_again; }
 
 void Brain::measure(Edge& edge, Duration took) {
   const double us = static_cast<double>(took.count());
@@ -69,12 +81,16 @@ std::vector<BrainEvent> Brain::checked(std::size_t region, std::size_t edge, con
   std::vector<BrainEvent> events;
   Edge& checked = regions_[region].edges[edge];
   const bool before = checked.health.healthy();
+  checked.failed = !result.passed;
   if (result.passed) {
+    checked.seen = true;
     checked.health.check_passed();
     measure(checked, result.took);
   } else {
     checked.health.check_failed();
     checked.evidence = result.evidence;
+    const auto& saw_again = regions_[region].saw_again;
+    if (saw_again && now - result.took >= *saw_again) looked_at(region, now);
   }
   const bool after = checked.health.healthy();
   if (before && !after) checked.lost = now;
@@ -85,14 +101,14 @@ std::vector<BrainEvent> Brain::checked(std::size_t region, std::size_t edge, con
                                     : "edge=" + name + " unhealthy: " + thresholds +
                                           " failed checks in a row, the last: " + checked.evidence});
   }
-  evaluate(region, now, events);
+  evaluate(region, result.passed, now, events);
   publish(now, events);
   return events;
 }
 
 std::vector<BrainEvent> Brain::tick(Instant now) {
   std::vector<BrainEvent> events;
-  for (std::size_t r = 0; r < regions_.size(); ++r) evaluate(r, now, events);
+  for (std::size_t r = 0; r < regions_.size(); ++r) evaluate(r, false, now, events);
   publish(now, events);
   return events;
 }
@@ -111,15 +127,18 @@ std::vector<BrainEvent> Brain::set_shares(const std::vector<int>& percent, const
   return events;
 }
 
-void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& events) {
+void Brain::evaluate(std::size_t which, bool passed, Instant now, std::vector<BrainEvent>& events) {
   Region& region = regions_[which];
   const RegionFacts& facts = view_->facts()[which];
   const std::string share =
       std::to_string(unhealthy(which)) + " of " + std::to_string(region.edges.size()) + " edges unhealthy";
   const bool well = healthy_enough(which);
-  if (region.in && !well) {
+  if (region.saw_again && (well || now - *region.saw_again > rules_.memory)) looked_at(which, now);
+  if (region.in && !well && !region.saw_again) {
     region.in = false;
     region.lost = now;
+    region.held = false;
+    region.reentry.went_out(now);
     std::string evidence;
     for (std::size_t e = 0; e < region.edges.size(); ++e) {
       if (!region.edges[e].spare && !region.edges[e].health.healthy())
@@ -127,23 +146,40 @@ void Brain::evaluate(std::size_t which, Instant now, std::vector<BrainEvent>& ev
     }
     events.push_back({true, "region=" + facts.name + " out: " + share + ", the threshold is " +
                                 std::to_string(rules_.failover_percent) + " % (" + evidence + ")"});
-  } else if (!region.in && well) {
-    const Instant earliest = region.last_reentry + rules_.reentry;
-    // Who is alone is not kept waiting for being unsteady.
-    const bool alone = std::none_of(regions_.begin(), regions_.end(), [](const Region& other) { return other.in; });
-    if (now >= earliest || alone) {
-      region.in = true;
-      region.held = false;
-      region.last_reentry = now;
-      events.push_back({false, "region=" + facts.name + " in: " + share});
-    } else if (!std::exchange(region.held, true)) {
-      events.push_back({false, "region=" + facts.name + " healthy, and kept out for " +
-                                   std::to_string((earliest - now) / 1s) + " s: it was back less than " +
-                                   std::to_string(rules_.reentry / 1s) + " s ago"});
-    }
-  } else if (!well) {
-    region.held = false;
+  } else if (!region.in && may_return(which, passed, now, events)) {
+    region.in = true;
+    region.reentry.came_back(now);
+    events.push_back({false, "region=" + facts.name + " in: " + share});
   }
+  region.confirmed =
+      region.confirmed ||
+      (region.in && well && enough(which, [](const Edge& edge) { return !edge.seen || !edge.health.healthy(); }));
+}
+
+void Brain::looked_at(std::size_t which, Instant now) {
+  regions_[which].saw_again.reset();
+  // Clients were led there until now, as far as anybody remembers.
+  for (std::size_t e = 0; e < regions_[which].edges.size(); ++e) {
+    if (view_->states()[which].serving[e]) regions_[which].edges[e].lost = now;
+  }
+}
+
+bool Brain::may_return(std::size_t which, bool passed, Instant now, std::vector<BrainEvent>& events) {
+  Region& region = regions_[which];
+  // Who is alone is not kept waiting for being unsteady.
+  const bool alone = std::none_of(regions_.begin(), regions_.end(), [](const Region& other) { return other.in; });
+  if (healthy_enough(which) && (alone || !region.confirmed)) return true;
+  // One failed check does not make an edge unhealthy, and is a break all the same.
+  if (!enough(which, [](const Edge& edge) { return !edge.health.healthy() || edge.failed; })) {
+    region.reentry.broke();
+    return false;
+  }
+  const Duration left = region.reentry.left(now);
+  if (left > 0s && !std::exchange(region.held, true)) {
+    events.push_back({false, "region=" + view_->facts()[which].name + " healthy, and back when it has been for " +
+                                 std::to_string((left + 999ms) / 1s) + " s more"});
+  }
+  return left == 0s && passed;  // a check that is under way may be one that fails
 }
 
 std::vector<RegionState> Brain::states_now() const {
@@ -211,9 +247,20 @@ void Brain::remember(std::vector<RegionState>& states, Instant now) const {
 }
 
 void Brain::publish(Instant now, std::vector<BrainEvent>& events) {
+  if (view_->blind() && std::any_of(regions_.begin(), regions_.end(), [](const Region& region) { return region.in; })) {
+    // It sees again. The others are as they were believed to be, until they are looked at: a loss that was this
+    // server's own takes nobody's clients away when it ends.
+    for (std::size_t r = 0; r < regions_.size(); ++r) {
+      if (!regions_[r].in && view_->states()[r].in) regions_[r].saw_again = now;
+      regions_[r].in = view_->states()[r].in || regions_[r].in;
+    }
+  }
   std::vector<RegionState> fresh = states_now();
   const bool blind = std::none_of(fresh.begin(), fresh.end(), [](const RegionState& state) { return state.in; });
   if (blind) remember(fresh, now);
+  for (std::size_t r = 0; r < fresh.size(); ++r) {
+    if (regions_[r].saw_again) fresh[r].serving = view_->states()[r].serving;
+  }
   for (std::size_t r = 0; r < fresh.size(); ++r) {  // nobody to measure: as it was
     if (fresh[r].measured == 0us) {
       fresh[r].measured = view_->states()[r].measured;

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "traffic/dns/reentry.h"
 #include "traffic/dns/view.h"
 #include "traffic/policy/endpoint_health.h"
 
@@ -18,7 +20,10 @@ struct BrainRules {
   // When every region looks out, those stay that were in so long ago at most: as long as it may take to find all of
   // them dead that died at once.
   Duration memory = 10s;
-  Duration reentry = 30s;       // a region comes back at most once in this time; it goes out at once
+  // A region goes out at once, and comes back when it has been well for so long without a break: `reentry`, twice as
+  // long each time it did not last. Not when it had not been seen well before (a name server that starts), nor when no
+  // other region is in: then as soon as enough of its edges are healthy.
+  Duration reentry = 30s, longest_reentry = 300s;
   Duration latency_hold = 30s;  // a change of a region's latency changes answers at most once in this time
 };
 
@@ -46,6 +51,10 @@ class Brain {
   // How much of its usual traffic each region is to get, in per cent, by the failover controller (traffic/shares).
   std::vector<BrainEvent> set_shares(const std::vector<int>& percent, const std::string& by, Instant now);
 
+  // It is out, or in only because this server could not see: its edges are to be checked as often as what has failed,
+  // so that no break goes unseen.
+  bool watched_closely(std::size_t region) const;
+
   // Never null; another object, of a higher generation, after each change of what is answered.
   std::shared_ptr<const View> view() const { return view_; }
 
@@ -55,21 +64,33 @@ class Brain {
     EndpointHealth health;
     std::string evidence;
     bool spare = false;
-    Instant lost;  // when it became unhealthy
+    bool seen = false;    // a check has passed, ever
+    bool failed = false;  // the last check has
+    Instant lost;         // when it became unhealthy
     double usual_us = 0, smooth_us = 0;
   };
   struct Region {
     std::vector<Edge> edges;
     bool in = true;
-    Instant lost;  // when it went out
-    Instant last_reentry{INT64_MIN / 2};
+    bool confirmed = false;  // was in by checks that have passed
+    Instant lost;            // when it went out
+    Reentry reentry;
     bool held = false;  // healthy again, too soon
+    // This server was blind until then, and has led clients here meanwhile: so it does until a check that began since
+    // says what is true.
+    std::optional<Instant> saw_again;
     int share = 100;
   };
 
+  // Whether enough edges are left when those count as lost that `lost` says.
+  template <class Lost>
+  bool enough(std::size_t region, Lost lost) const;
   bool healthy_enough(std::size_t region) const;
   std::size_t unhealthy(std::size_t region) const;
-  void evaluate(std::size_t region, Instant now, std::vector<BrainEvent>& events);
+  void looked_at(std::size_t region, Instant now);
+  bool may_return(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
+  // `passed`: a check of it has, just now.
+  void evaluate(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
   void publish(Instant now, std::vector<BrainEvent>& events);
   std::vector<RegionState> states_now() const;
   void remember(std::vector<RegionState>& states, Instant now) const;

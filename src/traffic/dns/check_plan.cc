@@ -20,4 +20,8 @@ CheckPlan plan_checks(const CheckSettings& settings) {
   return plan;
 }
 
+Instant next_check(const CheckPlan& plan, Instant begun, Instant ended, bool closely) {
+  return std::max(closely ? ended + plan.recheck : begun + plan.interval, ended + 1ms);
+}
+
 }  // namespace evercert::traffic::dns

@@ -13,8 +13,8 @@ struct CheckSettings {
   Duration detection_time = 10s;
 };
 
-// Checks of an endpoint that is well begin every `interval`. One that fails is followed by the next `recheck` after its
-// end. An endpoint that dies just after a good check is thus known to be out after
+// Checks of an endpoint that is well, and whose region is in, begin every `interval`. One that fails is followed by the
+// next `recheck` after its end. An endpoint that dies just after a good check is thus known to be out after
 //   interval + thresholds * timeout + (thresholds - 1) * recheck,
 // which is at most 95 % of the detection time; the rest is for the answers to change.
 struct CheckPlan {
@@ -23,5 +23,8 @@ struct CheckPlan {
 };
 
 CheckPlan plan_checks(const CheckSettings& settings);
+
+// When the check after this one begins. `closely`: it has failed, or a break must not go unseen (Brain).
+Instant next_check(const CheckPlan& plan, Instant begun, Instant ended, bool closely);
 
 }  // namespace evercert::traffic::dns

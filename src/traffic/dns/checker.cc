@@ -68,8 +68,7 @@ class CheckerImpl : public Checker {
       const CheckResult result = judge_check(answered, now - begun);
       note(region, edge, result);
       tell(brain_.checked(region, edge, result, now));
-      // Whatever is good waits for its interval; a failure is looked into sooner (check_plan.h).
-      const Instant next = result.passed ? begun + options_.plan.interval : now + options_.plan.recheck;
+      const Instant next = next_check(options_.plan, begun, now, !result.passed || brain_.watched_closely(region));
       auto wait = [this, left = std::max<Duration>(1ms, next - clock_.now())](auto resolve) {
         executor_->post_after(left, [resolve = std::move(resolve)]() mutable { resolve(true); });
       };
@@ -126,7 +125,7 @@ class CheckerImpl : public Checker {
   void lead() {
     std::vector<int> percent;
     std::string by = net::printable(agreement_.shares().by);
-    const auto out = words_.out(clock_.now());
+    const auto& out = words_.review(clock_.now());
     for (std::size_t r = 0; r < names_.size(); ++r) {
       percent.push_back(out[r].empty() ? agreement_.shares().of(names_[r]) : 0);
       if (!out[r].empty()) by += (by.empty() ? "" : "; ") + names_[r] + " is out by the word of " + out[r];

@@ -16,7 +16,12 @@ constexpr std::size_t kAgree = 2;
 
 }  // namespace
 
-HealthWords::HealthWords(std::vector<std::string> regions) : regions_(std::move(regions)), words_(regions_.size()) {}
+HealthWords::HealthWords(std::vector<std::string> regions, Duration spacing)
+    : regions_(std::move(regions)),
+      spacing_(spacing),
+      out_(regions_.size()),
+      since_(regions_.size()),
+      words_(regions_.size()) {}
 
 void HealthWords::said(std::size_t region, std::string_view document, Instant now) {
   EC_CHECK(region < words_.size(), "a word is of a region that there is");
@@ -36,19 +41,27 @@ void HealthWords::said(std::size_t region, std::string_view document, Instant no
   words_[region] = std::move(word);
 }
 
-std::vector<std::string> HealthWords::out(Instant now) const {
-  std::vector<std::string> out(regions_.size());
+const std::vector<std::string>& HealthWords::review(Instant now) {
   for (std::size_t of = 0; of < regions_.size(); ++of) {
-    std::size_t words = 0;
+    std::size_t bad = 0, good = 0;
     std::string who;
     for (std::size_t by = 0; by < words_.size(); ++by) {
-      if (!words_[by] || now - words_[by]->at > kFresh || !words_[by]->out[of]) continue;
-      ++words;
+      if (!words_[by] || now - words_[by]->at > kFresh) continue;
+      if (!words_[by]->out[of]) {
+        ++good;
+        continue;
+      }
+      ++bad;
       who += (who.empty() ? "" : " and ") + regions_[by];
     }
-    if (words >= kAgree) out[of] = std::move(who);
+    if (bad >= kAgree) {
+      if (out_[of].empty()) since_[of] = now;
+      out_[of] = std::move(who);
+    } else if (good >= kAgree && now - since_[of] >= spacing_) {
+      out_[of].clear();
+    }
   }
-  return out;
+  return out_;
 }
 
 }  // namespace evercert::traffic::dns

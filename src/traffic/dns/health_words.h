@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What regions say of each other (GET /v1/health, docs/health.md): a region is out when two regions say so, its own
-// word counts as one. A name server sees a region's edges from outside; these see what lies behind them, too. A word
-// that is old says nothing. Pure; one thread.
+// word counts as one, and no longer when two say that it is in and fewer than two that it is out, `spacing` later at
+// the earliest: these words have waited already (health/verdict.h), and silence is no word. A name server sees a
+// region's edges from outside; these see what lies behind them, too. A word that is old says nothing. Pure; one thread.
 #pragma once
 
 #include <optional>
@@ -17,18 +18,21 @@ inline constexpr std::size_t kLargestHealth = 1 << 20;
 
 class HealthWords {
  public:
-  explicit HealthWords(std::vector<std::string> regions);
+  explicit HealthWords(std::vector<std::string> regions, Duration spacing = 30s);
   // What a node of the region says now. What is no such document says nothing.
   void said(std::size_t region, std::string_view document, Instant now);
-  // Of each region: who says that it is out, when two do; else empty.
-  std::vector<std::string> out(Instant now) const;
+  // Of each region: who says, or has said last, that it is out; empty: it is not. Call often.
+  const std::vector<std::string>& review(Instant now);
 
  private:
   struct Word {
     std::vector<bool> out;  // by region
     Instant at;
   };
-  std::vector<std::string> regions_;
+  const std::vector<std::string> regions_;
+  const Duration spacing_;
+  std::vector<std::string> out_;
+  std::vector<Instant> since_;  // of those that are out
   std::vector<std::optional<Word>> words_;
 };
 

@@ -36,7 +36,7 @@ class ServerTest : public ::testing::Test {
     options_.regions = test_regions();
     options_.checks.tls.ca_bundle = certificates_.server().ca_bundle;
     options_.checks.plan = {100ms, 1s, 20ms};
-    options_.rules = {{2, 2}, 50, 10s, 1ms, 30s};
+    options_.rules = {{2, 2}, 50, 10s, 1ms, 1ms, 30s};
     options_.zone = test_zone_options();
     options_.records = "big TXT \"" + std::string(250, 'x') + "\" \"" + std::string(250, 'y') + "\"\n";
     options_.geography = test_geography();

@@ -101,12 +101,10 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
   passing.from_edge = from_edge;
   passing.may_leave = !(from_edge && request.headers.find(kHop));
   passing.avoid = to_.releases.avoid(request);
-  if (is_led_by_shares(ruling.of, request.path)) {
-    const std::string client = from_edge ? request.headers.get("X-Forwarded-For") : request.peer_address;
-    const auto way = to_.shares.way(client, passing.may_leave);
-    passing.avoid |= way.avoid;
-    passing.elsewhere = way.elsewhere;
-  }
+  const std::string client = from_edge ? request.headers.get("X-Forwarded-For") : request.peer_address;
+  const auto way = to_.shares.way(client, passing.may_leave && may_be_led_away(ruling.of, request.path));
+  passing.avoid |= way.avoid;
+  passing.elsewhere = way.elsewhere;
   passing.preferred = preferred ? preferred : place_of(request, ruling.account, passing.avoid);
   passing.call.headers = forwarded_headers(request, from_edge, to_.random);
   passing.call.method = std::move(request.method);

@@ -111,7 +111,7 @@ class ForwarderTest : public ::testing::Test {
     backends_ = std::make_unique<Backends>(options_.policies, loop_, 7);
     for (std::size_t i = 0; i < nodes; ++i) {
       const std::string name = "n" + std::to_string(i);
-      ASSERT_TRUE(backends_->add({{name, 1, true, name}, RegionId{1}}, false));
+      ASSERT_TRUE(backends_->add({{name, 1, true, name}, RegionId{1}, false, "east/" + std::to_string(i + 1)}, false));
     }
     entrance_ = std::make_unique<Entrance>(options_.door, *backends_, loop_);
     guests_ = std::make_unique<Guests>(options_.guests, "evercert://c/", random_);
@@ -203,6 +203,40 @@ TEST_F(ForwarderTest, WhoIsSentElsewhereRepeatsNothing) {
   link_.nodes[0].header = kElsewhere;
   for (int i = 0; i < 200; ++i) EXPECT_EQ(answered(request("POST", "/v1/queued/1"))->status(), 200);
   EXPECT_EQ(counters_.retries, 0u);
+}
+
+TEST_F(ForwarderTest, ANodeWithoutAShareIsAskedForNothingWhileAnotherStandsWellAndForAllWhenNoneDoes) {
+  begin(2);
+  const auto give = [&](int percent, std::uint64_t revision) {
+    Shares shares;
+    shares.nodes = {{"east/2", percent}};
+    shares.revision = revision;
+    shares_->said(shares_->questions()[0], to_json(shares));
+  };
+  const auto ask_all = [&] {
+    for (int i = 0; i < 60; ++i) {
+      // Other regions' edges and name servers ask the last three all the time.
+      for (const char* path : {"/v1/certificates/01", "/v1/failover/shares", "/v1/health", "/v1/capacity"})
+        EXPECT_EQ(answered(request("GET", path))->status(), 200) << path;
+      EXPECT_EQ(answered(request("POST", "/v1/certificates"))->status(), 200);
+      EXPECT_EQ(answered(request("POST", "/v1/regions/east/drain"))->status(), 200);
+    }
+  };
+  const auto of_second = [&] { return std::ranges::count(link_.asked, std::size_t{1}, &Asked::node); };
+  give(0, 1);
+  ask_all();
+  EXPECT_EQ(of_second(), 0);
+  link_.asked.clear();
+  link_.nodes[0].error = Code::kUnavailable;
+  ask_all();
+  EXPECT_GE(of_second(), 360) << "nobody is turned away for a share";
+  link_.nodes[0].error.reset();
+  give(100, 2);
+  for (int i = 0; i < 3; ++i) backends_->checked(0, true);
+  loop_.run_for(60s);
+  link_.asked.clear();
+  ask_all();
+  EXPECT_GT(of_second(), 36);
 }
 
 TEST_F(ForwarderTest, WithoutAMajorityItIsKeptByTheFirstWhoOffersThat) {

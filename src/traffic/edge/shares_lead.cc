@@ -17,7 +17,7 @@ std::string region_name(const EdgeEndpoint& endpoint) { return endpoint.name.sub
 
 }  // namespace
 
-bool is_led_by_shares(Criticality of, std::string_view path) {
+bool may_be_led_away(Criticality of, std::string_view path) {
   return of != Criticality::kOperator && !is_or_below(path, "/v1/failover") && !is_or_below(path, "/v1/health") &&
          !is_or_below(path, "/v1/capacity");
 }

@@ -21,8 +21,8 @@ namespace evercert::traffic {
 
 inline constexpr std::string_view kSharesPath = "/v1/failover/shares";
 
-// What a region or node says of itself, or is told, is asked of itself, whatever its share.
-bool is_led_by_shares(Criticality of, std::string_view path);
+// What a region says of itself, or is told, is asked of itself, whatever its share; of which of its nodes, shares say.
+bool may_be_led_away(Criticality of, std::string_view path);
 
 class SharesLead {
  public:

@@ -128,13 +128,13 @@ TEST_F(SharesLeadTest, OfEachRegionAnotherEdgeIsAskedInTurn) {
   EXPECT_EQ(first[2].name, "south");
 }
 
-TEST(IsLedByShares, NotWhatARegionSaysOfItselfNorWhatAnOperatorOrders) {
-  EXPECT_TRUE(is_led_by_shares(Criticality::kIssuance, "/v1/certificates"));
-  EXPECT_TRUE(is_led_by_shares(Criticality::kIssuance, "/v1/healthy"));
-  EXPECT_FALSE(is_led_by_shares(Criticality::kOperator, "/v1/regions"));
-  EXPECT_FALSE(is_led_by_shares(Criticality::kIssuance, "/v1/failover/shares"));
-  EXPECT_FALSE(is_led_by_shares(Criticality::kIssuance, "/v1/health"));
-  EXPECT_FALSE(is_led_by_shares(Criticality::kIssuance, "/v1/capacity"));
+TEST(MayBeLedAway, NotWhatARegionSaysOfItselfNorWhatAnOperatorOrders) {
+  EXPECT_TRUE(may_be_led_away(Criticality::kIssuance, "/v1/certificates"));
+  EXPECT_TRUE(may_be_led_away(Criticality::kIssuance, "/v1/healthy"));
+  EXPECT_FALSE(may_be_led_away(Criticality::kOperator, "/v1/regions"));
+  EXPECT_FALSE(may_be_led_away(Criticality::kIssuance, "/v1/failover/shares"));
+  EXPECT_FALSE(may_be_led_away(Criticality::kIssuance, "/v1/health"));
+  EXPECT_FALSE(may_be_led_away(Criticality::kIssuance, "/v1/capacity"));
 }
 
 }  // namespace
