@@ -62,7 +62,8 @@ struct Forwarder::Passing {
   Backends::Tried elsewhere;
 };
 
-Forwarder::Forwarder(Parts parts) : to_(parts), edge_prefix_("evercert://" + parts.options.cluster + "/edge/") {}
+Forwarder::Forwarder(Parts parts)
+    : to_(parts), edge_prefix_("evercert://" + parts.options.cluster + "/edge/"), cutoffs_(parts.clock, lanes_) {}
 
 Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::size_t> preferred) {
   const Instant arrived = to_.clock.now();
@@ -239,7 +240,9 @@ Task<HttpResponse> Forwarder::have_queued(Executor& on, Passing& passing, std::s
 
 Task<Result<HttpResponse>> Forwarder::ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left) {
   const Backend& asked = to_.backends[backend];
-  return asked.remote ? ask_edge(on, backend, call, left) : to_.link.call(on, asked.link, call, left);
+  auto asking = asked.remote ? ask_edge(on, backend, call, left) : to_.link.call(on, asked.link, call, left);
+  Cutoffs::Waits waits = cutoffs_.wait(on, std::move(asking), to_.clock.now() + left);
+  co_return co_await waits;
 }
 
 Task<Result<HttpResponse>> Forwarder::ask_edge(Executor& on, std::size_t backend, const net::LinkCall& call,
