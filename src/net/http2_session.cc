@@ -50,6 +50,7 @@ struct Http2Session::Stream {
   std::shared_ptr<const std::string> bytes;
   std::size_t from = 0;
   bool own = false;
+  bool in_pieces = false;  // more of them may come
   Time period_begun;
   std::size_t moved = 0;  // in this period
 
@@ -135,8 +136,9 @@ struct Http2Session::Callbacks {
                            nghttp2_data_source* source, void*) {
     const Stream& stream = *static_cast<const Stream*>(source->ptr);
     const std::size_t some = std::min(size, stream.left());
+    if (some == 0 && stream.in_pieces) return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (some == stream.left()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (some == stream.left() && !stream.in_pieces) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(some);
   }
 
@@ -308,9 +310,39 @@ void Http2Session::reject(Stream& stream, int status, std::string_view why) {
   submit(stream, problem(status, reason_phrase(status), why));
 }
 
-void Http2Session::answer(std::int32_t id, HttpResponse response) {
+bool Http2Session::answer(std::int32_t id, HttpResponse response) {
   Stream* stream = broken_ ? nullptr : find(id);
-  if (stream != nullptr && !stream->answered) submit(*stream, std::move(response));
+  if (stream == nullptr || stream->answered) return false;
+  submit(*stream, std::move(response));
+  return stream->in_pieces;
+}
+
+bool Http2Session::takes_piece(std::int32_t id) const {
+  const Stream* stream = broken_ ? nullptr : find(id);
+  return stream != nullptr && stream->in_pieces && stream->left() == 0;
+}
+
+void Http2Session::add_piece(std::int32_t id, std::string bytes) {
+  Stream* stream = broken_ ? nullptr : find(id);
+  if (stream == nullptr || !stream->in_pieces || bytes.empty()) return;
+  EC_CHECK(stream->left() == 0, "a piece is asked for when the one before has left");
+  stream->bytes = std::make_shared<const std::string>(std::move(bytes));
+  stream->from = 0;
+  stream->own = true;
+  unsent_ += stream->left();
+  stream->period_begun = now_;
+  stream->moved = 0;
+  nghttp2_session_resume_data(session_, id);
+}
+
+void Http2Session::end_pieces(std::int32_t id, bool whole) {
+  Stream* stream = broken_ ? nullptr : find(id);
+  if (stream == nullptr || !std::exchange(stream->in_pieces, false)) return;
+  if (whole) {
+    nghttp2_session_resume_data(session_, id);
+  } else {
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
+  }
 }
 
 void Http2Session::refuse(std::int32_t id) {
@@ -324,8 +356,9 @@ void Http2Session::submit(Stream& stream, HttpResponse response) {
   stream.answered = true;
   thread_local Http2Answer answer;  // keeps its memory
   answer.set(response);
-  const bool body = answer.body_size() > 0 && !stream.fields.head();
-  if (body) {
+  stream.in_pieces = response.source != nullptr && answer.may_have_body() && !stream.fields.head();
+  const bool body = stream.in_pieces || (answer.body_size() > 0 && !stream.fields.head());
+  if (body && !stream.in_pieces) {
     stream.own = response.prepared == nullptr && response.shared_body == nullptr;
     stream.bytes = response.prepared      ? std::move(response.prepared)
                    : response.shared_body ? std::move(response.shared_body)
@@ -346,6 +379,7 @@ void Http2Session::submit(Stream& stream, HttpResponse response) {
 
 void Http2Session::send_body(Stream& stream, std::string_view frame_header, std::size_t size) {
   out_->add(frame_header);
+  if (size == 0) return;  // the end of what came in pieces
   out_->add(std::string_view(*stream.bytes).substr(stream.from, size));
   stream.from += size;
   stream.moved += size;

@@ -57,8 +57,15 @@ class Http2Session {
   };
   std::vector<Rejected> rejected();
 
-  // To a request that came out of arrived(). Nothing when its stream is gone.
-  void answer(std::int32_t stream, HttpResponse response);
+  // To a request that came out of arrived(). Nothing when its stream is gone. One with a source is begun: its pieces
+  // are given by add_piece(). False: none are wanted.
+  bool answer(std::int32_t stream, HttpResponse response);
+  bool has(std::int32_t stream) const { return !broken_ && find(stream) != nullptr; }
+  // The piece before has left.
+  bool takes_piece(std::int32_t stream) const;
+  void add_piece(std::int32_t stream, std::string bytes);
+  // `whole`: else the stream is reset with INTERNAL_ERROR.
+  void end_pieces(std::int32_t stream, bool whole);
   // The request was not looked at: the client may send it again (REFUSED_STREAM).
   void refuse(std::int32_t stream);
 

@@ -130,12 +130,18 @@ bool HttpConnection::shake_hands() {
 void HttpConnection::exchange() {
   input_ = kept_;
   for (int reads = 0; flush();) {
+    if (slot_.waits_for_room()) {
+      slot_.give_room();
+      if (phase_ != Phase::kOpen) break;
+      if (!out().empty()) continue;
+    }
     bool more = true;
     while (!slot_.running() && !last_ && out().size() < kOutputBytes && (more = parse())) {
     }
     if (!flush()) break;
     if (slot_.running()) {
       wait_for(Wait::kHandler, Duration{0});
+      if (slot_.in_pieces() && stream_->broken()) gone();
       break;
     }
     set_busy(false);
@@ -231,6 +237,43 @@ void HttpConnection::answered(HttpResponse&& response) {
   if (worker_.serving() == nullptr) worker_.resume(*this);
 }
 
+// An answer in pieces. A client of HTTP/1.0 that was not told a length learns the end from that of the connection.
+bool HttpConnection::begun(HttpResponse&& header) {
+  if (phase_ == Phase::kGone) return false;
+  chunked_ = !header.length && !form_.http_1_0;
+  last_ = !form_.keep_alive || worker_.shared().draining || (!header.length && form_.http_1_0);
+  form_.keep_alive = !last_;
+  const bool body = write_header(out(), header, form_);
+  chunked_ = chunked_ && body;
+  if (worker_.serving() == nullptr) worker_.resume(*this);
+  return body && phase_ != Phase::kGone;
+}
+
+bool HttpConnection::has_room() const { return !unsent_ && worker_.output().size() < kOutputBytes; }
+
+void HttpConnection::piece(std::string&& bytes) {
+  write_piece(out(), std::move(bytes), chunked_, stream_->tls() ? kCopiedBelowTls : kCopiedBelow);
+  if (worker_.serving() == nullptr) worker_.resume(*this);
+}
+
+void HttpConnection::over(bool whole) {
+  if (phase_ == Phase::kGone) return ended();
+  if (!whole) {
+    break_off();
+  } else if (chunked_) {
+    out().add("0\r\n\r\n");
+  }
+  if (phase_ != Phase::kGone && worker_.serving() == nullptr) worker_.resume(*this);
+}
+
+// What came of the answer is not the whole, and must not pass for it: a reset, and no goodbye from TLS.
+void HttpConnection::break_off() {
+  out().clear();
+  const struct ::linger at_once { 1, 0 };
+  ::setsockopt(stream_->socket(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  gone();
+}
+
 // A request that could not be read: says why.
 void HttpConnection::refuse(const HttpResponse& why) {
   log_refusal(why, {}, {});
@@ -321,10 +364,13 @@ void HttpConnection::gone() {
   unsent_.reset();
   stream_.reset();
   leave();
+  slot_.cut();
+  if (http2_) http2_->cut();
   if (!handling()) ended();
 }
 
 void HttpConnection::ended() {
+  if (std::exchange(ended_, true)) return;
   set_busy(false);
   worker_.finished(*this);
 }

@@ -43,6 +43,10 @@ class HttpConnection final : public Watched {
   struct Slot final : Handling {
     Slot(HttpWorker& worker, HttpConnection& self) : Handling(worker, self), connection(self) {}
     void answered(HttpResponse&& response) override { connection.answered(std::move(response)); }
+    bool begun(HttpResponse&& header) override { return connection.begun(std::move(header)); }
+    bool has_room() const override { return connection.has_room(); }
+    void piece(std::string&& bytes) override { connection.piece(std::move(bytes)); }
+    void over(bool whole) override { connection.over(whole); }
     HttpConnection& connection;
   };
   friend class Http2Exchange;
@@ -55,6 +59,11 @@ class HttpConnection final : public Watched {
   void dispatch();
   void add_facts(HttpRequest& request) const;
   void answered(HttpResponse&& response);
+  bool begun(HttpResponse&& header);
+  bool has_room() const;
+  void piece(std::string&& bytes);
+  void over(bool whole);
+  void break_off();
   void refuse(const HttpResponse& why);
   void log_refusal(const HttpResponse& why, std::string_view method, std::string_view path) const;
   Outbox& out() { return unsent_ ? *unsent_ : worker_.output(); }
@@ -88,7 +97,9 @@ class HttpConnection final : public Watched {
   std::unique_ptr<Http2Exchange> http2_;  // when that was agreed on
   bool busy_ = false;
   bool continue_sent_ = false;  // 100 Continue, for this request
-  bool last_ = false;           // the connection ends with what is in the outbox
+  bool chunked_ = false;        // the answer in pieces has no length
+  bool ended_ = false;
+  bool last_ = false;  // the connection ends with what is in the outbox
   bool refused_ = false;
   std::size_t period_size_ = 0;  // of what was not taken, when the deadline of kWrite was set
   std::size_t lingered_ = 0;
