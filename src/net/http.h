@@ -75,7 +75,7 @@ struct HttpRequest {
   std::string method, target, path, query;  // target as sent; path up to '?'
   Headers headers;
   std::string body;
-  // Instead of `body`, of a request that is larger than HttpServerOptions::whole_body_bytes: it comes in pieces. Its
+  // Instead of `body`, of a request that is larger than HttpServerOptions::max_body_bytes: it comes in pieces. Its
   // length when the client has said it. Lives on the thread of `executor`.
   std::shared_ptr<BodySource> source;
   std::optional<std::uint64_t> length;

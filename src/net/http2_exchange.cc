@@ -21,6 +21,7 @@ Http2Limits limits_of(const HttpServerOptions& options) {
   limits.request_time = options.header_timeout;
   limits.write_time = options.write_timeout;
   limits.least_rate = options.least_write_rate;
+  limits.in_pieces = options.max_body_in_pieces;
   return limits;
 }
 
@@ -51,7 +52,8 @@ class Http2Exchange::Slot final : public Handling {
 Http2Exchange::Http2Exchange(HttpConnection& connection, HttpWorker& worker)
     : connection_(connection),
       worker_(worker),
-      session_(limits_of(worker.shared().options), worker.now()),
+      session_(limits_of(worker.shared().options), worker.now(), &worker.thread().executor,
+               [this] { connection_.serve_soon(); }),
       idle_until_(worker.now() + worker.shared().options.header_timeout) {
   if (worker.shared().draining) drain();
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "net/body_pipe.h"
 #include "net/http2_exchange.h"
 #include "net/http_handling.h"
 #include "net/http_worker.h"
@@ -38,7 +39,7 @@ class HttpConnection final : public Watched {
  private:
   enum class Phase { kProxyHeader, kHandshake, kOpen, kLingering, kGone };
   // What the deadline is for.
-  enum class Wait { kRequest, kHandler, kWrite, kIdle, kLinger };
+  enum class Wait { kRequest, kUpload, kHandler, kWrite, kIdle, kLinger };
   // HTTP/1.1 has one request at a time.
   struct Slot final : Handling {
     Slot(HttpWorker& worker, HttpConnection& self) : Handling(worker, self), connection(self) {}
@@ -57,6 +58,15 @@ class HttpConnection final : public Watched {
   void exchange();
   bool parse();
   void dispatch();
+  void begin_upload();
+  void take_in();
+  bool wants_input() const;
+  void end_upload();
+  void serve_soon();
+  std::weak_ptr<HttpConnection*> token() {
+    if (!self_) self_ = std::make_shared<HttpConnection*>(this);
+    return self_;
+  }
   void add_facts(HttpRequest& request) const;
   void answered(HttpResponse&& response);
   bool begun(HttpResponse&& header);
@@ -77,6 +87,7 @@ class HttpConnection final : public Watched {
   void leave();
   void set_busy(bool busy);
   bool reads_fast_enough();
+  void check_upload();
   std::size_t not_taken() const;
   bool handling() const { return slot_.running() || (http2_ && http2_->running() > 0); }
 
@@ -97,7 +108,14 @@ class HttpConnection final : public Watched {
   std::unique_ptr<Http2Exchange> http2_;  // when that was agreed on
   bool busy_ = false;
   bool continue_sent_ = false;  // 100 Continue, for this request
-  bool chunked_ = false;        // the answer in pieces has no length
+  // The request's body comes in pieces, while the handler runs.
+  bool uploading_ = false;
+  std::weak_ptr<BodyPipe> upload_;
+  std::size_t uploaded_ = 0;  // since the deadline of kUpload was set
+  // For what is posted: null when the connection is gone.
+  std::shared_ptr<HttpConnection*> self_;
+  bool soon_ = false;
+  bool chunked_ = false;  // the answer in pieces has no length
   bool ended_ = false;
   bool last_ = false;  // the connection ends with what is in the outbox
   bool refused_ = false;
