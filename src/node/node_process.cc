@@ -522,6 +522,13 @@ class NodeProcessImpl : public NodeProcess {
       count(route, refused.status);
       co_return refused;
     }
+    if (request.source) {
+      // None of what a node does takes so much.
+      auto refused = net::problem(413, net::reason_phrase(413), "the body is larger than 262144 bytes");
+      refused.headers.set("Evercert-Region", region_->name);
+      count(route, refused.status);
+      co_return refused;
+    }
     auto response = co_await router_.route(std::move(request));
     response.headers.set("Evercert-Region", region_->name);
     // An edge sends the next ones to others.

@@ -10,7 +10,7 @@ import time
 
 # The longest first. Only by name: flapping, which fails as long as name servers take a region back that was well for a
 # few checks only (docs/dns.md).
-tests = ["failover", "health", "incidents", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "http", "standby", "refusal"]
+tests = ["failover", "health", "incidents", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "http", "bodies", "standby", "refusal"]
 here = os.path.dirname(os.path.abspath(__file__))
 
 

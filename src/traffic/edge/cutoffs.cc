@@ -35,7 +35,7 @@ struct Cutoffs::OfThread : std::enable_shared_from_this<OfThread> {
     const Instant now = clock.now();
     std::vector<std::shared_ptr<State>> late;
     for (State* state = first; state != nullptr; state = state->next) {
-      if (state->deadline <= now) late.push_back(state->shared_from_this());
+      if ((state->moving ? *state->moving : state->deadline) <= now) late.push_back(state->shared_from_this());
     }
     for (const auto& state : late) {
       // Who went on before it may have ended it.
@@ -64,12 +64,18 @@ Cutoffs::OfThread& Cutoffs::of_thread(Executor& on) {
 }
 
 Cutoffs::Waits Cutoffs::wait(Executor& on, Task<Answer> asking, Instant deadline) {
-  return {*this, of_thread(on), std::move(asking), deadline};
+  return {*this, of_thread(on), std::move(asking), deadline, nullptr};
 }
 
-Cutoffs::Waits::Waits(Cutoffs& cutoffs, OfThread& thread, Task<Answer> asking, Instant deadline)
+Cutoffs::Waits Cutoffs::wait(Executor& on, Task<Answer> asking, std::shared_ptr<const Instant> deadline) {
+  return {*this, of_thread(on), std::move(asking), {}, std::move(deadline)};
+}
+
+Cutoffs::Waits::Waits(Cutoffs& cutoffs, OfThread& thread, Task<Answer> asking, Instant deadline,
+                      std::shared_ptr<const Instant> moving)
     : cutoffs_(cutoffs), thread_(thread), asking_(std::move(asking)), state_(std::make_shared<State>()) {
   state_->deadline = deadline;
+  state_->moving = std::move(moving);
 }
 
 Cutoffs::Waits::~Waits() {

@@ -26,13 +26,15 @@ class Cutoffs {
   // What is given up goes on in `scope`, until it ends by itself or with the scope. Both outlive this.
   Cutoffs(MonotonicClock& clock, TaskScope& scope) : clock_(clock), scope_(scope) {}
 
-  // Begins `asking` when it is awaited. Its answer; kUnknownOutcome when the deadline has passed. Any thread; the
-  // awaiter and `asking` live on that of `on`.
+  // Begins `asking` when it is awaited. Its answer; kUnknownOutcome when the deadline has passed, which may be moved
+  // meanwhile. Any thread; the awaiter and `asking` live on that of `on`.
+  Waits wait(Executor& on, Task<Answer> asking, std::shared_ptr<const Instant> deadline);
   Waits wait(Executor& on, Task<Answer> asking, Instant deadline);
 
  private:
   struct State : std::enable_shared_from_this<State> {
     Instant deadline;
+    std::shared_ptr<const Instant> moving;  // instead
     std::coroutine_handle<> waiting;
     std::optional<Answer> answer;
     State *previous = nullptr, *next = nullptr;  // of those that wait on its thread
@@ -48,7 +50,8 @@ class Cutoffs {
 
 class Cutoffs::Waits {
  public:
-  Waits(Cutoffs& cutoffs, OfThread& thread, Task<Answer> asking, Instant deadline);
+  Waits(Cutoffs& cutoffs, OfThread& thread, Task<Answer> asking, Instant deadline,
+        std::shared_ptr<const Instant> moving);
   Waits(const Waits&) = delete;
   Waits& operator=(const Waits&) = delete;
   ~Waits();

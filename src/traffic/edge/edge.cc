@@ -78,6 +78,7 @@ class EdgeImpl : public Edge {
     server.threads = options_.threads;
     server.access_log = options_.front.access_log;
     server.handover = options_.front.handover;
+    server.max_body_in_pieces = options_.front.largest_body;
     server.max_connections_per_client = options_.front.connections_per_client;
     const auto& proxies = options_.front.proxies;
     server.listeners.push_back({options_.address, options_.https_port, true, options_.tls,

@@ -10,6 +10,7 @@
 #include "net/http_client.h"
 #include "net/link_client.h"
 #include "traffic/edge/backends.h"
+#include "traffic/edge/bodies.h"
 #include "traffic/edge/counters.h"
 #include "traffic/edge/cutoffs.h"
 #include "traffic/edge/edge.h"
@@ -42,7 +43,9 @@ class Forwarder {
   Task<net::HttpResponse> pass_on(net::HttpRequest request, std::optional<std::size_t> preferred);
   // Nodes over the link, other regions' edges by HTTP. `call` is read before the first suspension. kUnknownOutcome when
   // there is no answer in the time that is left, whatever became of the question.
-  Task<Result<net::HttpResponse>> ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left);
+  // A large answer comes in pieces, from an executor of an HttpServer. With `call.source` the time is `upload`'s.
+  Task<Result<net::HttpResponse>> ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left,
+                                      const Upload* upload = nullptr);
 
  private:
   struct Passing;
