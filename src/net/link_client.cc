@@ -19,6 +19,7 @@ using Clock = LinkChannel::Clock;
 
 constexpr Duration kSweep = 50ms;               // how exactly deadlines are kept
 constexpr std::size_t kMostUnsent = 256 << 10;  // then the pieces of a body wait, and smaller ones pass
+constexpr std::uint32_t kMostTold = 1'000'000;  // in flight; beyond it is no number to reckon with
 constexpr Duration kFirstPause = 20ms, kLongestPause = 1s;
 
 // A call that waits for its answer; lives in the frame of the coroutine that made it.
@@ -139,6 +140,11 @@ class ClientChannel : public LinkChannel, public LinkBodies::Channel {
   }
 
   void frame(v1::LinkFrame& frame) override {
+    if (frame.has_load() && options_.on_load) {
+      const int in_flight = static_cast<int>(std::min<std::uint32_t>(frame.load().in_flight(), kMostTold));
+      options_.on_load(static_cast<std::size_t>(&target_ - options_.targets.data()),
+                       {in_flight, Duration{frame.load().waiting_us()}});
+    }
     for (auto& answer : *frame.mutable_answers()) {
       const auto found = waiting_.find(answer.id());
       if (found == waiting_.end()) continue;  // its deadline has passed

@@ -2,6 +2,7 @@
 // The edge's end of links to nodes: many requests at once on one TLS connection per (thread, node).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,12 @@ struct LinkTarget {
   std::uint16_t port = 0;
 };
 
+// What a node says of itself with its answers.
+struct LinkLoad {
+  int in_flight = 0;    // of all edges
+  Duration waiting{0};  // so long what comes waits before the node looks at it
+};
+
 struct LinkClientOptions {
   std::string local_address;  // connections leave from here; empty: any
   TlsFiles tls;
@@ -27,6 +34,8 @@ struct LinkClientOptions {
   Duration piece_timeout = 10s;  // of an answer in pieces the next one comes within this
   // Per connection; what would go beyond is refused as kUnavailable.
   std::size_t max_in_flight = 8192, max_waiting_bytes = 16 << 20;
+  // By the target's number, on the link's thread; it may not call back. Empty: nobody wants to know.
+  std::function<void(std::size_t, LinkLoad)> on_load = {};
 };
 
 // Thread-safe. Must outlive the HttpServers whose executors call it. A broken connection is made again when it is asked

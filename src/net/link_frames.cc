@@ -158,6 +158,13 @@ void FrameWriter::credit(std::uint64_t id, std::size_t bytes) {
   add(v1::LinkFrame::kCreditsFieldNumber, credit, credit.ByteSizeLong());
 }
 
+void FrameWriter::load(std::size_t in_flight, Duration waiting) {
+  v1::LinkLoad load;
+  load.set_in_flight(static_cast<std::uint32_t>(std::min<std::size_t>(in_flight, UINT32_MAX)));
+  load.set_waiting_us(static_cast<std::uint32_t>(std::clamp<std::int64_t>(waiting.count(), 0, UINT32_MAX)));
+  add(v1::LinkFrame::kLoadFieldNumber, load, load.ByteSizeLong());
+}
+
 bool FrameWriter::add_answer() {
   const std::size_t size = answer_.ByteSizeLong();
   const bool fits = size + 2 * kLengthBytes + kLengthBytes <= kMaxAnswerFrameBytes;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "net/http.h"
 #include "net/link.pb.h"
 
@@ -43,6 +44,7 @@ class FrameWriter {
   void piece(std::uint64_t id, std::string bytes, bool last, bool broken);
   void credit(std::uint64_t id, std::size_t bytes);
   void given_up(std::uint64_t id);
+  void load(std::size_t in_flight, Duration waiting);
   void ping(std::uint64_t number);
   void pong(std::uint64_t number);
   std::size_t size() const { return buffer_.size(); }

@@ -14,6 +14,7 @@ namespace {
 
 using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
 
+constexpr Duration kLagSample = 20ms;
 constexpr std::size_t kWholeBytes = 128 << 10;  // a larger answer comes in pieces
 constexpr std::size_t kMostUnsent = 256 << 10;  // then the pieces of a body wait, and smaller answers pass
 
@@ -30,6 +31,15 @@ struct Shared {
 struct LinkThread : AsioThread {
   LinkThread() : AsioThread("link") {}
   TaskScope handlers;
+  // How late the loop's own timer was lately: so long what comes waits before anything looks at it.
+  Duration waiting{0};
+
+  void watch_itself(LinkChannel::Clock::time_point due = LinkChannel::Clock::now()) {
+    const auto now = LinkChannel::Clock::now();
+    const auto late = std::max(std::chrono::duration_cast<Duration>(now - due), Duration{0});
+    waiting = std::max(late, waiting * 3 / 4);
+    executor.post_after(kLagSample, [this, next = now + kLagSample] { watch_itself(next); });
+  }
 };
 
 class ServerChannel : public LinkChannel, public LinkBodies::Channel {
@@ -186,6 +196,7 @@ class ServerChannel : public LinkChannel, public LinkBodies::Channel {
 
   void answer(std::uint64_t id, const HttpResponse& response) {
     if (!open()) return;
+    if (writer().empty()) writer().load(shared_->busy, thread_.waiting);  // once for all that leaves together
     if (!writer().answer(id, response))
       writer().answer(id, problem(500, reason_phrase(500), "the answer is too large for the link"));
     wrote();
@@ -213,6 +224,7 @@ class LinkServerImpl : public LinkServer {
       threads_.push_back(std::make_unique<LinkThread>());
       EC_ASSIGN(auto acceptor, bind(threads_.back()->context));
       accept(*threads_.back(), std::move(acceptor));
+      asio::post(threads_.back()->context, [thread = threads_.back().get()] { thread->watch_itself(); });
     }
     return {};
   }

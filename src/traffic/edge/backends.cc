@@ -97,6 +97,11 @@ void Backends::checked(std::size_t at, bool passed) {
 
 void Backends::unreachable(std::size_t at) { blame(at, Outcome::kUnreachable); }
 
+void Backends::told(std::size_t at, int in_flight, Duration waiting) {
+  std::lock_guard lock(mutex_);
+  upstream_.told(at, in_flight, waiting, clock_.now());
+}
+
 void Backends::broke_off(std::size_t at) {
   counts_[at]->failures.fetch_add(1, std::memory_order_relaxed);
   blame(at, Outcome::kFailed);

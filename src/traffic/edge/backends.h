@@ -75,6 +75,7 @@ class Backends {
   // Health: by checks, and by what others saw who asked without an attempt.
   void checked(std::size_t at, bool passed);
   void unreachable(std::size_t at);
+  void told(std::size_t at, int in_flight, Duration waiting);
   void broke_off(std::size_t at);  // in the middle of an answer
   bool healthy(std::size_t at) const;
   bool any_node_healthy() const;
