@@ -69,10 +69,16 @@ class Headers::All {
 };
 inline Headers::All Headers::all() const { return All(*this); }
 
+class BodySource;  // net/body.h
+
 struct HttpRequest {
   std::string method, target, path, query;  // target as sent; path up to '?'
   Headers headers;
   std::string body;
+  // Instead of `body`, of a request that is larger than HttpServerOptions::max_body_bytes: it comes in pieces. Its
+  // length when the client has said it. Lives on the thread of `executor`.
+  std::shared_ptr<BodySource> source;
+  std::optional<std::uint64_t> length;
   std::string peer_address;
   bool tls = false;
   // The URI name (evercert://...) of a verified client certificate, else empty.
@@ -90,6 +96,10 @@ struct HttpResponse {
   // Instead of all of the above: a complete answer, as prepare() makes it, sent as it is. `status` and `headers` are
   // then for those who count and look only.
   std::shared_ptr<const std::string> prepared;
+  // Instead of the bodies above: it comes in pieces, of this length in all when that is known. What breaks off, or has
+  // another length, ends the connection (HTTP/2: the stream) so that no client takes it for the whole.
+  std::shared_ptr<BodySource> source;
+  std::optional<std::uint64_t> length;
 
   const std::string& bytes() const { return shared_body ? *shared_body : body; }
 };

@@ -21,6 +21,7 @@ Http2Limits limits_of(const HttpServerOptions& options) {
   limits.request_time = options.header_timeout;
   limits.write_time = options.write_timeout;
   limits.least_rate = options.least_write_rate;
+  limits.in_pieces = options.max_body_in_pieces;
   return limits;
 }
 
@@ -33,13 +34,26 @@ class Http2Exchange::Slot final : public Handling {
 
  private:
   void answered(HttpResponse&& response) override { exchange_.answered(*this, std::move(response)); }
+  bool begun(HttpResponse&& header) override {
+    ++exchange_.in_pieces_;
+    if (!exchange_.session_.answer(stream, std::move(header))) return false;
+    exchange_.moved();
+    return true;
+  }
+  bool has_room() const override { return exchange_.session_.takes_piece(stream); }
+  void piece(std::string&& bytes) override {
+    exchange_.session_.add_piece(stream, std::move(bytes));
+    exchange_.moved();
+  }
+  void over(bool whole) override { exchange_.over(*this, whole); }
   Http2Exchange& exchange_;
 };
 
 Http2Exchange::Http2Exchange(HttpConnection& connection, HttpWorker& worker)
     : connection_(connection),
       worker_(worker),
-      session_(limits_of(worker.shared().options), worker.now()),
+      session_(limits_of(worker.shared().options), worker.now(), &worker.thread().executor,
+               [this] { connection_.serve_soon(); }),
       idle_until_(worker.now() + worker.shared().options.header_timeout) {
   if (worker.shared().draining) drain();
 }
@@ -56,6 +70,7 @@ void Http2Exchange::serve() {
       }
       return connection_.finish();
     }
+    if (in_pieces_ > 0 && feed()) continue;
     if (!connection_.stream_->may_read()) break;
     if (++reads > kReadsAtATime) {
       worker_.serve_later(connection_);
@@ -130,6 +145,39 @@ void Http2Exchange::answered(Slot& slot, HttpResponse&& response) {
   }
   session_.answer(slot.stream, std::move(response));
   if (worker_.serving() == nullptr) worker_.resume(connection_);
+}
+
+// True: something is to be sent.
+bool Http2Exchange::feed() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = *slots_[i];
+    if (!slot.running()) continue;
+    if (!session_.has(slot.stream)) {
+      slot.cut();
+    } else if (slot.waits_for_room() && session_.takes_piece(slot.stream)) {
+      slot.give_room();
+    }
+  }
+  return session_.wants_write();
+}
+
+void Http2Exchange::moved() {
+  if (worker_.serving() == nullptr && connection_.phase_ == HttpConnection::Phase::kOpen) worker_.resume(connection_);
+}
+
+void Http2Exchange::over(Slot& slot, bool whole) {
+  --in_pieces_;
+  free_.push_back(&slot);
+  if (connection_.phase_ == HttpConnection::Phase::kGone) {
+    if (running() == 0) connection_.ended();
+    return;
+  }
+  session_.end_pieces(slot.stream, whole);
+  moved();
+}
+
+void Http2Exchange::cut() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i]->cut();
 }
 
 void Http2Exchange::check_time() {

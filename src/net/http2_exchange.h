@@ -21,6 +21,8 @@ class Http2Exchange {
   void check_time();
   // Says that the server ends; the requests that are open, and those that are on their way, are answered.
   void drain();
+  // The connection is gone: nobody takes the answers that come in pieces.
+  void cut();
   // Handlers that have not answered, also of streams that are gone.
   std::size_t running() const { return slots_.size() - free_.size(); }
 
@@ -32,6 +34,9 @@ class Http2Exchange {
   void dispatch();
   void log_rejected();
   void answered(Slot& slot, HttpResponse&& response);
+  bool feed();
+  void moved();
+  void over(Slot& slot, bool whole);
 
   HttpConnection& connection_;
   HttpWorker& worker_;
@@ -39,6 +44,7 @@ class Http2Exchange {
   // At most as many as streams may be open: a client that opens and gives up one after the other gains nothing.
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;
+  std::size_t in_pieces_ = 0;  // answers of that kind that have begun
   bool idle_ = true;
   HttpWorker::Clock::time_point idle_until_, end_at_;
 };

@@ -90,12 +90,14 @@ void Http2Answer::set(const HttpResponse& response) {
     for (const auto& [name, value] : response.headers.all()) add(name, value);
   }
   status_ = std::to_string(status);
-  length_ = std::to_string(body_size_);
+  length_ = std::to_string(response.source ? response.length.value_or(0) : body_size_);
+  may_have_body_ = status != 204 && status != 304;
   fields_.push_back(field(":status", status_));
   for (const Line& line : lines_)
     fields_.push_back(field(std::string_view(names_).substr(line.name, line.name_size), line.value));
-  if (status != 204 && status != 304) fields_.push_back(field("content-length", length_));
-  if (status == 204 || status == 304) body_size_ = 0;
+  if (may_have_body_ && (response.source == nullptr || response.length))
+    fields_.push_back(field("content-length", length_));
+  if (!may_have_body_) body_size_ = 0;
 }
 
 // What prepare() made: lines that were checked then.

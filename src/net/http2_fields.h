@@ -57,6 +57,7 @@ class Http2Answer {
   // Of the body, in `prepared`, `shared_body` or `body`: where it begins there, and how long it is.
   std::size_t body_from() const { return body_from_; }
   std::size_t body_size() const { return body_size_; }
+  bool may_have_body() const { return may_have_body_; }
 
  private:
   struct Line {
@@ -70,6 +71,7 @@ class Http2Answer {
   std::vector<Line> lines_;
   std::vector<nghttp2_nv> fields_;
   std::size_t body_from_ = 0, body_size_ = 0;
+  bool may_have_body_ = true;
 };
 
 }  // namespace evercert::net

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/check.h"
+#include "net/body_pipe.h"
 #include "net/http2_fields.h"
 
 namespace evercert::net {
@@ -45,11 +46,17 @@ struct Http2Session::Stream {
   Http2Fields fields;
   std::string body;
   bool complete = false;  // all of the request came
-  bool answered = false;  // perhaps before that
+  bool comes_in_pieces = false;
+  std::weak_ptr<BodyPipe> pipe;  // to its reader
+  std::uint64_t came = 0;
+  Time period_asked;
+  std::size_t period_came = 0;  // since then
+  bool answered = false;        // perhaps before that
   // Of the answer. `own`: nobody else holds the bytes.
   std::shared_ptr<const std::string> bytes;
   std::size_t from = 0;
   bool own = false;
+  bool in_pieces = false;  // more of them may come
   Time period_begun;
   std::size_t moved = 0;  // in this period
 
@@ -103,8 +110,11 @@ struct Http2Session::Callbacks {
 
   static int data(nghttp2_session* session, std::uint8_t, std::int32_t id, const std::uint8_t* bytes, std::size_t size,
                   void* user) {
+    // What is whole takes no room from others; of what comes in pieces the stream's own window waits for the reader.
+    nghttp2_session_consume_connection(session, size);
     Stream* stream = stream_of(session, id);
     if (stream != nullptr) self(user).add_body(*stream, text_of(bytes, size));
+    if (stream == nullptr || stream->pipe.expired()) nghttp2_session_consume_stream(session, id, size);
     return 0;
   }
 
@@ -135,8 +145,9 @@ struct Http2Session::Callbacks {
                            nghttp2_data_source* source, void*) {
     const Stream& stream = *static_cast<const Stream*>(source->ptr);
     const std::size_t some = std::min(size, stream.left());
+    if (some == 0 && stream.in_pieces) return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (some == stream.left()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (some == stream.left() && !stream.in_pieces) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(some);
   }
 
@@ -170,12 +181,13 @@ struct Http2Session::Callbacks {
     nghttp2_option_set_stream_reset_rate_limit(made, kResetsAtOnce, kResetsASecond);
     nghttp2_option_set_max_continuations(made, kMostContinuations);
     nghttp2_option_set_max_outbound_ack(made, kMostAcknowledgements);
+    nghttp2_option_set_no_auto_window_update(made, 1);
     return made;
   }
 };
 
-Http2Session::Http2Session(const Http2Limits& limits, Time now)
-    : limits_(limits), now_(now), refunded_(now), points_(kMostPoints) {
+Http2Session::Http2Session(const Http2Limits& limits, Time now, Executor* on, std::function<void()> consumed)
+    : limits_(limits), on_(on), consumed_(std::move(consumed)), now_(now), refunded_(now), points_(kMostPoints) {
   static const nghttp2_session_callbacks* const callbacks = Callbacks::make();
   static const nghttp2_option* const options = Callbacks::options();
   EC_CHECK(nghttp2_session_server_new2(&session_, callbacks, this, options) == 0, "memory for an HTTP/2 connection");
@@ -224,6 +236,10 @@ Http2Session::Stream& Http2Session::begin(std::int32_t id) {
 bool Http2Session::close(std::int32_t id, bool by_error) {
   if (Stream* stream = find(id); stream != nullptr) {
     if (!stream->complete) bodies_ -= stream->body.size();
+    if (const auto pipe = stream->pipe.lock()) {
+      pipe->leave();
+      pipe->break_off({Code::kUnavailable, "the client has given it up"});
+    }
     if (stream->own) unsent_ -= stream->left();
     std::erase_if(arrived_, [&](const Arrived& one) { return one.stream == id; });
     const std::size_t place = stream->place;
@@ -269,7 +285,9 @@ void Http2Session::header_done(Stream& stream, bool last) {
     return reject(stream, 431, "the header is larger than " + std::to_string(limits_.header) + " bytes");
   if (const std::string_view why = stream.fields.fault(); !why.empty()) return reject(stream, 400, why);
   if (stream.fields.request().method == "CONNECT") return reject(stream, 405, "this is not a proxy");
-  if (stream.fields.announced_length() > limits_.body) return reject_body(stream);
+  const std::uint64_t length = stream.fields.announced_length();
+  if (length > std::max<std::uint64_t>(limits_.body, limits_.in_pieces)) return reject_body(stream);
+  if (!last && length > limits_.body) begin_pieces(stream);
   if (last || !stream.fields.expects_continue()) return;
   static constexpr std::string_view kName = ":status", kValue = "100";
   const nghttp2_nv go_on = field(kName, kValue);
@@ -277,8 +295,23 @@ void Http2Session::header_done(Stream& stream, bool last) {
 }
 
 void Http2Session::add_body(Stream& stream, std::string_view bytes) {
+  if (stream.comes_in_pieces) {
+    stream.came += bytes.size();
+    stream.period_came += bytes.size();
+    refund(bytes.size());
+    const auto pipe = stream.pipe.lock();
+    if (!pipe) return;
+    pipe->add(bytes);
+    if (stream.came > limits_.in_pieces)
+      pipe->break_off({Code::kInvalid, "the body is larger than " + std::to_string(limits_.in_pieces) + " bytes"});
+    return;
+  }
   if (stream.answered) return;  // what it was about is decided
-  if (bytes.size() > limits_.body - stream.body.size()) return reject_body(stream);
+  if (bytes.size() > limits_.body - stream.body.size()) {
+    if (limits_.in_pieces == 0) return reject_body(stream);
+    begin_pieces(stream);
+    return add_body(stream, bytes);
+  }
   // The latest gives way: those that have come further can end.
   if (bytes.size() > limits_.bodies - bodies_) return refuse(stream.id);
   stream.body.append(bytes);
@@ -289,6 +322,10 @@ void Http2Session::add_body(Stream& stream, std::string_view bytes) {
 void Http2Session::complete(Stream& stream) {
   stream.complete = true;
   bodies_ -= stream.body.size();
+  if (stream.comes_in_pieces) {
+    if (const auto pipe = stream.pipe.lock()) pipe->end();
+    return;
+  }
   if (stream.answered) return;
   if (unsent_ > limits_.unsent) return refuse(stream.id);
   points_ = std::min(kMostPoints, points_ + kRequestPoints);
@@ -296,8 +333,36 @@ void Http2Session::complete(Stream& stream) {
   arrived_.back().request.body = std::move(stream.body);
 }
 
+// The handler may begin with what is there; the library checks that the length that was announced is kept.
+void Http2Session::begin_pieces(Stream& stream) {
+  if (unsent_ > limits_.unsent) return refuse(stream.id);
+  stream.comes_in_pieces = true;
+  points_ = std::min(kMostPoints, points_ + kRequestPoints);
+  stream.period_asked = now_;
+  auto pipe = std::make_shared<BodyPipe>(*on_, [self = std::weak_ptr<Http2Session*>(self_), id = stream.id,
+                                                given = stream.body.size()](std::size_t taken) mutable {
+    const auto session = self.lock();
+    if (!session || (*session)->broken_) return;
+    // What came while it was to be whole has its place back already.
+    const std::size_t of_given = std::min(given, taken);
+    given -= of_given;
+    if (taken > of_given) nghttp2_session_consume_stream((*session)->session_, id, taken - of_given);
+    if ((*session)->consumed_) (*session)->consumed_();
+  });
+  stream.came = stream.body.size();
+  stream.pipe = pipe;
+  bodies_ -= stream.body.size();
+  arrived_.push_back({stream.id, stream.fields.request()});
+  HttpRequest& request = arrived_.back().request;
+  if (stream.fields.announced_length() > 0) request.length = stream.fields.announced_length();
+  pipe->add(std::exchange(stream.body, {}));
+  request.source = std::move(pipe);
+}
+
 void Http2Session::reject_body(Stream& stream) {
-  reject(stream, 413, "the body is larger than " + std::to_string(limits_.body) + " bytes");
+  reject(
+      stream, 413,
+      "the body is larger than " + std::to_string(std::max<std::uint64_t>(limits_.body, limits_.in_pieces)) + " bytes");
 }
 
 void Http2Session::reject(Stream& stream, int status, std::string_view why) {
@@ -308,9 +373,39 @@ void Http2Session::reject(Stream& stream, int status, std::string_view why) {
   submit(stream, problem(status, reason_phrase(status), why));
 }
 
-void Http2Session::answer(std::int32_t id, HttpResponse response) {
+bool Http2Session::answer(std::int32_t id, HttpResponse response) {
   Stream* stream = broken_ ? nullptr : find(id);
-  if (stream != nullptr && !stream->answered) submit(*stream, std::move(response));
+  if (stream == nullptr || stream->answered) return false;
+  submit(*stream, std::move(response));
+  return stream->in_pieces;
+}
+
+bool Http2Session::takes_piece(std::int32_t id) const {
+  const Stream* stream = broken_ ? nullptr : find(id);
+  return stream != nullptr && stream->in_pieces && stream->left() == 0;
+}
+
+void Http2Session::add_piece(std::int32_t id, std::string bytes) {
+  Stream* stream = broken_ ? nullptr : find(id);
+  if (stream == nullptr || !stream->in_pieces || bytes.empty()) return;
+  EC_CHECK(stream->left() == 0, "a piece is asked for when the one before has left");
+  stream->bytes = std::make_shared<const std::string>(std::move(bytes));
+  stream->from = 0;
+  stream->own = true;
+  unsent_ += stream->left();
+  stream->period_begun = now_;
+  stream->moved = 0;
+  nghttp2_session_resume_data(session_, id);
+}
+
+void Http2Session::end_pieces(std::int32_t id, bool whole) {
+  Stream* stream = broken_ ? nullptr : find(id);
+  if (stream == nullptr || !std::exchange(stream->in_pieces, false)) return;
+  if (whole) {
+    nghttp2_session_resume_data(session_, id);
+  } else {
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
+  }
 }
 
 void Http2Session::refuse(std::int32_t id) {
@@ -324,8 +419,9 @@ void Http2Session::submit(Stream& stream, HttpResponse response) {
   stream.answered = true;
   thread_local Http2Answer answer;  // keeps its memory
   answer.set(response);
-  const bool body = answer.body_size() > 0 && !stream.fields.head();
-  if (body) {
+  stream.in_pieces = response.source != nullptr && answer.may_have_body() && !stream.fields.head();
+  const bool body = stream.in_pieces || (answer.body_size() > 0 && !stream.fields.head());
+  if (body && !stream.in_pieces) {
     stream.own = response.prepared == nullptr && response.shared_body == nullptr;
     stream.bytes = response.prepared      ? std::move(response.prepared)
                    : response.shared_body ? std::move(response.shared_body)
@@ -346,6 +442,7 @@ void Http2Session::submit(Stream& stream, HttpResponse response) {
 
 void Http2Session::send_body(Stream& stream, std::string_view frame_header, std::size_t size) {
   out_->add(frame_header);
+  if (size == 0) return;  // the end of what came in pieces
   out_->add(std::string_view(*stream.bytes).substr(stream.from, size));
   stream.from += size;
   stream.moved += size;
@@ -397,8 +494,11 @@ void Http2Session::check_time(Time now, bool blocked) {
   }
   // Neither of these takes a stream out of the list: the library does when it has sent what it is to.
   for (const auto& stream : streams_) {
-    if (!stream->complete && !stream->answered && now - stream->begun >= limits_.request_time)
+    if (stream->comes_in_pieces) {
+      check_pieces(*stream, blocked);
+    } else if (!stream->complete && !stream->answered && now - stream->begun >= limits_.request_time) {
       reject(*stream, 408, "the request did not arrive in time");
+    }
     if (blocked) {
       stream->period_begun = now;
       stream->moved = 0;
@@ -410,6 +510,23 @@ void Http2Session::check_time(Time now, bool blocked) {
     stream->moved = 0;
     stream->period_begun = now;
   }
+}
+
+// As with answers; that its reader is slow is not the client's fault.
+void Http2Session::check_pieces(Stream& stream, bool blocked) {
+  const auto pipe = stream.pipe.lock();
+  if (stream.complete || !pipe) return;
+  if (blocked || pipe->waiting() > 0) {
+    stream.period_asked = now_;
+    stream.period_came = 0;
+    return;
+  }
+  if (now_ - stream.period_asked < limits_.request_time) return;
+  const auto period = std::chrono::duration_cast<std::chrono::milliseconds>(limits_.request_time);
+  if (stream.period_came * 1000 < limits_.least_rate * static_cast<std::size_t>(period.count()))
+    pipe->break_off({Code::kExpired, "the request did not arrive in time"});
+  stream.period_asked = now_;
+  stream.period_came = 0;
 }
 
 void Http2Session::announce_end() {

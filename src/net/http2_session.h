@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,7 @@ struct Http2Limits {
   Duration request_time = 10s;     // a whole request must arrive within this: 408
   Duration write_time = 30s;       // in each such period an answer must move on by `least_rate`
   std::size_t least_rate = 256;    // bytes a second
+  std::uint64_t in_pieces = 0;     // a body above `body`, up to this, is given out as it comes, by the stream's window
 };
 
 class Http2Session {
@@ -40,7 +42,9 @@ class Http2Session {
     HttpRequest request;  // what the message says; the connection's own facts are the caller's to add
   };
 
-  Http2Session(const Http2Limits& limits, Time now);
+  // `on`, `consumed`: for bodies in pieces; they are read on `on`, and after the latter was called, produce() has
+  // something.
+  Http2Session(const Http2Limits& limits, Time now, Executor* on = nullptr, std::function<void()> consumed = {});
   ~Http2Session();
   Http2Session(const Http2Session&) = delete;
   Http2Session& operator=(const Http2Session&) = delete;
@@ -57,8 +61,15 @@ class Http2Session {
   };
   std::vector<Rejected> rejected();
 
-  // To a request that came out of arrived(). Nothing when its stream is gone.
-  void answer(std::int32_t stream, HttpResponse response);
+  // To a request that came out of arrived(). Nothing when its stream is gone. One with a source is begun: its pieces
+  // are given by add_piece(). False: none are wanted.
+  bool answer(std::int32_t stream, HttpResponse response);
+  bool has(std::int32_t stream) const { return !broken_ && find(stream) != nullptr; }
+  // The piece before has left.
+  bool takes_piece(std::int32_t stream) const;
+  void add_piece(std::int32_t stream, std::string bytes);
+  // `whole`: else the stream is reset with INTERNAL_ERROR.
+  void end_pieces(std::int32_t stream, bool whole);
   // The request was not looked at: the client may send it again (REFUSED_STREAM).
   void refuse(std::int32_t stream);
 
@@ -97,6 +108,8 @@ class Http2Session {
   void header_done(Stream& stream, bool last);
   void add_body(Stream& stream, std::string_view bytes);
   void complete(Stream& stream);
+  void begin_pieces(Stream& stream);
+  void check_pieces(Stream& stream, bool blocked);
   void reject_body(Stream& stream);
   void reject(Stream& stream, int status, std::string_view why);
   void submit(Stream& stream, HttpResponse response);
@@ -104,6 +117,9 @@ class Http2Session {
   bool failed(int code);
 
   const Http2Limits limits_;
+  Executor* on_;
+  std::function<void()> consumed_;
+  const std::shared_ptr<Http2Session*> self_ = std::make_shared<Http2Session*>(this);
   nghttp2_session* session_ = nullptr;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::unique_ptr<Stream> spare_;

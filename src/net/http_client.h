@@ -32,6 +32,13 @@ struct HttpCall {
   std::string method = "GET", path = "/";
   Headers headers;  // Host is added when missing
   std::string body;
+  // Instead of `body`, in pieces: on an executor of an HttpServer alone. Nothing is asked of it before there is a
+  // connection that has taken the header. Each piece begins `timeout` anew.
+  std::shared_ptr<BodySource> source = {};
+  std::optional<std::uint64_t> length = {};
+  // On an executor of an HttpServer: an answer larger than this, or of a length that was not said, comes in pieces
+  // (HttpResponse::source), each within `timeout`. 0: it comes whole.
+  std::size_t whole_below = 0;
   Duration connect_timeout = 2s;
   Duration timeout = 10s;
   std::size_t max_response_bytes = 16 << 20;

@@ -130,12 +130,30 @@ bool HttpConnection::shake_hands() {
 void HttpConnection::exchange() {
   input_ = kept_;
   for (int reads = 0; flush();) {
+    if (slot_.waits_for_room()) {
+      slot_.give_room();
+      if (phase_ != Phase::kOpen) break;
+      if (!out().empty()) continue;
+    }
+    if (uploading_) take_in();
     bool more = true;
-    while (!slot_.running() && !last_ && out().size() < kOutputBytes && (more = parse())) {
+    while (!slot_.running() && !uploading_ && !last_ && out().size() < kOutputBytes && (more = parse())) {
     }
     if (!flush()) break;
+    if (slot_.running() && wants_input()) {
+      if (wait_ != Wait::kUpload) uploaded_ = 0;
+      wait_for(Wait::kUpload, worker_.shared().options.header_timeout);
+      if (!stream_->may_read()) break;
+      if (++reads > kReadsAtATime) {
+        worker_.serve_later(*this);
+        break;
+      }
+      if (!read()) break;
+      continue;
+    }
     if (slot_.running()) {
       wait_for(Wait::kHandler, Duration{0});
+      if (slot_.in_pieces() && stream_->broken()) gone();
       break;
     }
     set_busy(false);
@@ -172,6 +190,10 @@ bool HttpConnection::parse() {
     refuse(parser_->refusal());
     return false;
   }
+  if (parser_->comes_in_pieces() && worker_.shared().options.max_body_in_pieces > 0) {
+    begin_upload();
+    return true;
+  }
   if (parser_->done()) {
     dispatch();
     return true;
@@ -189,6 +211,74 @@ void HttpConnection::dispatch() {
   set_busy(true);
   wait_for(Wait::kHandler, Duration{0});
   slot_.begin(std::move(request));
+}
+
+// The handler begins; the parser stays until all of the body has come.
+void HttpConnection::begin_upload() {
+  form_ = {parser_->keep_alive(), parser_->http_1_0(), parser_->head()};
+  if (!parser_->done() && parser_->expects_continue() && !std::exchange(continue_sent_, true))
+    out().add("HTTP/1.1 100 Continue\r\n\r\n");
+  const std::string body = parser_->take_body();
+  HttpRequest request = parser_->take();
+  add_facts(request);
+  auto pipe = std::make_shared<BodyPipe>(*request.executor, [self = token()](std::size_t) {
+    if (const auto alive = self.lock()) (*alive)->serve_soon();
+  });
+  pipe->add(body);
+  upload_ = pipe;
+  uploading_ = !parser_->done();
+  if (!uploading_) {
+    pipe->end();
+    worker_.give_back(std::move(parser_));
+  }
+  request.source = std::move(pipe);
+  set_busy(true);
+  wait_for(Wait::kHandler, Duration{0});
+  slot_.begin(std::move(request));
+}
+
+bool HttpConnection::wants_input() const {
+  if (!uploading_) return false;
+  const auto pipe = upload_.lock();
+  return pipe && pipe->wanted() && pipe->waiting() < kMostOfAPiece;
+}
+
+void HttpConnection::take_in() {
+  const auto pipe = upload_.lock();
+  // Nobody reads it. The answer is given or comes; then the connection ends, since the rest is in the way.
+  if (!pipe || !pipe->wanted()) return;
+  input_.remove_prefix(parser_->feed(input_));
+  const std::string body = parser_->take_body();
+  uploaded_ += body.size();
+  pipe->add(body);
+  if (parser_->failed()) return pipe->break_off({Code::kInvalid, "the request's body is no HTTP/1.1"});
+  if (!parser_->done()) return;
+  pipe->end();
+  worker_.give_back(std::move(parser_));
+  uploading_ = false;
+}
+
+// The answer is given, and what is left of the request is in the way of the next one: the connection ends with it.
+void HttpConnection::end_upload() {
+  if (!std::exchange(uploading_, false)) return;
+  if (const auto pipe = upload_.lock()) {
+    pipe->break_off({Code::kUnavailable, "the answer was given"});
+    pipe->leave();
+  }
+  parser_.reset();
+  input_ = {};
+  last_ = refused_ = true;
+}
+
+// Not within what calls it, which may be anything of this thread.
+void HttpConnection::serve_soon() {
+  if (std::exchange(soon_, true)) return;
+  worker_.thread().executor.post([self = token()] {
+    const auto alive = self.lock();
+    if (!alive) return;
+    (*alive)->soon_ = false;
+    (*alive)->worker_.resume(**alive);
+  });
 }
 
 void HttpConnection::add_facts(HttpRequest& request) const {
@@ -225,10 +315,49 @@ void HttpConnection::set_busy(bool busy) {
 
 void HttpConnection::answered(HttpResponse&& response) {
   if (phase_ == Phase::kGone) return ended();
-  last_ = !form_.keep_alive || worker_.shared().draining;
+  end_upload();
+  last_ = last_ || !form_.keep_alive || worker_.shared().draining;
   form_.keep_alive = !last_;
   write_answer(out(), std::move(response), form_, stream_->tls() ? kCopiedBelowTls : kCopiedBelow);
   if (worker_.serving() == nullptr) worker_.resume(*this);
+}
+
+// An answer in pieces. A client of HTTP/1.0 that was not told a length learns the end from that of the connection.
+bool HttpConnection::begun(HttpResponse&& header) {
+  if (phase_ == Phase::kGone) return false;
+  chunked_ = !header.length && !form_.http_1_0;
+  last_ = !form_.keep_alive || worker_.shared().draining || (!header.length && form_.http_1_0) || uploading_;
+  form_.keep_alive = !last_;
+  const bool body = write_header(out(), header, form_);
+  chunked_ = chunked_ && body;
+  if (worker_.serving() == nullptr) worker_.resume(*this);
+  return body && phase_ != Phase::kGone;
+}
+
+bool HttpConnection::has_room() const { return !unsent_ && worker_.output().size() < kOutputBytes; }
+
+void HttpConnection::piece(std::string&& bytes) {
+  write_piece(out(), std::move(bytes), chunked_, stream_->tls() ? kCopiedBelowTls : kCopiedBelow);
+  if (worker_.serving() == nullptr) worker_.resume(*this);
+}
+
+void HttpConnection::over(bool whole) {
+  if (phase_ == Phase::kGone) return ended();
+  end_upload();
+  if (!whole) {
+    break_off();
+  } else if (chunked_) {
+    out().add("0\r\n\r\n");
+  }
+  if (phase_ != Phase::kGone && worker_.serving() == nullptr) worker_.resume(*this);
+}
+
+// What came of the answer is not the whole, and must not pass for it: a reset, and no goodbye from TLS.
+void HttpConnection::break_off() {
+  out().clear();
+  const struct ::linger at_once { 1, 0 };
+  ::setsockopt(stream_->socket(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  gone();
 }
 
 // A request that could not be read: says why.
@@ -321,10 +450,17 @@ void HttpConnection::gone() {
   unsent_.reset();
   stream_.reset();
   leave();
+  if (const auto pipe = upload_.lock()) {
+    pipe->leave();
+    pipe->break_off({Code::kUnavailable, "the client is gone"});
+  }
+  slot_.cut();
+  if (http2_) http2_->cut();
   if (!handling()) ended();
 }
 
 void HttpConnection::ended() {
+  if (std::exchange(ended_, true)) return;
   set_busy(false);
   worker_.finished(*this);
 }
@@ -337,12 +473,24 @@ void HttpConnection::check_time() {
   }
   if (wait_ == Wait::kHandler || worker_.now() < deadline_) return;
   if (wait_ == Wait::kWrite && reads_fast_enough()) return;
+  if (wait_ == Wait::kUpload) return check_upload();
   if (wait_ == Wait::kRequest && parser_ && phase_ == Phase::kOpen) {
     refuse(problem(408, reason_phrase(408), "the request did not arrive in time"));
     return worker_.serve(*this);
   }
   if (wait_ == Wait::kIdle) stream_->shut_down();
   gone();
+}
+
+// Who sends a large body slowly may do so; who sends hardly anything may not. The handler learns it, and answers.
+void HttpConnection::check_upload() {
+  const HttpServerOptions& options = worker_.shared().options;
+  const auto period = std::chrono::duration_cast<std::chrono::milliseconds>(options.header_timeout);
+  const bool fast = uploaded_ * 1000 >= options.least_write_rate * static_cast<std::size_t>(period.count());
+  if (const auto pipe = upload_.lock(); pipe && !fast)
+    pipe->break_off({Code::kExpired, "the request did not arrive in time"});
+  uploaded_ = 0;
+  deadline_ = worker_.now() + options.header_timeout;
 }
 
 // Of what was to be sent, here and in the kernel, which says that it has room again only when it has much.

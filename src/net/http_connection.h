@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "net/body_pipe.h"
 #include "net/http2_exchange.h"
 #include "net/http_handling.h"
 #include "net/http_worker.h"
@@ -38,11 +39,15 @@ class HttpConnection final : public Watched {
  private:
   enum class Phase { kProxyHeader, kHandshake, kOpen, kLingering, kGone };
   // What the deadline is for.
-  enum class Wait { kRequest, kHandler, kWrite, kIdle, kLinger };
+  enum class Wait { kRequest, kUpload, kHandler, kWrite, kIdle, kLinger };
   // HTTP/1.1 has one request at a time.
   struct Slot final : Handling {
     Slot(HttpWorker& worker, HttpConnection& self) : Handling(worker, self), connection(self) {}
     void answered(HttpResponse&& response) override { connection.answered(std::move(response)); }
+    bool begun(HttpResponse&& header) override { return connection.begun(std::move(header)); }
+    bool has_room() const override { return connection.has_room(); }
+    void piece(std::string&& bytes) override { connection.piece(std::move(bytes)); }
+    void over(bool whole) override { connection.over(whole); }
     HttpConnection& connection;
   };
   friend class Http2Exchange;
@@ -53,8 +58,22 @@ class HttpConnection final : public Watched {
   void exchange();
   bool parse();
   void dispatch();
+  void begin_upload();
+  void take_in();
+  bool wants_input() const;
+  void end_upload();
+  void serve_soon();
+  std::weak_ptr<HttpConnection*> token() {
+    if (!self_) self_ = std::make_shared<HttpConnection*>(this);
+    return self_;
+  }
   void add_facts(HttpRequest& request) const;
   void answered(HttpResponse&& response);
+  bool begun(HttpResponse&& header);
+  bool has_room() const;
+  void piece(std::string&& bytes);
+  void over(bool whole);
+  void break_off();
   void refuse(const HttpResponse& why);
   void log_refusal(const HttpResponse& why, std::string_view method, std::string_view path) const;
   Outbox& out() { return unsent_ ? *unsent_ : worker_.output(); }
@@ -68,6 +87,7 @@ class HttpConnection final : public Watched {
   void leave();
   void set_busy(bool busy);
   bool reads_fast_enough();
+  void check_upload();
   std::size_t not_taken() const;
   bool handling() const { return slot_.running() || (http2_ && http2_->running() > 0); }
 
@@ -88,7 +108,16 @@ class HttpConnection final : public Watched {
   std::unique_ptr<Http2Exchange> http2_;  // when that was agreed on
   bool busy_ = false;
   bool continue_sent_ = false;  // 100 Continue, for this request
-  bool last_ = false;           // the connection ends with what is in the outbox
+  // The request's body comes in pieces, while the handler runs.
+  bool uploading_ = false;
+  std::weak_ptr<BodyPipe> upload_;
+  std::size_t uploaded_ = 0;  // since the deadline of kUpload was set
+  // For what is posted: null when the connection is gone.
+  std::shared_ptr<HttpConnection*> self_;
+  bool soon_ = false;
+  bool chunked_ = false;  // the answer in pieces has no length
+  bool ended_ = false;
+  bool last_ = false;  // the connection ends with what is in the outbox
   bool refused_ = false;
   std::size_t period_size_ = 0;  // of what was not taken, when the deadline of kWrite was set
   std::size_t lingered_ = 0;

@@ -2,6 +2,7 @@
 #include "net/http_handling.h"
 
 #include "base/log.h"
+#include "net/body.h"
 #include "net/http_connection.h"
 #include "net/http_range.h"
 
@@ -9,6 +10,13 @@ namespace evercert::net {
 namespace {
 
 constexpr std::size_t kMostOfAnId = 128;
+// Then others of the thread have their turn, however fast one reads and whatever is at hand for it.
+constexpr int kPiecesAtATime = 8;
+
+std::uint64_t size_of(const HttpResponse& response) {
+  return response.prepared ? response.prepared->size() - response.prepared->find("\r\n\r\n") - 4
+                           : response.bytes().size();
+}
 
 }  // namespace
 
@@ -64,6 +72,7 @@ Handling::~Handling() {
 
 void Handling::begin(HttpRequest&& request) {
   running_ = true;
+  cut_ = false;
   range_.clear();
   if (const auto range = request.headers.find("Range"); range && request.method == "GET") {
     range_ = *range;
@@ -91,22 +100,92 @@ Handling::Coroutine Handling::run(Handling& self, HttpRequest& request) {
   }
   BackOnThread back{self};
   co_await back;
+  if (response.source != nullptr) {
+    self.in_pieces_ = true;
+    const bool whole = co_await self.give_pieces(response);
+    self.running_ = self.in_pieces_ = false;
+    self.handler_ = {};
+    self.over(whole);
+    co_return;
+  }
   if (!self.range_.empty()) take_range(response, self.range_, self.if_range_);
-  if (self.worker_.shared().access_log) self.log(response);
+  if (self.worker_.shared().access_log) self.log(response, size_of(response));
   self.running_ = false;
   self.handler_ = {};
   self.answered(std::move(response));
 }
 
-void Handling::log(const HttpResponse& response) {
+// Until there is room, or nobody to have it.
+struct Handling::Room {
+  Handling& self;
+  int& given;
+  bool await_ready() const { return self.cut_ || (given < kPiecesAtATime && self.has_room()); }
+  void await_suspend(std::coroutine_handle<> handle) {
+    const bool turn_over = self.has_room();
+    given = 0;
+    if (!turn_over) {
+      self.room_ = handle;
+    } else {
+      self.worker_.thread().executor.post([handle] { handle.resume(); });
+    }
+  }
+  void await_resume() const {}
+};
+
+Task<bool> Handling::give_pieces(HttpResponse& response) {
+  const std::shared_ptr<BodySource> source = response.source;
+  std::optional<std::uint64_t> left = response.length;
+  HttpResponse header;
+  if (worker_.shared().access_log) {
+    header.status = response.status;
+    header.headers = response.headers;
+  }
+  std::uint64_t bytes = 0;
+  bool whole = false;
+  if (cut_ || !begun(std::move(response))) whole = cut_ = true;
+  for (int given = 0; !cut_; ++given) {
+    Room room{*this, given};
+    do {
+      co_await room;
+    } while (!cut_ && !has_room());
+    if (cut_) break;
+    source_ = source.get();
+    auto asking = source->next(worker_.thread().executor);
+    auto next = co_await std::move(asking);
+    source_ = nullptr;
+    BackOnThread back{*this};
+    co_await back;
+    if (cut_) break;
+    if (!next) {
+      if (worker_.may_log()) log_info("http: an answer breaks off: " + next.error().message);
+      break;
+    }
+    if (left && next->size() > *left) break;
+    if (left) *left -= next->size();
+    if (next->empty()) {
+      whole = left.value_or(0) == 0;
+      break;
+    }
+    bytes += next->size();
+    piece(std::move(*next));
+  }
+  if (worker_.shared().access_log) log(header, bytes);
+  co_return whole;
+}
+
+void Handling::cut() {
+  if (!running_ || std::exchange(cut_, true)) return;
+  if (source_ != nullptr) source_->give_up();
+  give_room();
+}
+
+void Handling::log(const HttpResponse& response, std::uint64_t bytes) {
   AccessEntry entry;
   connection_.describe(entry);
   entry.method = method_;
   entry.path = path_;
   entry.status = response.status;
-  if (method_ != "HEAD")
-    entry.bytes = response.prepared ? response.prepared->size() - response.prepared->find("\r\n\r\n") - 4
-                                    : response.bytes().size();
+  if (method_ != "HEAD") entry.bytes = bytes;
   entry.duration = std::chrono::duration_cast<Duration>(HttpWorker::Clock::now() - begun_);
   entry.region = response.headers.find("Evercert-Region").value_or("");
   entry.upstream = response.headers.find("Evercert-Upstream").value_or("");

@@ -17,8 +17,9 @@ constexpr std::uint64_t kTrustedLength = 16 * 1024;
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 }  // namespace
 
-RequestParser::Message::Message(RequestLimits limits) : header_left(limits.header) {
-  body_limit(limits.body);
+RequestParser::Message::Message(RequestLimits limits)
+    : header_left(limits.header), in_pieces_limit(limits.in_pieces), whole_limit(limits.body) {
+  body_limit(std::max<std::uint64_t>(limits.body, limits.in_pieces));
   header_limit(limits.header);
   eager(true);
 }
@@ -61,6 +62,10 @@ void RequestParser::Message::on_header_impl(Error& error) {
 
 void RequestParser::Message::on_body_init_impl(const boost::optional<std::uint64_t>& length, Error&) {
   if (length) request.body.reserve(std::min(*length, kTrustedLength));
+  if (length && *length > whole_limit) {
+    in_pieces = true;
+    request.length = *length;
+  }
 }
 
 std::size_t RequestParser::Message::on_body_impl(Text bytes, Error&) {
@@ -70,6 +75,7 @@ std::size_t RequestParser::Message::on_body_impl(Text bytes, Error&) {
 
 std::size_t RequestParser::Message::on_chunk_body_impl(std::uint64_t, Text bytes, Error&) {
   request.body.append(bytes.data(), bytes.size());
+  if (request.body.size() > whole_limit) in_pieces = true;
   return bytes.size();
 }
 
@@ -89,7 +95,9 @@ std::size_t RequestParser::feed(std::string_view bytes) {
 
 HttpResponse RequestParser::refusal() const {
   if (error_ == http::error::body_limit) {
-    return problem(413, reason_phrase(413), "the body is larger than " + std::to_string(limits_.body) + " bytes");
+    return problem(413, reason_phrase(413),
+                   "the body is larger than " +
+                       std::to_string(std::max<std::uint64_t>(limits_.body, limits_.in_pieces)) + " bytes");
   }
   if (error_ == http::error::header_limit) {
     return problem(431, reason_phrase(431), "the header is larger than " + std::to_string(limits_.header) + " bytes");

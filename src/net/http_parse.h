@@ -13,6 +13,7 @@ namespace evercert::net {
 struct RequestLimits {
   std::size_t body = 256 * 1024;
   std::uint32_t header = 16 * 1024;  // request line and fields
+  std::uint64_t in_pieces = 0;       // a body above `body`, up to this, is given out as it comes
 };
 
 // Takes one request after another. feed() until done() or failed(); after done(), take() and next(); after failed()
@@ -27,6 +28,9 @@ class RequestParser {
   bool header_done() const { return message_->is_header_done(); }
   bool done() const { return message_->is_done(); }
   bool failed() const { return error_.failed(); }
+  // The header is done, and the body more than is taken whole: take() what is there, then take_body() as it comes.
+  bool comes_in_pieces() const { return message_->in_pieces; }
+  std::string take_body() { return std::exchange(message_->request.body, {}); }
   // Why it failed, for the client: 413, 431 or 400.
   HttpResponse refusal() const;
 
@@ -58,6 +62,9 @@ class RequestParser {
 
     HttpRequest request;
     std::size_t header_left;
+    std::uint64_t in_pieces_limit;
+    std::size_t whole_limit;
+    bool in_pieces = false;
     bool head = false, http_1_0 = false, expects_continue = false;
     bool fields_over = false, transfer_encoding = false;
   };

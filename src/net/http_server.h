@@ -33,6 +33,8 @@ struct HttpServerOptions {
   std::vector<HttpListener> listeners;
   int threads = 1;
   std::size_t max_body_bytes = 256 * 1024;
+  // Larger bodies, up to so many bytes, come in pieces (HttpRequest::source). 0: none do.
+  std::uint64_t max_body_in_pieces = 0;
   std::uint32_t max_header_bytes = 16 * 1024;
   Duration header_timeout = 10s;  // a whole request must arrive within this
   Duration idle_timeout = 75s;    // of a kept-alive connection

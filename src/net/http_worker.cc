@@ -187,8 +187,8 @@ void HttpWorker::serve_later(HttpConnection& connection) {
 
 std::unique_ptr<RequestParser> HttpWorker::take_parser() {
   if (spare_parser_) return std::move(spare_parser_);
-  return std::make_unique<RequestParser>(
-      RequestLimits{shared_.options.max_body_bytes, shared_.options.max_header_bytes});
+  return std::make_unique<RequestParser>(RequestLimits{shared_.options.max_body_bytes, shared_.options.max_header_bytes,
+                                                       shared_.options.max_body_in_pieces});
 }
 
 void HttpWorker::give_back(std::unique_ptr<RequestParser> parser) {

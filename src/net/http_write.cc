@@ -55,9 +55,13 @@ void write_header(std::string& out, const HttpResponse& response, AnswerForm for
   }
   out.append(connection_line(form));
   if (response.status != 204 && response.status != 304) {
-    out.append("Content-Length: ");
-    append_number(out, response.bytes().size());
-    out.append("\r\n");
+    if (response.source == nullptr || response.length) {
+      out.append("Content-Length: ");
+      append_number(out, response.source ? *response.length : response.bytes().size());
+      out.append("\r\n");
+    } else if (!form.http_1_0) {
+      out.append("Transfer-Encoding: chunked\r\n");
+    }
   }
   out.append("\r\n");
 }
@@ -84,6 +88,29 @@ std::shared_ptr<const std::string> prepare(const HttpResponse& response) {
   write_header(bytes, response, {});
   if (has_body(response, {})) bytes += response.bytes();
   return std::make_shared<const std::string>(std::move(bytes));
+}
+
+bool write_header(Outbox& out, const HttpResponse& response, AnswerForm form) {
+  std::string header;
+  write_header(header, response, form);
+  out.add(header);
+  return has_body(response, form);
+}
+
+void write_piece(Outbox& out, std::string bytes, bool chunked, std::size_t copied_below) {
+  if (chunked) {
+    std::array<char, 18> size;
+    auto* const end = std::to_chars(size.data(), size.data() + 16, bytes.size(), 16).ptr;
+    end[0] = '\r';
+    end[1] = '\n';
+    out.add({size.data(), static_cast<std::size_t>(end - size.data()) + 2});
+  }
+  if (bytes.size() < copied_below) {
+    out.add(bytes);
+  } else {
+    out.add(std::make_shared<const std::string>(std::move(bytes)));
+  }
+  if (chunked) out.add("\r\n");
 }
 
 void write_answer(Outbox& out, HttpResponse response, AnswerForm form, std::size_t copied_below) {

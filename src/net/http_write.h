@@ -17,5 +17,8 @@ struct AnswerForm {
 // piece; others are kept where they are. Length and connection are the server's to say: what a handler set of them is
 // left out, as is a header whose value would break the message.
 void write_answer(Outbox& out, HttpResponse response, AnswerForm form, std::size_t copied_below);
+// Of an answer in pieces: its header, with the length or in chunks (HTTP/1.0: neither). False: it has no body.
+bool write_header(Outbox& out, const HttpResponse& response, AnswerForm form);
+void write_piece(Outbox& out, std::string bytes, bool chunked, std::size_t copied_below);
 
 }  // namespace evercert::net

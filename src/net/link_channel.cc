@@ -126,7 +126,8 @@ void LinkChannel::flush() {
     if (out_done_ == out_.size()) {
       out_.clear();
       out_done_ = 0;
-      if (writer_.empty()) return;
+      if (writer_.empty()) drained();
+      if (closed_ || writer_.empty()) return;
       writer_.take(out_);
       leaving();
     }

@@ -49,8 +49,9 @@ class LinkChannel : public std::enable_shared_from_this<LinkChannel> {
 
   // The handshake is done. False: the peer is not welcome.
   virtual bool ready() = 0;
-  // Everything in the writer leaves now.
+  // Everything in the writer leaves now. And: all has left.
   virtual void leaving() {}
+  virtual void drained() {}
   virtual void frame(v1::LinkFrame& frame) = 0;
   virtual void closed(const std::string& why) = 0;
 

@@ -9,6 +9,7 @@
 
 #include "base/task_scope.h"
 #include "net/asio_runtime.h"
+#include "net/link_bodies.h"
 #include "net/link_channel.h"
 
 namespace evercert::net {
@@ -16,12 +17,16 @@ namespace {
 
 using Clock = LinkChannel::Clock;
 
-constexpr Duration kSweep = 50ms;  // how exactly deadlines are kept
+constexpr Duration kSweep = 50ms;               // how exactly deadlines are kept
+constexpr std::size_t kMostUnsent = 256 << 10;  // then the pieces of a body wait, and smaller ones pass
+constexpr std::uint32_t kMostTold = 1'000'000;  // in flight; beyond it is no number to reckon with
 constexpr Duration kFirstPause = 20ms, kLongestPause = 1s;
 
 // A call that waits for its answer; lives in the frame of the coroutine that made it.
 struct Waiter {
   Clock::time_point deadline;
+  Clock::duration timeout;
+  Executor* on;
   std::coroutine_handle<> resume;
   std::optional<Result<HttpResponse>> result;
 };
@@ -33,14 +38,16 @@ struct Slot {
   Clock::time_point next_attempt{};
 };
 
-class ClientChannel : public LinkChannel {
+class ClientChannel : public LinkChannel, public LinkBodies::Channel {
  public:
+  // `sending`: of bodies in pieces.
   ClientChannel(asio::io_context& io, SSL_CTX* tls, const LinkClientOptions& options, const LinkTarget& target,
-                Slot& slot)
+                Slot& slot, TaskScope& sending)
       : LinkChannel(LinkSocket(io), tls, kMaxAnswerFrameBytes),
         options_(options),
         target_(target),
         slot_(slot),
+        sending_(sending),
         timer_(io),
         begun_(Clock::now()) {}
 
@@ -70,7 +77,7 @@ class ClientChannel : public LinkChannel {
       return false;
     }
     const std::uint64_t id = last_id_ + 1;
-    if (!writer().request(id, call)) {
+    if (!(call.source ? writer().begun(id, call) : writer().request(id, call))) {
       waiter.result = fail(Code::kInvalid, "the request is too large for the link");
       return false;
     }
@@ -79,6 +86,7 @@ class ClientChannel : public LinkChannel {
     waiting_.emplace(id, &waiter);
     wrote();
     sweep_later();
+    if (call.source) sending_.spawn(send_body(id, call.source, call.length, *waiter.on));
     return true;
   }
 
@@ -93,17 +101,68 @@ class ClientChannel : public LinkChannel {
   }
 
   void leaving() override { sent_ = last_id_; }
+  void drained() override { bodies_->drained(); }
+
+  // Each piece gives the call its time anew: a client that sends a large body is not late.
+  class Timed : public BodySource {
+   public:
+    Timed(std::shared_ptr<ClientChannel> channel, std::uint64_t id, std::shared_ptr<BodySource> of)
+        : channel_(std::move(channel)), id_(id), of_(std::move(of)) {}
+    Task<Result<std::string>> next(Executor& on) override {
+      auto piece = co_await of_->next(on);
+      const auto found = channel_->waiting_.find(id_);
+      if (found != channel_->waiting_.end()) found->second->deadline = Clock::now() + found->second->timeout;
+      co_return piece;
+    }
+    void give_up() override { of_->give_up(); }
+
+   private:
+    std::shared_ptr<ClientChannel> channel_;
+    std::uint64_t id_;
+    std::shared_ptr<BodySource> of_;
+  };
+
+  Task<void> send_body(std::uint64_t id, std::shared_ptr<BodySource> source, std::optional<std::uint64_t> length,
+                       Executor& on) {
+    auto self = std::static_pointer_cast<ClientChannel>(shared_from_this());
+    auto timed = std::make_shared<Timed>(self, id, std::move(source));
+    co_await bodies_->send(id, std::move(timed), {}, length, kFirstCredit, on);
+  }
+
+  FrameWriter& pieces_out() override {
+    wrote();
+    return writer();
+  }
+  bool takes_pieces() const override { return ready_ && waiting_bytes() < kMostUnsent; }
+  void left(std::uint64_t id) override {
+    writer().given_up(id);
+    wrote();
+  }
 
   void frame(v1::LinkFrame& frame) override {
+    if (frame.has_load() && options_.on_load) {
+      const int in_flight = static_cast<int>(std::min<std::uint32_t>(frame.load().in_flight(), kMostTold));
+      options_.on_load(static_cast<std::size_t>(&target_ - options_.targets.data()),
+                       {in_flight, Duration{frame.load().waiting_us()}});
+    }
     for (auto& answer : *frame.mutable_answers()) {
       const auto found = waiting_.find(answer.id());
       if (found == waiting_.end()) continue;  // its deadline has passed
       Waiter* waiter = found->second;
       waiting_.erase(found);
-      waiter->result.emplace(take_response(answer));
+      HttpResponse response = take_response(answer);
+      if (answer.more()) {
+        if (answer.has_length()) response.length = answer.length();
+        response.source = bodies_->begin(answer.id(), std::exchange(response.body, {}));
+        sweep_later();
+      } else {
+        bodies_->stop(answer.id());  // what there is to say was said before all of the request had come
+      }
+      waiter->result.emplace(std::move(response));
       waiter->resume.resume();
       if (!open()) return;
     }
+    if (const Status kept = bodies_->receive(frame); !kept) close(kept.error().message);
   }
 
   void closed(const std::string& why) override {
@@ -119,6 +178,7 @@ class ClientChannel : public LinkChannel {
     }
     // All have their results before any of them goes on.
     for (auto& [id, waiter] : lost) waiter->resume.resume();
+    bodies_->closed(where() + ": " + why);
   }
 
   // Runs while anything is waited for: deadlines, a peer that says nothing.
@@ -135,6 +195,7 @@ class ClientChannel : public LinkChannel {
     const auto now = Clock::now();
     if (!ready_ && now - begun_ > options_.connect_timeout) return close("it does not answer");
     std::vector<Waiter*> late;
+    std::vector<std::uint64_t> late_ids;
     for (auto it = waiting_.begin(); it != waiting_.end();) {
       if (it->second->deadline > now) {
         ++it;
@@ -142,27 +203,38 @@ class ClientChannel : public LinkChannel {
       }
       it->second->result = fail(Code::kUnknownOutcome, where() + ": no answer in time");
       late.push_back(it->second);
+      late_ids.push_back(it->first);
       it = waiting_.erase(it);
     }
+    for (const std::uint64_t id : late_ids) give_up(id);
     for (Waiter* waiter : late) waiter->resume.resume();
+    if (bodies_->receives()) bodies_->break_silent(now - options_.piece_timeout);
     if (!open()) return;
-    if (ready_ && !waiting_.empty()) {
-      const auto quiet = now - std::max(last_heard(), waiting_since_);
+    const auto since = std::min(waiting_.empty() ? now : waiting_since_, bodies_->waiting_since(now));
+    if (ready_ && (!waiting_.empty() || since < now)) {
+      const auto quiet = now - std::max(last_heard(), since);
       if (quiet > options_.silence) return close("it has gone silent");
       if (quiet > options_.ping_after) {
         writer().ping(++pings_);
         wrote();
       }
     }
-    if (!ready_ || !waiting_.empty()) sweep_later();
+    if (!ready_ || !waiting_.empty() || bodies_->receives()) sweep_later();
+  }
+
+  // Of a call whose body is not all sent, the node is told; of another one it hears nothing: it has no use for that.
+  void give_up(std::uint64_t id) {
+    if (bodies_->stop(id)) left(id);
   }
 
   const LinkClientOptions& options_;
   const LinkTarget& target_;
   Slot& slot_;
+  TaskScope& sending_;
   Timer timer_;
   Clock::time_point begun_, waiting_since_;
   std::unordered_map<std::uint64_t, Waiter*> waiting_;
+  const std::shared_ptr<LinkBodies> bodies_ = std::make_shared<LinkBodies>(*this);
   std::uint64_t last_id_ = 0, sent_ = 0, pings_ = 0;
   bool ready_ = false, sweeping_ = false;
 };
@@ -173,21 +245,21 @@ class LinkClientImpl : public LinkClient {
       : options_(std::move(options)), tls_(std::move(tls)) {}
 
   Task<Result<HttpResponse>> call(Executor& on, std::size_t target, const LinkCall& call, Duration timeout) override {
-    if (auto* own = dynamic_cast<AsioExecutor*>(&on)) return call_here(own->context, target, call, timeout);
+    if (auto* own = dynamic_cast<AsioExecutor*>(&on)) return call_here(*own, target, call, timeout);
     return call_elsewhere(on, target, call, timeout);
   }
 
  private:
   struct Sending {
     LinkClientImpl& client;
-    asio::io_context& io;
+    AsioExecutor& on;
     std::size_t target;
     const LinkCall& call;
     Waiter waiter;
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> h) {
       waiter.resume = h;
-      return client.send(io, target, call, waiter);
+      return client.send(on.context, target, call, waiter);
     }
     Result<HttpResponse> await_resume() { return std::move(*waiter.result); }
   };
@@ -204,12 +276,19 @@ class LinkClientImpl : public LinkClient {
   }
 
   Task<Result<HttpResponse>> call_copied(std::size_t target, LinkCall call, Duration timeout) {
-    co_return co_await call_here(thread_.context, target, call, timeout);
+    if (call.source) co_return fail(Code::kInvalid, "a body in pieces cannot go from thread to thread");
+    auto result = co_await call_here(thread_.executor, target, call, timeout);
+    if (!result || !result->source) co_return result;
+    auto collecting = collect(thread_.executor, *result->source, kMaxAnswerFrameBytes);
+    auto whole = co_await std::move(collecting);
+    if (!whole) co_return fail(std::move(whole).error());
+    result->source.reset();
+    result->body = std::move(*whole);
+    co_return result;
   }
 
-  Task<Result<HttpResponse>> call_here(asio::io_context& io, std::size_t target, const LinkCall& call,
-                                       Duration timeout) {
-    Sending sending{*this, io, target, call, {Clock::now() + timeout, {}, {}}};
+  Task<Result<HttpResponse>> call_here(AsioExecutor& on, std::size_t target, const LinkCall& call, Duration timeout) {
+    Sending sending{*this, on, target, call, {Clock::now() + timeout, timeout, &on, {}, {}}};
     co_return co_await sending;
   }
 
@@ -221,7 +300,8 @@ class LinkClientImpl : public LinkClient {
         waiter.result = fail(Code::kUnavailable, options_.targets[target].address + " does not answer");
         return false;
       }
-      channel = std::make_shared<ClientChannel>(io, tls_->native_handle(), options_, options_.targets[target], slot);
+      channel = std::make_shared<ClientChannel>(io, tls_->native_handle(), options_, options_.targets[target], slot,
+                                                sending_);
       slot.channel = channel;
       channel->connect();
     }
@@ -245,6 +325,7 @@ class LinkClientImpl : public LinkClient {
   std::shared_mutex mutex_;
   std::unordered_map<asio::io_context*, std::unique_ptr<Slot[]>> slots_;
   TaskScope from_elsewhere_;  // calls that run on thread_
+  TaskScope sending_;         // bodies in pieces, on the threads of those that call
   AsioThread thread_{"link-client"};
 };
 

@@ -45,6 +45,15 @@ Status check(const v1::LinkFrame& frame) {
     if (request.id() == 0 || request.target().empty())
       return fail(Code::kInvalid, "a request of a link frame has no number or no target");
   }
+  for (const auto& request : frame.begun()) {
+    EC_TRY(check_headers(request.headers()));
+    if (request.id() == 0 || request.target().empty() || request.method().empty())
+      return fail(Code::kInvalid, "a request in pieces of a link frame has no number, no method or no target");
+  }
+  for (const auto& piece : frame.pieces()) {
+    if (piece.id() == 0 || piece.body().size() > kFirstCredit)
+      return fail(Code::kInvalid, "a piece of a link frame has no number, or is too large");
+  }
   for (const auto& answer : frame.answers()) {
     EC_TRY(check_headers(answer.headers()));
     if (answer.status() < kLeastStatus || answer.status() > kMostStatus)
@@ -91,15 +100,25 @@ void FrameWriter::add(std::uint8_t field, std::uint64_t number) {
 }
 
 bool FrameWriter::request(std::uint64_t id, const LinkCall& call) {
+  return add_request(v1::LinkFrame::kRequestsFieldNumber, id, call);
+}
+
+bool FrameWriter::begun(std::uint64_t id, const LinkCall& call) {
+  return add_request(v1::LinkFrame::kBegunFieldNumber, id, call);
+}
+
+bool FrameWriter::add_request(std::uint8_t field, std::uint64_t id, const LinkCall& call) {
   request_.Clear();
   request_.set_id(id);
   request_.set_method(call.method);
   request_.set_target(call.target);
   add_headers(call.headers, request_);
   request_.set_body(call.body);
+  request_.set_credit(kFirstCredit);
+  if (call.length) request_.set_length(*call.length);
   const std::size_t size = request_.ByteSizeLong();
   const bool fits = size + 2 * kLengthBytes + kLengthBytes <= kMaxRequestFrameBytes;
-  if (fits) add(v1::LinkFrame::kRequestsFieldNumber, request_, size);
+  if (fits) add(field, request_, size);
   if (size > kKeptMemory) request_ = v1::LinkRequest();
   return fits;
 }
@@ -110,6 +129,43 @@ bool FrameWriter::answer(std::uint64_t id, const HttpResponse& response) {
   answer_.set_status(static_cast<std::uint32_t>(response.status));
   add_headers(response.headers, answer_);
   answer_.set_body(response.bytes());
+  return add_answer();
+}
+
+bool FrameWriter::begun(std::uint64_t id, const HttpResponse& response, std::string first) {
+  answer_.Clear();
+  answer_.set_id(id);
+  answer_.set_status(static_cast<std::uint32_t>(response.status));
+  add_headers(response.headers, answer_);
+  answer_.set_body(std::move(first));
+  answer_.set_more(true);
+  if (response.length) answer_.set_length(*response.length);
+  return add_answer();
+}
+
+void FrameWriter::piece(std::uint64_t id, std::string bytes, bool last, bool broken) {
+  piece_.set_id(id);
+  piece_.set_body(std::move(bytes));
+  piece_.set_last(last);
+  piece_.set_broken(broken);
+  add(v1::LinkFrame::kPiecesFieldNumber, piece_, piece_.ByteSizeLong());
+}
+
+void FrameWriter::credit(std::uint64_t id, std::size_t bytes) {
+  v1::LinkCredit credit;
+  credit.set_id(id);
+  credit.set_bytes(bytes);
+  add(v1::LinkFrame::kCreditsFieldNumber, credit, credit.ByteSizeLong());
+}
+
+void FrameWriter::load(std::size_t in_flight, Duration waiting) {
+  v1::LinkLoad load;
+  load.set_in_flight(static_cast<std::uint32_t>(std::min<std::size_t>(in_flight, UINT32_MAX)));
+  load.set_waiting_us(static_cast<std::uint32_t>(std::clamp<std::int64_t>(waiting.count(), 0, UINT32_MAX)));
+  add(v1::LinkFrame::kLoadFieldNumber, load, load.ByteSizeLong());
+}
+
+bool FrameWriter::add_answer() {
   const std::size_t size = answer_.ByteSizeLong();
   const bool fits = size + 2 * kLengthBytes + kLengthBytes <= kMaxAnswerFrameBytes;
   if (fits) add(v1::LinkFrame::kAnswersFieldNumber, answer_, size);
@@ -119,6 +175,8 @@ bool FrameWriter::answer(std::uint64_t id, const HttpResponse& response) {
 
 void FrameWriter::ping(std::uint64_t number) { add(v1::LinkFrame::kPingFieldNumber, number); }
 void FrameWriter::pong(std::uint64_t number) { add(v1::LinkFrame::kPongFieldNumber, number); }
+// Unpacked, one by one: a reader takes a repeated number either way.
+void FrameWriter::given_up(std::uint64_t id) { add(v1::LinkFrame::kGivenUpFieldNumber, id); }
 
 void FrameWriter::take(std::string& out) {
   if (open_) close();

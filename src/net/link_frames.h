@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "net/http.h"
 #include "net/link.pb.h"
 
@@ -21,7 +22,15 @@ struct LinkCall {
   std::string method = "GET", target = "/";  // an empty method: a question of the edge itself
   Headers headers;
   std::string body;
+  // Instead of `body`, in pieces. Read once: whoever repeats the call must know that nothing was asked of it.
+  std::shared_ptr<BodySource> source = {};
+  std::optional<std::uint64_t> length = {};
 };
+
+// So much of a body in pieces may be on its way, and wait where it goes, before the other side has to grant more.
+inline constexpr std::size_t kFirstCredit = 64 << 10;
+// Half of it: while one piece is on its way, the place of the other is told of.
+inline constexpr std::size_t kPieceBytes = kFirstCredit / 2;
 
 // Gathers what leaves next. A frame is closed when it has grown to a few hundred KiB and another one begun.
 class FrameWriter {
@@ -29,6 +38,13 @@ class FrameWriter {
   // False when it is larger than the other side takes: nothing was added.
   bool request(std::uint64_t id, const LinkCall& call);
   bool answer(std::uint64_t id, const HttpResponse& response);
+  // With bodies in pieces: `call.source`, of which nothing is taken here; `first` of an answer's.
+  bool begun(std::uint64_t id, const LinkCall& call);
+  bool begun(std::uint64_t id, const HttpResponse& response, std::string first);
+  void piece(std::uint64_t id, std::string bytes, bool last, bool broken);
+  void credit(std::uint64_t id, std::size_t bytes);
+  void given_up(std::uint64_t id);
+  void load(std::size_t in_flight, Duration waiting);
   void ping(std::uint64_t number);
   void pong(std::uint64_t number);
   std::size_t size() const { return buffer_.size(); }
@@ -42,12 +58,15 @@ class FrameWriter {
   template <class Message>
   void add(std::uint8_t field, const Message& message, std::size_t size);
   void add(std::uint8_t field, std::uint64_t number);
+  bool add_request(std::uint8_t field, std::uint64_t id, const LinkCall& call);
+  bool add_answer();
 
   std::string buffer_;
   std::size_t begin_ = 0;  // of the open frame
   bool open_ = false;
   v1::LinkRequest request_;
   v1::LinkAnswer answer_;
+  v1::LinkPiece piece_;
 };
 
 // Takes in bytes as they come, gives out whole frames.

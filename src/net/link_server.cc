@@ -5,12 +5,18 @@
 
 #include "base/log.h"
 #include "base/task_scope.h"
+#include "net/http_range.h"
+#include "net/link_bodies.h"
 #include "net/link_channel.h"
 
 namespace evercert::net {
 namespace {
 
 using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
+
+constexpr Duration kLagSample = 20ms;
+constexpr std::size_t kWholeBytes = 128 << 10;  // a larger answer comes in pieces
+constexpr std::size_t kMostUnsent = 256 << 10;  // then the pieces of a body wait, and smaller answers pass
 
 // What all connections of a server share.
 struct Shared {
@@ -25,9 +31,18 @@ struct Shared {
 struct LinkThread : AsioThread {
   LinkThread() : AsioThread("link") {}
   TaskScope handlers;
+  // How late the loop's own timer was lately: so long what comes waits before anything looks at it.
+  Duration waiting{0};
+
+  void watch_itself(LinkChannel::Clock::time_point due = LinkChannel::Clock::now()) {
+    const auto now = LinkChannel::Clock::now();
+    const auto late = std::max(std::chrono::duration_cast<Duration>(now - due), Duration{0});
+    waiting = std::max(late, waiting * 3 / 4);
+    executor.post_after(kLagSample, [this, next = now + kLagSample] { watch_itself(next); });
+  }
 };
 
-class ServerChannel : public LinkChannel {
+class ServerChannel : public LinkChannel, public LinkBodies::Channel {
  public:
   ServerChannel(LinkSocket socket, LinkThread& thread, std::shared_ptr<Shared> shared)
       : LinkChannel(std::move(socket), shared->tls->native_handle(), kMaxRequestFrameBytes),
@@ -62,9 +77,19 @@ class ServerChannel : public LinkChannel {
 
   void frame(v1::LinkFrame& frame) override {
     for (auto& request : *frame.mutable_requests()) {
-      serve(request);
+      serve(request, false);
       if (!open()) return;
     }
+    for (auto& request : *frame.mutable_begun()) {
+      serve(request, true);
+      if (!open()) return;
+    }
+    if (const Status kept = bodies_->receive(frame); !kept) return close(kept.error().message);
+    for (const std::uint64_t id : frame.given_up()) {
+      bodies_->stop(id);
+      bodies_->break_off(id, "nobody waits for the answer");
+    }
+    if (!open()) return;
     if (frame.ping() != 0) {
       writer().pong(frame.ping());
       wrote();
@@ -73,14 +98,22 @@ class ServerChannel : public LinkChannel {
   }
 
   void leaving() override { pause_reading(false); }
+  void drained() override { bodies_->drained(); }
+  FrameWriter& pieces_out() override {
+    wrote();
+    return writer();
+  }
+  bool takes_pieces() const override { return waiting_bytes() < kMostUnsent; }
+  void left(std::uint64_t) override {}  // the edge learns it by the answer
 
   void closed(const std::string& why) override {
     timer_.cancel();
+    bodies_->closed("the edge is gone");
     if (!identity_.empty()) log_info("link: " + identity_ + " is gone: " + why);
   }
 
-  void serve(v1::LinkRequest& in) {
-    const std::uint64_t id = in.id();
+  void serve(v1::LinkRequest& in, bool in_pieces) {
+    const std::uint64_t id = in.id(), credit = in.credit();
     if (shared_->draining) {
       // The edge has the next ones done elsewhere: it may not have heard it from an answer before.
       HttpResponse leaves = problem({Code::kUnavailable, "this node is draining"});
@@ -95,18 +128,75 @@ class ServerChannel : public LinkChannel {
     request.tls = true;
     request.client_identity = identity_;
     request.executor = &thread_.executor;
+    if (in_pieces) {
+      if (in.has_length()) request.length = in.length();
+      request.source = bodies_->begin(id, std::exchange(request.body, {}));
+    }
+    std::string range, if_range;
+    if (const auto asked = request.headers.find("Range"); asked && request.method == "GET") {
+      range = *asked;
+      if_range = request.headers.get("If-Range");
+    }
     ++in_flight_;
     ++shared_->busy;
     auto& handler = question ? shared_->questions : shared_->requests;
-    thread_.handlers.spawn(handler(std::move(request)), [self = self(), id](HttpResponse response) {
-      --self->in_flight_;
-      --self->shared_->busy;
+    thread_.handlers.spawn(handler(std::move(request)), [self = self(), id, credit, range = std::move(range),
+                                                         if_range = std::move(if_range)](HttpResponse response) {
+      if (!range.empty() && !response.source) take_range(response, range, if_range);
+      if (response.source || (credit > 0 && response.bytes().size() > kWholeBytes))
+        return self->thread_.handlers.spawn(self->answer_in_pieces(id, std::move(response), credit));
+      self->ended();
       self->answer(id, response);
     });
   }
 
+  void ended() {
+    --in_flight_;
+    --shared_->busy;
+  }
+
+  // With the header comes the first piece: an edge that has neither asks somebody else. An edge that takes no pieces
+  // gets the whole.
+  Task<void> answer_in_pieces(std::uint64_t id, HttpResponse response, std::uint64_t credit) {
+    const auto keep = self();
+    if (!response.source) {
+      response.length = response.bytes().size();
+      response.source = body_of(response.shared_body ? std::move(response.shared_body)
+                                                     : std::make_shared<const std::string>(std::move(response.body)));
+      response.body.clear();
+    }
+    const auto source = std::exchange(response.source, nullptr);
+    auto asking =
+        credit == 0 ? collect(thread_.executor, *source, kMaxAnswerFrameBytes) : source->next(thread_.executor);
+    auto piece = co_await std::move(asking);
+    if (!piece || credit == 0 || piece->empty()) {
+      ended();
+      if (piece) response.body = std::move(*piece);
+      answer(id, piece ? response : problem(piece.error()));
+      co_return;
+    }
+    auto left = response.length;
+    if (left) *left -= std::min<std::uint64_t>(*left, piece->size());
+    const std::size_t some = std::min<std::uint64_t>({credit, kPieceBytes, piece->size()});
+    std::string rest = piece->substr(some);
+    piece->resize(some);
+    if (left == 0 && rest.empty()) {
+      ended();
+      response.body = std::move(*piece);
+      answer(id, response);
+      co_return;
+    }
+    if (open() && writer().begun(id, response, std::move(*piece))) {
+      wrote();
+      auto sending = bodies_->send(id, source, std::move(rest), left, credit - some, thread_.executor);
+      co_await std::move(sending);
+    }
+    ended();
+  }
+
   void answer(std::uint64_t id, const HttpResponse& response) {
     if (!open()) return;
+    if (writer().empty()) writer().load(shared_->busy, thread_.waiting);  // once for all that leaves together
     if (!writer().answer(id, response))
       writer().answer(id, problem(500, reason_phrase(500), "the answer is too large for the link"));
     wrote();
@@ -117,6 +207,7 @@ class ServerChannel : public LinkChannel {
   Timer timer_;
   std::string peer_address_, identity_;
   std::size_t in_flight_ = 0;
+  const std::shared_ptr<LinkBodies> bodies_ = std::make_shared<LinkBodies>(*this);
   bool ready_ = false;
 };
 
@@ -133,6 +224,7 @@ class LinkServerImpl : public LinkServer {
       threads_.push_back(std::make_unique<LinkThread>());
       EC_ASSIGN(auto acceptor, bind(threads_.back()->context));
       accept(*threads_.back(), std::move(acceptor));
+      asio::post(threads_.back()->context, [thread = threads_.back().get()] { thread->watch_itself(); });
     }
     return {};
   }

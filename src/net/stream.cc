@@ -61,6 +61,7 @@ Stream::~Stream() { ::close(socket_); }
 
 void Stream::ready(std::uint32_t events) {
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ending_ = true;
+  if (events & (EPOLLHUP | EPOLLERR)) broken_ = true;
   if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
     socket_readable_ = true;
     read_blocked_ = false;

@@ -44,6 +44,8 @@ class Stream {
   void shut_down();
   // The other side has closed, or worse.
   bool ending() const { return ending_; }
+  // By a reset or an error: nothing will leave any more.
+  bool broken() const { return broken_; }
   bool may_read() const { return !read_blocked_; }
 
  private:
@@ -62,7 +64,8 @@ class Stream {
 
   int socket_;
   bool socket_readable_ = true, socket_writable_ = true;
-  bool ending_ = false;        // the other side has closed, or worse: a short read is not the last one
+  bool ending_ = false;  // the other side has closed, or worse: a short read is not the last one
+  bool broken_ = false;
   bool read_blocked_ = false;  // read() would say kBlocked
   bool read_wants_write_ = false, tls_broken_ = false;
   std::unique_ptr<SSL, FreeSsl> ssl_;

@@ -518,10 +518,13 @@ class NodeProcessImpl : public NodeProcess {
       co_return std::move(*known);
     }
     const std::string route = route_of(request);
-    if (const auto late = too_late(request)) {
-      auto refused = net::problem(*late);
-      count(route, refused.status);
-      co_return refused;
+    std::optional<net::HttpResponse> refused;
+    if (const auto late = too_late(request)) refused = net::problem(*late);
+    // None of what a node does takes so much.
+    if (request.source) refused = net::problem(413, net::reason_phrase(413), "the body is larger than 262144 bytes");
+    if (refused) {
+      count(route, refused->status);
+      co_return std::move(*refused);
     }
     auto response = co_await router_.route(std::move(request));
     response.headers.set("Evercert-Region", region_->name);

@@ -57,6 +57,13 @@ for region in regions:
         check(status_of(each, serial) == "revoked", f"{each['name']} knows that it is revoked")
 
 for region in regions:
+    name = f"alpn.{run}.{region['name']}.test"
+    home = os.path.join(work, "lego-alpn-" + region["name"])
+    must(["lego", "--server", region["acme_directory"], "--email", "ops@example.test", "--accept-tos", "--path", home, "--domains", name, "--tls", "--tls.port", "127.0.0.1:443", "run"],
+         f"lego proves a name by tls-alpn-01 (RFC 8737) in {region['name']}")
+    check(status_of(regions[0], fingerprint(f"{home}/certificates/{name}.crt")) == "good", f"{regions[0]['name']} knows that certificate")
+
+for region in regions:
     name = f"certbot.{run}.{region['name']}.test"
     home = os.path.join(work, "certbot-" + region["name"])
     certbot = ["certbot", "--non-interactive", "--server", region["acme_directory"], "--config-dir", home, "--work-dir", home, "--logs-dir", home + "/logs"]

@@ -124,8 +124,9 @@ TEST_F(AcmeOrders, AnAddressIsProvedByHttpAlone) {
   ASSERT_EQ(made.status, 201) << made.text;
   const Reply seen = look(made.body["authorizations"][0]);
   EXPECT_EQ(seen.body["identifier"], (json{{"type", "ip"}, {"value", "192.0.2.7"}}));
-  ASSERT_EQ(seen.body["challenges"].size(), 1u);
+  ASSERT_EQ(seen.body["challenges"].size(), 2u);
   EXPECT_EQ(seen.body["challenges"][0]["type"], "http-01");
+  EXPECT_EQ(seen.body["challenges"][1]["type"], "tls-alpn-01");
   EXPECT_EQ(prove(key, kid, made.body["authorizations"][0]).body["status"], "valid");
   const Reply done = finalize(key, kid, {made.headers.get("Location"), made.body}, leaf.csr({"192.0.2.7"}));
   ASSERT_EQ(done.body["status"], "valid") << done.text;

@@ -3,6 +3,7 @@
 
 #include <openssl/http.h>
 
+#include "api/acme/host_addresses.h"
 #include "pki/names.h"
 #include "pki/openssl.h"
 
@@ -74,20 +75,10 @@ Result<Http01::Place> Http01::redirected(const Place& from, const std::string& l
   return next;
 }
 
-// In the order in which they are tried: one of IPv6, one of IPv4. A family whose look-up fails is done without.
 Task<Result<Http01::Addresses>> Http01::addresses_of(Executor& on, const ValidationRequest& request,
                                                      const Place& place) {
   if (request.identifier_type == "ip" && place.host == request.identifier) co_return Addresses{place.host};
-  Started<Result<Addresses>> asking(lookups_, dns_.lookup(on, place.host, net::DnsType::kAaaa));
-  auto four = co_await dns_.lookup(on, place.host, net::DnsType::kA);
-  const auto six = co_await asking;
-  if (!four && !six) co_return four;
-  Addresses found;
-  if (six && !six->empty()) found.push_back(six->front());
-  if (four && !four->empty()) found.push_back(four->front());
-  if (found.empty() && !four) co_return four;
-  if (found.empty()) co_return fail(Code::kNotFound, place.host + " has no address");
-  co_return found;
+  co_return co_await host_addresses(on, dns_, lookups_, place.host);
 }
 
 // The next address after a connection that failed (RFC 8305, one at a time), not after an answer that does not please.

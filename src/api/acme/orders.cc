@@ -24,8 +24,8 @@ net::HttpResponse located(int status, const store::v1::Order& order, const std::
 }
 
 // RFC 8555 section 7.1.3: a wildcard is proved in DNS alone; RFC 8738 section 7: an address is not.
-bool offered(const char* type, const store::v1::Authorization& authorization) {
-  return std::string_view(type) == "http-01" ? !authorization.wildcard() : authorization.identifier().type() != "ip";
+bool offered(std::string_view type, const store::v1::Authorization& authorization) {
+  return type == "dns-01" ? authorization.identifier().type() != "ip" : !authorization.wildcard();
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ Acme::Answer Acme::new_order(Request& request, const std::string&) {
     authorization->mutable_identifier()->set_value(identifier.value().substr(authorization->wildcard() ? 2 : 0));
     authorization->set_status("pending");
     authorization->set_expires_at_ms(order->expires_at_ms());
-    for (const char* type : {"http-01", "dns-01"}) {
+    for (const char* type : {"http-01", "dns-01", "tls-alpn-01"}) {
       if (!offered(type, *authorization)) continue;
       auto* challenge = authorization->add_challenges();
       challenge->set_type(type);

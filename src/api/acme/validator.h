@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Proof of control over an identifier: http-01 and dns-01 (RFC 8555 section 8; addresses: RFC 8738), and CAA (RFC
-// 8659, 8657).
+// Proof of control over an identifier: http-01 and dns-01 (RFC 8555 section 8; addresses: RFC 8738), tls-alpn-01 (RFC
+// 8737), and CAA (RFC 8659, 8657).
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "net/dns.h"
 #include "net/http_client.h"
+#include "net/tls_probe.h"
 
 namespace evercert::api {
 
@@ -25,7 +26,7 @@ struct ValidationRequest {
 class Validator {
  public:
   virtual ~Validator() = default;
-  // nullopt: proved. Otherwise the problem: connection, dns, incorrectResponse, unauthorized, caa.
+  // nullopt: proved. Otherwise the problem: connection, dns, tls, incorrectResponse, unauthorized, caa.
   virtual Task<std::optional<AcmeError>> validate(Executor& on, ValidationRequest request) = 0;
   // Of a name that was proved a while ago: whether its CAA records still let us issue. nullopt: they do.
   virtual Task<std::optional<AcmeError>> still_allowed(Executor& on, ValidationRequest request) = 0;
@@ -33,11 +34,12 @@ class Validator {
 
 struct ValidatorOptions {
   std::string local_address, resolver, caa_identity;
-  std::uint16_t http01_port = 80;
+  std::uint16_t http01_port = 80, tls_alpn01_port = 443;
 };
 Result<std::unique_ptr<Validator>> make_validator(ValidatorOptions options, MonotonicClock& clock);
-// Over a given resolver and client.
+// Over a given resolver and clients.
 std::unique_ptr<Validator> make_validator(ValidatorOptions options, std::unique_ptr<net::DnsResolver> dns,
-                                          std::unique_ptr<net::HttpClient> client, MonotonicClock& clock);
+                                          std::unique_ptr<net::HttpClient> client, std::unique_ptr<net::TlsProbe> tls,
+                                          MonotonicClock& clock);
 
 }  // namespace evercert::api

@@ -59,7 +59,7 @@ class ValidatorTest : public testing::Test {
     ValidatorOptions options;
     options.caa_identity = std::move(identity);
     options.http01_port = port;
-    validator = make_validator(options, std::move(own_dns), std::move(own_http), clock);
+    validator = make_validator(options, std::move(own_dns), std::move(own_http), net::TlsProbe::create(""), clock);
   }
   void serve(int status, std::string body) {
     net::HttpResponse response;

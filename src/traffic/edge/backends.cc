@@ -95,11 +95,23 @@ void Backends::checked(std::size_t at, bool passed) {
   log_change(at, before);
 }
 
-void Backends::unreachable(std::size_t at) {
+void Backends::unreachable(std::size_t at) { blame(at, Outcome::kUnreachable); }
+
+void Backends::told(std::size_t at, int in_flight, Duration waiting) {
+  std::lock_guard lock(mutex_);
+  upstream_.told(at, in_flight, waiting, clock_.now());
+}
+
+void Backends::broke_off(std::size_t at) {
+  counts_[at]->failures.fetch_add(1, std::memory_order_relaxed);
+  blame(at, Outcome::kFailed);
+}
+
+void Backends::blame(std::size_t at, Outcome outcome) {
   std::lock_guard lock(mutex_);
   const Instant now = clock_.now();
   const bool before = upstream_.healthy(at);
-  upstream_.finished(upstream_.started(at, Criticality::kOperator, now), Outcome::kUnreachable, now);
+  upstream_.finished(upstream_.started(at, Criticality::kOperator, now), outcome, now);
   log_change(at, before);
 }
 

@@ -75,6 +75,8 @@ class Backends {
   // Health: by checks, and by what others saw who asked without an attempt.
   void checked(std::size_t at, bool passed);
   void unreachable(std::size_t at);
+  void told(std::size_t at, int in_flight, Duration waiting);
+  void broke_off(std::size_t at);  // in the middle of an answer
   bool healthy(std::size_t at) const;
   bool any_node_healthy() const;
   // A node of this region that is healthy, `unless` it is this one.
@@ -98,6 +100,7 @@ class Backends {
   std::uint64_t failures(std::size_t at) const { return counts_[at]->failures; }
 
  private:
+  void blame(std::size_t at, Outcome outcome);
   struct Counts {
     std::atomic<std::uint64_t> requests{0}, failures{0};
     std::array<bool, 2> drained{};  // by Drained

@@ -71,6 +71,7 @@ std::string EdgeCounters::metrics() const {
   for (const auto& [name, count] : {std::pair{"retries_total", &retries},
                                     {"retries_denied_total", &retries_denied},
                                     {"coalesced_total", &coalesced},
+                                    {"broken_off_total", &broken_off},
                                     {"late_total", &late}}) {
     type(name, "counter");
     value(name, "", std::to_string(*count));

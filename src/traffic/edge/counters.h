@@ -39,7 +39,7 @@ struct EdgeCounters {
     LatencyHistogram took;  // from arrival to the answer, of what was let in
   };
   std::array<OfClass, kCriticalities> classes;
-  Count retries{0}, retries_denied{0}, coalesced{0}, late{0};
+  Count retries{0}, retries_denied{0}, coalesced{0}, broken_off{0}, late{0};
 
   OfClass& of(Criticality c) { return classes[static_cast<std::size_t>(c)]; }
   const OfClass& of(Criticality c) const { return classes[static_cast<std::size_t>(c)]; }

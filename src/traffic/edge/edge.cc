@@ -66,6 +66,8 @@ class EdgeImpl : public Edge {
       link.targets.push_back({node.target.address, node.target.port});
     }
     for (const auto& edge : options_.other_edges) EC_TRY(backends_.add(edge, true));
+    // Nodes come first among the backends, in the order of the link's targets.
+    link.on_load = [this](std::size_t node, net::LinkLoad load) { backends_.told(node, load.in_flight, load.waiting); };
     EC_ASSIGN(link_, net::LinkClient::create(std::move(link)));
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
     releases_ = std::make_unique<Releases>(backends_, clock_);
@@ -78,6 +80,7 @@ class EdgeImpl : public Edge {
     server.threads = options_.threads;
     server.access_log = options_.front.access_log;
     server.handover = options_.front.handover;
+    server.max_body_in_pieces = options_.front.largest_body;
     server.max_connections_per_client = options_.front.connections_per_client;
     const auto& proxies = options_.front.proxies;
     server.listeners.push_back({options_.address, options_.https_port, true, options_.tls,

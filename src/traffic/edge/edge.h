@@ -35,6 +35,7 @@ struct EdgeFront {
   std::string ticket_secret, access_log, handover;
   std::vector<AddressPrefix> proxies;
   std::size_t connections_per_client = 0;
+  std::uint64_t largest_body = 1 << 30;  // of a request; what is above 256 KB goes through in pieces
 };
 
 // Of the certificate of the edge's own names, for clients that ask by one of them.

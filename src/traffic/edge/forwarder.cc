@@ -16,7 +16,8 @@ namespace {
 using net::HttpRequest;
 using net::HttpResponse;
 
-constexpr Duration kTooLate = 50ms;  // with less time left nothing more is begun
+constexpr std::size_t kWholeBelow = 128 << 10;  // of another region's edge: a larger answer comes in pieces
+constexpr Duration kTooLate = 50ms;             // with less time left nothing more is begun
 
 std::string_view words_for(Criticality of) {
   switch (of) {
@@ -57,12 +58,14 @@ struct Forwarder::Passing {
   bool has_id = false, has_key = false;
   int attempt = 0;
   Instant deadline;
+  std::shared_ptr<Upload> upload;  // of a body in pieces
   std::optional<std::size_t> preferred;
   Backends::Tried avoid;  // at first
   Backends::Tried elsewhere;
 };
 
-Forwarder::Forwarder(Parts parts) : to_(parts), edge_prefix_("evercert://" + parts.options.cluster + "/edge/") {}
+Forwarder::Forwarder(Parts parts)
+    : to_(parts), edge_prefix_("evercert://" + parts.options.cluster + "/edge/"), cutoffs_(parts.clock, lanes_) {}
 
 Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::size_t> preferred) {
   const Instant arrived = to_.clock.now();
@@ -110,6 +113,11 @@ Task<HttpResponse> Forwarder::pass_on(HttpRequest request, std::optional<std::si
   passing.call.method = std::move(request.method);
   passing.call.target = std::move(request.target);
   passing.call.body = std::move(request.body);
+  if (request.source) {
+    passing.upload = std::make_shared<Upload>(std::move(request.source), to_.clock, passing.deadline - to_.clock.now());
+    passing.call.source = passing.upload;
+    passing.call.length = request.length;
+  }
   passing.path = std::move(request.path);
   passing.has_id = passing.call.headers.find(kRequestId).has_value();
   passing.has_key = passing.has_id || passing.call.headers.find("Idempotency-Key");
@@ -157,11 +165,13 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
                       .avoid = passing.avoid,
                       .elsewhere = passing.elsewhere};
   // What is led to another region takes longer than usual, and is not to come back for that.
-  const bool raced = may_hedge(call.method, passing.path) && passing.elsewhere.none();
+  const bool raced = may_hedge(call.method, passing.path) && passing.elsewhere.none() && !passing.upload;
   bool elsewhere = false;  // to ask further is no repetition then, and takes nothing from their budget
   for (bool first = true;; first = false) {
-    const Duration left = passing.deadline - to_.clock.now();
+    const Duration left = (passing.upload ? *passing.upload->deadline() : passing.deadline) - to_.clock.now();
     if (left <= kTooLate) break;
+    // What somebody has had a piece of cannot be given to another one.
+    if (passing.upload && passing.upload->begun()) break;
     wish.repeats = !first && !std::exchange(elsewhere, false);
     wish.refused = refused.has_value();
     const auto attempt = to_.backends.begin(tried, wish);
@@ -178,8 +188,8 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (raced) {
       result = co_await ask_raced(on, *attempt, call, tried, wish, passing.avoid, passing.deadline);
     } else {
-      result = co_await ask(on, attempt->endpoint, call, left);
-      ended(*attempt, result, passing.deadline);
+      result = co_await ask(on, attempt->endpoint, call, left, passing.upload.get());
+      ended(*attempt, result, passing.upload ? *passing.upload->deadline() : passing.deadline);
     }
     // Of another region's edge whose node fell silent: repeated by its id, it is done once wherever it is done.
     const bool unknown = result && result->status == 504 && to_.backends[attempt->endpoint].remote && wish.may_probe;
@@ -199,7 +209,7 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
     if (!may_retry(last.code, call.method, passing.path, passing.has_key)) break;
   }
   if (!refused || last.code != Code::kUnavailable) co_return net::problem(last);
-  if (!queuer) co_return std::move(*refused);
+  if (!queuer || passing.upload) co_return std::move(*refused);
   // Another edge that asked first looks further itself.
   if (passing.from_edge) {
     refused->headers.set(kMayQueue, "yes");
@@ -235,9 +245,21 @@ Task<HttpResponse> Forwarder::have_queued(Executor& on, Passing& passing, std::s
   co_return std::move(refused);
 }
 
-Task<Result<HttpResponse>> Forwarder::ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left) {
+Task<Result<HttpResponse>> Forwarder::ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left,
+                                          const Upload* upload) {
   const Backend& asked = to_.backends[backend];
-  return asked.remote ? ask_edge(on, backend, call, left) : to_.link.call(on, asked.link, call, left);
+  auto asking = asked.remote ? ask_edge(on, backend, call, left) : to_.link.call(on, asked.link, call, left);
+  Result<HttpResponse> result = fail(Code::kInternal, "");
+  if (upload != nullptr) {
+    Cutoffs::Waits waits = cutoffs_.wait(on, std::move(asking), upload->deadline());
+    result = co_await waits;
+  } else {
+    Cutoffs::Waits waits = cutoffs_.wait(on, std::move(asking), to_.clock.now() + left);
+    result = co_await waits;
+  }
+  if (result && result->source)
+    result->source = std::make_shared<Download>(std::move(result->source), backend, to_.backends, to_.counters);
+  co_return result;
 }
 
 Task<Result<HttpResponse>> Forwarder::ask_edge(Executor& on, std::size_t backend, const net::LinkCall& call,
@@ -251,6 +273,9 @@ Task<Result<HttpResponse>> Forwarder::ask_edge(Executor& on, std::size_t backend
   out.headers.set(kHop, to_.options.region_name);
   out.headers.set(kDeadlineHeader, format_deadline(left - kTooLate));
   out.body = call.body;
+  out.source = call.source;
+  out.length = call.length;
+  out.whole_below = kWholeBelow;
   out.timeout = left;
   out.emulated_round_trip = net::sample_round_trip(to_.options.delays, to_.options.region, asked.region, to_.random);
   auto result = co_await to_.client.fetch(on, std::move(out));

@@ -10,7 +10,9 @@
 #include "net/http_client.h"
 #include "net/link_client.h"
 #include "traffic/edge/backends.h"
+#include "traffic/edge/bodies.h"
 #include "traffic/edge/counters.h"
+#include "traffic/edge/cutoffs.h"
 #include "traffic/edge/edge.h"
 #include "traffic/edge/entrance.h"
 #include "traffic/edge/guests.h"
@@ -39,8 +41,11 @@ class Forwarder {
 
   // First to `preferred`, when there is one that is well.
   Task<net::HttpResponse> pass_on(net::HttpRequest request, std::optional<std::size_t> preferred);
-  // Nodes over the link, other regions' edges by HTTP. `call` is read before the first suspension.
-  Task<Result<net::HttpResponse>> ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left);
+  // Nodes over the link, other regions' edges by HTTP. `call` is read before the first suspension. kUnknownOutcome when
+  // there is no answer in the time that is left, whatever became of the question.
+  // A large answer comes in pieces, from an executor of an HttpServer. With `call.source` the time is `upload`'s.
+  Task<Result<net::HttpResponse>> ask(Executor& on, std::size_t backend, const net::LinkCall& call, Duration left,
+                                      const Upload* upload = nullptr);
 
  private:
   struct Passing;
@@ -61,7 +66,8 @@ class Forwarder {
 
   Parts to_;
   const std::string edge_prefix_;
-  TaskScope lanes_;
+  TaskScope lanes_;  // and what was asked
+  Cutoffs cutoffs_;
 };
 
 }  // namespace evercert::traffic

@@ -57,6 +57,7 @@ struct Node {
   int status = 200;
   std::string_view header = {};  // in its answer
   std::optional<Code> error = {};
+  bool forgets = false;  // neither it nor the client that asks it ever comes back, whatever the time
 };
 
 struct Asked {
@@ -73,7 +74,8 @@ class Nodes : public net::LinkClient {
     asked.push_back(
         {node, loop_.now(), call.headers.get(kAttempt), call.headers.get(kQueue), call.headers.get(kDeadlineHeader)});
     const Node how = nodes.at(node);
-    auto start = [&on, how, timeout](auto resolve) {
+    auto start = [&on, how, timeout, this](auto resolve) {
+      if (how.forgets) return forgotten.push_back(std::move(resolve));
       on.post_after(std::min(how.delay, timeout), [how, timeout, resolve = std::move(resolve)]() mutable {
         if (how.delay > timeout) return resolve(Result<HttpResponse>(fail(Code::kUnknownOutcome, "no answer in time")));
         if (how.error) return resolve(Result<HttpResponse>(fail(*how.error, "as the test says")));
@@ -89,6 +91,7 @@ class Nodes : public net::LinkClient {
   }
   std::vector<Node> nodes;
   std::vector<Asked> asked;
+  std::vector<std::move_only_function<void(Result<HttpResponse>)>> forgotten;
 
  private:
   VirtualLoop& loop_;
@@ -351,6 +354,36 @@ TEST_F(ForwarderTest, ADeadlineOfAnotherEdgeHoldsAndAStrangersIsNone) {
   EXPECT_EQ(with("-1", true).first, 400);
   EXPECT_EQ(with("soon", true).first, 400);
   EXPECT_EQ(link_.asked.size(), asked) << "of these nobody was asked for anything";
+}
+
+TEST_F(ForwarderTest, WhatIsNeverAnsweredEndsAtTheDeadlineAndAnAnswerThatComesAfterwardsIsNone) {
+  begin(2);
+  for (Node& node : link_.nodes) node.forgets = true;
+  auto what = request("POST", "/v1/certificates");
+  what.client_identity = "evercert://c/edge/west/1";
+  what.headers.add(kDeadlineHeader, "700");
+  const Instant sent = loop_.now();
+  const auto answer = answered(std::move(what));
+  EXPECT_EQ(answer->status(), 504);
+  EXPECT_GE(answer->at - sent, 700ms);
+  EXPECT_LE(answer->at - sent, 700ms + Cutoffs::kSweep);
+  EXPECT_EQ(in_flight(), 0) << "its place is free";
+  ASSERT_EQ(link_.forgotten.size(), 1u);
+  link_.forgotten[0](Result<HttpResponse>(HttpResponse{}));
+  loop_.run_for(1s);
+  EXPECT_EQ(answer->status(), 504);
+}
+
+TEST_F(ForwarderTest, AReadThatIsNeverAnsweredIsAnsweredByAnotherNode) {
+  begin(2);
+  warm();
+  link_.nodes[0].forgets = true;
+  for (int i = 0; i < 20; ++i) {
+    const auto answer = send(request("GET", "/v1/certificates/01"));
+    loop_.run_for(4s);
+    EXPECT_EQ(answer->status(), 200);
+  }
+  EXPECT_GE(link_.forgotten.size(), 1u);
 }
 
 TEST_F(ForwarderTest, AnAccountsRequestsComeToOneNodeAsLongAsThatIsWell) {

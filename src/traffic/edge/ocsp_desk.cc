@@ -123,7 +123,7 @@ void OcspDesk::fetched(std::string_view key, net::HttpResponse& response) {
   if (!text) return;
   net::v1::OcspStamp stamp;
   const auto bytes = from_base64url(*text);
-  const bool sound = response.status == 200 && bytes && stamp.ParseFromString(*bytes);
+  const bool sound = response.status == 200 && !response.source && bytes && stamp.ParseFromString(*bytes);
   response.headers.remove(net::kOcspStamp);
   if (!sound) return;
   if (!response.shared_body) response.shared_body = std::make_shared<const std::string>(std::move(response.body));

@@ -22,9 +22,10 @@ class SharedReads {
   Task<net::HttpResponse> get(net::HttpRequest request, Forwarder& forwarder, EdgeCounters& counters);
 
  private:
+  static Task<net::HttpResponse> whole(Executor& on, net::HttpResponse response);
   struct Waiter {
     std::coroutine_handle<> resume;
-    std::unique_ptr<net::HttpResponse> response;
+    std::unique_ptr<net::HttpResponse> response;  // null: none that can be shared
   };
   struct Boards;
   SingleFlight<std::string, Waiter*> flights_{256, 4096};

@@ -8,6 +8,11 @@
 #include "traffic/policy/two_choices.h"
 
 namespace evercert::traffic {
+namespace {
+
+constexpr Duration kToldFor = 1s;  // what an endpoint said of itself
+
+}  // namespace
 
 static_assert(kCriticalities <= GradientLimit::kKinds);
 
@@ -82,13 +87,13 @@ std::uint16_t Upstream::best_of(std::size_t candidates, std::uint64_t chance, In
   std::size_t n = 0;
   for (std::size_t i = 0; i < candidates; ++i) {
     const Endpoint& endpoint = all_[candidates_[i]];
-    if (endpoint.in_flight < limit(endpoint.distance)) with_room[n++] = candidates_[i];
+    if (busy(endpoint, now) < limit(endpoint.distance)) with_room[n++] = candidates_[i];
   }
   const std::span<const std::uint16_t> among = n > 0 ? std::span<const std::uint16_t>(with_room.data(), n)
                                                      : std::span<const std::uint16_t>(candidates_.data(), candidates);
   return two_choices(among, chance, [&](std::uint16_t at) {
     const Endpoint& endpoint = all_[at];
-    return endpoint.cost.load(endpoint.in_flight, now) / endpoint.start.weight(now);
+    return endpoint.cost.load(busy(endpoint, now), now) / endpoint.start.weight(now);
   });
 }
 
@@ -119,7 +124,7 @@ std::optional<Pick> Upstream::pick(Tried& tried, bool may_leave_region, bool may
   }
   for (std::size_t i = 0; i < kDistances; ++i) limits_[i].resize(well[i]);
   if (preferred && *preferred < all_.size() && standings[*preferred] == static_cast<std::uint8_t>(Standing::kGood) &&
-      all_[*preferred].in_flight < limit(all_[*preferred].distance)) {
+      busy(all_[*preferred], now) < limit(all_[*preferred].distance)) {
     tried.set(*preferred);
     return Pick{*preferred, Standing::kGood};
   }
@@ -221,6 +226,18 @@ void Upstream::finished(const Attempt& attempt, Outcome outcome, Instant now) {
   }
   endpoint.breaker.finished(attempt.ticket, CallVerdict::kFailed, took, now);
   ejection_.failed(attempt.endpoint, now);
+}
+
+void Upstream::told(std::size_t at, int in_flight, Duration waiting, Instant now) {
+  Endpoint& endpoint = all_.at(at);
+  endpoint.told_in_flight = in_flight;
+  endpoint.told_at = now;
+  if (waiting > options_.gradient.slack) limit_of(endpoint).refused(now);
+}
+
+int Upstream::busy(const Endpoint& endpoint, Instant now) const {
+  return now - endpoint.told_at <= kToldFor ? std::max(endpoint.in_flight, endpoint.told_in_flight)
+                                            : endpoint.in_flight;
 }
 
 void Upstream::checked(std::size_t at, bool passed, Instant now) {

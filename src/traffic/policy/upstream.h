@@ -106,6 +106,10 @@ class Upstream {
                            std::optional<std::size_t> preferred = {});
   Attempt started(std::size_t endpoint, Criticality of, Instant now);
   void finished(const Attempt& attempt, Outcome outcome, Instant now);
+  // It says of itself how much is in flight there, whoever asks, and how long what comes waits. Counts for a second:
+  // in the choice, where others' requests are as much in the way as our own; and where there is a queue in spite of our
+  // limit, that falls.
+  void told(std::size_t endpoint, int in_flight, Duration waiting, Instant now);
   // An active check has passed or failed.
   void checked(std::size_t endpoint, bool passed, Instant now);
 
@@ -143,6 +147,8 @@ class Upstream {
     PeakEwma cost;
     SlowStart start;
     int in_flight = 0;
+    int told_in_flight = 0;
+    Instant told_at{};
     bool was_good = true, draining = false;
   };
   struct Kind {
@@ -159,6 +165,7 @@ class Upstream {
     }
   };
   bool good(std::size_t at, Instant now) const;
+  int busy(const Endpoint& endpoint, Instant now) const;
   Load load(Instant now) const;
   GradientLimit& limit_of(const Endpoint& endpoint) { return limits_[static_cast<std::size_t>(endpoint.distance)]; }
   std::uint16_t best_of(std::size_t candidates, std::uint64_t chance, Instant now) const;

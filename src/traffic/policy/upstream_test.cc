@@ -317,5 +317,38 @@ TEST_F(UpstreamTest, MoreThanItsMostIsRefused) {
   EXPECT_EQ(more.error().code, Code::kInvalid);
 }
 
+TEST_F(UpstreamTest, WhatOthersHaveInFlightAtAnEndpointCountsInTheChoiceForASecond) {
+  add(2);
+  warm();
+  const auto first_of = [&](int picks) {
+    int first = 0;
+    for (int i = 0; i < picks; ++i) first += pick()->endpoint == 0 ? 1 : 0;
+    return first;
+  };
+  EXPECT_NEAR(first_of(400), 200, 80);
+  upstream_.told(0, 10, 0ms, now_);
+  EXPECT_EQ(first_of(100), 0) << "nothing of ours is in flight there, but much is";
+  upstream_.told(1, 50, 0ms, now_);
+  EXPECT_EQ(first_of(100), 100) << "more is than may be at the other one";
+  now_ = now_ + 1100ms;
+  EXPECT_NEAR(first_of(400), 200, 80);
+}
+
+TEST_F(UpstreamTest, AnEndpointThatSaysThatItHasAQueueLowersTheLimit) {
+  add(1);
+  warm();
+  std::vector<Attempt> attempts;
+  for (int i = 0; i < 16; ++i) attempts.push_back(upstream_.started(0, Criticality::kOcsp, now_));
+  const double before = upstream_.limit(Distance::kZone);
+  upstream_.told(0, 16, 5ms, now_);
+  EXPECT_EQ(upstream_.limit(Distance::kZone), before) << "no queue yet";
+  for (int i = 0; i < 5; ++i) {
+    now_ = now_ + 200ms;
+    upstream_.told(0, 16, 50ms, now_);
+  }
+  EXPECT_LT(upstream_.limit(Distance::kZone), before);
+  for (const auto& attempt : attempts) upstream_.finished(attempt, Outcome::kAnswered, now_);
+}
+
 }  // namespace
 }  // namespace evercert::traffic
