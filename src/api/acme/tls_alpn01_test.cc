@@ -99,7 +99,7 @@ class FakeTls : public net::TlsProbe {
   Result<net::TlsShown> answer = fail(Code::kDenied, "alert");
 };
 
-class FakeDns : public net::DnsResolver {
+class FakeAddresses : public net::DnsResolver {
  public:
   Task<Result<std::vector<std::string>>> lookup(Executor&, std::string name, net::DnsType type) override {
     if (name != "host.a.test") co_return std::vector<std::string>{};
@@ -109,7 +109,7 @@ class FakeDns : public net::DnsResolver {
 
 TEST(TlsAlpn01, TheHostIsAskedAtItsAddressesForTheProtocolByItsName) {
   testkit::ManualExecutor executor;
-  FakeDns dns;
+  FakeAddresses dns;
   FakeTls tls;
   TlsAlpn01 check(dns, tls, 443);
   const auto result = [&](const ValidationRequest& of = request()) {

@@ -205,8 +205,11 @@ Task<HttpResponse> Forwarder::carry(Executor& on, Passing& passing) {
       refused = std::move(*result);
       continue;
     }
-    last = result.error();
-    if (!may_retry(last.code, call.method, passing.path, passing.has_key)) break;
+    const Code code = result.error().code;
+    // What may have happened at one is not undone by another that could not be reached: nobody is told that nothing
+    // was.
+    if (last.code == Code::kUnavailable) last = result.error();
+    if (!may_retry(code, call.method, passing.path, passing.has_key)) break;
   }
   if (!refused || last.code != Code::kUnavailable) co_return net::problem(last);
   if (!queuer || passing.upload) co_return std::move(*refused);

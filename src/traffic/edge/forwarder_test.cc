@@ -200,6 +200,24 @@ TEST_F(ForwarderTest, WhatMayHaveHappenedIsRepeatedOnlyWhereThatIsSafe) {
   EXPECT_EQ(link_.asked.size(), 2u) << "the edge's own id makes it the same one";
 }
 
+TEST_F(ForwarderTest, WhatMayHaveHappenedAtOneIsNotCalledRefusedBecauseOfAnother) {
+  for (const bool refuses : {false, true}) {
+    begin(2);
+    link_.nodes[0].error = Code::kUnknownOutcome;
+    link_.nodes[1].error = refuses ? std::nullopt : std::optional(Code::kUnavailable);
+    link_.nodes[1].status = 503;
+    int both = 0;
+    for (int i = 0; i < 20; ++i) {
+      link_.asked.clear();
+      const int status = answered(request("POST", "/v1/certificates/01/revoke"))->status();
+      const bool unknown = std::ranges::count(link_.asked, std::size_t{0}, &Asked::node) > 0;
+      EXPECT_EQ(status, unknown ? 504 : 503) << "503 says that nothing was done";
+      both += unknown && link_.asked.size() == 2 ? 1 : 0;
+    }
+    EXPECT_GT(both, 0);
+  }
+}
+
 TEST_F(ForwarderTest, WhoIsSentElsewhereRepeatsNothing) {
   begin(2);
   link_.nodes[0].status = 503;
@@ -446,6 +464,26 @@ TEST_F(ForwarderTest, WhoComesTooOftenIsToldInTheWordsOfItsProtocol) {
   EXPECT_NE(rest->response->body.find("about:blank"), std::string::npos);
 }
 
+TEST_F(ForwarderTest, NobodyIsGivenAListThatWasReadBeforeHeAsked) {
+  begin(1);
+  link_.nodes[0].delay = 800ms;
+  SharedReads reads;
+  std::vector<Instant> answered_at;
+  const auto get = [&] {
+    scope_.spawn(reads.get(request("GET", "/crl/east.crl"), *forwarder_, counters_),
+                 [&](const HttpResponse&) { answered_at.push_back(loop_.now()); });
+  };
+  get();
+  loop_.run_for(500ms);
+  const Instant second = loop_.now();
+  for (int i = 0; i < 3; ++i) get();
+  loop_.run_for(5s);
+  ASSERT_EQ(link_.asked.size(), 2u);
+  EXPECT_GE(link_.asked[1].at, second) << "it may know of a newer one by another edge";
+  EXPECT_EQ(answered_at.size(), 4u);
+  EXPECT_EQ(counters_.coalesced, 2u);
+}
+
 TEST_F(ForwarderTest, EqualListsAreAskedForOnce) {
   begin(2);
   SharedReads reads;
@@ -459,10 +497,10 @@ TEST_F(ForwarderTest, EqualListsAreAskedForOnce) {
   get(request("GET", "/crl/west.crl"));
   loop_.run_for(1s);
   EXPECT_EQ(got, std::vector<std::string>(6, "answer"));
-  EXPECT_EQ(link_.asked.size(), 2u);
+  EXPECT_EQ(link_.asked.size(), 3u) << "of the five four came when one was on its way";
   get(request("GET", "/crl/east.crl"));
   loop_.run_for(1s);
-  EXPECT_EQ(link_.asked.size(), 3u) << "nothing is kept";
+  EXPECT_EQ(link_.asked.size(), 4u) << "nothing is kept";
   auto conditional = request("GET", "/crl/east.crl");
   conditional.headers.add("If-None-Match", "\"a\"");
   EXPECT_FALSE(SharedReads::shareable(conditional));

@@ -32,7 +32,7 @@ struct SharedReads::Boards {
   bool await_ready() const { return false; }
   bool await_suspend(std::coroutine_handle<> handle) {
     waiter.resume = handle;
-    boarding = reads.flights_.board(key, Freshness::kAny, &waiter);
+    boarding = reads.flights_.board(key, key.starts_with("/ca/") ? Freshness::kAny : Freshness::kFresh, &waiter);
     return boarding == Boarding::kWaits;
   }
   Boarding await_resume() const { return boarding; }
@@ -55,7 +55,7 @@ Task<HttpResponse> SharedReads::get(HttpRequest request, Forwarder& forwarder, E
   Waiter waiter;
   Boards boards{*this, key, waiter};
   const Boarding boarding = co_await boards;
-  if (boarding == Boarding::kWaits) {
+  if (boarding == Boarding::kWaits && !waiter.leads) {
     if (!waiter.response) co_return co_await forwarder.pass_on(std::move(request), std::nullopt);
     counters.coalesced.fetch_add(1, std::memory_order_relaxed);
     co_return std::move(*waiter.response);
@@ -64,6 +64,10 @@ Task<HttpResponse> SharedReads::get(HttpRequest request, Forwarder& forwarder, E
   HttpResponse response = co_await forwarder.pass_on(std::move(request), std::nullopt);
   if (boarding == Boarding::kByItself) co_return response;
   auto landing = flights_.landed(key);
+  if (landing.leads) {
+    (*landing.leads)->leads = true;
+    (*landing.leads)->resume.resume();
+  }
   if (response.source) {
     if (landing.answered.empty()) co_return response;  // nobody to share it with: as it comes
     response = co_await whole(on, std::move(response));

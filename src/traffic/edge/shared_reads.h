@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Equal reads of what is signed and dated by itself (CRLs, issuers' certificates) are sent to a node once
-// (policy/single_flight.h). A new CRL is fetched by a great many at the same moment.
+// Equal reads (CRLs, issuers' certificates) are sent to a node once (policy/single_flight.h). A new CRL is fetched by a
+// great many at the same moment. Who comes while one is on its way may know of a list that is newer than what that one
+// has read: those share the next one.
 #pragma once
 
 #include <coroutine>
@@ -26,6 +27,7 @@ class SharedReads {
   struct Waiter {
     std::coroutine_handle<> resume;
     std::unique_ptr<net::HttpResponse> response;  // null: none that can be shared
+    bool leads = false;                           // it asks, for those who wait behind it
   };
   struct Boards;
   SingleFlight<std::string, Waiter*> flights_{256, 4096};

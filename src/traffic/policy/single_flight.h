@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -16,7 +17,7 @@
 namespace evercert::traffic {
 
 enum class Freshness : std::uint8_t {
-  kAny,    // signed and dated by itself (a CRL, an issuer's certificate): a flight in the air will do
+  kAny,    // it never changes (an issuer's certificate): a flight in the air will do
   kFresh,  // as of the asker's beginning
 };
 
@@ -33,7 +34,7 @@ class SingleFlight {
 
   struct Landing {
     std::vector<Waiter> answered;  // the leader is not among them
-    bool next = false;             // others wait for a flight that leaves after now: ask again, and call landed() again
+    std::optional<Waiter> leads;   // of those who need one that leaves after now: it asks, and calls landed()
   };
 
   Boarding board(const Key& key, Freshness freshness, Waiter waiter) {
@@ -59,8 +60,9 @@ class SingleFlight {
       flights_.erase(found);
       return out;
     }
-    out.next = true;
     found->second.aboard = std::exchange(found->second.next, {});
+    out.leads = std::move(found->second.aboard.front());
+    found->second.aboard.erase(found->second.aboard.begin());
     return out;
   }
   std::size_t flights() const { return flights_.size(); }
