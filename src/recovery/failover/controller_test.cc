@@ -414,6 +414,24 @@ TEST_F(ControllerTest, ANodeThatIsIllLosesItsTrafficToTheOthersOfItsRegionAndGet
                                   [](const Incident& one) { return one.phase == Phase::kClosed; }));
 }
 
+TEST_F(ControllerTest, ANodeThatIsTakenAwayWhileItIsIllLeavesNoIncidentAndNoShare) {
+  const NodeId second = node_id(RegionId{1}, 2);
+  cluster.nodes[second] = RegionId{1};
+  make({});
+  ill_nodes = {second};
+  for (int i = 0; i < 10; ++i) look();
+  ASSERT_EQ(picture.shares.of_node("region-1/2"), 0);
+  State state = controller->state();
+  cluster.nodes.erase(second);
+  picture.seen.erase(second);
+  make(std::move(state));
+  for (int i = 0; i < 3; ++i) look();
+  EXPECT_FALSE(picture.shares.nodes.contains("region-1/2"));
+  ASSERT_EQ(controller->state().incidents.size(), 1u);
+  EXPECT_EQ(controller->state().incidents.front().phase, Phase::kClosed);
+  EXPECT_EQ(controller->state().incidents.front().outcome, "region-1/2 is no node of the cluster any more");
+}
+
 TEST_F(ControllerTest, HoweverMuchBreaksAtOnceATurnFitsIntoATransaction) {
   broken_parts = 30;  // of each of three nodes
   std::size_t most = 0;

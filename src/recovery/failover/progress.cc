@@ -41,7 +41,23 @@ bool relieved(const Incident& incident, const Sight& sight) {
 
 }  // namespace
 
+// Whoever is no node of the cluster any more has no traffic to give back, and is not waited for.
+bool Controller::let_go(Incident& incident, const Sight& sight) {
+  const bool of_a_node = incident.kind == Kind::kZone || incident.kind == Kind::kComponent;
+  if (!of_a_node || cluster_.nodes.contains(incident.node) || pending(incident)) return false;
+  if (share_left(incident, sight) != 100) {
+    if (turn_.shares) return true;  // one change of traffic in a turn
+    traffic::Shares shares = sight.picture.shares;
+    shares.nodes.erase(sight.name(incident.node));
+    shares.by = "failover " + name_of(incident) + ": " + sight.name(incident.node) + " is no node any more";
+    turn_.shares = std::move(shares);
+  }
+  close(incident, sight.name(incident.node) + " is no node of the cluster any more", sight.now);
+  return true;
+}
+
 void Controller::progress(Incident& incident, const Sight& sight) {
+  if (let_go(incident, sight)) return;
   const Duration hold = policy_.well * (1 << std::min<std::uint32_t>(incident.fell_back, 3));
   const auto share_steps = std::ranges::count(incident.steps, StepKind::kShare, &Step::kind);
   switch (incident.phase) {
