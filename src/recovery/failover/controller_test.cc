@@ -432,6 +432,31 @@ TEST_F(ControllerTest, ANodeThatIsTakenAwayWhileItIsIllLeavesNoIncidentAndNoShar
   EXPECT_EQ(controller->state().incidents.front().outcome, "region-1/2 is no node of the cluster any more");
 }
 
+TEST_F(ControllerTest, CapacityThatAnotherIncidentNeedsIsNotLetGo) {
+  policy.regions_left = 1;
+  policy.stages = {100};
+  make({});
+  picture.can_add = true;
+  gone.insert(RegionId{3});
+  picture.members[RegionId{3}] = {Standing::kFenced, "attested", true, {}};
+  look_for(15);
+  ASSERT_EQ(std::ranges::count(effects, StepKind::kAddCapacity, &Effect::kind), 1);
+  picture.extra_workers = 1;  // it runs now
+  ill.insert(RegionId{2});
+  look_for(30);
+  ASSERT_EQ(controller->state().incidents.size(), 2u);
+  ASSERT_EQ(incident().phase, Phase::kStabilised);
+  ill.clear();
+  look_for(60);
+  ASSERT_EQ(incident().phase, Phase::kClosed) << "the second one is over";
+  EXPECT_EQ(std::ranges::count(effects, StepKind::kReleaseCapacity, &Effect::kind), 0) << "the first one is not";
+  gone.clear();
+  picture.members[RegionId{3}] = {};
+  look_for(60);
+  EXPECT_EQ(controller->state().incidents.front().phase, Phase::kClosed);
+  EXPECT_EQ(std::ranges::count(effects, StepKind::kReleaseCapacity, &Effect::kind), 1);
+}
+
 TEST_F(ControllerTest, HoweverMuchBreaksAtOnceATurnFitsIntoATransaction) {
   broken_parts = 30;  // of each of three nodes
   std::size_t most = 0;
