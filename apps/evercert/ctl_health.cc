@@ -45,12 +45,15 @@ void print_health(const json& d) {
     for (const auto& [name, service] : services.items())
       std::printf("  %-18s %5.0f\n", name.c_str(), service.value("score", 0.0));
   }
+  for (const auto& witness : d.value("witnesses", json::array()))
+    std::printf("%-20s %5.0f  a witness%s\n", witness.value("witness", "").c_str(), witness.value("score", 0.0),
+                witness.value("score", 0.0) >= 100 ? "" : (": " + witness.value("text", "")).c_str());
   std::printf("\nforecasts of node %lld\n", static_cast<long long>(d.value("seen_by", 0)));
   for (const auto& forecast : d.value("forecasts", json::array())) print_forecast(forecast);
   for (const auto& ending : d.value("endings", json::array())) print_ending(ending);
 }
 
-// 0: no region is at 0; 1: one is, or nobody answers.
+// 0: no region and no witness is at 0; 1: one is, or nobody answers.
 int show_health(const CtlOptions& options) {
   auto ctl = Ctl::open(options);
   if (!ctl) return report(ctl.error());
@@ -58,7 +61,9 @@ int show_health(const CtlOptions& options) {
   bool down = false;
   const auto document = response ? json::parse(response->body, nullptr, false) : json();
   if (document.is_object()) {
-    for (const auto& each : document.value("regions", json::array())) down |= each.value("score", 0.0) <= 0;
+    for (const char* of : {"regions", "witnesses"}) {
+      for (const auto& each : document.value(of, json::array())) down |= each.value("score", 0.0) <= 0;
+    }
   }
   const int shown = show(options, std::move(response), print_health);
   return shown != 0 ? shown : down ? 1 : 0;
@@ -70,7 +75,7 @@ void register_ctl_health(CLI::App& ctl, std::shared_ptr<const CtlOptions> option
   ctl.add_subcommand("health",
                      "Scores from 0 to 100 of the globe, its regions and their services, with the reasons, as a node "
                      "sees them; and "
-                     "where measured values are going. Exit code 1: a region is at 0")
+                     "where measured values are going. Exit code 1: a region or a witness is at 0")
       ->callback([=, &exit_code] { exit_code = show_health(*options); });
 }
 

@@ -49,8 +49,9 @@ Result<NodeConfig> read_witness_node(const YamlReader& in, const YAML::Node& nod
 Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, RegionId region,
                              std::set<std::string>& taken) {
   NodeConfig out;
-  EC_TRY(in.only(node, "nodes",
-                 {"zone", "address", "link_port", "api_port", "status_port", "peer_port", "coordination_port"}));
+  EC_TRY(
+      in.only(node, "nodes",
+              {"zone", "address", "link_port", "api_port", "status_port", "peer_port", "coordination_port", "spare"}));
   EC_TRY(in.required(node, "nodes", {"zone", "address", "link_port", "api_port", "status_port", "peer_port"}));
   EC_TRY(in.integer(node, "zone", 1, 9, out.zone));
   EC_TRY(in.text(node, "address", out.address));
@@ -60,6 +61,7 @@ Result<NodeConfig> read_node(const YamlReader& in, const YAML::Node& node, Regio
   EC_TRY(in.integer(node, "status_port", 1, 65535, out.status_port));
   EC_TRY(in.integer(node, "peer_port", 1, 65535, out.peer_port));
   EC_TRY(in.integer(node, "coordination_port", 1, 65535, out.coordination_port));
+  EC_TRY(in.flag(node, "spare", out.spare));
   for (const auto port : {out.link_port, out.api_port, out.status_port, out.peer_port, out.coordination_port})
     EC_TRY(claim(in, node, taken, out.address, port));
   out.id = node_id(region, static_cast<std::uint8_t>(out.zone));
@@ -114,6 +116,10 @@ Result<RegionConfig> read_region(const YamlReader& in, const YAML::Node& node, R
     }
     out.nodes.push_back(std::move(one));
   }
+  if (!out.nodes.empty() && out.nodes.front().spare)
+    return in.wrong(node["nodes"], "the first node of region '" + out.name +
+                                       "' is spare, and is the one that starts those that are: put it behind one that "
+                                       "runs all the time");
   if (out.witness && !out.removed && out.nodes.empty())
     return in.wrong(node, "witness '" + out.name + "' needs at least one node");
   if (!out.removed && !out.witness && (out.edges.empty() || out.nodes.empty()))

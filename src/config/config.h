@@ -25,6 +25,9 @@ struct NodeConfig {
   std::uint16_t status_port = 0;           // plain HTTP: OCSP, CRL, metrics, health
   std::uint16_t peer_port = 0;             // gRPC: other nodes
   std::uint16_t coordination_port = 2379;  // gRPC: etcd's API
+  // Is not run in calm times and does not vote: the first of the region's nodes starts it, on its machine, while
+  // capacity is needed.
+  bool spare = false;
 };
 
 struct EdgeConfig {

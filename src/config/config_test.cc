@@ -67,6 +67,26 @@ TEST(Config, ASpareEdgeIsOneBesideOthersThatRunAllTheTime) {
             "accepted");
 }
 
+TEST(Config, ASpareNodeStandsBehindOneThatRunsAllTheTime) {
+  const std::string first =
+      "{zone: 1, address: 127.1.0.11, link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444";
+  const auto with = [&](const std::string& nodes) {
+    std::string text = kGood;
+    const auto at = text.find(first);
+    EXPECT_NE(at, std::string::npos);
+    return text.replace(at, first.size() + 1, nodes);
+  };
+  const std::string second =
+      "{zone: 2, address: 127.1.0.12, link_port: 9445, api_port: 9443, status_port: 9080, peer_port: 9444, spare: "
+      "true}";
+  const auto document = parse("c.yaml", with(first + "}, " + second));
+  ASSERT_TRUE(document.has_value()) << document.error().message;
+  EXPECT_FALSE(document->cluster->regions[0].nodes[0].spare);
+  EXPECT_TRUE(document->cluster->regions[0].nodes[1].spare);
+  EXPECT_NE(error_of(with(second + ", " + first + "}")).find("the first node of region"), std::string::npos)
+      << error_of(with(second + ", " + first + "}"));
+}
+
 // Two regions that keep records and a witness, whose entry is given.
 std::string with_witness(const std::string& witness, bool two = true) {
   const std::string west = R"(  - name: us-west-2

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/check.h"
+
 namespace evercert::health {
 namespace {
 
@@ -27,8 +29,15 @@ Score score_of(const Report::Part& part) {
 }  // namespace
 
 Board::Board(BoardOptions options, Instant now) : options_(std::move(options)), verdicts_(options_.verdict) {
+  set_nodes(options_.nodes, now);
+}
+
+void Board::set_nodes(std::map<NodeId, RegionId> nodes, Instant now) {
+  EC_CHECK(nodes.contains(options_.self), "a node is always one of those that it knows");
+  options_.nodes = std::move(nodes);
+  std::erase_if(peers_, [this](const auto& peer) { return !options_.nodes.contains(peer.first); });
   for (const auto& [node, region] : options_.nodes) {
-    if (node == options_.self) continue;
+    if (node == options_.self || peers_.contains(node)) continue;
     const auto name = options_.regions.find(region);
     const std::string of = name == options_.regions.end() ? "region " + std::to_string(region.value) : name->second;
     peers_.emplace(
@@ -62,10 +71,22 @@ void Board::heard(NodeId node, Instant at) {
   if (const auto found = peers_.find(node); found != peers_.end()) found->second.heartbeats.heard(at);
 }
 
+bool Board::has_nodes(RegionId region) const {
+  return std::ranges::any_of(options_.nodes, [&](const auto& node) { return node.second == region; });
+}
+
+std::vector<RegionId> Board::regions() const {
+  std::vector<RegionId> all;
+  for (const auto& [region, name] : options_.regions) {
+    if (has_nodes(region)) all.push_back(region);
+  }
+  return all;
+}
+
 // A region looks ill from here, and it is not decided yet.
 bool Board::disputed() const {
-  return std::ranges::any_of(options_.regions, [this](const auto& region) {
-    return !out(region.first) && this->region(region.first).points < options_.verdict.out_below;
+  return std::ranges::any_of(regions(), [this](RegionId region) {
+    return !out(region) && this->region(region).points < options_.verdict.out_below;
   });
 }
 
@@ -100,7 +121,7 @@ std::vector<Verdicts::Change> Board::review(Instant now) {
     if (suspected || (ask_all && now - peer.asked >= kAskAgain)) peer.api.hurry(now);
   }
   const RegionId own = options_.nodes.at(options_.self);
-  for (const auto& [id, name] : options_.regions) {
+  for (const RegionId id : regions()) {
     const Report::Part part = part_of(region(id));
     verdicts_.said(own, id, part.points, part.why, now);
   }
@@ -179,7 +200,7 @@ Report Board::report() const {
   Report report;
   report.node = options_.self;
   for (const auto& [name, score] : own_scores()) report.components[name] = part_of(score);
-  for (const auto& [id, name] : options_.regions) report.regions[id] = part_of(region(id));
+  for (const RegionId id : regions()) report.regions[id] = part_of(region(id));
   return report;
 }
 

@@ -49,6 +49,9 @@ class Board {
  public:
   Board(BoardOptions options, Instant now);
 
+  // Who the nodes are, also self, changes while the cluster runs. A region without nodes is nobody's concern.
+  void set_nodes(std::map<NodeId, RegionId> nodes, Instant now);
+
   // --- own components. A checked one has a plan; a measured one is told.
   Component& check(const std::string& name, CheckPlan plan, Instant now);
   void measured(const std::string& name, Score score);
@@ -75,6 +78,8 @@ class Board {
   Score globe() const;
   bool out(RegionId region) const { return verdicts_.out(region); }
   Report report() const;
+  // With those that have nodes.
+  std::vector<RegionId> regions() const;
   const BoardOptions& options() const { return options_; }
 
  private:
@@ -84,6 +89,7 @@ class Board {
     PhiAccrual heartbeats;
     Instant asked;
   };
+  bool has_nodes(RegionId region) const;
   bool disputed() const;
   std::map<std::string, Score> own_scores() const;
   std::map<std::string, Score> scores_of(NodeId node) const;

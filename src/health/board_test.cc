@@ -112,6 +112,38 @@ TEST(Board, AZoneThatIsLostLeavesItsRegionAThirdWorse) {
   EXPECT_EQ(cluster.board.node(node_id(kEurope, 2)).points, 0);
 }
 
+TEST(Board, ANodeThatIsAddedIsCheckedAndOneThatIsRemovedIsNobodysConcern) {
+  Cluster cluster;
+  cluster.run(10s);
+  auto nodes = cluster.board.options().nodes;
+  const NodeId added = node_id(kWest, 2);
+  nodes[added] = kWest;
+  cluster.board.set_nodes(nodes, cluster.now);
+  cluster.run(10s);
+  EXPECT_EQ(cluster.board.service(kWest, "api").to_text().substr(0, 15), "50: api 1 of 2 ") << "it does not answer";
+  cluster.says[added] = {added, {}, {}};
+  cluster.run(30s);
+  EXPECT_EQ(cluster.board.region(kWest).to_text(), "100");
+  cluster.says.erase(kWestern);
+  nodes.erase(kWestern);
+  cluster.board.set_nodes(nodes, cluster.now);
+  cluster.run(30s);
+  EXPECT_EQ(cluster.board.region(kWest).to_text(), "100") << "it was removed, and may be stopped";
+  EXPECT_EQ(cluster.board.node(added).points, 100);
+}
+
+TEST(Board, ARegionWithoutNodesIsNotOut) {
+  Cluster cluster;
+  cluster.run(10s);
+  auto nodes = cluster.board.options().nodes;
+  nodes.erase(kEuropean);
+  cluster.board.set_nodes(nodes, cluster.now);
+  EXPECT_TRUE(cluster.run(60s).empty());
+  EXPECT_FALSE(cluster.board.out(kEurope));
+  EXPECT_FALSE(cluster.board.report().regions.contains(kEurope)) << "nor is a word said of it";
+  EXPECT_EQ(cluster.board.globe().to_text(), "100");
+}
+
 TEST(Board, WhatANodeSaysOfItselfIsReadWithItsReason) {
   Cluster cluster(3);
   cluster.says[node_id(kEurope, 1)].components["HSM"] = {0, "HSM down (token gone)"};

@@ -12,30 +12,31 @@ constexpr std::size_t kStatuses = 32, kLargestCrl = 64 << 20;
 }  // namespace
 
 Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Effect effect, std::string lock,
-                                                     std::map<NodeId, int> workers) {
+                                                     Nodes roster, std::map<NodeId, int> workers) {
   using recovery::StepKind;
   if (effect.kind == StepKind::kDrain || effect.kind == StepKind::kReadmit) {
     auto changing = change_membership(on, std::move(effect), std::move(lock));
     co_return co_await changing;
   }
   if (effect.kind == StepKind::kWarm) {
-    auto warming = warm(on, effect.region);
+    auto warming = warm(on, effect.region, std::move(roster));
     co_return co_await warming;
   }
-  auto setting = set_workers(on, std::move(effect), std::move(workers));
+  auto setting = set_workers(on, std::move(effect), std::move(roster), std::move(workers));
   co_return co_await setting;
 }
 
 // All that the nodes of other regions may start; or none any more, anywhere.
-Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect,
+Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect, Nodes roster,
                                                        std::map<NodeId, int> workers) {
   const bool more = effect.kind == recovery::StepKind::kAddCapacity;
   std::string evidence;
   bool refused = false;
   for (const auto& [node, could] : workers) {
-    if (could == 0 || (more && region_of(node) == effect.region)) continue;
+    const auto target = roster->peers.find(node);
+    if (could == 0 || (more && region_of(node) == effect.region) || target == roster->peers.end()) continue;
     net::HttpCall call;
-    call.target = peers_.targets.at(node);
+    call.target = target->second;
     call.method = "POST";
     call.path = "/v1/capacity/workers";
     call.headers.set("Content-Type", "application/json");
@@ -45,7 +46,7 @@ Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::E
     const auto answer = co_await asking;
     const bool done = answer && answer->status == 200;
     refused = refused || !done;
-    evidence += (evidence.empty() ? "" : "; ") + cluster_.regions.at(region_of(node)) + "/" +
+    evidence += (evidence.empty() ? "" : "; ") + roster->regions.at(region_of(node)) + "/" +
                 std::to_string(node.value % 256) + ": " +
                 (done     ? std::to_string(more ? could : 0) + " workers"
                  : answer ? answer->body.substr(0, 200)
@@ -76,7 +77,7 @@ Task<Result<std::string>> FailoverEffects::change_membership(Executor& on, recov
 
 // Of each other region at least one node gives the region's CRL, and OCSP answers for some of its certificates: which
 // are thereby made, and kept.
-Task<Result<std::string>> FailoverEffects::warm(Executor& on, RegionId region) {
+Task<Result<std::string>> FailoverEffects::warm(Executor& on, RegionId region, Nodes roster) {
   std::vector<std::string> serials;
   // A serial number begins with its issuer's region.
   const std::string first(1, static_cast<char>(region.value));
@@ -86,13 +87,13 @@ Task<Result<std::string>> FailoverEffects::warm(Executor& on, RegionId region) {
     if (certificate.serial().starts_with(first)) serials.push_back(certificate.serial());
   }
   std::string evidence, lacking;
-  for (const auto& [other, name] : cluster_.regions) {
+  for (const auto& [other, name] : roster->regions) {
     if (other == region) continue;
     bool served = false;
-    for (const auto& [node, of] : cluster_.nodes) {
+    for (const auto& [node, of] : roster->nodes) {
       if (of != other) continue;
       bool well = false;
-      auto asking = warm_node(on, node, region, serials, well);
+      auto asking = warm_node(on, node, region, roster, serials, well);
       const std::string seen = co_await asking;
       evidence += (evidence.empty() ? "" : "; ") + name + "/" + std::to_string(node.value % 256) + ": " + seen;
       served = served || well;
@@ -100,20 +101,20 @@ Task<Result<std::string>> FailoverEffects::warm(Executor& on, RegionId region) {
     if (!served) lacking += (lacking.empty() ? "" : ", ") + name;
   }
   // A region that is down itself takes nothing over: one that does is enough.
-  std::size_t others = cluster_.regions.size() - 1, without = 0;
+  std::size_t others = roster->regions.size() - 1, without = 0;
   for (const char c : lacking) without += c == ',' ? 1 : 0;
   if (!lacking.empty() && without + 1 >= others) co_return fail(Code::kUnavailable, evidence);
   co_return evidence;
 }
 
-Task<std::string> FailoverEffects::warm_node(Executor& on, NodeId node, RegionId region,
+Task<std::string> FailoverEffects::warm_node(Executor& on, NodeId node, RegionId region, Nodes roster,
                                              std::vector<std::string> serials, bool& well) {
-  const auto target = peers_.targets.find(node);
-  const auto issuer = peers_.issuer_ders.find(region);
-  if (target == peers_.targets.end() || issuer == peers_.issuer_ders.end()) co_return std::string("not known");
+  const auto target = roster->peers.find(node);
+  const auto issuer = issuer_ders_.find(region);
+  if (target == roster->peers.end() || issuer == issuer_ders_.end()) co_return std::string("not known");
   net::HttpCall call;
   call.target = target->second;
-  call.path = "/crl/" + cluster_.regions.at(region) + ".crl";
+  call.path = "/crl/" + roster->regions.at(region) + ".crl";
   call.connect_timeout = call.timeout = kAskTimeout;
   call.max_response_bytes = kLargestCrl;
   auto fetching = client_.fetch(on, call);

@@ -4,40 +4,38 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "net/http_client.h"
+#include "node/roster.h"
 #include "recovery/failover/controller.h"
 #include "store/store.h"
 
 namespace evercert::node {
 
-struct FailoverPeers {
-  std::map<NodeId, net::HttpTarget> targets;    // all nodes that keep records
-  std::map<RegionId, std::string> issuer_ders;  // by region
-};
-
 class FailoverEffects {
  public:
   // Everything given outlives it and every task it gave out.
-  FailoverEffects(const FailoverPeers& peers, const recovery::Cluster& cluster, store::Store& store,
-                  net::HttpClient& client)
-      : peers_(peers), cluster_(cluster), store_(store), client_(client) {}
+  FailoverEffects(const std::map<RegionId, std::string>& issuer_ders, store::Store& store, net::HttpClient& client)
+      : issuer_ders_(issuer_ders), store_(store), client_(client) {}
 
   // What was seen. kConflict, kUnavailable, kUnknownOutcome: as the store says; kNotFound: it will not come about.
   // `lock`: the key of the lock that was created at the effect's token. `workers`: how many each node could run.
   Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect, std::string lock,
-                                      std::map<NodeId, int> workers);
+                                      std::shared_ptr<const Roster> roster, std::map<NodeId, int> workers);
 
  private:
   Task<Result<std::string>> change_membership(Executor& on, recovery::Effect effect, std::string lock);
-  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, std::map<NodeId, int> workers);
-  Task<Result<std::string>> warm(Executor& on, RegionId region);
-  Task<std::string> warm_node(Executor& on, NodeId node, RegionId region, std::vector<std::string> serials, bool& well);
+  using Nodes = std::shared_ptr<const Roster>;
+  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, Nodes roster,
+                                        std::map<NodeId, int> workers);
+  Task<Result<std::string>> warm(Executor& on, RegionId region, Nodes roster);
+  Task<std::string> warm_node(Executor& on, NodeId node, RegionId region, Nodes roster,
+                              std::vector<std::string> serials, bool& well);
 
-  const FailoverPeers& peers_;
-  const recovery::Cluster& cluster_;
+  const std::map<RegionId, std::string>& issuer_ders_;
   store::Store& store_;
   net::HttpClient& client_;
 };

@@ -2,7 +2,7 @@
 // What the cluster file says to the failover controller, and health to what a node tells it.
 #pragma once
 
-#include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -10,29 +10,32 @@
 #include "config/paths.h"
 #include "node/failover_office.h"
 #include "node/health_watch.h"
+#include "node/roster.h"
 
 namespace evercert::node {
 
-inline FailoverOptions failover_options(const config::ClusterConfig& config, const config::NodeConfig& self) {
+inline FailoverOptions failover_options(const config::ClusterConfig& config, const config::NodeConfig& self,
+                                        const std::string& cluster_file, const std::string& data_dir) {
   FailoverOptions options;
   options.self = self.id;
   options.cluster_name = config.name;
+  options.name = name_of(config, self.id);
   const config::Paths paths(config.dir);
   for (const auto& region : config.regions) {
-    if (region.witness || region.removed) continue;
-    options.cluster.regions[region.id] = region.name;
+    if (region.witness && !region.removed) ++options.witness_regions;
+    if (region.id != region_of(self.id)) continue;
+    options.certificate_file = paths.node(region.name, self.zone) + ".pem";
+    options.key_file = paths.node(region.name, self.zone) + ".key";
+    options.spare.cluster_file = cluster_file;
+    options.spare.region = region.name;
+    if (region.nodes.empty() || region.nodes.front().id != self.id) continue;
+    for (std::size_t e = 0; e < region.edges.size(); ++e) {
+      if (region.edges[e].spare) options.spare.edges.push_back(static_cast<int>(e) + 1);
+    }
     for (const auto& node : region.nodes) {
-      options.cluster.nodes[node.id] = region.id;
-      options.peers.targets[node.id] = {node.address, node.api_port, true,
-                                        "node-" + std::to_string(node.id.value) + "." + config.name + ".internal"};
-      if (node.id != self.id) continue;
-      options.region = region.name;
-      options.name = region.name + "/" + std::to_string(node.zone);
-      options.certificate_file = paths.node(region.name, node.zone) + ".pem";
-      options.key_file = paths.node(region.name, node.zone) + ".key";
-      for (std::size_t e = 0; &node == &region.nodes.front() && e < region.edges.size(); ++e) {
-        if (region.edges[e].spare) options.spare_edges.push_back(static_cast<int>(e) + 1);
-      }
+      if (!node.spare) continue;
+      options.spare.nodes.push_back({node.id, node.zone, node.address, data_dir + "-spare-" + std::to_string(node.zone),
+                                     node.peer_port, node.coordination_port, node.status_port});
     }
   }
   return options;
@@ -40,13 +43,11 @@ inline FailoverOptions failover_options(const config::ClusterConfig& config, con
 
 // `root_der`: the cluster's root certificate.
 inline api::LogTrust log_trust(const config::ClusterConfig& config, std::string root_der) {
-  std::map<NodeId, std::string> names;
-  for (const auto& region : config.regions) {
-    for (const auto& node : region.nodes) names[node.id] = region.name + "/" + std::to_string(node.zone);
-  }
-  return {config.name, std::move(root_der), [names = std::move(names)](NodeId node) {
-            const auto known = names.find(node);
-            return known == names.end() ? std::string() : known->second;
+  // Also of nodes that came later: whoever has the region's key certified them, as those of the file.
+  std::set<RegionId> regions;
+  for (const auto& region : config.regions) regions.insert(region.id);
+  return {config.name, std::move(root_der), [config, regions = std::move(regions)](NodeId node) {
+            return regions.contains(region_of(node)) ? name_of(config, node) : std::string();
           }};
 }
 

@@ -15,7 +15,7 @@ namespace evercert::node {
 namespace {
 
 constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
-                   kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s;
+                   kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s, kSubmit = 6s;
 constexpr std::int64_t kOldest = 16;
 // Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
 // controller waits for it to lapse.
@@ -57,12 +57,41 @@ recovery::Member member_of(const store::MembershipView& view, RegionId region) {
   return member;
 }
 
+recovery::Cluster cluster_of(const Roster& roster) { return {roster.regions, roster.nodes}; }
+
+// Those that are to vote from now on: with the node, or without.
+store::v1::Command with_member(const store::MembershipView& view, const SpareNode& node, bool with,
+                               const std::string& by) {
+  std::vector<store::v1::Replica> nodes(view.record.replicas().nodes().begin(), view.record.replicas().nodes().end());
+  if (nodes.empty() && !view.groups.empty()) {
+    for (const NodeId voter : view.groups.front().voters()) nodes.emplace_back().set_node(voter.value);
+  }
+  std::erase_if(nodes, [&](const auto& replica) { return replica.node() == node.id.value; });
+  if (with) {
+    auto& added = nodes.emplace_back();
+    added.set_node(node.id.value);
+    added.set_address(node.address);
+    added.set_peer_port(node.peer_port);
+    added.set_coordination_port(node.coordination_port);
+  }
+  std::ranges::sort(nodes, {}, &store::v1::Replica::node);
+  store::v1::Command command;
+  auto& change = *command.mutable_change_replicas();
+  change.set_expected_epoch(view.record.epoch());
+  for (auto& replica : nodes) *change.add_nodes() = std::move(replica);
+  change.set_by("capacity of " + by);
+  change.set_reason(with ? "a spare node, while capacity is needed" : "a spare node, which is not needed any more");
+  change.set_request_id("capacity/" + std::to_string(node.id.value) + "/" + std::to_string(view.record.epoch()));
+  return command;
+}
+
 }  // namespace
 
-FailoverOffice::FailoverOffice(FailoverOptions options, store::Runtime& store, api::Coordinator& coordinator,
-                               api::Locks& locks, recovery::Meter& meter, net::HttpClient& client,
-                               std::function<void(recovery::Observation&)> eyes)
+FailoverOffice::FailoverOffice(FailoverOptions options, RosterWatch& roster, store::Runtime& store,
+                               api::Coordinator& coordinator, api::Locks& locks, recovery::Meter& meter,
+                               net::HttpClient& client, std::function<void(recovery::Observation&)> eyes)
     : options_(std::move(options)),
+      roster_(roster),
       store_(store),
       coordinator_(coordinator),
       locks_(locks),
@@ -70,10 +99,10 @@ FailoverOffice::FailoverOffice(FailoverOptions options, store::Runtime& store, a
       client_(client),
       eyes_(std::move(eyes)),
       space_(coordinator),
-      effects_(options_.peers, options_.cluster, store, client),
-      planner_(options_.cluster.nodes),
+      effects_(options_.issuer_ders, store, client),
+      planner_(roster_.now()->nodes, {.witness_regions = options_.witness_regions}),
       signer_(options_.certificate_file, options_.key_file),
-      spare_(options_.cluster_file, options_.region, options_.spare_edges),
+      spare_(options_.spare),
       scaler_(spare_) {}
 
 void FailoverOffice::start() {
@@ -82,6 +111,7 @@ void FailoverOffice::start() {
     measure();
     tasks_.spawn(run());
     tasks_.spawn(watch_capacity());
+    if (!options_.spare.nodes.empty()) tasks_.spawn(tend_spare_nodes());
   });
 }
 
@@ -114,8 +144,61 @@ Task<void> FailoverOffice::watch_capacity() {
     for (const auto& [node, one] : seen)
       loads.push_back({node, one.what.load.rate, one.what.load.busy, one.what.load.cores});
     std::lock_guard lock(mutex_);
+    planner_.set_nodes(roster_.now()->nodes);
     planner_.measured(loads, os::monotonic_clock().now());
   }
+}
+
+Task<void> FailoverOffice::tend_spare_nodes() {
+  for (;;) {
+    for (const SpareNode& node : options_.spare.nodes) {
+      auto tending = tend(node);
+      co_await tending;
+    }
+    auto waiting = pause(*executor_, 1s);
+    co_await waiting;
+  }
+}
+
+Task<void> FailoverOffice::tend(const SpareNode& node) {
+  recovery::SpareNodeStanding standing;
+  {
+    std::lock_guard lock(mutex_);
+    standing = spare_.standing(node.id);
+  }
+  // Without a fresh record nothing is known, and nothing could be changed.
+  auto freshening = store_.freshen(*executor_, kGlobalGroup, store::membership_record(), kFreshTimeout);
+  if (co_await freshening != store::Freshness::kFresh) co_return;
+  const auto view = store_.membership();
+  standing.settled = store::members_settled(*view).has_value();
+  standing.named = std::ranges::count(store::wanted_voters(view->record), node.id) > 0;
+  standing.member =
+      std::ranges::any_of(view->groups, [&](const store::Configuration& group) { return group.contains(node.id); });
+  if (standing.wanted && standing.runs && !standing.named) {
+    net::HttpCall call;
+    call.target = {node.address, node.status_port, false, node.address};
+    call.path = "/v1/status";
+    call.connect_timeout = call.timeout = kAskTimeout;
+    auto asking = client_.fetch(*executor_, std::move(call));
+    const auto answer = co_await asking;
+    standing.answers = answer && answer->status == 200;
+  }
+  const auto step = recovery::next_step(standing);
+  if (step == recovery::SpareNodeStep::kNone) co_return;
+  const std::string name = "node " + std::to_string(node.zone);
+  if (step == recovery::SpareNodeStep::kEnd) {
+    std::lock_guard lock(mutex_);
+    spare_.end(node.id);
+    co_return;
+  }
+  const bool with = step == recovery::SpareNodeStep::kAdd;
+  auto submitting = store_.submit(*executor_, kGlobalGroup, with_member(*view, node, with, options_.name), kSubmit);
+  const auto done = co_await submitting;
+  // What has changed in between is looked at anew, in a second.
+  if (!done) log_warning("capacity: " + name + (with ? " is not added: " : " is not removed: ") + done.error().message);
+  else
+    log_warning("capacity: " + name + (with ? " is to vote, epoch " : " is to vote no more, epoch ") +
+                std::to_string(done->number()));
 }
 
 recovery::CapacityReport FailoverOffice::capacity() const {
@@ -128,8 +211,9 @@ recovery::Observation FailoverOffice::observe() {
   recovery::Observation o;
   o.node = options_.self;
   eyes_(o);
+  const auto roster = roster_.now();
   for (const auto& [node, at] : store_.last_heard()) {
-    if (options_.cluster.nodes.contains(node)) o.silent[node] = std::max<Duration>(0us, now - at);
+    if (roster->nodes.contains(node)) o.silent[node] = std::max<Duration>(0us, now - at);
   }
   for (const auto& group : store_.group_status()) {
     const auto leaderless = group.leader == NodeId{} ? group.quorum_lost_ms.value_or(0) : 0;
@@ -242,8 +326,8 @@ Task<Result<recovery::Session>> FailoverOffice::begin(std::int64_t token) {
   auto reading_policy = read_policy();
   auto policy = co_await reading_policy;
   if (const Status loaded = signer_.load(); !loaded) co_return fail(loaded.error());
-  co_return recovery::Session::begin(options_.cluster, std::move(policy), std::move(heritage), options_.name, token,
-                                     {os::monotonic_clock().now(), os::wall_clock().now()},
+  co_return recovery::Session::begin(cluster_of(*term_roster_), std::move(policy), std::move(heritage), options_.name,
+                                     token, {os::monotonic_clock().now(), os::wall_clock().now()},
                                      [this](const std::string& text) { return signer_.sign(text); });
 }
 
@@ -271,6 +355,7 @@ Task<void> FailoverOffice::serve(std::shared_ptr<Term> term) {
   }
   log_info("failover: this node is the controller, token " + std::to_string(term->token));
   shown_signer_.clear();
+  term_roster_ = roster_.now();
   auto beginning = begin(term->token);
   auto session = co_await beginning;
   results_.clear();
@@ -330,14 +415,17 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
     for (const auto& line : lines) log_info("failover: " + line);
   }
   if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect), seen);
-  co_return !term->over;
+  if (term->over) co_return false;
+  if (roster_.now() == term_roster_) co_return true;
+  log_info("failover: the cluster's nodes are others now: a controller begins anew with them");
+  co_return false;
 }
 
 void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen) {
   std::map<NodeId, int> workers;
   for (const auto& [node, one] : seen) workers[node] = one.what.extra + one.what.spare;
   std::string lock = api::contender_key(std::string(recovery::kLeaderName), term->lease);
-  tasks_.spawn(effects_.carry_out(*executor_, effect, std::move(lock), std::move(workers)),
+  tasks_.spawn(effects_.carry_out(*executor_, effect, std::move(lock), term_roster_, std::move(workers)),
                [this, term, effect](Result<std::string> how) {
                  if (!term->over) results_.emplace_back(effect, std::move(how));
                });
@@ -373,10 +461,11 @@ Task<std::vector<recovery::Order>> FailoverOffice::read_orders() {
   co_return orders;
 }
 
-Task<std::pair<NodeId, Result<recovery::Observation>>> FailoverOffice::ask(Executor& on, NodeId node) {
+Task<std::pair<NodeId, Result<recovery::Observation>>> FailoverOffice::ask(Executor& on, NodeId node,
+                                                                           std::shared_ptr<const Roster> roster) {
   if (node == options_.self) co_return std::pair(node, Result<recovery::Observation>(observe()));
   net::HttpCall call;
-  call.target = options_.peers.targets.at(node);
+  call.target = roster->peers.at(node);
   call.path = "/v1/failover/node";
   call.connect_timeout = call.timeout = kAskTimeout;
   call.max_response_bytes = recovery::kLargestObservation;
@@ -393,14 +482,15 @@ Task<recovery::Picture> FailoverOffice::look(Executor& on, Seen& seen) {
   recovery::Picture picture;
   using Answer = std::pair<NodeId, Result<recovery::Observation>>;
   std::vector<Started<Answer>> answers;
-  answers.reserve(options_.cluster.nodes.size());
-  for (const auto& [node, region] : options_.cluster.nodes) answers.emplace_back(tasks_, ask(on, node));
+  const auto roster = roster_.now();
+  answers.reserve(roster->nodes.size());
+  for (const auto& [node, region] : roster->nodes) answers.emplace_back(tasks_, ask(on, node, roster));
   const Instant asked = os::monotonic_clock().now();
   auto freshening = store_.freshen(on, kGlobalGroup, store::membership_record(), kFreshTimeout);
   if (co_await freshening == store::Freshness::kFresh) picture.members_at = asked;
   const auto view = store_.membership();
   picture.epoch = view->record.epoch();
-  for (const auto& [region, name] : options_.cluster.regions) picture.members[region] = member_of(*view, region);
+  for (const auto& [region, name] : roster->regions) picture.members[region] = member_of(*view, region);
   for (auto& answer : answers) {
     Answer one = co_await answer;
     if (one.second) seen[one.first] = {std::move(*one.second), asked};
@@ -410,6 +500,7 @@ Task<recovery::Picture> FailoverOffice::look(Executor& on, Seen& seen) {
     picture.extra_workers += one.what.extra;
     picture.can_add = picture.can_add || one.what.spare > 0;
   }
+  std::erase_if(seen, [&](const auto& one) { return !roster->nodes.contains(one.first); });
   picture.seen = seen;
   co_return picture;
 }
@@ -432,8 +523,8 @@ net::HttpResponse FailoverOffice::set_workers(const net::HttpRequest& request) {
   std::lock_guard lock(mutex_);
   const auto will = scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
   if (!will) return net::problem(will.error());
-  log_warning("capacity: " + std::to_string(*will) + " spare edges are to run, by the controller with token " +
-              std::to_string(token));
+  log_warning("capacity: " + std::to_string(*will) +
+              " spare edges and nodes are to run, by the controller with token " + std::to_string(token));
   return net::json_response(200, "{\"workers\":" + std::to_string(*will) + "}");
 }
 
@@ -449,7 +540,7 @@ Task<Result<recovery::Rehearsal>> FailoverOffice::rehearse(Executor& on, RegionI
   const auto said = co_await reading_policy;
   recovery::Policy policy;
   if (said && *said) policy = recovery::parse_policy((*said)->value).value_or(recovery::Policy{});
-  co_return recovery::rehearse(options_.cluster, policy, picture, region, os::monotonic_clock().now());
+  co_return recovery::rehearse(cluster_of(*roster_.now()), policy, picture, region, os::monotonic_clock().now());
 }
 
 }  // namespace evercert::node

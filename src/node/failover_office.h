@@ -18,7 +18,8 @@
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
 #include "node/log_signer.h"
-#include "node/spare_edges.h"
+#include "node/roster.h"
+#include "node/spare_workers.h"
 #include "recovery/capacity/meter.h"
 #include "recovery/capacity/planner.h"
 #include "recovery/capacity/scaler.h"
@@ -29,20 +30,21 @@ namespace evercert::node {
 
 struct FailoverOptions {
   NodeId self;
-  std::string name;  // "us-east-1/1"
-  recovery::Cluster cluster;
-  FailoverPeers peers;
-  std::string cluster_file, region, cluster_name;
+  std::string name;                             // "us-east-1/1"
+  std::map<RegionId, std::string> issuer_ders;  // certificates
+  std::string cluster_name;
   std::string certificate_file, key_file;  // of the node, PEM: it signs what it writes as a controller
-  std::vector<int> spare_edges;
+  SpareOptions spare;
+  std::size_t witness_regions = 0;  // that count in a majority of regions and carry nothing
 };
 
 class FailoverOffice {
  public:
   // `eyes`: health, as this node sees it, into an observation; `queue`: what waits on it. Everything given outlives the
   // office.
-  FailoverOffice(FailoverOptions options, store::Runtime& store, api::Coordinator& coordinator, api::Locks& locks,
-                 recovery::Meter& meter, net::HttpClient& client, std::function<void(recovery::Observation&)> eyes);
+  FailoverOffice(FailoverOptions options, RosterWatch& roster, store::Runtime& store, api::Coordinator& coordinator,
+                 api::Locks& locks, recovery::Meter& meter, net::HttpClient& client,
+                 std::function<void(recovery::Observation&)> eyes);
   ~FailoverOffice() { stop(); }
   void start();
   void stop();
@@ -75,7 +77,10 @@ class FailoverOffice {
   Task<recovery::Policy> read_policy();
   Task<std::vector<recovery::Order>> read_orders();
   Task<recovery::Picture> look(Executor& on, Seen& seen);
-  Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node);
+  Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node,
+                                                             std::shared_ptr<const Roster> roster);
+  Task<void> tend_spare_nodes();
+  Task<void> tend(const SpareNode& node);
   void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
   net::HttpResponse set_workers(const net::HttpRequest& request);
   void tell(std::string what);
@@ -83,6 +88,7 @@ class FailoverOffice {
   Task<void> watch_capacity();
 
   const FailoverOptions options_;
+  RosterWatch& roster_;
   store::Runtime& store_;
   api::Coordinator& coordinator_;
   api::Locks& locks_;
@@ -92,6 +98,7 @@ class FailoverOffice {
   FailoverSpace space_;
   FailoverEffects effects_;
   std::unique_ptr<os::ThreadExecutor> executor_;
+  std::shared_ptr<const Roster> term_roster_;  // of the time in office; of the executor's thread
   std::vector<std::pair<recovery::Effect, Result<std::string>>> results_;  // of the executor's thread
   std::string told_, policy_told_;
   std::string shown_signer_;  // whose certificate lies in the key space, since this time in office began
@@ -99,8 +106,8 @@ class FailoverOffice {
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
   recovery::Planner planner_;
-  LogSigner signer_;  // of the executor's thread
-  SpareEdges spare_;  // with `scaler_`, under the mutex
+  LogSigner signer_;    // of the executor's thread
+  SpareWorkers spare_;  // with `scaler_`, under the mutex
   recovery::Scaler scaler_;
   TaskScope tasks_;
 };

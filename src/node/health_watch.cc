@@ -8,6 +8,7 @@
 #include "base/rfc3339.h"
 #include "config/paths.h"
 #include "keys/software_signer.h"
+#include "net/ready_check.h"
 #include "pki/certificate.h"
 #include "pki/pem.h"
 #include "store/keys.h"
@@ -43,10 +44,12 @@ json part(const health::Score& score) {
 }  // namespace
 
 HealthWatchOptions health_options(const config::ClusterConfig& config, const config::NodeConfig& self,
-                                  std::string data_dir) {
+                                  const Roster& roster, std::string data_dir) {
   HealthWatchOptions options;
   options.data_dir = std::move(data_dir);
   options.board.self = self.id;
+  options.board.nodes = roster.nodes;
+  options.board.regions = roster.regions;
   const config::Paths paths(config.dir);
   options.certificates.emplace_back("root certificate", paths.root_certificate());
   for (const auto& region : config.regions) {
@@ -57,20 +60,13 @@ HealthWatchOptions health_options(const config::ClusterConfig& config, const con
       options.certificates.emplace_back("issuing certificate", paths.issuer(region.name));
       options.certificates.emplace_back("OCSP responder certificate", paths.responder(region.name, region.name));
     }
-    if (region.witness || region.removed) continue;
-    options.board.regions[region.id] = region.name;
-    for (const auto& node : region.nodes) {
-      options.board.nodes[node.id] = region.id;
-      options.peers[node.id] = {node.address, node.api_port, true,
-                                "node-" + std::to_string(node.id.value) + "." + config.name + ".internal"};
-    }
   }
   return options;
 }
 
-Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions options, store::Runtime& store,
-                                                         ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key,
-                                                         net::HttpClient& client) {
+Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions options, RosterWatch& roster,
+                                                         store::Runtime& store, ca::CertificateAuthority& ca,
+                                                         std::shared_ptr<pki::Signer> key, net::HttpClient& client) {
   if (ca.options().profiles.empty()) return fail(Code::kInvalid, "the cluster file has no profile");
   ca::IssueRequest sample;
   const std::vector<pki::Name> names{{pki::NameKind::kDns, "health.evercert.internal"}};
@@ -81,19 +77,35 @@ Result<std::unique_ptr<HealthWatch>> HealthWatch::create(HealthWatchOptions opti
   sample.profile = ca.options().profiles.begin()->first;
   sample.home = ca.options().region;
   return std::unique_ptr<HealthWatch>(
-      new HealthWatch(std::move(options), store, ca, std::move(key), client, std::move(sample)));
+      new HealthWatch(std::move(options), roster, store, ca, std::move(key), client, std::move(sample)));
 }
 
-HealthWatch::HealthWatch(HealthWatchOptions options, store::Runtime& store, ca::CertificateAuthority& ca,
-                         std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample)
+HealthWatch::HealthWatch(HealthWatchOptions options, RosterWatch& roster, store::Runtime& store,
+                         ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key, net::HttpClient& client,
+                         ca::IssueRequest sample)
     : options_(std::move(options)),
+      roster_watch_(roster),
       store_(store),
       ca_(ca),
       key_(std::move(key)),
       client_(client),
       sample_(std::move(sample)),
       board_(options_.board, os::monotonic_clock().now()),
-      foresight_({}) {}
+      foresight_({}) {
+  follow_roster(os::monotonic_clock().now());
+}
+
+// Nodes that came, or went, while this one runs.
+void HealthWatch::follow_roster(Instant now) {
+  auto fresh = roster_watch_.now();
+  if (fresh == roster_) return;
+  std::lock_guard lock(mutex_);
+  board_.set_nodes(fresh->nodes, now);
+  std::erase_if(witnesses_, [&](const auto& known) { return !fresh->witnesses.contains(known.first); });
+  for (const auto& [node, witness] : fresh->witnesses)
+    witnesses_.try_emplace(node, witness.name, health::kApiCheck, now);
+  roster_ = std::move(fresh);
+}
 
 void HealthWatch::start() {
   executor_ = os::ThreadExecutor::start("health");
@@ -111,7 +123,8 @@ void HealthWatch::stop() {
 void HealthWatch::tick() {
   const Instant now = os::monotonic_clock().now();
   measure(now);
-  std::vector<NodeId> nodes;
+  follow_roster(now);
+  std::vector<NodeId> nodes, witnesses;
   bool database = false, key = false, certificates = false;
   const auto heard = store_.last_heard();
   {
@@ -125,6 +138,12 @@ void HealthWatch::tick() {
     }
     nodes = board_.due(now);
     for (const NodeId node : nodes) board_.asked(node, now);
+    for (auto& [node, witness] : witnesses_) {
+      witness.expire(now);
+      if (!witness.due(now)) continue;
+      witness.began(now);
+      witnesses.push_back(node);
+    }
     const auto begin = [&](const char* name, health::CheckPlan plan) {
       auto& component = board_.check(name, plan, now);
       const bool due = component.due(now);
@@ -136,6 +155,7 @@ void HealthWatch::tick() {
     certificates = begin(kCertificates, health::kCertificateCheck);
   }
   for (const NodeId node : nodes) tasks_.spawn(ask(node));
+  for (const NodeId node : witnesses) tasks_.spawn(ask_witness(node));
   if (database) tasks_.spawn(check_database());
   // While the token has not answered the last one, another would only queue behind it: its time-out counts.
   if (key && !key_busy_.exchange(true)) key_executor_->post([this] { check_key(); });
@@ -200,7 +220,7 @@ void HealthWatch::look_at_endings() {
 
 Task<void> HealthWatch::ask(NodeId node) {
   net::HttpCall call;
-  call.target = options_.peers.at(node);
+  call.target = roster_->peers.at(node);
   call.path = kReportPath;
   call.connect_timeout = call.timeout = health::kApiCheck.timeout;
   call.max_response_bytes = kLargestReport;
@@ -211,6 +231,20 @@ Task<void> HealthWatch::ask(NodeId node) {
   else report = health::parse_report(response->body);
   std::lock_guard lock(mutex_);
   board_.answered(node, std::move(report), os::monotonic_clock().now());
+}
+
+// It has no interface but its plain port, and says there whether it takes part.
+Task<void> HealthWatch::ask_witness(NodeId node) {
+  net::HttpCall call;
+  call.target = roster_->witnesses.at(node).target;
+  call.path = "/readyz";
+  call.connect_timeout = call.timeout = health::kApiCheck.timeout;
+  call.max_response_bytes = kLargestReport;
+  const auto response = co_await client_.fetch(*executor_, std::move(call));
+  const std::string why = net::ready_fault(response);
+  std::lock_guard lock(mutex_);
+  const auto known = witnesses_.find(node);
+  if (known != witnesses_.end()) known->second.ended({why.empty(), {}, why}, os::monotonic_clock().now());
 }
 
 void HealthWatch::ended(const char* component, Status how) {
@@ -261,16 +295,17 @@ void HealthWatch::mount(api::Router& router) {
 std::string HealthWatch::describe() {
   std::lock_guard lock(mutex_);
   json regions = json::array();
-  for (const auto& [id, name] : options_.board.regions) {
+  for (const RegionId id : board_.regions()) {
     json region = part(board_.region(id));
-    region["region"] = name;
+    region["region"] = options_.board.regions.at(id);
     region["out"] = board_.out(id);
     json services = json::object(), nodes = json::array();
     for (const auto& service : board_.services()) services[service] = part(board_.service(id, service));
-    for (const auto& [node, of] : options_.board.nodes) {
+    for (const auto& [node, of] : roster_->nodes) {
       if (of != id) continue;
       json one = part(board_.node(node));
       one["node"] = node.value;
+      one["name"] = options_.board.regions.at(id) + "/" + std::to_string(node.value % 256);
       nodes.push_back(std::move(one));
     }
     region["services"] = std::move(services);
@@ -278,6 +313,14 @@ std::string HealthWatch::describe() {
     regions.push_back(std::move(region));
   }
   json out{{"seen_by", options_.board.self.value}, {"globe", part(board_.globe())}, {"regions", std::move(regions)}};
+  json witnesses = json::array();
+  for (const auto& [node, witness] : witnesses_) {
+    json one = part(witness.score());
+    one["witness"] = witness.name();
+    one["node"] = node.value;
+    witnesses.push_back(std::move(one));
+  }
+  out["witnesses"] = std::move(witnesses);
   json forecasts = json::array();
   for (const auto& one : foresight_.forecasts(os::monotonic_clock().now())) {
     forecasts.push_back({{"what", one.what},
@@ -307,7 +350,7 @@ HealthWatch::Eyes HealthWatch::eyes() const {
   for (const auto& [id, name] : options_.board.regions) {
     if (board_.out(id)) eyes.out[id] = eyes.report.regions[id].why;
   }
-  for (const auto& [node, region] : options_.board.nodes) eyes.nodes[node] = board_.node(node).points;
+  for (const auto& [node, region] : roster_->nodes) eyes.nodes[node] = board_.node(node).points;
   return eyes;
 }
 
@@ -328,6 +371,12 @@ void HealthWatch::watch_by(api::Admin& admin) {
   gauge("globe", [this] { return board_.globe(); });
   for (const auto& [id, name] : options_.board.regions) {
     gauge(name, [this, id] { return board_.region(id); });
+  }
+  for (const auto& [node, witness] : witnesses_) {
+    gauge(witness.name(), [this, id = node] {
+      const auto known = witnesses_.find(id);
+      return known == witnesses_.end() ? health::Score{} : known->second.score();
+    });
   }
 }
 

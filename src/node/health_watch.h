@@ -19,6 +19,7 @@
 #include "health/board.h"
 #include "health/foresight.h"
 #include "net/http_client.h"
+#include "node/roster.h"
 #include "pki/signer.h"
 #include "store/runtime.h"
 
@@ -26,23 +27,21 @@ namespace evercert::node {
 
 struct HealthWatchOptions {
   health::BoardOptions board;
-  std::map<NodeId, net::HttpTarget> peers;
   std::string data_dir;
   // What must be renewed in time: PEM files by what they are called.
   std::vector<std::pair<std::string, std::string>> certificates;
   std::vector<std::pair<RegionId, std::string>> issuers;  // whose CRLs clients are given here
 };
-// All nodes of the cluster file that keep records.
 HealthWatchOptions health_options(const config::ClusterConfig& config, const config::NodeConfig& self,
-                                  std::string data_dir);
+                                  const Roster& roster, std::string data_dir);
 
 class HealthWatch {
  public:
   // `key`: signs with the same token as the issuing key does, and what it signs is no certificate. Everything given
   // outlives the watch. kInvalid: no profile to try.
-  static Result<std::unique_ptr<HealthWatch>> create(HealthWatchOptions options, store::Runtime& store,
-                                                     ca::CertificateAuthority& ca, std::shared_ptr<pki::Signer> key,
-                                                     net::HttpClient& client);
+  static Result<std::unique_ptr<HealthWatch>> create(HealthWatchOptions options, RosterWatch& roster,
+                                                     store::Runtime& store, ca::CertificateAuthority& ca,
+                                                     std::shared_ptr<pki::Signer> key, net::HttpClient& client);
   ~HealthWatch() { stop(); }
   void start();
   void stop();
@@ -59,11 +58,13 @@ class HealthWatch {
   void watch_by(api::Admin& admin);
 
  private:
-  HealthWatch(HealthWatchOptions options, store::Runtime& store, ca::CertificateAuthority& ca,
+  HealthWatch(HealthWatchOptions options, RosterWatch& roster, store::Runtime& store, ca::CertificateAuthority& ca,
               std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample);
+  void follow_roster(Instant now);
   void tick();
   void measure(Instant now);
   Task<void> ask(NodeId node);
+  Task<void> ask_witness(NodeId node);
   Task<void> check_database();
   void check_key();
   void check_certificates();
@@ -74,6 +75,7 @@ class HealthWatch {
   void look_at_endings();
 
   HealthWatchOptions options_;
+  RosterWatch& roster_watch_;
   store::Runtime& store_;
   ca::CertificateAuthority& ca_;
   std::shared_ptr<pki::Signer> key_;
@@ -86,6 +88,8 @@ class HealthWatch {
   api::Admin::Served served_;
   Instant next_served_;
   std::map<NodeId, Instant> heard_;
+  std::shared_ptr<const Roster> roster_;  // as the board has it
+  std::map<NodeId, health::Component> witnesses_;
   std::atomic<bool> key_busy_{false};
   TaskScope tasks_;
   std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else

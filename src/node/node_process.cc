@@ -184,10 +184,11 @@ class NodeProcessImpl : public NodeProcess {
   }
 
   Status open_health(const config::Paths& paths) {
+    roster_ = std::make_unique<RosterWatch>(config_, self_->id, [this] { return store_->membership(); });
     // The responder's key, and not the issuing key: it lies in the same token, and certifies nothing.
     EC_ASSIGN(auto key, open_signer(*region_, paths, "ocsp-" + region_->name));
-    EC_ASSIGN(health_, HealthWatch::create(health_options(config_, *self_, options_.data_dir), *store_, *ca_,
-                                           std::move(key), *standby_client_));
+    EC_ASSIGN(health_, HealthWatch::create(health_options(config_, *self_, *roster_->now(), options_.data_dir),
+                                           *roster_, *store_, *ca_, std::move(key), *standby_client_));
     health_->watch_by(*admin_);
     health_->mount(router_);
     health_->start();
@@ -362,11 +363,10 @@ class NodeProcessImpl : public NodeProcess {
 
   // The controller is elected among all nodes; see docs/failover.md.
   void open_failover() {
-    auto options = failover_options(config_, *self_);
-    options.peers.issuer_ders = issuer_ders_;
-    options.cluster_file = options_.cluster_file;
-    const recovery::Cluster cluster = options.cluster;
-    office_ = std::make_unique<FailoverOffice>(std::move(options), *store_, *coordinator_, *locks_, meter_,
+    auto options = failover_options(config_, *self_, options_.cluster_file, options_.data_dir);
+    options.issuer_ders = issuer_ders_;
+    const recovery::Cluster cluster{roster_->now()->regions, {}};
+    office_ = std::make_unique<FailoverOffice>(std::move(options), *roster_, *store_, *coordinator_, *locks_, meter_,
                                                *standby_client_, [this](recovery::Observation& seen) {
                                                  look_at(*health_, seen);
                                                  const auto queue = desk_->summary();
@@ -564,6 +564,7 @@ class NodeProcessImpl : public NodeProcess {
   std::unique_ptr<api::Rest> rest_;
   std::unique_ptr<api::Ocsp> ocsp_;
   std::unique_ptr<api::Admin> admin_;
+  std::unique_ptr<RosterWatch> roster_;
   std::unique_ptr<HealthWatch> health_;
   recovery::Meter meter_;
   std::map<RegionId, std::string> issuer_ders_;

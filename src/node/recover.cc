@@ -16,7 +16,7 @@ namespace evercert::node {
 Result<std::unique_ptr<StoppedNode>> StoppedNode::open(const RecoverOptions& options) {
   std::unique_ptr<StoppedNode> node(new StoppedNode);
   EC_ASSIGN(node->config_, config::load_cluster(options.cluster_file));
-  node->layout_ = layout_of(node->config_);
+  node->layout_ = layout_of(node->config_, NodeId{});
   node->data_dir_ = options.data_dir;
   std::vector<std::string> regions = options.with;
   regions.push_back(options.region);
@@ -27,7 +27,9 @@ Result<std::unique_ptr<StoppedNode>> StoppedNode::open(const RecoverOptions& opt
                   "region '" + name +
                       "' is a witness: its log is no copy of the records, so no cluster goes on with it. "
                       "Name the regions that keep records and are left, and no other");
-    for (const auto& one : region->nodes) node->voters_.push_back(one.id);
+    for (const auto& one : region->nodes) {
+      if (!one.spare) node->voters_.push_back(one.id);
+    }
   }
   std::sort(node->voters_.begin(), node->voters_.end());
   EC_ASSIGN(const auto* self, config::named_node(node->config_, options.region, options.zone));

@@ -33,9 +33,9 @@ store::RuntimeOptions runtime_options(const config::ClusterConfig& config, const
   store::RuntimeOptions runtime{.engine = {}, .data_dir = data_dir};
   auto& engine = runtime.engine;
   const auto& timing = config.timing;
-  engine.layout = layout_of(config);
+  engine.layout = layout_of(config, self.id);
   engine.self = self.id;
-  engine.may_found = may_found;
+  engine.may_found = may_found && !self.spare;
   engine.cluster_id = config.id;
   engine.tick = timing.tick;
   engine.election_ticks = static_cast<std::uint64_t>(timing.election / timing.tick);
@@ -64,7 +64,10 @@ net::PeerTransportOptions transport_options(const config::ClusterConfig& config,
   options.tls = tls_of(config, region, self);
   options.delays = delays_of(config);
   for (const auto& one : config.regions) {
-    for (const auto& node : one.nodes) options.peers.push_back({node.id, node.address, node.peer_port});
+    // Where a spare node is reached, the membership record says while it is one of the nodes.
+    for (const auto& node : one.nodes) {
+      if (!node.spare) options.peers.push_back({node.id, node.address, node.peer_port});
+    }
   }
   return options;
 }

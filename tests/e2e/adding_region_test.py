@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from clients import Client, ask_node
+from operators import Operator
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -21,12 +22,7 @@ founding = east, west, central = ["us-east-1", "us-west-2", "eu-central-1"]
 south = "ap-south-1"
 regions = [*founding, south]
 servers = Servers(evercert, work, cluster)
-
-
-def ctl(*arguments, file="larger.yaml", exit_code=0):
-    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/{file}", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout if exit_code == 0 else done.stderr
+ctl = Operator(evercert, cluster, "larger.yaml").ctl
 
 
 def node_of(region):

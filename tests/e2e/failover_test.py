@@ -21,6 +21,7 @@ import dns.rdatatype
 import checks
 from checks import check, wait_for
 from clients import Client, ask_node
+from operators import Operator, well_in_the_eyes_of
 from servers import Servers
 
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
@@ -28,28 +29,14 @@ work = tempfile.mkdtemp(prefix="evercert-failover-")
 cluster = os.path.join(work, "cluster")
 east, west, central = regions = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+operator = Operator(evercert, cluster)
+ctl, status, incident = operator.run, operator.status, operator.incident
 specification = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/spec/global_load_balancer.yaml")
 quick = {"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [25, 100], "requests_seconds": 5}
 
 
-def ctl(*arguments):
-    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
-
-
-def status():
-    out = ctl("--json", "failover", "status")
-    return json.loads(out.stdout) if out.stdout.startswith("{") else {}
-
-
-def incident(subject):
-    """The last one about it."""
-    return next((one for one in reversed(status().get("incidents", [])) if one["subject"] == subject), {})
-
-
 def set_policy(**changes):
-    path = os.path.join(work, "policy.json")
-    json.dump({**quick, **changes}, open(path, "w"))
-    return ctl("failover", "policy", "set", path)
+    return operator.set_policy(f"{work}/policy.json", {**quick, **changes})
 
 
 def log():
@@ -58,13 +45,12 @@ def log():
     return json.loads(out.stdout)
 
 
+def well(at):
+    return well_in_the_eyes_of(regions.index(at) + 1)
+
+
 def told(name):
     return [entry["text"] for entry in log()["entries"] if entry["incident"] == name]
-
-
-def well(at):
-    code, document = ask_node(f"127.{regions.index(at) + 1}.0.11", "/v1/health")
-    return code == 200 and all(region["score"] == 100 and not region["out"] for region in document["regions"])
 
 
 def addresses(name):

@@ -14,7 +14,8 @@ import urllib.request
 
 import checks
 from checks import check, wait_for
-from clients import Client, ask_node
+from clients import Client
+from operators import Operator, well_in_all_eyes
 from links import Links
 from servers import Servers
 
@@ -23,34 +24,15 @@ work = tempfile.mkdtemp(prefix="evercert-flapping-")
 cluster = os.path.join(work, "cluster")
 regions = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+operator = Operator(evercert, cluster)
+ctl, status, entries = operator.run, operator.status, operator.entries
 specification = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/spec/global_load_balancer.yaml")
-
-
-def ctl(*arguments):
-    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
-
-
-def status():
-    out = ctl("--json", "failover", "status")
-    return json.loads(out.stdout) if out.stdout.startswith("{") else {}
-
-
-def entries():
-    return json.loads(ctl("--json", "failover", "log", "--all").stdout)["entries"]
 
 
 def dns_regions():
     """By name: whether the name server leads anybody there, and by which share."""
     page = json.loads(urllib.request.urlopen("http://127.0.0.1:9153/", timeout=5).read())
     return {one["region"]: (one["in"], one["share"]) for one in page["regions"]}
-
-
-def well():
-    for n in (1, 2, 3):
-        code, document = ask_node(f"127.{n}.0.11", "/v1/health")
-        if code != 200 or not all(region["score"] == 100 and not region["out"] for region in document["regions"]):
-            return False
-    return True
 
 
 def most_in_30_s(moments):
@@ -72,7 +54,7 @@ try:
         servers.start("edge", region)
     servers.processes["dns", "all"] = subprocess.Popen([evercert, "dns", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--load-balancer", specification,
                                                         "--listen", "127.0.0.1:5353", "--status", "127.0.0.1:9153"], stdout=open(f"{work}/dns.log", "w"), stderr=subprocess.STDOUT)
-    wait_for("all is well in all eyes", well, 60)
+    wait_for("all is well in all eyes", well_in_all_eyes, 60)
     wait_for("a controller is elected", lambda: status().get("controller"), 60)
     where = status()["controller"]
     home = where["node"].split("/")[0]
@@ -104,11 +86,11 @@ try:
     for region in regions:
         check(most_in_30_s([at for at, text in moved if f"of {region}:" in text]) <= 1, f"and so has the controller about {region}: {moved}")
     check(not client.failed, f"no request has failed: {client.failed[:1]}")
-    wait_for("all is well again", lambda: well() and ctl("failover", "status").returncode == 0, 60)
+    wait_for("all is well again", lambda: well_in_all_eyes() and ctl("failover", "status").returncode == 0, 60)
 
     # --- the controller's region stands still
-    json.dump({"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [100]}, open(f"{work}/policy.json", "w"))
-    check(ctl("failover", "policy", "set", f"{work}/policy.json").returncode == 0, "the policy is quicker")
+    quicker = {"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [100]}
+    check(operator.set_policy(f"{work}/policy.json", quicker).returncode == 0, "the policy is quicker")
     where = status()["controller"]
     home = where["node"].split("/")[0]
     client.urls.sort(key=lambda url: f"127.{regions.index(home) + 1}." in url)  # its own region last: a client of a region that hangs waits

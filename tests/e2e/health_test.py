@@ -16,6 +16,7 @@ import dns.rdatatype
 import checks
 from checks import check, wait_for
 from clients import ask_node
+from operators import Operator
 from servers import Servers
 
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
@@ -23,11 +24,8 @@ work = tempfile.mkdtemp(prefix="evercert-health-")
 cluster = os.path.join(work, "cluster")
 east, west, central = regions = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+ctl = Operator(evercert, cluster).run
 specification = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/spec/global_load_balancer.yaml")
-
-
-def ctl(*arguments):
-    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
 
 
 def health(at):

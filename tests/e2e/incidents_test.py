@@ -15,6 +15,7 @@ import urllib.request
 import checks
 from checks import check, wait_for
 from clients import Client, ask_node
+from operators import Operator, well_in_all_eyes
 from links import Links
 from servers import Servers
 
@@ -24,29 +25,11 @@ cluster = os.path.join(work, "cluster")
 east, west, central = regions = ["us-east-1", "us-west-2", "eu-central-1"]
 second = f"{east}/2"
 servers = Servers(evercert, work, cluster)
+operator = Operator(evercert, cluster)
+ctl, status, incident, phase = operator.run, operator.status, operator.incident, operator.phase
+nothing_open, entries = operator.nothing_open, operator.entries
 policy = {"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [50, 100], "requests_seconds": 5}
 small = os.path.join(work, f"data-{east}-2")  # the second node's disk
-
-
-def ctl(*arguments):
-    return subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
-
-
-def status():
-    out = ctl("--json", "failover", "status")
-    return json.loads(out.stdout) if out.stdout.startswith("{") else {}
-
-
-def incident(subject):
-    return next((one for one in reversed(status().get("incidents", [])) if one["subject"] == subject), {})
-
-
-def phase(subject):
-    return incident(subject).get("phase")
-
-
-def nothing_open():
-    return ctl("failover", "status").returncode == 0
 
 
 def edge_metric(name):
@@ -66,10 +49,6 @@ def log_of(kind, name):
     return re.sub(r"\x1b\[[0-9;]*m", "", open(f"{work}/{kind}-{name}.log").read())
 
 
-def entries():
-    return json.loads(ctl("--json", "failover", "log", "--all").stdout)["entries"]
-
-
 def damage_log(folder):
     """Some bytes in the middle of the largest file of the store's log are others than were written."""
     files = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
@@ -78,14 +57,6 @@ def damage_log(folder):
     with open(largest, "r+b") as file:
         file.seek(os.path.getsize(largest) // 2)
         file.write(os.urandom(4096))
-
-
-def well():
-    for n in (1, 2, 3):
-        code, document = ask_node(f"127.{n}.0.11", "/v1/health")
-        if code != 200 or not all(region["score"] == 100 and not region["out"] for region in document["regions"]):
-            return False
-    return True
 
 
 links = Links()
@@ -103,10 +74,9 @@ try:
         servers.start("node", region)
         servers.start("edge", region)
     servers.start("node", east, 2)
-    wait_for("all is well in all eyes", well, 60)
+    wait_for("all is well in all eyes", well_in_all_eyes, 60)
     wait_for("a controller is elected and nothing is wrong", lambda: status().get("controller") and nothing_open(), 60)
-    json.dump(policy, open(f"{work}/policy.json", "w"))
-    check(ctl("failover", "policy", "set", f"{work}/policy.json").returncode == 0, "the policy is set")
+    check(operator.set_policy(f"{work}/policy.json", policy).returncode == 0, "the policy is set")
     client = Client(cluster, f"{work}/a.csr", [1, 2, 3])
     client.start()
     wait_for("both nodes of the region are asked", lambda: asked_of_second() > 5 and share_at_edge() == 100, 20)
@@ -189,7 +159,7 @@ try:
     for region in (west, central):
         servers.start("node", region)
         servers.start("edge", region)
-    wait_for("with the majority a controller is back, and nothing is wrong", lambda: status().get("controller") and nothing_open() and well(), 60)
+    wait_for("with the majority a controller is back, and nothing is wrong", lambda: status().get("controller") and nothing_open() and well_in_all_eyes(), 60)
     fresh = entries()[len(known):]
     check(not any(entry["text"].startswith("traffic of") for entry in fresh), f"nobody's traffic was moved for it: {fresh}")
     client = Client(cluster, f"{work}/a.csr", [1, 2, 3])

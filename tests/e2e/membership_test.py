@@ -14,6 +14,7 @@ import urllib.request
 
 from servers import Servers
 from checks import check, wait_for
+from operators import Operator
 import checks
 
 evercert = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/evercert")
@@ -21,13 +22,8 @@ work = tempfile.mkdtemp(prefix="evercert-membership-")
 cluster = os.path.join(work, "cluster")
 regions = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+ctl = Operator(evercert, cluster).ctl
 start, kill, processes = servers.start, servers.kill, servers.processes
-
-
-def ctl(*arguments, exit_code=0):
-    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout if exit_code == 0 else done.stderr
 
 
 def members():

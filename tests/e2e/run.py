@@ -9,7 +9,8 @@ import sys
 import time
 
 # The longest first.
-tests = ["flapping", "failover", "health", "incidents", "adding_witness", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "bodies", "http", "standby", "refusal"]
+# The longest first.
+tests = ["flapping", "failover", "health", "incidents", "adding_witness", "spare_node", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "bodies", "http", "standby", "refusal"]
 here = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from clients import Client, ask_node
+from operators import Operator
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -19,14 +20,9 @@ work = tempfile.mkdtemp(prefix="evercert-topology-")
 cluster = os.path.join(work, "cluster")
 regions = east, west, central = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+ctl = Operator(evercert, cluster, "larger.yaml").ctl
 processes = servers.processes
 new = "us-west-2/2"
-
-
-def ctl(*arguments, file="larger.yaml", exit_code=0):
-    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/{file}", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout if exit_code == 0 else done.stderr
 
 
 def nodes():
@@ -98,6 +94,12 @@ try:
             client.pause.clear()
         return not missing and count == len(serials), f"{count} certificates of {len(serials)}, missing {missing[:3]}"
 
+    def on_the_board():
+        """Of a region whose file does not name the new node."""
+        return {node["name"]: node["score"] for region in ask("127.1.0.11", "/v1/health")[1]["regions"] for node in region["nodes"]}
+
+    wait_for("the new node is on the board of health", lambda: on_the_board().get(new, 0) > 0, 30)
+    wait_for("and in the report of capacity", lambda: {one["region"]: one["nodes"] for one in json.loads(Operator(evercert, cluster).run("--json", "capacity").stdout)["regions"]}.get(west) == 2, 40)
     complete, what = has_all("127.2.0.12")
     check(complete, f"the new node has every certificate: {what}")
 
@@ -112,7 +114,9 @@ try:
     ctl("node", "remove", "us-west-2/1", "--reason", "its machine is old")
     wait_for("the old node votes no more", lambda: nodes()[0]["done"] and nodes()[1].get("us-west-2/1", {"state": "none"})["state"] == "none", 30)
     check(servers.stop_one("node", west) == 0, "the old node is stopped")
-    time.sleep(1)
+    wait_for("the old node is missed by nobody", lambda: west + "/1" not in on_the_board(), 10)
+    time.sleep(6)  # longer than a check of its interface takes to fail
+    check(sorted(on_the_board()) == sorted([east + "/1", new, central + "/1"]) and not Operator(evercert, cluster).incident(west + "/1"), "nor is it an incident that it is gone")
     wait_for("clients of the region go on", lambda n=len(clients[west].issued): len(clients[west].issued) > n + 5, 20)
 
     # --- it remembers who the members are, and bears the loss of a region with the others

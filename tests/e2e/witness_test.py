@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from clients import Client, ask_node
+from operators import Operator
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -20,12 +21,7 @@ cluster = os.path.join(work, "cluster")
 regions = east, west, watch = ["us-east-1", "us-west-2", "eu-central-1"]
 storing = [east, west]
 servers = Servers(evercert, work, cluster)
-
-
-def ctl(*arguments, exit_code=0):
-    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout if exit_code == 0 else done.stderr
+ctl = Operator(evercert, cluster).ctl
 
 
 def ask(region, path):
@@ -105,8 +101,15 @@ try:
         servers.start("edge", gone)
         wait_for(f"{gone} serves again", lambda: state(gone) == "serving" and ready(gone), 60)
         go_on(clients, 10, 60)
+    witness_score = lambda: {one["witness"]: one["score"] for one in ask(east, "/v1/health")[1]["witnesses"]}
+    wait_for("the witness is on the board of health", lambda: witness_score() == {f"{watch}/1": 100}, 20)
+    shown = Operator(evercert, cluster).run("--json", "capacity").stdout
+    check(json.loads(shown)["regions_may_fail"]["by_majority"] == 1, "and counts in the majority that issuance needs")
     servers.processes["node", watch].kill()
     servers.processes["node", watch].wait()
+    wait_for("its loss is seen", lambda: witness_score() == {f"{watch}/1": 0}, 30)
+    wait_for("and told", lambda: "a witness: 0" in Operator(evercert, cluster).run("health").stdout, 20)
+    check(Operator(evercert, cluster).run("health").returncode == 1, "by the exit status too")
     go_on(clients, 30, 90)
     check(not any(client.failed for client in clients), "without the witness the two regions go on")
     servers.start("node", watch)

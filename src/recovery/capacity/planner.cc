@@ -41,6 +41,11 @@ double erlang_c(int servers, double load) {
   return blocked / (1 - utilisation * (1 - blocked));
 }
 
+void Planner::set_nodes(std::map<NodeId, RegionId> nodes) {
+  nodes_ = std::move(nodes);
+  std::erase_if(known_, [this](const auto& known) { return !nodes_.contains(known.first); });
+}
+
 void Planner::measured(const std::vector<NodeLoad>& loads, Instant now) {
   if (!first_) first_ = now;
   double rate = 0, busy = 0;
@@ -113,7 +118,7 @@ CapacityReport Planner::report(Instant now) const {
   report.regions_peak = may_fail(by_region, report.peak, options_.limit);
   report.zones_now = may_fail(by_zone, report.busy, options_.limit);
   report.zones_peak = may_fail(by_zone, report.peak, options_.limit);
-  report.regions_by_majority = (static_cast<int>(report.regions.size()) - 1) / 2;
+  report.regions_by_majority = (static_cast<int>(report.regions.size() + options_.witness_regions) - 1) / 2;
   const auto trend = growth_.trend(now);
   report.trend_known = trend.has_value();
   for (int failed = 0; failed <= 2 && failed <= static_cast<int>(by_region.size()); ++failed) {

@@ -24,9 +24,10 @@ struct NodeLoad {
 };
 
 struct PlannerOptions {
-  double limit = 0.8;        // of its processors a node may use: beyond, waiting grows fast
-  Duration stale = 60s;      // a node that has not been heard for longer has no capacity
-  Duration window = 86400s;  // of which the peak is kept
+  double limit = 0.8;               // of its processors a node may use: beyond, waiting grows fast
+  Duration stale = 60s;             // a node that has not been heard for longer has no capacity
+  Duration window = 86400s;         // of which the peak is kept
+  std::size_t witness_regions = 0;  // count in a majority of regions, and carry nothing
 };
 
 // What is left when `failed` regions (or zones), the largest ones, are gone.
@@ -63,6 +64,8 @@ class Planner {
   explicit Planner(std::map<NodeId, RegionId> nodes, PlannerOptions options = {})
       : nodes_(std::move(nodes)), options_(options) {}
 
+  // Who they are changes while the cluster runs.
+  void set_nodes(std::map<NodeId, RegionId> nodes);
   // What was seen of the nodes that answered, at one moment. Every ten to sixty seconds.
   void measured(const std::vector<NodeLoad>& loads, Instant now);
   CapacityReport report(Instant now) const;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "recovery/capacity/spare_node.h"
+
 namespace evercert::recovery {
 namespace {
 
@@ -108,6 +110,43 @@ TEST_F(PlannerTest, GrowthReachesTheLimit) {
   EXPECT_NEAR(static_cast<double>(report.until_n1->count()) / 60e6, 53, 3);
   ASSERT_TRUE(report.until_n2);
   EXPECT_EQ(*report.until_n2, Duration{0});
+}
+
+TEST(Planner, NodesThatComeAndGoAreCountedAndAWitnessIsPartOfTheMajority) {
+  const NodeId east = node_id(RegionId{1}, 1), west = node_id(RegionId{2}, 1), further = node_id(RegionId{2}, 2);
+  Planner planner({{east, RegionId{1}}, {west, RegionId{2}}}, {.witness_regions = 1});
+  const std::vector<NodeLoad> loads{{east, 10, 1, 4}, {west, 10, 1, 4}, {further, 10, 1, 4}};
+  planner.measured(loads, Instant{1'000'000});
+  EXPECT_EQ(planner.report(Instant{1'000'000}).cores, 8) << "who is none of the nodes does not count";
+  EXPECT_EQ(planner.report(Instant{1'000'000}).regions_by_majority, 1) << "two of three are left";
+  planner.set_nodes({{east, RegionId{1}}, {west, RegionId{2}}, {further, RegionId{2}}});
+  planner.measured(loads, Instant{2'000'000});
+  EXPECT_EQ(planner.report(Instant{2'000'000}).cores, 12);
+  planner.set_nodes({{east, RegionId{1}}, {further, RegionId{2}}});
+  EXPECT_EQ(planner.report(Instant{2'000'000}).cores, 8);
+}
+
+TEST(SpareNode, IsAddedWhenItRunsAndEndedWhenNobodyWaitsForItAnyMore) {
+  using Step = SpareNodeStep;
+  SpareNodeStanding node{.settled = true};
+  EXPECT_EQ(next_step(node), Step::kNone) << "calm times";
+  node.wanted = node.runs = true;
+  EXPECT_EQ(next_step(node), Step::kNone) << "it does not answer yet";
+  node.answers = true;
+  node.settled = false;
+  EXPECT_EQ(next_step(node), Step::kNone) << "another change is under way";
+  node.settled = true;
+  EXPECT_EQ(next_step(node), Step::kAdd);
+  node.named = node.member = true;
+  EXPECT_EQ(next_step(node), Step::kNone);
+  node.wanted = false;
+  EXPECT_EQ(next_step(node), Step::kRemove);
+  node.named = false;
+  EXPECT_EQ(next_step(node), Step::kNone) << "a group still counts on it";
+  node.member = false;
+  EXPECT_EQ(next_step(node), Step::kEnd);
+  EXPECT_EQ(next_step({.named = true, .member = true, .settled = true}), Step::kRemove)
+      << "left behind by a starter that was started anew";
 }
 
 }  // namespace

@@ -90,6 +90,7 @@ class Controller {
   void fall_back(Incident& incident, const std::string& why, const Sight& sight);
   void enter(Incident& incident, Phase phase, std::string evidence, Instant now);
   void close(Incident& incident, std::string outcome, Instant now);
+  bool let_go(Incident& incident, const Sight& sight);
   bool well_for_long(const Incident& incident, Duration hold, const Sight& sight);
   void note(Incident& incident, std::string text);
   void ask(Incident& incident, const std::string& why);

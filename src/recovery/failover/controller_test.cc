@@ -414,6 +414,49 @@ TEST_F(ControllerTest, ANodeThatIsIllLosesItsTrafficToTheOthersOfItsRegionAndGet
                                   [](const Incident& one) { return one.phase == Phase::kClosed; }));
 }
 
+TEST_F(ControllerTest, ANodeThatIsTakenAwayWhileItIsIllLeavesNoIncidentAndNoShare) {
+  const NodeId second = node_id(RegionId{1}, 2);
+  cluster.nodes[second] = RegionId{1};
+  make({});
+  ill_nodes = {second};
+  for (int i = 0; i < 10; ++i) look();
+  ASSERT_EQ(picture.shares.of_node("region-1/2"), 0);
+  State state = controller->state();
+  cluster.nodes.erase(second);
+  picture.seen.erase(second);
+  make(std::move(state));
+  for (int i = 0; i < 3; ++i) look();
+  EXPECT_FALSE(picture.shares.nodes.contains("region-1/2"));
+  ASSERT_EQ(controller->state().incidents.size(), 1u);
+  EXPECT_EQ(controller->state().incidents.front().phase, Phase::kClosed);
+  EXPECT_EQ(controller->state().incidents.front().outcome, "region-1/2 is no node of the cluster any more");
+}
+
+TEST_F(ControllerTest, CapacityThatAnotherIncidentNeedsIsNotLetGo) {
+  policy.regions_left = 1;
+  policy.stages = {100};
+  make({});
+  picture.can_add = true;
+  gone.insert(RegionId{3});
+  picture.members[RegionId{3}] = {Standing::kFenced, "attested", true, {}};
+  look_for(15);
+  ASSERT_EQ(std::ranges::count(effects, StepKind::kAddCapacity, &Effect::kind), 1);
+  picture.extra_workers = 1;  // it runs now
+  ill.insert(RegionId{2});
+  look_for(30);
+  ASSERT_EQ(controller->state().incidents.size(), 2u);
+  ASSERT_EQ(incident().phase, Phase::kStabilised);
+  ill.clear();
+  look_for(60);
+  ASSERT_EQ(incident().phase, Phase::kClosed) << "the second one is over";
+  EXPECT_EQ(std::ranges::count(effects, StepKind::kReleaseCapacity, &Effect::kind), 0) << "the first one is not";
+  gone.clear();
+  picture.members[RegionId{3}] = {};
+  look_for(60);
+  EXPECT_EQ(controller->state().incidents.front().phase, Phase::kClosed);
+  EXPECT_EQ(std::ranges::count(effects, StepKind::kReleaseCapacity, &Effect::kind), 1);
+}
+
 TEST_F(ControllerTest, HoweverMuchBreaksAtOnceATurnFitsIntoATransaction) {
   broken_parts = 30;  // of each of three nodes
   std::size_t most = 0;

@@ -24,6 +24,13 @@ bool is_broken(const std::string& component, double score) {
   return score <= 0 && component != kDatabase && component != kReplication;
 }
 
+bool lags_only(const Observation& own) {
+  const auto lag = own.components.find(kReplication);
+  return lag != own.components.end() && lag->second <= 0 && std::ranges::all_of(own.components, [](const auto& part) {
+           return part.first == kReplication || part.second > 0;
+         });
+}
+
 void detect_regions(const Sight& sight, std::vector<Finding>& found) {
   for (const auto& [region, name] : sight.cluster.regions) {
     if (!sight.confirmed_out(region)) continue;
@@ -192,6 +199,9 @@ bool Sight::gives_no_point(NodeId node, std::size_t& words) const {
     if (!first) entry->second = entry->second && says_down;
   }
   words = static_cast<std::size_t>(std::ranges::count_if(down, [](const auto& d) { return d.second; }));
+  // One that answers and only lags, as whoever has just caught up does for some seconds, is no zone that is down.
+  const Observation* own = of(node);
+  if (own != nullptr && lags_only(*own)) return false;
   return words >= needed();
 }
 

@@ -103,6 +103,19 @@ TEST_F(DetectionTest, AZoneIsDownWhenAllNodesOfTwoRegionsSaySo) {
   EXPECT_EQ(found(), Strings{"region region-3"}) << "the whole region is not told of in parts";
 }
 
+TEST_F(DetectionTest, ANodeThatAnswersAndOnlyLagsIsNoZoneThatIsDown) {
+  for (const auto& [id, region] : cluster.nodes) {
+    if (id != node(2, 2)) picture.seen[id].what.nodes[node(2, 2)] = 0;
+  }
+  of(2, 2).components["replication"] = 0;
+  EXPECT_EQ(found(), std::vector<std::string>{}) << "it has just caught up";
+  of(2, 2).components["database"] = 0;
+  EXPECT_EQ(found(), std::vector<std::string>{"zone region-2/2"}) << "it reaches no majority";
+  of(2, 2).components["database"] = 100;
+  picture.seen.erase(node(2, 2));
+  EXPECT_EQ(found(), std::vector<std::string>{"zone region-2/2"}) << "nobody hears it";
+}
+
 TEST_F(DetectionTest, APartOfANodeIsDownByItsOwnWord) {
   of(2, 1).components["HSM"] = 0;
   EXPECT_EQ(found(), Strings{"component region-2/1 HSM"});

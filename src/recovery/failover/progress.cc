@@ -24,6 +24,22 @@ bool Controller::well_for_long(const Incident& incident, Duration hold, const Si
 
 namespace {
 
+// It has added some, and has not let it go yet.
+bool needs_capacity(const Incident& incident) {
+  const auto has = [&](StepKind kind, auto counts) {
+    return std::ranges::any_of(incident.steps,
+                               [&](const Step& step) { return step.kind == kind && counts(step.state); });
+  };
+  const auto begun = [](StepState state) { return state == StepState::kRunning || state == StepState::kDone; };
+  const auto ahead = [](StepState state) { return state == StepState::kWaiting || state == StepState::kRunning; };
+  switch (incident.phase) {
+    case Phase::kExecuting:
+    case Phase::kStabilised: return has(StepKind::kAddCapacity, begun);
+    case Phase::kReturning: return has(StepKind::kReleaseCapacity, ahead);
+    default: return false;
+  }
+}
+
 // What is left of its traffic, in per cent.
 int share_left(const Incident& incident, const Sight& sight) {
   const traffic::Shares& shares = sight.picture.shares;
@@ -41,7 +57,23 @@ bool relieved(const Incident& incident, const Sight& sight) {
 
 }  // namespace
 
+// Whoever is no node of the cluster any more has no traffic to give back, and is not waited for.
+bool Controller::let_go(Incident& incident, const Sight& sight) {
+  const bool of_a_node = incident.kind == Kind::kZone || incident.kind == Kind::kComponent;
+  if (!of_a_node || cluster_.nodes.contains(incident.node) || pending(incident)) return false;
+  if (share_left(incident, sight) != 100) {
+    if (turn_.shares) return true;  // one change of traffic in a turn
+    traffic::Shares shares = sight.picture.shares;
+    shares.nodes.erase(sight.name(incident.node));
+    shares.by = "failover " + name_of(incident) + ": " + sight.name(incident.node) + " is no node any more";
+    turn_.shares = std::move(shares);
+  }
+  close(incident, sight.name(incident.node) + " is no node of the cluster any more", sight.now);
+  return true;
+}
+
 void Controller::progress(Incident& incident, const Sight& sight) {
+  if (let_go(incident, sight)) return;
   const Duration hold = policy_.well * (1 << std::min<std::uint32_t>(incident.fell_back, 3));
   const auto share_steps = std::ranges::count(incident.steps, StepKind::kShare, &Step::kind);
   switch (incident.phase) {
@@ -152,7 +184,13 @@ bool Controller::run_step(Incident& incident, std::size_t at, const Sight& sight
       return false;
     }
   }
-  const Judgement judgement = judge(step, incident, sight);
+  Judgement judgement = judge(step, incident, sight);
+  if (step.kind == StepKind::kReleaseCapacity && judgement.verdict == Verdict::kAct) {
+    // Two incidents may need it, and there is only one number of workers: whoever ends last lets them go.
+    const auto other = std::ranges::find_if(
+        state_.incidents, [&](const Incident& one) { return one.id != incident.id && needs_capacity(one); });
+    if (other != state_.incidents.end()) judgement = {Verdict::kSkip, name_of(*other) + " needs it still"};
+  }
   if (step.state == StepState::kWaiting) {
     if (judgement.verdict == Verdict::kSkip) {
       end_step(incident, at, StepState::kSkipped, judgement.evidence, sight.now);
