@@ -46,7 +46,7 @@ def start_node():
     node = region["nodes"][0]
     folder = f"{cluster}/regions/{east}"
     servers.processes["node", east] = process = subprocess.Popen(
-        [stand_in, node["address"], str(node["link_port"]), f"{folder}/node-1.pem", f"{folder}/node-1.key", f"{cluster}/public/root.pem", settings["name"] if "name" in settings else settings["cluster"]],
+        [stand_in, node["address"], str(node["link_port"]), f"{folder}/node-1.pem", f"{folder}/node-1.key", f"{cluster}/public/root.pem", settings["cluster"]["name"]],
         stdout=subprocess.PIPE, stderr=open(f"{work}/node.log", "a"))
     assert process.stdout.readline() == b"ready\n"
 
