@@ -138,7 +138,7 @@ try:
     wait_for("the node is back", lambda: curl("EDGE/v1/alive").stdout.count(b" ") == 1, 20)
     check(hashlib.sha256(curl(f"EDGE/v1/bodies/{size}").stdout).hexdigest() == right, "with a new node all is as it was")
 
-    done = subprocess.run(["curl", "--silent", "--cacert", f"{cluster}/public/root.pem", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", "-H", f"Content-Length: {(1 << 30) + 1}", "-H", "Expect:",
+    done = subprocess.run(["curl", "--silent", "--http1.1", "--cacert", f"{cluster}/public/root.pem", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", "-H", f"Content-Length: {(1 << 30) + 1}", "-H", "Expect:",
                            "--data-binary", "x", "--max-time", "10", f"https://127.1.0.1:{https}/v1/bodies"], capture_output=True)
     check(done.stdout == b"413", "a request of more than 1 GB is refused before it is sent")
     print(f"bodies: {checks.count} checks passed")
