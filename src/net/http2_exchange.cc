@@ -177,6 +177,7 @@ void Http2Exchange::over(Slot& slot, bool whole) {
 }
 
 void Http2Exchange::cut() {
+  session_.leave();
   for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i]->cut();
 }
 

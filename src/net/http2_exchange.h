@@ -21,7 +21,7 @@ class Http2Exchange {
   void check_time();
   // Says that the server ends; the requests that are open, and those that are on their way, are answered.
   void drain();
-  // The connection is gone: nobody takes the answers that come in pieces.
+  // The connection is gone: nobody takes the answers that come in pieces, or sends the rest of requests that do.
   void cut();
   // Handlers that have not answered, also of streams that are gone.
   std::size_t running() const { return slots_.size() - free_.size(); }

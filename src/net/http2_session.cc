@@ -529,6 +529,15 @@ void Http2Session::check_pieces(Stream& stream, bool blocked) {
   stream.period_came = 0;
 }
 
+void Http2Session::leave() {
+  for (const auto& stream : streams_) {
+    const auto pipe = stream->pipe.lock();
+    if (!pipe) continue;
+    pipe->leave();
+    pipe->break_off({Code::kUnavailable, "the client is gone"});
+  }
+}
+
 void Http2Session::announce_end() {
   if (broken_ || std::exchange(announced_, true)) return;
   nghttp2_submit_shutdown_notice(session_);

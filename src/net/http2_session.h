@@ -89,6 +89,9 @@ class Http2Session {
   void end();
   bool announced() const { return announced_; }
 
+  // The connection is gone: who reads requests that come in pieces learns that there is no more of them.
+  void leave();
+
   // Requests that are incomplete, handled or being answered.
   std::size_t open() const { return streams_.size(); }
   bool ended() const { return ended_; }

@@ -102,7 +102,13 @@ Handling::Coroutine Handling::run(Handling& self, HttpRequest& request) {
   co_await back;
   if (response.source != nullptr) {
     self.in_pieces_ = true;
-    const bool whole = co_await self.give_pieces(response);
+    bool whole = false;
+    try {
+      whole = co_await self.give_pieces(response);
+    } catch (const std::exception& e) {
+      log_error(std::string("an answer's body threw: ") + e.what());
+    }
+    self.source_ = nullptr;
     self.running_ = self.in_pieces_ = false;
     self.handler_ = {};
     self.over(whole);
@@ -121,13 +127,12 @@ struct Handling::Room {
   int& given;
   bool await_ready() const { return self.cut_ || (given < kPiecesAtATime && self.has_room()); }
   void await_suspend(std::coroutine_handle<> handle) {
-    const bool turn_over = self.has_room();
-    given = 0;
-    if (!turn_over) {
+    if (!self.has_room()) {
       self.room_ = handle;
-    } else {
-      self.worker_.thread().executor.post([handle] { handle.resume(); });
+      return;
     }
+    given = 0;
+    self.worker_.thread().executor.post([handle] { handle.resume(); });
   }
   void await_resume() const {}
 };
@@ -147,7 +152,7 @@ Task<bool> Handling::give_pieces(HttpResponse& response) {
     Room room{*this, given};
     do {
       co_await room;
-    } while (!cut_ && !has_room());
+    } while (!cut_ && (!has_room() || given >= kPiecesAtATime));
     if (cut_) break;
     source_ = source.get();
     auto asking = source->next(worker_.thread().executor);

@@ -279,6 +279,16 @@ TEST_P(Http2UploadsTest, AnEarlyAnswerIsHeardAndAStreamThatIsGivenUpIsBroken) {
   EXPECT_EQ(answer_at(*client, 3).body, "pieces 60000 right -");
 }
 
+TEST_P(Http2UploadsTest, AConnectionThatIsGoneBreaksAllOfThem) {
+  const auto client = hello();
+  client->send(post(1, "/take") + Peer::data(1, test_bytes(15'000), false) + post(3, "/take") +
+               Peer::data(3, test_bytes(12'000), false));
+  EXPECT_TRUE(comes([&] { return got_ >= 27'000; }));
+  client->reset();
+  EXPECT_TRUE(comes([&] { return broken_ == 2; }));
+  EXPECT_TRUE(comes([&] { return ended_ == 2; }));
+}
+
 TEST_P(Http2UploadsTest, WhoSendsHardlyAnythingIsNotWaitedFor) {
   options_.header_timeout = milliseconds(200);
   const auto client = hello();

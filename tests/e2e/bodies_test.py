@@ -46,7 +46,7 @@ def start_node():
     node = region["nodes"][0]
     folder = f"{cluster}/regions/{east}"
     servers.processes["node", east] = process = subprocess.Popen(
-        [stand_in, node["address"], str(node["link_port"]), f"{folder}/node-1.pem", f"{folder}/node-1.key", f"{cluster}/public/root.pem", settings["name"] if "name" in settings else settings["cluster"]],
+        [stand_in, node["address"], str(node["link_port"]), f"{folder}/node-1.pem", f"{folder}/node-1.key", f"{cluster}/public/root.pem", settings["cluster"]["name"]],
         stdout=subprocess.PIPE, stderr=open(f"{work}/node.log", "a"))
     assert process.stdout.readline() == b"ready\n"
 
@@ -101,8 +101,7 @@ try:
             forget_peak(region)
             got = os.path.join(work, "got")
             done = curl(version, "-o", got, f"EDGE/v1/bodies/{size}", where=where)
-            check(done.returncode == 0 and hashlib.file_digest(open(got, "rb"), "sha256").hexdigest() == right if hasattr(hashlib, "file_digest")
-                  else done.returncode == 0 and hashlib.sha256(open(got, "rb").read()).hexdigest() == right, f"64 MB come through {way} as they were ({version[2:]})")
+            check(done.returncode == 0 and hashlib.sha256(open(got, "rb").read()).hexdigest() == right, f"64 MB come through {way} as they were ({version[2:]})")
             done = curl(version, "-o", got, f"EDGE/v1/bodies/{size}?chunked", where=where)
             check(done.returncode == 0 and hashlib.sha256(open(got, "rb").read()).hexdigest() == right, f"and without a length that is said ({version[2:]})")
             done = curl(version, "--data-binary", f"@{upload}", "-H", "Expect:", "EDGE/v1/bodies", where=where)
@@ -126,19 +125,20 @@ try:
 
     slow = subprocess.Popen(["curl", "--silent", "--cacert", f"{cluster}/public/root.pem", "--limit-rate", "4M", "-o", f"{work}/cut", f"https://127.1.0.1:{https}/v1/bodies/{size}"])
     slow2 = subprocess.Popen(["curl", "--silent", "--cacert", f"{cluster}/public/root.pem", "--limit-rate", "4M", "--http2", "-o", f"{work}/cut2", f"https://127.2.0.1:{https}/v1/bodies/{size}?chunked"])
-    sending = subprocess.Popen(["curl", "--silent", "--cacert", f"{cluster}/public/root.pem", "--limit-rate", "4M", "--data-binary", f"@{upload}", "-H", "Expect:", "-o", f"{work}/cut3", "-w", "%{http_code}",
+    sending = subprocess.Popen(["curl", "--silent", "--cacert", f"{cluster}/public/root.pem", "--limit-rate", "4M", "--http1.1", "--data-binary", f"@{upload}", "-H", "Expect:", "-o", f"{work}/cut3", "-w", "%{http_code}",
                                 f"https://127.1.0.1:{https}/v1/bodies"], stdout=subprocess.PIPE)
     wait_for("both have begun", lambda: all(os.path.exists(f"{work}/{name}") and os.path.getsize(f"{work}/{name}") > 1 << 20 for name in ("cut", "cut2")), 30)
     servers.processes["node", east].send_signal(signal.SIGKILL)
     servers.processes["node", east].wait()
     check(slow.wait(30) != 0 and os.path.getsize(f"{work}/cut") < size, "a client whose node dies in the middle learns that it has not the whole")
     check(slow2.wait(30) != 0 and os.path.getsize(f"{work}/cut2") < size, "also in HTTP/2, without a length, by way of another region")
+    # In HTTP/1.1: curl 7.88 takes an answer before the end of a request for a fault of HTTP/2.
     check(sending.communicate(timeout=60)[0] in (b"504", b"503"), "and one that sends is told that nobody knows what became of it")
     start_node()
     wait_for("the node is back", lambda: curl("EDGE/v1/alive").stdout.count(b" ") == 1, 20)
     check(hashlib.sha256(curl(f"EDGE/v1/bodies/{size}").stdout).hexdigest() == right, "with a new node all is as it was")
 
-    done = subprocess.run(["curl", "--silent", "--cacert", f"{cluster}/public/root.pem", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", "-H", f"Content-Length: {(1 << 30) + 1}", "-H", "Expect:",
+    done = subprocess.run(["curl", "--silent", "--http1.1", "--cacert", f"{cluster}/public/root.pem", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", "-H", f"Content-Length: {(1 << 30) + 1}", "-H", "Expect:",
                            "--data-binary", "x", "--max-time", "10", f"https://127.1.0.1:{https}/v1/bodies"], capture_output=True)
     check(done.stdout == b"413", "a request of more than 1 GB is refused before it is sent")
     print(f"bodies: {checks.count} checks passed")

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/encoding.h"
+#include "net/body.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/shared_reads.h"
 #include "traffic/policy/deadline.h"
@@ -57,13 +58,42 @@ struct Node {
   int status = 200;
   std::string_view header = {};  // in its answer
   std::optional<Code> error = {};
-  bool forgets = false;  // neither it nor the client that asks it ever comes back, whatever the time
+  int pieces = 0;          // of its answer; 0: it is whole
+  bool breaks = false;     // after them
+  Duration takes_each{0};  // of a request's body in pieces: so long for each; 0: it asks for none
+  bool forgets = false;    // neither it nor the client that asks it ever comes back, whatever the time
 };
 
 struct Asked {
   std::size_t node;
   Instant at;
   std::string attempt, queue, deadline;
+};
+
+// Pieces of ten bytes, at hand or `each` later.
+class Pieces : public net::BodySource {
+ public:
+  Pieces(int count, bool breaks, Duration each = Duration{0}) : left_(count), breaks_(breaks), each_(each) {}
+  Task<Result<std::string>> next(Executor& on) override {
+    ++asked;
+    if (each_ > Duration{0}) {
+      auto start = [&](auto resolve) {
+        on.post_after(each_, [resolve = std::move(resolve)]() mutable { resolve(true); });
+      };
+      auto waiting = suspend_on<bool>(on, start);
+      co_await waiting;
+    }
+    if (left_-- > 0) co_return std::string("ten bytes.");
+    if (breaks_) co_return fail(Code::kUnknownOutcome, "as the test says");
+    co_return std::string();
+  }
+  void give_up() override {}
+  int asked = 0;
+
+ private:
+  int left_;
+  bool breaks_;
+  Duration each_;
 };
 
 class Nodes : public net::LinkClient {
@@ -74,6 +104,20 @@ class Nodes : public net::LinkClient {
     asked.push_back(
         {node, loop_.now(), call.headers.get(kAttempt), call.headers.get(kQueue), call.headers.get(kDeadlineHeader)});
     const Node how = nodes.at(node);
+    const auto source = call.source;
+    if (source && how.takes_each > Duration{0}) {
+      for (;;) {
+        auto piece = co_await source->next(on);
+        if (!piece) co_return fail(std::move(piece).error());
+        if (piece->empty()) break;
+        auto start = [&](auto resolve) {
+          on.post_after(how.takes_each, [resolve = std::move(resolve)]() mutable { resolve(true); });
+        };
+        auto waiting = suspend_on<bool>(on, start);
+        co_await waiting;
+      }
+      timeout = how.delay + 1s;
+    }
     auto start = [&on, how, timeout, this](auto resolve) {
       if (how.forgets) return forgotten.push_back(std::move(resolve));
       on.post_after(std::min(how.delay, timeout), [how, timeout, resolve = std::move(resolve)]() mutable {
@@ -83,6 +127,11 @@ class Nodes : public net::LinkClient {
         response.status = how.status;
         response.body = "answer";
         if (!how.header.empty()) response.headers.add(how.header, "yes");
+        if (how.pieces > 0) {
+          response.body.clear();
+          response.source = std::make_shared<Pieces>(how.pieces, how.breaks);
+          if (!how.breaks) response.length = static_cast<std::uint64_t>(how.pieces) * 10;
+        }
         resolve(Result<HttpResponse>(std::move(response)));
       });
     };
@@ -482,6 +531,97 @@ TEST_F(ForwarderTest, NobodyIsGivenAListThatWasReadBeforeHeAsked) {
   EXPECT_GE(link_.asked[1].at, second) << "it may know of a newer one by another edge";
   EXPECT_EQ(answered_at.size(), 4u);
   EXPECT_EQ(counters_.coalesced, 2u);
+}
+
+TEST_F(ForwarderTest, ABodyInPiecesGoesToAnotherNodeUntilAPieceOfItWasAskedFor) {
+  begin(2);
+  const auto post = [&](std::shared_ptr<Pieces> body) {
+    auto what = request("POST", "/v1/certificates");
+    what.source = std::move(body);
+    return answered(std::move(what));
+  };
+  for (Node& node : link_.nodes) node.takes_each = 1ms;
+  EXPECT_EQ(post(std::make_shared<Pieces>(3, false))->status(), 200);
+  link_.nodes[0].error = Code::kUnavailable;
+  link_.nodes[0].takes_each = Duration{0};
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(post(std::make_shared<Pieces>(3, false))->status(), 200);
+  link_.asked.clear();
+  for (Node& node : link_.nodes) {
+    node.error = Code::kUnknownOutcome;
+    node.takes_each = 1ms;
+  }
+  EXPECT_EQ(post(std::make_shared<Pieces>(3, false))->status(), 504);
+  EXPECT_EQ(link_.asked.size(), 1u) << "what one has had a piece of is for no other, whatever id it has";
+}
+
+TEST_F(ForwarderTest, EachPieceOfARequestGivesItItsTimeAnew) {
+  begin(1);
+  link_.nodes[0].takes_each = 4s;
+  auto slow = request("POST", "/v1/certificates");
+  slow.source = std::make_shared<Pieces>(8, false);
+  const auto in_time = send(std::move(slow));
+  loop_.run_for(40s);
+  EXPECT_EQ(in_time->status(), 200) << "32 s in all";
+  link_.nodes[0].takes_each = 1ms;
+  auto stuck = request("POST", "/v1/certificates");
+  stuck.source = std::make_shared<Pieces>(8, false, 13s);
+  const Instant sent = loop_.now();
+  const auto late = send(std::move(stuck));
+  loop_.run_for(40s);
+  EXPECT_EQ(late->status(), 504);
+  EXPECT_LE(late->at - sent, 12s + Cutoffs::kSweep);
+  EXPECT_EQ(in_flight(), 0);
+}
+
+TEST_F(ForwarderTest, WhoseAnswerBreaksOffHasFailed) {
+  begin(1);
+  link_.nodes[0].pieces = 3;
+  const auto read = [&](HttpResponse& response) {
+    std::optional<Result<std::string>> all;
+    scope_.spawn(net::collect(loop_, *response.source, 1000), [&](Result<std::string> body) { all = std::move(body); });
+    loop_.run_for(1s);
+    return std::move(*all);
+  };
+  const auto whole = answered(request("GET", "/v1/certificates/01"));
+  ASSERT_TRUE(whole->response->source);
+  EXPECT_EQ(read(*whole->response)->size(), 30u);
+  EXPECT_EQ(counters_.broken_off, 0u);
+  link_.nodes[0].breaks = true;
+  const auto broken = answered(request("GET", "/v1/certificates/01"));
+  ASSERT_TRUE(broken->response->source);
+  EXPECT_FALSE(read(*broken->response));
+  EXPECT_EQ(counters_.broken_off, 1u);
+  EXPECT_EQ(backends_->failures(0), 1u);
+}
+
+TEST_F(ForwarderTest, AListInPiecesIsHeldOnceForThoseWhoWaitForItAndNotForOne) {
+  begin(1);
+  link_.nodes[0].pieces = 5;
+  SharedReads reads;
+  std::vector<HttpResponse> got;
+  const auto get = [&] {
+    scope_.spawn(reads.get(request("GET", "/crl/east.crl"), *forwarder_, counters_),
+                 [&](HttpResponse response) { got.push_back(std::move(response)); });
+  };
+  get();
+  loop_.run_for(1s);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_TRUE(got[0].source);
+  for (int i = 0; i < 4; ++i) get();
+  loop_.run_for(1s);
+  ASSERT_EQ(got.size(), 5u);
+  EXPECT_EQ(link_.asked.size(), 2u);
+  for (std::size_t i = 1; i < 5; ++i) {
+    EXPECT_FALSE(got[i].source);
+    EXPECT_EQ(got[i].bytes().size(), 50u);
+    EXPECT_EQ(got[i].shared_body, got[1].shared_body) << "one copy";
+  }
+  link_.nodes[0].breaks = true;  // and so of a length that nobody has said
+  for (int i = 0; i < 3; ++i) get();
+  loop_.run_for(1s);
+  ASSERT_EQ(got.size(), 8u);
+  EXPECT_EQ(link_.asked.size(), 5u) << "what may be too large to hold is asked for by each";
+  for (std::size_t i = 5; i < 8; ++i) EXPECT_TRUE(got[i].source);
 }
 
 TEST_F(ForwarderTest, EqualListsAreAskedForOnce) {
