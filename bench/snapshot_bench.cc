@@ -2,9 +2,10 @@
 // What moving a state costs: a group's records of so many certificates, read by the sender, checked and written by the
 // receiver, put in the place of what was there; without the transport, which peer_transport_bench measures:
 //   taskset -c 0 build/snapshot_bench FOLDER [certificates]
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <deque>
 #include <filesystem>
 
@@ -25,9 +26,10 @@ struct Clock {
 };
 // Of this thread: what RocksDB does beside it is not the snapshot's.
 Clock read_clock() {
-  timespec used{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return {static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9,
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  return {static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+              static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6,
           static_cast<double>(os::monotonic_clock().now().us) / 1e6};
 }
 

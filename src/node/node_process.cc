@@ -406,7 +406,8 @@ class NodeProcessImpl : public NodeProcess {
       for (const auto& node : region.nodes)
         in_file.push_back({node.id, node.address, node.peer_port, node.coordination_port});
     }
-    regions_ = std::make_unique<api::Regions>(*rest_, *store_, self_->id, names, layout_of(config_).witnesses, in_file);
+    const store::RegionSet witnesses = layout_of(config_, self_->id).witnesses;
+    regions_ = std::make_unique<api::Regions>(*rest_, *store_, self_->id, names, witnesses, in_file);
     regions_->mount(router_);
     nodes_ = std::make_unique<api::Nodes>(*rest_, *store_, names, std::move(in_file));
     nodes_->mount(router_);
