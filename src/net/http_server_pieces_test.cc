@@ -12,7 +12,7 @@ using std::chrono::seconds;
 using Peer = Http2TestPeer;
 
 struct Seen {
-  std::atomic<std::size_t> given{0}, alive{0}, given_up{0};
+  std::atomic<std::size_t> given{0}, alive{0}, given_up{0}, waiting{0};
 };
 
 // `text` in pieces of so many bytes; then it ends, breaks, or never comes back.
@@ -39,7 +39,10 @@ class Pieces : public BodySource {
     }
     if (then_ == Then::kBreaks) co_return fail(Code::kUnknownOutcome, "as planned");
     if (then_ == Then::kWaits) {
-      auto start = [this](auto resolve) { waiting_ = std::move(resolve); };
+      auto start = [this](auto resolve) {
+        waiting_ = std::move(resolve);
+        ++seen_.waiting;
+      };
       auto never = suspend_on<bool>(on, start);
       co_await never;
       co_return fail(Code::kUnavailable, "given up");
@@ -218,6 +221,7 @@ TEST_P(HttpServerPiecesTest, WhenTheClientIsGoneNothingMoreIsAskedFor) {
     const auto client = begin();
     ASSERT_TRUE(client->send(pieces("50000,50000,w")));
     EXPECT_TRUE(reads(*client, 50'000));
+    for (int i = 0; i < 500 && seen_.waiting == 0; ++i) std::this_thread::sleep_for(milliseconds(10));
     client->reset();
   }
   EXPECT_TRUE(all_gone()) << "while a piece was waited for";

@@ -65,7 +65,13 @@ class LinkPieces : public Link {
         [](HttpRequest) -> Task<HttpResponse> { co_return HttpResponse{}; });
     ASSERT_TRUE(started) << started.error().message;
     server_ = std::move(*started);
-    connect(client_options(server_->port()));
+    connect(patient(server_->port()));
+  }
+  // On a machine with much else to do nobody is silent who has no turn.
+  LinkClientOptions patient(std::uint16_t port) {
+    LinkClientOptions options = client_options(port);
+    options.silence = 30s;
+    return options;
   }
   Task<HttpResponse> handle(HttpRequest request) {
     HttpResponse response;
@@ -77,7 +83,7 @@ class LinkPieces : public Link {
       response.source = std::make_shared<Bytes>(size, each, then, node_);
       if (then == 'e') response.length = size;
     } else if (request.path == "/own") {
-      for (std::uint64_t at = 0; at < std::stoull(request.query); ++at) response.body.push_back(byte_at(at));
+      response.body = bytes(std::stoull(request.query));
       response.headers.set("ETag", "\"a\"");
     } else if (request.path == "/refuse") {
       response.status = 413;
@@ -103,7 +109,7 @@ class LinkPieces : public Link {
     co_return response;
   }
   // Calls on the caller's thread; `then` gets the answer there.
-  std::future<Result<HttpResponse>> call(LinkCall what, Duration timeout = 5s) {
+  std::future<Result<HttpResponse>> call(LinkCall what, Duration timeout = 60s) {
     auto promise = std::make_shared<std::promise<Result<HttpResponse>>>();
     asio::post(caller_->context, [=, this] {
       auto kept = std::make_shared<LinkCall>(what);
@@ -166,10 +172,12 @@ TEST_F(LinkPieces, ALargeAnswerComesInPiecesAndASmallOneWhole) {
     for (const auto each : {1000, 40'000, 65'536}) {
       const auto answer = ask("/give?" + std::to_string(size) + "," + std::to_string(each) + ",e");
       ASSERT_TRUE(answer) << answer.error().message;
-      EXPECT_EQ(answer->body, bytes(static_cast<std::uint64_t>(size))) << size << " by " << each;
+      EXPECT_TRUE(answer->body == bytes(static_cast<std::uint64_t>(size))) << size << " by " << each;
     }
   }
-  EXPECT_EQ(ask("/own?3000000")->body, bytes(3'000'000));
+  const auto own = ask("/own?3000000");
+  ASSERT_TRUE(own) << own.error().message;
+  EXPECT_TRUE(own->body == bytes(3'000'000));
 }
 
 TEST_F(LinkPieces, ARangeIsCutOutWhereTheWholeIs) {
@@ -242,7 +250,7 @@ TEST_F(LinkPieces, ANodeThatDiesOrFallsSilentInTheMiddleEndsTheAnswer) {
 
 TEST_F(LinkPieces, ANodeThatLivesAndSendsNoMoreIsNotWaitedForForEver) {
   serve_pieces();
-  auto options = client_options(server_->port());
+  auto options = patient(server_->port());
   options.piece_timeout = 300ms;
   connect(options);
   auto stalled = call(get("/give?50000,50000,w")).get();
