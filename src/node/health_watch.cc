@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/health_watch.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -107,6 +108,20 @@ void HealthWatch::follow_roster(Instant now) {
   roster_ = std::move(fresh);
 }
 
+// What was checked while it was none of the nodes yet, or had lost its disk, could only fail.
+void HealthWatch::begin_anew_as_voter(Instant now) {
+  const auto view = store_.membership();
+  const bool votes = !view->groups.empty() && std::ranges::all_of(view->groups, [this](const auto& group) {
+    return group.votes_everywhere(options_.board.self);
+  });
+  if (std::exchange(votes_, votes) || !votes) return;
+  std::lock_guard lock(mutex_);
+  for (const auto& [name, plan] : {std::pair{kDatabase, health::kDatabaseCheck},
+                                   {kHsm, health::kHsmCheck},
+                                   {kCertificates, health::kCertificateCheck}})
+    board_.check(name, plan, now) = health::Component(name, plan, now);
+}
+
 void HealthWatch::start() {
   executor_ = os::ThreadExecutor::start("health");
   key_executor_ = os::ThreadExecutor::start("health-key");
@@ -124,6 +139,7 @@ void HealthWatch::tick() {
   const Instant now = os::monotonic_clock().now();
   measure(now);
   follow_roster(now);
+  begin_anew_as_voter(now);
   std::vector<NodeId> nodes, witnesses;
   bool database = false, key = false, certificates = false;
   const auto heard = store_.last_heard();
