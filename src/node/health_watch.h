@@ -91,7 +91,8 @@ class HealthWatch {
   std::map<NodeId, Instant> heard_;
   std::shared_ptr<const Roster> roster_;  // as the board has it
   std::map<NodeId, health::Component> witnesses_;
-  bool votes_ = false;  // this node, in all groups
+  bool votes_ = false;   // this node, in all groups,
+  Instant votes_since_;  // since then
   std::atomic<bool> key_busy_{false};
   TaskScope tasks_;
   std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else
