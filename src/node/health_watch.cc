@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/health_watch.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -26,7 +27,7 @@ constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "c
 constexpr double kGoodLagMs = 100, kBadLagMs = 1000;
 constexpr double kGoodFree = 0.2, kBadFree = 0.03;
 constexpr double kLeastMemory = 0.05, kMostErrors = 0.01, kSlowMs = 500;
-constexpr Duration kServedStep = 10s;
+constexpr Duration kServedStep = 10s, kCaughtUp = 10s;
 
 Result<pki::CertificateFacts> first_certificate(const std::string& path) {
   EC_ASSIGN(const std::string text, read_file(os::disk(), path));
@@ -107,6 +108,21 @@ void HealthWatch::follow_roster(Instant now) {
   roster_ = std::move(fresh);
 }
 
+// What was checked while it was none of the nodes yet, or had lost its disk, could only fail.
+void HealthWatch::begin_anew_as_voter(Instant now) {
+  const auto view = store_.membership();
+  const bool votes = !view->groups.empty() && std::ranges::all_of(view->groups, [this](const auto& group) {
+    return group.votes_everywhere(options_.board.self);
+  });
+  if (std::exchange(votes_, votes) || !votes) return;
+  votes_since_ = now;
+  std::lock_guard lock(mutex_);
+  for (const auto& [name, plan] : {std::pair{kDatabase, health::kDatabaseCheck},
+                                   {kHsm, health::kHsmCheck},
+                                   {kCertificates, health::kCertificateCheck}})
+    board_.check(name, plan, now) = health::Component(name, plan, now);
+}
+
 void HealthWatch::start() {
   executor_ = os::ThreadExecutor::start("health");
   key_executor_ = os::ThreadExecutor::start("health-key");
@@ -122,6 +138,7 @@ void HealthWatch::stop() {
 
 void HealthWatch::tick() {
   const Instant now = os::monotonic_clock().now();
+  begin_anew_as_voter(now);
   measure(now);
   follow_roster(now);
   std::vector<NodeId> nodes, witnesses;
@@ -169,6 +186,8 @@ void HealthWatch::tick() {
 void HealthWatch::measure(Instant now) {
   std::int64_t lag = 0;
   for (const auto& group : store_.group_status()) lag = std::max(lag, group.lag_p99_ms);
+  // What it has just caught up with came late, and is no lag of its own: the meter has forgotten it by then.
+  if (now - votes_since_ < kCaughtUp) lag = 0;
   const auto free = os::free_share(options_.data_dir);
   std::lock_guard lock(mutex_);
   board_.measured("replication", health::measured(static_cast<double>(lag), kGoodLagMs, kBadLagMs,

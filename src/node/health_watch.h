@@ -61,6 +61,7 @@ class HealthWatch {
   HealthWatch(HealthWatchOptions options, RosterWatch& roster, store::Runtime& store, ca::CertificateAuthority& ca,
               std::shared_ptr<pki::Signer> key, net::HttpClient& client, ca::IssueRequest sample);
   void follow_roster(Instant now);
+  void begin_anew_as_voter(Instant now);
   void tick();
   void measure(Instant now);
   Task<void> ask(NodeId node);
@@ -90,6 +91,8 @@ class HealthWatch {
   std::map<NodeId, Instant> heard_;
   std::shared_ptr<const Roster> roster_;  // as the board has it
   std::map<NodeId, health::Component> witnesses_;
+  bool votes_ = false;   // this node, in all groups,
+  Instant votes_since_;  // since then
   std::atomic<bool> key_busy_{false};
   TaskScope tasks_;
   std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else

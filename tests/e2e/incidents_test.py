@@ -102,13 +102,18 @@ try:
 
     # --- a node's disk takes nothing any more: it gives up, and its zone is gone
     node = servers.processes["node", f"{east}-2"]
-    with open(f"{small}/ballast", "wb", buffering=0) as ballast:
-        try:
-            while ballast.write(b"\0" * 65536):
+
+    def fill():
+        """Also what the node has freed since."""
+        with open(f"{small}/ballast", "ab", buffering=0) as ballast:
+            try:
+                while ballast.write(b"\0" * 65536):
+                    pass
+            except OSError:
                 pass
-        except OSError:
-            pass
-    wait_for("the node gives up, rather than forget what it has acknowledged", lambda: node.poll() is not None, 30)
+        return node.poll() is not None
+
+    wait_for("the node gives up, rather than forget what it has acknowledged", fill, 60)
     check(node.returncode != 0 and "No space left on device" in log_of("node", f"{east}-2"), f"and says why (exit status {node.returncode})")
     wait_for("the zone's incident has its plan", lambda: phase(second) == "stabilised", 40)
     steps = {step["kind"]: step["state"] for step in incident(second)["steps"]}
