@@ -58,14 +58,15 @@ void RequestParser::Message::on_header_impl(Error& error) {
   fields_over = true;
   // An encoding that is not understood: where the body ends is anybody's guess, and an attacker's choice.
   if (transfer_encoding && !chunked()) error = http::error::bad_transfer_encoding;
+  // Before a byte of it came: who is to be refused need not send any.
+  const auto length = content_length();
+  if (!length || *length <= whole_limit) return;
+  in_pieces = true;
+  request.length = *length;
 }
 
 void RequestParser::Message::on_body_init_impl(const boost::optional<std::uint64_t>& length, Error&) {
   if (length) request.body.reserve(std::min(*length, kTrustedLength));
-  if (length && *length > whole_limit) {
-    in_pieces = true;
-    request.length = *length;
-  }
 }
 
 std::size_t RequestParser::Message::on_body_impl(Text bytes, Error&) {

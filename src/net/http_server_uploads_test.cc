@@ -142,6 +142,12 @@ TEST_P(HttpServerUploadsTest, AnAnswerBeforeTheEndIsHeardAndEndsTheConnection) {
   EXPECT_TRUE(client->closed_within(seconds(5)));
 }
 
+TEST_P(HttpServerUploadsTest, WhoIsRefusedNeedNotSendAByteOfTheBody) {
+  const auto client = begin();
+  ASSERT_TRUE(client->send(head("/early", 1'000'000)));
+  EXPECT_EQ(client->answer().status, 413);
+}
+
 TEST_P(HttpServerUploadsTest, AnAnswerMayGoOutWhileTheRequestComes) {
   const auto client = begin();
   const std::string all = test_bytes(3'000'000);
