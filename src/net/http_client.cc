@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_client.h"
 
+#include <poll.h>
+
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
@@ -346,6 +348,12 @@ class ClientImpl : public HttpClient {
     const Duration timeout_;
   };
 
+  // What is sent on a connection that the other side has closed meanwhile is of unknown fate, though nobody reads it.
+  static bool open(Connection& connection) {
+    pollfd of{connection.lowest().socket().native_handle(), POLLRDHUP, 0};
+    return poll(&of, 1, 0) == 0;
+  }
+
   std::unique_ptr<Connection> take(const PoolKey& key) {
     std::lock_guard lock(mutex_);
     auto& pool = pools_[key];
@@ -353,7 +361,7 @@ class ClientImpl : public HttpClient {
     while (!pool.empty()) {
       auto connection = std::move(pool.back());
       pool.pop_back();
-      if (now - connection->idle_since < options_.idle_timeout) return connection;
+      if (now - connection->idle_since < options_.idle_timeout && open(*connection)) return connection;
     }
     return nullptr;
   }

@@ -100,5 +100,17 @@ TEST_P(HttpClientTest, ASafeRequestOnAConnectionThatWasClosedMeanwhileIsSentAgai
   EXPECT_EQ(again->body, "GET /2\n");
 }
 
+TEST_P(HttpClientTest, NothingIsSentOnAConnectionThatWasClosedMeanwhile) {
+  options_.idle_timeout = 50ms;
+  serve();
+  ASSERT_TRUE(ask("GET", "/1"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const auto again = ask("POST", "/echo?2");
+  ASSERT_TRUE(again) << again.error().message;
+  server_.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(ask("POST", "/echo?3").error().code, Code::kUnavailable) << "it is known that nothing was done";
+}
+
 }  // namespace
 }  // namespace evercert::net
