@@ -28,6 +28,7 @@ inline FailoverOptions failover_options(const config::ClusterConfig& config, con
     options.key_file = paths.node(region.name, self.zone) + ".key";
     options.spare.cluster_file = cluster_file;
     options.spare.region = region.name;
+    for (const auto& edge : region.edges) options.edges.push_back({edge.address, edge.https_port, true, edge.address});
     if (region.nodes.empty() || region.nodes.front().id != self.id) continue;
     for (std::size_t e = 0; e < region.edges.size(); ++e) {
       if (region.edges[e].spare) options.spare.edges.push_back(static_cast<int>(e) + 1);

@@ -35,7 +35,8 @@ struct FailoverOptions {
   std::string cluster_name;
   std::string certificate_file, key_file;  // of the node, PEM: it signs what it writes as a controller
   SpareOptions spare;
-  std::size_t witness_regions = 0;  // that count in a majority of regions and carry nothing
+  std::vector<net::HttpTarget> edges;  // of the region
+  std::size_t witness_regions = 0;     // that count in a majority of regions and carry nothing
 };
 
 class FailoverOffice {
@@ -79,6 +80,7 @@ class FailoverOffice {
   Task<recovery::Picture> look(Executor& on, Seen& seen);
   Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node,
                                                              std::shared_ptr<const Roster> roster);
+  Task<void> measure_edges();
   Task<void> tend_spare_nodes();
   Task<void> tend(const SpareNode& node);
   void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
@@ -106,6 +108,12 @@ class FailoverOffice {
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
   recovery::Planner planner_;
+  struct EdgeReading {
+    Instant at;
+    double seconds = 0;  // of processor time, since its start
+  };
+  std::map<std::size_t, EdgeReading> edge_readings_;  // of the executor's thread
+  double edge_busy_ = 0, edge_cores_ = 0;
   LogSigner signer_;    // of the executor's thread
   SpareWorkers spare_;  // with `scaler_`, under the mutex
   recovery::Scaler scaler_;

@@ -25,6 +25,7 @@
 #include "ca/ocsp_responder.h"
 #include "ca/sweeper.h"
 #include "config/paths.h"
+#include "keys/sign_meter.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/link_server.h"
@@ -35,6 +36,7 @@
 #include "node/health_watch.h"
 #include "node/layout_of.h"
 #include "node/member.h"
+#include "node/request_kinds.h"
 #include "node/signers.h"
 #include "node/standby_key.h"
 #include "node/store_setup.h"
@@ -128,9 +130,16 @@ class NodeProcessImpl : public NodeProcess {
 
   net::TlsFiles tls() const { return tls_of(config_, *region_, *self_); }
 
+  // What a token makes is counted: it may be used up while all processors are idle.
+  Result<std::shared_ptr<pki::Signer>> open_key(const config::Paths& paths, const std::string& label) {
+    EC_ASSIGN(auto signer, open_signer(*region_, paths, label));
+    if (region_->hsm_module.empty()) return signer;
+    return keys::metered(std::move(signer), sign_meter_);
+  }
+
   Status open_ca() {
     const config::Paths paths(config_.dir);
-    EC_ASSIGN(auto signer, open_signer(*region_, paths, "issuing"));
+    EC_ASSIGN(auto signer, open_key(paths, "issuing"));
     EC_ASSIGN(const auto issuer_pem, read_text_file(paths.issuer(region_->name)));
     EC_ASSIGN(const auto issuer_der, pki::from_pem("CERTIFICATE", issuer_pem));
     EC_ASSIGN(auto factory, pki::CertificateFactory::create(issuer_of(issuer_der.front()), signer));
@@ -155,7 +164,7 @@ class NodeProcessImpl : public NodeProcess {
       EC_ASSIGN(const auto der, pki::from_pem("CERTIFICATE", pem));
       EC_ASSIGN(const auto responder_pem, read_text_file(paths.responder(region_->name, region.name)));
       EC_ASSIGN(const auto responder_der, pki::from_pem("CERTIFICATE", responder_pem));
-      EC_ASSIGN(auto responder, open_signer(*region_, paths, "ocsp-" + region.name));
+      EC_ASSIGN(auto responder, open_key(paths, "ocsp-" + region.name));
       issuers.push_back({region.id, der.front(), responder_der.front(), std::move(responder)});
       options.issuers[region.id.value] = {region.name, pem + "\n"};
       admin.issuer_ders[region.name] = der.front();
@@ -186,7 +195,7 @@ class NodeProcessImpl : public NodeProcess {
   Status open_health(const config::Paths& paths) {
     roster_ = std::make_unique<RosterWatch>(config_, self_->id, [this] { return store_->membership(); });
     // The responder's key, and not the issuing key: it lies in the same token, and certifies nothing.
-    EC_ASSIGN(auto key, open_signer(*region_, paths, "ocsp-" + region_->name));
+    EC_ASSIGN(auto key, open_key(paths, "ocsp-" + region_->name));
     EC_ASSIGN(health_, HealthWatch::create(health_options(config_, *self_, *roster_->now(), options_.data_dir),
                                            *roster_, *store_, *ca_, std::move(key), *standby_client_));
     health_->watch_by(*admin_);
@@ -369,6 +378,9 @@ class NodeProcessImpl : public NodeProcess {
     office_ = std::make_unique<FailoverOffice>(std::move(options), *roster_, *store_, *coordinator_, *locks_, meter_,
                                                *standby_client_, [this](recovery::Observation& seen) {
                                                  look_at(*health_, seen);
+                                                 const auto signs = sign_meter_.load();
+                                                 seen.load.signs = signs.rate;
+                                                 seen.load.most_signs = signs.most;
                                                  const auto queue = desk_->summary();
                                                  seen.queued = queue.queue.waiting;
                                                  seen.queue_in_order = queue.out_of_order.empty();
@@ -452,45 +464,8 @@ class NodeProcessImpl : public NodeProcess {
     co_return net::problem(404, "Not Found", "no edge asks for '" + question.target + "'");
   }
 
-  // The label of a metric is what was asked for in kind, never what a client wrote.
-  static std::string route_of(const net::HttpRequest& request) {
-    for (const char* known : {"/v1/certificates",
-                              "/v1/kv",
-                              "/v1/watch",
-                              "/v1/leases",
-                              "/v1/locks",
-                              "/v1/compaction",
-                              "/v1/regions",
-                              "/v1/nodes",
-                              "/v1/queued",
-                              "/v1/reconciliations",
-                              "/v1/health",
-                              "/v1/failover",
-                              "/v1/capacity",
-                              "/acme",
-                              "/ocsp",
-                              "/crl",
-                              "/ca",
-                              "/v1/status",
-                              "/metrics",
-                              "/readyz",
-                              "/healthz"}) {
-      if (request.path.starts_with(known)) return known;
-    }
-    return "other";
-  }
-
   bool from_edge(const net::HttpRequest& request) const {
     return request.client_identity.starts_with("evercert://" + config_.name + "/edge/");
-  }
-
-  // What clients come for; not what looks at the node, and not what waits for news on purpose.
-  static bool is_work(const std::string& path) {
-    for (const char* other : {"/v1/health", "/v1/failover", "/v1/capacity", "/v1/status", "/v1/watch", "/v1/locks",
-                              "/metrics", "/readyz", "/healthz"}) {
-      if (path.starts_with(other)) return false;
-    }
-    return true;
   }
 
   // What whoever asks does not wait for any more is not begun.
@@ -518,7 +493,7 @@ class NodeProcessImpl : public NodeProcess {
       count("/ocsp", known->status);
       co_return std::move(*known);
     }
-    const std::string route = route_of(request);
+    const std::string route = route_of(request.path);
     std::optional<net::HttpResponse> refused;
     if (const auto late = too_late(request)) refused = net::problem(*late);
     // None of what a node does takes so much.
@@ -542,8 +517,9 @@ class NodeProcessImpl : public NodeProcess {
 
   NodeOptions options_;
   std::atomic<bool> draining_{false};
-  std::unique_ptr<Member> member_;       // goes last
-  const config::ClusterConfig& config_;  // of the member, as all of the next four
+  keys::SignMeter sign_meter_{os::monotonic_clock()};  // outlives whatever signs
+  std::unique_ptr<Member> member_;                     // goes last
+  const config::ClusterConfig& config_;                // of the member, as all of the next four
   const config::RegionConfig* region_;
   const config::NodeConfig* self_;
   store::Runtime* store_;

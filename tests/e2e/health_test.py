@@ -92,6 +92,9 @@ try:
     wait_for("it says that it cannot issue", lambda: "fenced" in seen(east, west).get("text", ""), 150)
     check(seen(east, west)["services"]["api"]["score"] == 100, "though its interface is well")
     check(ctl("region", "unfence", west).returncode == 0, "it is put back")
+    carried = {one["region"]: one for one in json.loads(ctl("--json", "capacity").stdout)["regions"]}
+    check(all(0 < (carried[region]["edges_busy"] or 0) < carried[region]["edges_cores"] for region in (east, west)), f"what edges use of their processors is measured: {carried}")
+    check(all(carried[region]["most_signatures_per_second"] is None for region in regions), "keys in files are no token's")
 
     # --- the dead one comes back
     servers.start("node", central)

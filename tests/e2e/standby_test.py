@@ -39,6 +39,12 @@ def member(region):
     return next(one for one in json.loads(ctl("--json", "region", "list"))["regions"] if one["region"] == region)
 
 
+def token_speeds():
+    """By region: the most signatures a second that its tokens have shown, as the report of capacity knows it."""
+    done = run(evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "--json", "capacity")
+    return {one["region"]: one["most_signatures_per_second"] for one in json.loads(done.stdout)["regions"]}
+
+
 def issue_at(region):
     """A certificate of the region's own issuing CA: its serial number and its file."""
     done = run(evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "--region", region, "--json", "issue", f"{work}/csr.pem")
@@ -182,6 +188,7 @@ try:
     ctl("revoke", serial)
     wait_for("the list tells it", lambda: shows(url, west, lambda crl: crl.lists(serial)), 20)
     check(f"opened the standby of {west}" in log_of(east) and f"opened the standby of {west}" in log_of(central), "each opened its own standby")
+    wait_for("what tokens can sign is in the report of capacity", lambda: all((speed or 0) > 1 for speed in token_speeds().values()), 30)
     print(f"standby: {checks.count} passed, 0 failed")
 finally:
     servers.end()

@@ -17,14 +17,21 @@ json describe(const recovery::CapacityReport& report, const recovery::Cluster& c
                        {"requests_per_second", of.rate},
                        {"busy", of.busy},
                        {"cores", of.cores},
-                       {"most_requests_per_second", of.most > 0 ? json(of.most) : json()}});
+                       {"most_requests_per_second", of.most > 0 ? json(of.most) : json()},
+                       {"bound_by", of.most > 0 ? json(to_string(of.bound_by)) : json()},
+                       {"edges_busy", of.edge_cores > 0 ? json(of.edge_busy) : json()},
+                       {"edges_cores", of.edge_cores > 0 ? json(of.edge_cores) : json()},
+                       {"signatures_per_second", of.most_signs > 0 ? json(of.signs) : json()},
+                       {"most_signatures_per_second", of.most_signs > 0 ? json(of.most_signs) : json()}});
   }
   for (const auto& loss : report.after)
     after.push_back({{"regions_failed", loss.failed},
                      {"cores", loss.cores},
                      {"utilisation", loss.utilisation},
                      {"waiting", loss.waiting},
-                     {"headroom", loss.headroom}});
+                     {"headroom", loss.headroom},
+                     {"bound_by", to_string(loss.bound_by)},
+                     {"bound_utilisation", loss.bound_utilisation}});
   const auto seconds = [](const std::optional<Duration>& until) {
     return until ? json(until->count() / 1'000'000) : json();
   };
@@ -36,7 +43,10 @@ json describe(const recovery::CapacityReport& report, const recovery::Cluster& c
           {"processor_seconds_per_request", report.per_request ? json(*report.per_request) : json()},
           {"idle_busy", report.idle_known ? json(report.idle) : json()},
           {"regions_may_fail",
-           {{"now", report.regions_now}, {"peak", report.regions_peak}, {"by_majority", report.regions_by_majority}}},
+           {{"now", report.regions_now},
+            {"peak", report.regions_peak},
+            {"by_majority", report.regions_by_majority},
+            {"bound_by", to_string(report.bound_by)}}},
           {"zones_may_fail", {{"now", report.zones_now}, {"peak", report.zones_peak}}},
           {"after", std::move(after)},
           {"trend_known", report.trend_known},

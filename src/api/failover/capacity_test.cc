@@ -20,7 +20,10 @@ TEST(CapacityApi, SaysHowManyRegionsMayFailAndIsForReaders) {
   regions.regions = {{RegionId{1}, "one"}, {RegionId{2}, "two"}};
   regions.nodes = {{node_id(RegionId{1}, 1), RegionId{1}}, {node_id(RegionId{2}, 1), RegionId{2}}};
   recovery::Planner planner(regions.nodes);
-  planner.measured({{node_id(RegionId{1}, 1), 100, 1, 4}, {node_id(RegionId{2}, 1), 50, 1, 4}}, Instant{1});
+  // Of the second region's token there are fewer signatures left than of anything else.
+  planner.measured(
+      {{node_id(RegionId{1}, 1), 100, 1, 4, 0.5, 2, 30, 100}, {node_id(RegionId{2}, 1), 50, 1, 4, 0.5, 2, 40, 90}},
+      Instant{1});
   Router router;
   mount_capacity(router, rest, regions, [&] { return planner.report(Instant{2}); });
   const auto ask = [&](const char* token) {
@@ -39,6 +42,17 @@ TEST(CapacityApi, SaysHowManyRegionsMayFailAndIsForReaders) {
   EXPECT_EQ(said["regions_may_fail"]["by_majority"], 0) << "with two regions nothing is issued without either";
   EXPECT_EQ(said["regions"][0]["region"], "one");
   EXPECT_TRUE(said["seconds_until_n1_is_lost"].is_null());
+  EXPECT_EQ(said["regions"][1]["edges_busy"], 0.5);
+  EXPECT_EQ(said["regions"][1]["edges_cores"], 2);
+  EXPECT_EQ(said["regions"][1]["signatures_per_second"], 40);
+  EXPECT_EQ(said["regions"][1]["most_signatures_per_second"], 90);
+  EXPECT_EQ(said["regions"][1]["bound_by"], "the HSM");
+  EXPECT_EQ(said["after"][1]["bound_by"], "the HSM");
+  EXPECT_NEAR(said["after"][1]["bound_utilisation"].get<double>(), 70.0 / 90, 1e-9);
+  planner.measured({{node_id(RegionId{1}, 1), 100, 1, 4}, {node_id(RegionId{2}, 1), 50, 1, 4}}, Instant{2});
+  const auto files = nlohmann::json::parse(ask("reads").bytes());
+  EXPECT_TRUE(files["regions"][1]["edges_cores"].is_null()) << "nobody has seen its edges";
+  EXPECT_TRUE(files["regions"][1]["most_signatures_per_second"].is_null()) << "its keys are in no token";
 }
 
 }  // namespace

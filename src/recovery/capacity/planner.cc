@@ -58,8 +58,18 @@ void Planner::measured(const std::vector<NodeLoad>& loads, Instant now) {
   points_.push_back({rate, busy});
   if (points_.size() > kPoints) points_.pop_front();
   growth_.measured(busy, now);
-  if (minutes_.empty() || now - minutes_.back().at >= 60s) minutes_.push_back({now, busy});
-  else minutes_.back().busy = std::max(minutes_.back().busy, busy);
+  if (minutes_.empty() || now - minutes_.back().at >= 60s) minutes_.push_back({now, {}});
+  std::map<RegionId, double> edges;  // every node of a region sees the same ones
+  Used used{busy, 0, 0};
+  for (const NodeLoad& load : loads) {
+    const auto node = nodes_.find(load.node);
+    if (node == nodes_.end()) continue;
+    double& of_region = edges[node->second];
+    of_region = std::max(of_region, load.edge_busy);
+    used[2] += load.signs;
+  }
+  for (const auto& [region, edge_busy] : edges) used[1] += edge_busy;
+  for (std::size_t r = 0; r < kResources; ++r) minutes_.back().used[r] = std::max(minutes_.back().used[r], used[r]);
   while (now - minutes_.front().at > options_.window) minutes_.pop_front();
 }
 
@@ -75,6 +85,10 @@ CapacityReport Planner::report(Instant now) const {
     of.rate += load.rate;
     of.busy += load.busy;
     of.cores += load.cores;
+    of.edge_busy = std::max(of.edge_busy, load.edge_busy);
+    of.edge_cores = std::max(of.edge_cores, load.edge_cores);
+    of.signs += load.signs;
+    of.most_signs += load.most_signs;
     by_zone.push_back(load.cores);
   }
   std::vector<double> by_region;
@@ -84,8 +98,25 @@ CapacityReport Planner::report(Instant now) const {
     report.cores += of.cores;
     if (of.cores > 0) by_region.push_back(of.cores);
   }
-  report.peak = report.busy;
-  for (const Minute& minute : minutes_) report.peak = std::max(report.peak, minute.busy);
+  // By resource: what each region has of it, and what is used of it now, and was at the peak. Where a region is not
+  // known to have any, the resource is not looked at: nobody counts on what nobody has seen.
+  std::array<std::vector<double>, kResources> there;
+  Used used{};
+  std::array<bool, kResources> counts{true, true, true};
+  for (const auto& [region, of] : report.regions) {
+    if (of.cores <= 0) continue;
+    const Used has{of.cores, of.edge_cores, of.most_signs}, uses{of.busy, of.edge_busy, of.signs};
+    for (std::size_t r = 0; r < kResources; ++r) {
+      there[r].push_back(has[r]);
+      used[r] += uses[r];
+      counts[r] = counts[r] && has[r] > 0;
+    }
+  }
+  Used peak = used;
+  for (const Minute& minute : minutes_) {
+    for (std::size_t r = 0; r < kResources; ++r) peak[r] = std::max(peak[r], minute.used[r]);
+  }
+  report.peak = peak[0];
   if (first_) report.watched = std::min(now - *first_, options_.window);
 
   double mean_rate = 0, mean_busy = 0;
@@ -113,9 +144,26 @@ CapacityReport Planner::report(Instant now) const {
     if (!report.per_request || *report.per_request <= 0 || of.cores <= 0) continue;
     const double idle = report.cores > 0 ? report.idle * of.cores / report.cores : 0;
     of.most = std::max(0.0, (of.cores * options_.limit - idle) / *report.per_request);
+    // What a request takes of the others is what it takes everywhere.
+    const Used has{of.cores, of.edge_cores, of.most_signs};
+    for (std::size_t r = 1; r < kResources; ++r) {
+      if (!counts[r] || used[r] <= 0 || report.rate <= 0) continue;
+      const double most = has[r] * options_.limit * report.rate / used[r];
+      if (most >= of.most) continue;
+      of.most = most;
+      of.bound_by = static_cast<Resource>(r);
+    }
   }
   report.regions_now = may_fail(by_region, report.busy, options_.limit);
   report.regions_peak = may_fail(by_region, report.peak, options_.limit);
+  for (std::size_t r = 1; r < kResources; ++r) {
+    if (!counts[r]) continue;
+    report.regions_now = std::min(report.regions_now, may_fail(there[r], used[r], options_.limit));
+    const int at_peak = may_fail(there[r], peak[r], options_.limit);
+    if (at_peak >= report.regions_peak) continue;
+    report.regions_peak = at_peak;
+    report.bound_by = static_cast<Resource>(r);
+  }
   report.zones_now = may_fail(by_zone, report.busy, options_.limit);
   report.zones_peak = may_fail(by_zone, report.peak, options_.limit);
   report.regions_by_majority = (static_cast<int>(report.regions.size() + options_.witness_regions) - 1) / 2;
@@ -128,6 +176,13 @@ CapacityReport Planner::report(Instant now) const {
     after.utilisation = after.cores > 0 ? report.peak / after.cores : 0;
     after.waiting = erlang_c(static_cast<int>(std::floor(after.cores + 1e-9)), report.peak);
     after.headroom = after.cores * options_.limit - report.peak;
+    for (std::size_t r = 0; r < kResources; ++r) {
+      const double left = counts[r] ? without_largest(there[r], failed) : 0;
+      const double share = left > 0 ? peak[r] / left : 0;
+      if (share <= after.bound_utilisation) continue;
+      after.bound_utilisation = share;
+      after.bound_by = static_cast<Resource>(r);
+    }
     if (!trend || failed == 0) continue;
     const auto until = health::time_to(*trend, after.cores * options_.limit);
     (failed == 1 ? report.until_n1 : report.until_n2) = until;

@@ -2,9 +2,11 @@
 // How much the cluster carries, how much it could, and how many regions and zones may fail. From measurements alone: by
 // the utilisation law a request's demand is busy processors by requests a second (Denning and Buzen, "The operational
 // analysis of queueing network models", 1978); what a node spends without requests is told apart by least squares when
-// the load has varied enough. Pure; one thread.
+// the load has varied enough. Three resources are looked at, each by what is used of it and what there is: the nodes'
+// processors, the edges', and signatures where keys lie in tokens. Pure; one thread.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <optional>
@@ -17,10 +19,23 @@
 
 namespace evercert::recovery {
 
+// What binds: whatever is used up first.
+enum class Resource { kProcessors, kEdges, kToken };
+inline constexpr std::size_t kResources = 3;
+constexpr const char* to_string(Resource resource) {
+  return resource == Resource::kProcessors ? "the nodes' processors"
+         : resource == Resource::kEdges    ? "the edges' processors"
+                                           : "the HSM";
+}
+
 struct NodeLoad {
   NodeId node;
   double rate = 0;             // requests a second
   double busy = 0, cores = 0;  // processors in use, and that there are
+  // Of all edges of its region, as the node sees them; 0 cores: not known.
+  double edge_busy = 0, edge_cores = 0;
+  // Signatures a second by its token, and the most that the token has shown; 0: its keys are in no token.
+  double signs = 0, most_signs = 0;
 };
 
 struct PlannerOptions {
@@ -37,6 +52,10 @@ struct AfterLoss {
   double utilisation = 0;  // of them, by the load
   double waiting = 0;      // probability that a request finds all of them busy (Erlang C); 1: they cannot carry it
   double headroom = 0;     // processors that may still be used within the limit; negative: are lacking
+  // The resource of which the load takes the largest share of what is left. (`utilisation` is of the nodes'
+  // processors.)
+  Resource bound_by = Resource::kProcessors;
+  double bound_utilisation = 0;
 };
 
 struct CapacityReport {
@@ -44,6 +63,9 @@ struct CapacityReport {
     double rate = 0, busy = 0, cores = 0;
     double most = 0;  // requests a second within the limit, of the present mix; 0: not known
     int nodes = 0;
+    double edge_busy = 0, edge_cores = 0;       // 0 cores: not known
+    double signs = 0, most_signs = 0;           // 0 most: keys are in no token
+    Resource bound_by = Resource::kProcessors;  // of `most`
   };
   std::map<RegionId, Region> regions;
   double rate = 0, busy = 0, cores = 0, peak = 0;  // peak: of busy, in the window
@@ -54,6 +76,7 @@ struct CapacityReport {
   // At the load of now, and of the peak: how many regions, and zones, may fail with the rest within the limit.
   int regions_now = 0, regions_peak = 0, zones_now = 0, zones_peak = 0;
   int regions_by_majority = 0;                 // beyond it nothing is issued, whatever the processors
+  Resource bound_by = Resource::kProcessors;   // why no more regions may fail at the peak
   std::vector<AfterLoss> after;                // of regions: none, one, two, at the peak
   std::optional<Duration> until_n1, until_n2;  // when growth takes away that one, or two, may fail; zero: it has
   bool trend_known = false;
@@ -71,13 +94,14 @@ class Planner {
   CapacityReport report(Instant now) const;
 
  private:
+  using Used = std::array<double, kResources>;
   struct Known {
     NodeLoad load;
     Instant at;
   };
   struct Minute {
     Instant at;
-    double busy = 0;
+    Used used{};  // the largest of each
   };
   struct Point {
     double rate, busy;
@@ -86,8 +110,8 @@ class Planner {
   std::map<NodeId, RegionId> nodes_;
   PlannerOptions options_;
   std::map<NodeId, Known> known_;
-  std::deque<Minute> minutes_;  // the largest of each
-  std::deque<Point> points_;    // for the demand of a request
+  std::deque<Minute> minutes_;
+  std::deque<Point> points_;  // for the demand of a request
   health::Series growth_{60s};
   std::optional<Instant> first_;
 };

@@ -126,6 +126,55 @@ TEST(Planner, NodesThatComeAndGoAreCountedAndAWitnessIsPartOfTheMajority) {
   EXPECT_EQ(planner.report(Instant{2'000'000}).cores, 8);
 }
 
+TEST_F(PlannerTest, WhatIsUsedUpFirstBindsAndIsNamed) {
+  const auto with = [&](double edge_busy, double edge_cores, double signs, double most_signs) {
+    auto all = loads(100, 0.5);  // 3 of 24 processors busy, 600 requests a second
+    for (NodeLoad& load : all) {
+      load.edge_busy = edge_busy, load.edge_cores = edge_cores;
+      load.signs = signs, load.most_signs = most_signs;
+    }
+    return all;
+  };
+  Planner plain(nodes_);
+  plain.measured(with(0, 0, 0, 0), at(1));
+  auto report = plain.report(at(2));
+  EXPECT_EQ(report.regions_now, 2);
+  EXPECT_EQ(report.bound_by, Resource::kProcessors);
+  const double by_processors = report.regions.at(RegionId{1}).most;
+
+  Planner edges(nodes_);  // a region's edges: 2 of 4 busy, so 6 of the 9.6 that three regions may use
+  edges.measured(with(2, 4, 0, 0), at(1));
+  report = edges.report(at(2));
+  EXPECT_EQ(report.regions_now, 1) << "one region's edges may use 3.2";
+  EXPECT_EQ(report.regions_peak, 1);
+  EXPECT_EQ(report.bound_by, Resource::kEdges);
+  EXPECT_NEAR(report.regions.at(RegionId{1}).most, 4 * 0.8 * 600 / 6, 1e-9);
+  EXPECT_LT(report.regions.at(RegionId{1}).most, by_processors);
+  EXPECT_EQ(report.regions.at(RegionId{1}).bound_by, Resource::kEdges);
+  EXPECT_EQ(report.after[1].bound_by, Resource::kEdges);
+  EXPECT_NEAR(report.after[1].bound_utilisation, 6.0 / 8, 1e-9);
+
+  Planner token(nodes_);  // 600 signatures a second; a region's tokens make 260
+  token.measured(with(0.1, 4, 100, 130), at(1));
+  report = token.report(at(2));
+  EXPECT_EQ(report.regions_now, 0) << "two regions' tokens may make 416";
+  EXPECT_EQ(report.bound_by, Resource::kToken);
+  EXPECT_EQ(report.regions.at(RegionId{2}).bound_by, Resource::kToken);
+  EXPECT_NEAR(report.regions.at(RegionId{2}).most, 260 * 0.8, 1e-9);
+  token.measured(with(0.1, 4, 1, 130), at(100));
+  EXPECT_EQ(token.report(at(100)).regions_now, 2);
+  EXPECT_EQ(token.report(at(100)).regions_peak, 0) << "the peak of signatures is kept as that of processors";
+}
+
+TEST_F(PlannerTest, WhatNobodyHasMeasuredEverywhereBindsNothing) {
+  auto all = loads(100, 0.5);
+  all.front().most_signs = all.front().signs = 100;  // one region has tokens
+  Planner planner(nodes_);
+  planner.measured(all, at(1));
+  EXPECT_EQ(planner.report(at(2)).regions_now, 2);
+  EXPECT_EQ(planner.report(at(2)).bound_by, Resource::kProcessors);
+}
+
 TEST(SpareNode, IsAddedWhenItRunsAndEndedWhenNobodyWaitsForItAnyMore) {
   using Step = SpareNodeStep;
   SpareNodeStanding node{.settled = true};

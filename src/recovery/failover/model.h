@@ -69,6 +69,10 @@ struct Observation {
     double errors = 0;           // share of them that the node could not answer (5xx), 0 to 1
     Duration p99{0};             // of answers
     double busy = 0, cores = 0;  // processors in use, and that there are
+    // All of the region's edges together; 0 cores: not known.
+    double edge_busy = 0, edge_cores = 0;
+    // By the token that keys lie in, a second, and the most that it has shown; 0: there is none.
+    double signs = 0, most_signs = 0;
   };
   Load load;
   int extra = 0, spare = 0;  // workers that its capacity driver runs, and could run beside those

@@ -40,7 +40,11 @@ std::string to_json(const Observation& o) {
                    {"errors", o.load.errors},
                    {"p99_ms", to_ms(o.load.p99)},
                    {"busy", o.load.busy},
-                   {"cores", o.load.cores}}},
+                   {"cores", o.load.cores},
+                   {"edge_busy", o.load.edge_busy},
+                   {"edge_cores", o.load.edge_cores},
+                   {"signs", o.load.signs},
+                   {"most_signs", o.load.most_signs}}},
                  {"extra_workers", o.extra},
                  {"spare_workers", o.spare},
                  {"queued", o.queued},
@@ -98,6 +102,10 @@ Result<Observation> parse_observation(std::string_view text) {
   o.load.p99 = load.milliseconds("p99_ms");
   o.load.busy = load.number("busy", 0, 0, kMostRate);
   o.load.cores = load.number("cores", 0, 0, kMostRate);
+  o.load.edge_busy = load.number("edge_busy", 0, 0, kMostRate);
+  o.load.edge_cores = load.number("edge_cores", 0, 0, kMostRate);
+  o.load.signs = load.number("signs", 0, 0, kMostRate);
+  o.load.most_signs = load.number("most_signs", 0, 0, kMostRate);
   EC_TRY(load.status());
   o.extra = static_cast<int>(fields.whole("extra_workers", 0, 0, 10'000));
   o.spare = static_cast<int>(fields.whole("spare_workers", 0, 0, 10'000));

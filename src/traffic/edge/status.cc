@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/os/processors.h"
+
 namespace evercert::traffic {
 namespace {
 
@@ -133,6 +135,9 @@ std::string status_page(const Backends& backends, const Entrance& entrance, cons
     page["pressure"] = upstream.pressure();
     page["in_rotation"] = upstream.in_rotation();
   });
+  // For the report of capacity: in all, since the start.
+  page["processors"] = {{"seconds", static_cast<double>(os::processor_time().count()) / 1e6},
+                        {"cores", os::processors()}};
   page["rate_share"] = guests.share();
   if (const auto canary = releases.state(); canary.any) {
     page["canary"] = {{"percent", canary.percent}, {"rolled_back", canary.rolled_back}, {"why", canary.why}};
