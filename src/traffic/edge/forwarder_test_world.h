@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/encoding.h"
+#include "traffic/edge/counting_random.h"
 #include "traffic/edge/forwarder.h"
 #include "traffic/edge/forwarding.h"
 #include "traffic/edge/shared_reads.h"
@@ -40,16 +41,6 @@ class VirtualLoop : public Executor, public MonotonicClock {
   Instant now_{1'000'000'000};
   std::uint64_t number_ = 0;
   std::map<std::pair<std::int64_t, std::uint64_t>, std::move_only_function<void()>> events_;
-};
-
-class Counting : public Random {
- public:
-  void fill(std::span<std::uint8_t> out) override {
-    for (auto& byte : out) byte = ++last_;
-  }
-
- private:
-  std::uint8_t last_ = 0;
 };
 
 struct Node {

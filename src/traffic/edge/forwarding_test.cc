@@ -3,18 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "traffic/edge/counting_random.h"
+
 namespace evercert::traffic {
 namespace {
-
-class Counting : public Random {
- public:
-  void fill(std::span<std::uint8_t> out) override {
-    for (auto& byte : out) byte = ++last_;
-  }
-
- private:
-  std::uint8_t last_ = 0;
-};
 
 net::HttpRequest request_of(std::string method, std::string path) {
   net::HttpRequest request;

@@ -4,19 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "base/encoding.h"
+#include "traffic/edge/counting_random.h"
 
 namespace evercert::traffic {
 namespace {
-
-class Counting : public Random {
- public:
-  void fill(std::span<std::uint8_t> out) override {
-    for (auto& byte : out) byte = ++last_;
-  }
-
- private:
-  std::uint8_t last_ = 0;
-};
 
 net::HttpRequest from(std::string address, std::string identity = {}, std::string token = {}) {
   net::HttpRequest request;
