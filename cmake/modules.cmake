@@ -17,10 +17,12 @@ function(evercert_module name)
   add_dependencies(${target} check_arrows)
 endfunction()
 
+option(EVERCERT_UNITY "Compile tests and command lines several files at a time (OFF finds a missing #include)" ON)
+
 # What costs more to compile than it does (tests, command lines: headers of GoogleTest, CLI11, JSON) is compiled several
 # files at a time and hardly optimised; what it calls is compiled as ever.
 function(evercert_compile_fast target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${EVERCERT_UNITY} UNITY_BUILD_BATCH_SIZE 6)
   target_compile_options(${target} PRIVATE ${EVERCERT_WARNINGS} -Wno-subobject-linkage
                          $<$<CONFIG:RelWithDebInfo>:-O1;-g0>)
 endfunction()
