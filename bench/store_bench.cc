@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one stored certificate costs in three stores: their engines on one thread, with the real log, the real state and
-// messages that are encoded and parsed as between processes, without gRPC:
-//   taskset -c 0 build/store_bench FOLDER [commands a turn] [turns] [bytes of a certificate]
+// What one stored certificate, or one put into the key space, costs in three stores: their engines on one thread, with
+// the real log, the real state and messages that are encoded and parsed as between processes, without gRPC:
+//   taskset -c 0 build/store_bench FOLDER certificate [commands a turn] [turns] [bytes of a certificate]
+//   taskset -c 0 build/store_bench FOLDER put [commands a turn] [turns] [bytes of a value]
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <map>
 
 #include "base/os/system.h"
+#include "coordination/proposer.h"
 #include "store/engine.h"
 #include "store/kv/rocks_kv.h"
 
@@ -88,7 +90,53 @@ std::string issue_command(std::size_t der_bytes) {
   return command.SerializeAsString();
 }
 
-Status run(const std::string& dir, int a_turn, int turns, std::size_t der_bytes) {
+// Who submits what, in turn.
+class Load {
+ public:
+  virtual ~Load() = default;
+  virtual GroupId group() const = 0;
+  virtual void submit(store::Engine& engine, NodeId at, std::function<void(bool)> done) = 0;
+};
+
+class Certificates : public Load {
+ public:
+  explicit Certificates(std::size_t bytes) : bytes_(bytes) {}
+  GroupId group() const override { return GroupId{1}; }
+  void submit(store::Engine& engine, NodeId, std::function<void(bool)> done) override {
+    engine.submit(group(), issue_command(bytes_), now() + 10s,
+                  [done](Result<store::v1::Outcome> outcome) { done(outcome && outcome->code() == 0); });
+  }
+
+ private:
+  std::size_t bytes_;
+};
+
+// As clients of a node put: 256 of them, each its own thousand keys, one after the other.
+class Puts : public Load {
+ public:
+  explicit Puts(std::size_t bytes) : value_(bytes, 'v') {}
+  GroupId group() const override { return kGlobalGroup; }
+  void submit(store::Engine& engine, NodeId at, std::function<void(bool)> done) override {
+    auto& proposer = proposers_.try_emplace(at, at.value, 1).first->second;
+    coordination::v1::Command command;
+    const std::uint64_t client = count_ % 256, key = count_ / 256 % 1000;
+    ++count_;
+    command.mutable_put()->set_key("bench/" + std::to_string(client) + "/" + std::to_string(key));
+    command.mutable_put()->set_value(value_);
+    const auto waiting = std::make_shared<coordination::Proposed>(proposer, command);
+    store::v1::Command entry;
+    entry.set_coordination(command.SerializeAsString());
+    engine.submit(group(), entry.SerializeAsString(), now() + 10s,
+                  [done, waiting](Result<store::v1::Outcome> outcome) { done(outcome && outcome->code() == 0); });
+  }
+
+ private:
+  std::string value_;
+  std::uint64_t count_ = 0;
+  std::map<NodeId, coordination::Proposer> proposers_;
+};
+
+Status run(const std::string& dir, Load& load, int a_turn, int turns) {
   store::Layout layout;
   layout.regions = 3;
   for (std::uint8_t r = 1; r <= 3; ++r) layout.nodes.push_back(node_id(RegionId{r}, 1));
@@ -113,21 +161,20 @@ Status run(const std::string& dir, int a_turn, int turns, std::size_t der_bytes)
       return std::all_of(status.begin(), status.end(), [](const auto& s) { return s.leased; });
     });
   };
-  while (!leader.group(GroupId{1}).leads() || !leased()) EC_TRY(round());
+  while (!leader.group(load.group()).leads() || !leased()) EC_TRY(round());
 
   long answered = 0, failed = 0, submitted = 0;
   double spent = 0;
   const double all_before = cpu_us(RUSAGE_SELF);
   const Instant begun = now();
   for (int i = 0; i < turns || answered < submitted; ++i) {
-    std::vector<std::string> commands;
-    for (int n = 0; n < a_turn && i < turns; ++n) commands.push_back(issue_command(der_bytes));
     const double from = cpu_us(RUSAGE_THREAD);
-    for (auto& command : commands) {
+    for (int n = 0; n < a_turn && i < turns; ++n) {
+      const auto at = std::next(members.begin(), load.group() == kGlobalGroup ? n % 3 : 0);
       ++submitted;
-      leader.submit(GroupId{1}, std::move(command), now() + 10s, [&](Result<store::v1::Outcome> outcome) {
+      load.submit(at->second->engine(), at->first, [&](bool well) {
         ++answered;
-        failed += outcome && outcome->code() == 0 ? 0 : 1;
+        failed += well ? 0 : 1;
       });
     }
     EC_TRY(round());
@@ -136,8 +183,8 @@ Status run(const std::string& dir, int a_turn, int turns, std::size_t der_bytes)
   const double seconds = static_cast<double>((now() - begun).count()) / 1e6;
   const auto n = static_cast<double>(answered);
   std::printf(
-      "%ld certificates, %ld failed, %.0f a second; a certificate in three stores: %.1f us of this thread, %.1f us "
-      "with RocksDB's own threads and the making of commands\n",
+      "%ld commands, %ld failed, %.0f a second; each costs in three stores %.1f us of this thread, %.1f us with "
+      "RocksDB's own threads\n",
       answered, failed, n / seconds, spent / n, (cpu_us(RUSAGE_SELF) - all_before) / n);
   return {};
 }
@@ -145,12 +192,19 @@ Status run(const std::string& dir, int a_turn, int turns, std::size_t der_bytes)
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: store_bench FOLDER [commands a turn] [turns] [bytes of a certificate]\n");
+  const std::string what = argc > 2 ? argv[2] : "certificate";
+  if (argc < 2 || (what != "certificate" && what != "put")) {
+    std::fprintf(stderr, "usage: store_bench FOLDER certificate|put [commands a turn] [turns] [bytes of one]\n");
     return 2;
   }
   const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
-  const Status done = run(argv[1], number(2, 12), number(3, 4000), static_cast<std::size_t>(number(4, 700)));
+  std::unique_ptr<Load> load;
+  if (what == "put") {
+    load = std::make_unique<Puts>(static_cast<std::size_t>(number(5, 256)));
+  } else {
+    load = std::make_unique<Certificates>(static_cast<std::size_t>(number(5, 700)));
+  }
+  const Status done = run(argv[1], *load, number(3, what == "put" ? 120 : 12), number(4, 4000));
   if (!done) std::fprintf(stderr, "store_bench: %s\n", done.error().message.c_str());
   return done ? 0 : 1;
 }

@@ -14,6 +14,12 @@ std::string numbered(char kind, std::uint64_t value) {
   return out;
 }
 
+std::string numbered(char kind, std::uint64_t value, std::uint64_t other) {
+  std::string out = numbered(kind, value);
+  append_number(out, other, 8);
+  return out;
+}
+
 std::int64_t read_number(std::string_view bytes) {
   std::uint64_t value = 0;
   for (const char c : bytes) value = value << 8 | static_cast<std::uint8_t>(c);
@@ -49,11 +55,8 @@ std::string attachment_prefix(std::int64_t lease) { return numbered('a', static_
 std::string attachment_key(std::int64_t lease, std::string_view key) { return attachment_prefix(lease).append(key); }
 std::string session_key(std::uint64_t node) { return numbered('s', node); }
 
-std::string answer_key(std::uint64_t node, std::uint64_t sequence) {
-  std::string out = numbered('o', node);
-  append_number(out, sequence, 8);
-  return out;
-}
+std::string answer_key(std::uint64_t node, std::uint64_t sequence) { return numbered('o', node, sequence); }
+std::string answer_page_key(std::uint64_t node, std::uint64_t page) { return numbered('p', node, page); }
 
 std::string end_of(std::string prefix) {
   while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();

@@ -7,7 +7,8 @@
 //   l <lease>                v1.Lease
 //   a <lease> <key>          empty: the key goes when the lease does
 //   s <node>                 v1.Session of a proposing node
-//   o <node> <sequence>      v1.Answer, until the proposer says that it has it
+//   p <node> <sequence / 16> v1.Answers, until the proposer says that it has them all
+//   o <node> <sequence>      v1.Answer that is too long for a page of others
 //
 // Numbers are big-endian, eight bytes (sub: four).
 #pragma once
@@ -36,6 +37,9 @@ std::string attachment_prefix(std::int64_t lease);
 std::string attachment_key(std::int64_t lease, std::string_view key);
 std::string session_key(std::uint64_t node);
 std::string answer_key(std::uint64_t node, std::uint64_t sequence);
+// Answers are many, small and soon forgotten: as a page they are one record instead of sixteen, and as many removals.
+inline constexpr std::uint64_t kAnswersOfAPage = 16;
+std::string answer_page_key(std::uint64_t node, std::uint64_t page);
 // The first key that does not begin with `prefix`.
 std::string end_of(std::string prefix);
 

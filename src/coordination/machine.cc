@@ -128,48 +128,95 @@ class Once {
   // The answer, when the command must not be applied (again).
   Result<std::optional<v1::Answer>> known() {
     EC_ASSIGN(const auto bytes, state_.get(session_key(command_.proposer())));
-    v1::Session session;
-    if (bytes && !session.ParseFromString(*bytes)) return fail(Code::kCorrupt, "a stored session does not parse");
-    if (session.id() > command_.session()) {
+    if (bytes && !session_.ParseFromString(*bytes)) return fail(Code::kCorrupt, "a stored session does not parse");
+    if (session_.id() > command_.session()) {
       v1::Answer answer = refused(v1::EARLIER_LIFE);
-      answer.set_session(session.id());
+      answer.set_session(session_.id());
       return answer;
     }
-    if (session.id() < command_.session()) {
-      state_.remove_range(answer_key(command_.proposer(), 0), answer_key(command_.proposer(), UINT64_MAX));
-      session = {};
-      session.set_id(command_.session());
+    if (session_.id() < command_.session()) {
+      remove_all();
+      session_ = {};
+      session_.set_id(command_.session());
     }
-    if (command_.sequence() < session.done_below()) return refused(v1::ANSWERED_BEFORE);
-    EC_ASSIGN(const auto stored, state_.get(answer_key(command_.proposer(), command_.sequence())));
-    if (stored) {
+    if (command_.sequence() < session_.done_below()) return refused(v1::ANSWERED_BEFORE);
+    EC_ASSIGN(auto page, state_.get(page_key()));
+    if (page) page_ = std::move(*page);
+    EC_ASSIGN(auto answer, find());
+    if (answer) {
       EC_PROBE("a repeated command is answered as the first time");
-      v1::Answer answer;
-      if (!answer.ParseFromString(*stored)) return fail(Code::kCorrupt, "a stored answer does not parse");
       return answer;
     }
-    if (command_.done_below() > session.done_below()) {
-      // A few one by one; after a gap, as of a proposer that waited long for one of them, all at once.
-      if (command_.done_below() - session.done_below() <= 64) {
-        for (auto i = session.done_below(); i < command_.done_below(); ++i)
-          state_.remove(answer_key(command_.proposer(), i));
-      } else {
-        state_.remove_range(answer_key(command_.proposer(), session.done_below()),
-                            answer_key(command_.proposer(), command_.done_below()));
-      }
-      session.set_done_below(command_.done_below());
-    }
-    state_.put(session_key(command_.proposer()), session.SerializeAsString());
+    forget_done();
     return std::optional<v1::Answer>{};
   }
 
   void keep(const v1::Answer& answer) {
-    state_.put(answer_key(command_.proposer(), command_.sequence()), answer.SerializeAsString());
+    v1::Answers one;
+    v1::Answers::One* added = one.add_answers();
+    added->set_sequence(command_.sequence());
+    std::string text = answer.SerializeAsString();
+    if (text.size() > kLongestInPage) {
+      session_.set_apart_below(std::max(session_.apart_below(), command_.sequence() + 1));
+      state_.put(answer_key(command_.proposer(), command_.sequence()), std::move(text));
+    } else {
+      added->set_answer(std::move(text));
+    }
+    // Messages that follow each other in bytes are one with the items of all.
+    one.AppendToString(&page_);
+    state_.put(page_key(), std::move(page_));
+    state_.put(session_key(command_.proposer()), session_.SerializeAsString());
   }
 
  private:
+  // Longer ones would be written again with each that joins them.
+  static constexpr std::size_t kLongestInPage = 512;
+  static constexpr std::uint64_t kOneByOne = 64;
+
+  std::string page_key() const { return answer_page_key(command_.proposer(), command_.sequence() / kAnswersOfAPage); }
+
+  Result<std::optional<v1::Answer>> find() const {
+    v1::Answers page;
+    if (!page.ParseFromString(page_)) return fail(Code::kCorrupt, "stored answers do not parse");
+    for (const auto& one : page.answers()) {
+      if (one.sequence() != command_.sequence()) continue;
+      std::optional<std::string> text = one.answer();
+      if (!one.has_answer()) {
+        EC_ASSIGN(text, state_.get(answer_key(command_.proposer(), command_.sequence())));
+      }
+      v1::Answer answer;
+      if (!text || !answer.ParseFromString(*text)) return fail(Code::kCorrupt, "a stored answer does not parse");
+      return answer;
+    }
+    return std::optional<v1::Answer>{};
+  }
+
+  void remove_all() {
+    for (const auto key : {answer_key, answer_page_key})
+      state_.remove_range(key(command_.proposer(), 0), key(command_.proposer(), UINT64_MAX));
+  }
+
+  // [from, to): a few one by one; after a gap, as of a proposer that waited long for one of them, all at once.
+  void remove(std::string (*key)(std::uint64_t, std::uint64_t), std::uint64_t from, std::uint64_t to) {
+    if (from >= to) return;
+    if (to - from > kOneByOne) {
+      state_.remove_range(key(command_.proposer(), from), key(command_.proposer(), to));
+      return;
+    }
+    for (auto i = from; i < to; ++i) state_.remove(key(command_.proposer(), i));
+  }
+
+  void forget_done() {
+    const std::uint64_t from = session_.done_below(), to = std::max(from, command_.done_below());
+    remove(answer_page_key, from / kAnswersOfAPage, to / kAnswersOfAPage);
+    remove(answer_key, from, std::min(to, session_.apart_below()));
+    session_.set_done_below(to);
+  }
+
   const v1::Command& command_;
   State& state_;
+  v1::Session session_;
+  std::string page_;  // of answers, where this one belongs
 };
 
 }  // namespace

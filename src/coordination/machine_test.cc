@@ -53,6 +53,19 @@ class MachineTest : public testing::Test {
     command.mutable_expire()->set_renewals(renewals);
     return command;
   }
+  // As a node sends it that has the answers to all below `done_below`.
+  static v1::Command numbered(v1::Command command, std::uint64_t sequence, std::uint64_t done_below) {
+    command.set_proposer(1);
+    command.set_session(10);
+    command.set_sequence(sequence);
+    command.set_done_below(done_below);
+    return command;
+  }
+  int kept(const std::string& from, const std::string& to) {
+    int count = 0;
+    EXPECT_TRUE(state.scan(from, to, [&](auto, auto) { return ++count, true; }));
+    return count;
+  }
   static RangeRequest all() {
     RangeRequest request;
     request.set_key(std::string(1, '\0'));
@@ -284,17 +297,60 @@ TEST_F(MachineTest, ALaterLifeOfANodeShutsOutWhatAnEarlierOneLeftOnTheWay) {
 }
 
 TEST_F(MachineTest, AnswersThatNobodyWillAskForAreNotKept) {
-  for (std::uint64_t i = 1; i <= 100; ++i) {
-    auto command = put_command("a", std::to_string(i));
-    command.set_proposer(1);
-    command.set_session(10);
-    command.set_sequence(i);
-    command.set_done_below(i);
-    done(command);
+  for (std::uint64_t i = 1; i <= 100; ++i) done(numbered(put_command("a", std::to_string(i)), i, i));
+  EXPECT_EQ(kept("p", "q"), 1);
+  EXPECT_EQ(kept("o", "p"), 0);
+}
+
+TEST_F(MachineTest, LongAnswersAreGivenAgainAndForgottenLikeOthers) {
+  const auto long_put = [&](std::uint64_t i, std::uint64_t done_below) {
+    auto command = numbered(put_command("a", std::string(1000, static_cast<char>('a' + i % 26))), i, done_below);
+    command.mutable_put()->set_prev_kv(true);
+    return command;
+  };
+  std::vector<v1::Answer> first;
+  for (std::uint64_t i = 1; i <= 40; ++i) first.push_back(done(long_put(i, 1)));
+  EXPECT_EQ(kept("o", "p"), 39);  // the first has nothing before it
+  const auto before = state.data;
+  for (std::uint64_t i = 1; i <= 40; ++i)
+    EXPECT_EQ(done(long_put(i, 1)).SerializeAsString(), first[i - 1].SerializeAsString()) << i;
+  EXPECT_EQ(state.data, before);
+  done(numbered(put_command("a", "short"), 41, 30));
+  EXPECT_EQ(kept("o", "p"), 11);  // 30 to 40
+  refused(long_put(29, 1), v1::ANSWERED_BEFORE);
+  EXPECT_EQ(done(long_put(30, 1)).SerializeAsString(), first[29].SerializeAsString());
+  done(numbered(put_command("a", "short"), 42, 42));
+  EXPECT_EQ(kept("o", "p"), 0);
+  EXPECT_EQ(kept("p", "q"), 1);
+}
+
+TEST_F(MachineTest, AnswersOfManyCommandsUnderWayAreGivenAgainInAnyOrder) {
+  std::map<std::uint64_t, v1::Answer> first;
+  for (std::uint64_t i = 1; i <= 200; ++i) {
+    const std::uint64_t sequence = i * 77 % 200 + 1;  // each once
+    first[sequence] = done(numbered(put_command("k" + std::to_string(sequence), "1"), sequence, 1));
   }
-  int kept = 0;
-  ASSERT_TRUE(state.scan("o", "p", [&](auto, auto) { return ++kept, true; }));
-  EXPECT_EQ(kept, 1);
+  const auto before = state.data;
+  for (const auto& [sequence, answer] : first) {
+    const auto again = done(numbered(put_command("k" + std::to_string(sequence), "1"), sequence, 1));
+    EXPECT_EQ(again.SerializeAsString(), answer.SerializeAsString()) << sequence;
+  }
+  EXPECT_EQ(state.data, before);
+  // The one at the end knows that all others are answered: a gap, after long waiting.
+  done(numbered(put_command("last", "1"), 5000, 5000));
+  EXPECT_EQ(kept("p", "q"), 1);
+}
+
+TEST_F(MachineTest, ALaterLifeBeginsWithoutTheAnswersOfTheEarlier) {
+  auto command = put_command("a", std::string(1000, 'x'));
+  command.mutable_put()->set_prev_kv(true);
+  for (std::uint64_t i = 1; i <= 3; ++i) done(numbered(command, i, 1));
+  auto next = numbered(put_command("b", "1"), 1, 1);
+  next.set_session(11);
+  done(next);
+  EXPECT_EQ(kept("o", "p"), 0);
+  EXPECT_EQ(kept("p", "q"), 1);
+  EXPECT_NE(seen().find("b=1"), std::string::npos);
 }
 
 TEST_F(MachineTest, ReservedKeysAreOutOfReach) {
