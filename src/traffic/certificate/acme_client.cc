@@ -75,7 +75,8 @@ Task<Result<std::string>> drive(Executor& on, MonotonicClock& clock, AskAcme ask
       const auto response = co_await ask(on, std::move(request));
       answer = response ? answered(*response) : failed(response.error().message);
     } else if (step.kind == StepKind::Show) {
-      const Status shown = co_await show(on, text(step.result), octets(step.body));
+      auto showing = show(on, text(step.result), octets(step.body));
+      const Status shown = co_await std::move(showing);
       answer = shown ? bridge::Answer() : failed(shown.error().message);
     } else {
       co_await pause(on, std::chrono::milliseconds(step.pause_ms));

@@ -135,6 +135,7 @@ Task<Status> CertificateDesk::show(Executor& on, std::string name, std::string d
   call.timeout = kToldWithin;
   using Answer = Result<net::HttpResponse>;
   std::vector<Started<Answer>> asked;
+  asked.reserve(options_.certificate->edges.size());
   for (const auto& edge : options_.certificate->edges) {
     call.target = edge;
     asked.emplace_back(telling_, edges_->fetch(on, call));
