@@ -70,6 +70,7 @@ class Play final : public net::LinkBodies::Channel {
   bool takes_pieces() const override { return takes_; }
   void left(std::uint64_t id) override {
     EC_CHECK(open_, "nor that nobody wants a body");
+    look();
     incoming_.erase(id);
   }
 
@@ -182,8 +183,8 @@ class Play final : public net::LinkBodies::Channel {
                  [this, id] { outgoing_.erase(id); });
   }
   void end() {
+    look();
     if (!std::exchange(open_, false)) return;
-    // Last words have no place to go to.
     bodies_->closed("it is gone");
     incoming_.clear();
   }

@@ -318,7 +318,7 @@ class AlpnProofsTest : public ServerTlsTest {
     unsigned int size = 0;
     SSL_get0_alpn_selected(client.ssl(), &chosen, &size);
     proved_ = std::string_view(reinterpret_cast<const char*>(chosen), size) == kProofProtocol;
-    ended_ = client.closed_within(milliseconds(2000)) && client.clean_end();
+    ended_ = proved_ && client.closed_within(milliseconds(2000)) && client.clean_end();
     return encoded(SSL_get0_peer_certificate(client.ssl()));
   }
   static std::string encoded(X509* certificate) {
