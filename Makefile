@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
 export CARGO_TERM_QUIET = true
 
-.PHONY: demo test build deps unit e2e h2spec test-faults sim campaign model bugs proof bench fuzz format lint clean
+.PHONY: demo test build deps unit e2e h2spec pebble test-faults sim campaign model bugs proof bench fuzz format lint clean
 
 demo: build
 	@./$(BUILD)/evercert demo
@@ -34,6 +34,12 @@ h2spec: build
 	@scripts/install_dependencies.sh h2spec
 	@cd tests/h2spec && go build -o $(abspath $(BUILD))/h2spec github.com/summerwind/h2spec/cmd/h2spec
 	@$(PYTHON) tests/h2spec/h2spec_test.py $(BUILD)/evercert $(BUILD)/h2spec
+
+# Edges and a foreign ACME directory: Let's Encrypt's test server.
+pebble: build
+	@scripts/install_dependencies.sh pebble
+	@cd tests/pebble && go build -o $(abspath $(BUILD))/pebble github.com/letsencrypt/pebble/v2/cmd/pebble
+	@$(PYTHON) tests/pebble/pebble_test.py $(BUILD)/evercert $(BUILD)/pebble
 
 # FAULTS=NAME... runs some of them; tests/faults/faults_test.py --list names them.
 test-faults: build

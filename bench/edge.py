@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge beside HAProxy in front of the same three nodes: the same TLS, the same questions, the same client, in turn, three times. The one in front has
 core 0 for itself, on one thread; the nodes and the client share the other. Also what is spent of its core for each request, which is the same however busy
-the nodes are, and what it adds to one request at a time.
+the nodes are, what it adds to one request at a time, and p99 when both get the same number of requests a second: who lets more through makes the nodes busier.
 usage: bench/edge.py [EVERCERT] [--seconds N] [--rounds N] [--only NAME...] [--json FILE]; needs scripts/install_dependencies.sh edge-bench"""
 import argparse
 import base64
@@ -107,14 +107,28 @@ def edge():
     return [evercert, "edge", "--die-with-parent", "--cluster", f"{cluster}/cluster.yaml", "--region", region]
 
 
-def load(url, question, connections, seconds):
+# Requests leave at times that are fixed beforehand, to a millisecond, however long answers take.
+PACED = """
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long s; long ns; } when; int clock_gettime(int, when*);")
+local t, due = ffi.new("when"), nil
+function delay()
+  ffi.C.clock_gettime(1, t)
+  local now = tonumber(t.s) * 1e6 + tonumber(t.ns) / 1e3
+  due = math.max(due or now, now - 1e5) + EACH
+  return math.max(0, math.floor((due - now) / 1e3 + 0.5))
+end
+"""
+
+
+def load(url, question, connections, seconds, rate=None):
     method, _, body, kind = question
     script = write("load.lua", f"""wrk.method = "{method}"
 wrk.headers["Authorization"] = "Bearer {token}"
 """ + (f"""wrk.headers["Content-Type"] = "{kind}"
 local f = io.open("{work}/body", "rb")
 wrk.body = f:read("*a")
-""" if body is not None else "") + """
+""" if body is not None else "") + (PACED.replace("EACH", str(1e6 / rate)) if rate else "") + """
 done = function(summary, latency, requests)
   io.write(string.format('{"requests": %d, "us": %d, "p50": %f, "p99": %f, "failed": %d}\\n', summary.requests, summary.duration, latency:percentile(50) / 1000,
     latency:percentile(99) / 1000, summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
@@ -127,14 +141,17 @@ end
     return told["requests"] / told["us"] * 1e6, told
 
 
-def measure(command, question, log):
-    """Requests a second and p99 with many at once, p50 of one at a time, and the core's time for each."""
+def measure(command, question, log, rate=None):
+    """Requests a second and p99 with many at once, p50 of one at a time, and the core's time for each. With a rate: p99 at that rate."""
     process = start(front_core, command, log)
     try:
         base = f"https://{address}:8443"
         wait_for(lambda: fetch(base + "/acme/directory"))
         url = base + question[1]
         load(url, question, 32, 1)
+        if rate:
+            got, many = load(url, question, 32, options.seconds, rate)
+            return {"paced_rate": got, "paced_p99_ms": many["p99"], "paced_failed": many["failed"]}
         _, alone = load(url, question, 1, 2)
         before = cpu(process.pid)
         rate, many = load(url, question, 32, options.seconds)
@@ -187,6 +204,15 @@ try:
             for front, command in (("haproxy", haproxy()), ("edge", edge())):
                 rounds[front].append(measure(command, question, front))
         result = {front: {key: statistics.median(one[key] for one in seen) for key in seen[0]} for front, seen in rounds.items()}
+        # Of the same work: three quarters of what the slower one can do.
+        rate = 0.75 * min(result[front]["rate"] for front in result)
+        paced = {"haproxy": [], "edge": []}
+        for _ in range(options.rounds):
+            for front, command in (("haproxy", haproxy()), ("edge", edge())):
+                paced[front].append(measure(command, question, front, rate))
+        for front, seen in paced.items():
+            result[front].update({key: statistics.median(one[key] for one in seen) for key in seen[0]})
+        result["paced_p99_ratio"] = result["haproxy"]["paced_p99_ms"] / result["edge"]["paced_p99_ms"]
         result["ratio"] = result["edge"]["rate"] / result["haproxy"]["rate"]
         result["p99_ratio"] = result["haproxy"]["p99_ms"] / result["edge"]["p99_ms"]
         if question[1].startswith(("/ocsp", "/crl")):
@@ -200,7 +226,8 @@ try:
             one = result[front]
             print(f"  {front:8} {one['rate']:9,.0f} a second  p50 {one['p50_ms']:6.2f} ms  p99 {one['p99_ms']:6.2f} ms  {one['us_each']:6.1f} us of its core each"
                   f"  alone: p50 {one['alone_p50_ms']:.3f} ms  failed {one['failed']:.0f}")
-        print(f"  ratio {result['ratio']:.2f}, p99 {result['p99_ratio']:.2f}; one at a time {result['edge_to_haproxy_p50_ms'] * 1000:+.0f} us", flush=True)
+        print("  at the same rate: " + ", ".join(f"{front} {result[front]['paced_rate']:,.0f} a second p99 {result[front]['paced_p99_ms']:.2f} ms failed {result[front]['paced_failed']:.0f}" for front in rounds))
+        print(f"  ratio {result['ratio']:.2f}, p99 {result['p99_ratio']:.2f}, at the same rate {result['paced_p99_ratio']:.2f}; one at a time {result['edge_to_haproxy_p50_ms'] * 1000:+.0f} us", flush=True)
         results[name] = result
     if options.json:
         json.dump(results, open(options.json, "w"), indent=2)

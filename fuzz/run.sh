@@ -14,7 +14,7 @@ mkdir -p $build/findings $build/logs
 summary=$build/logs/summary
 printf '%-20s %12s %9s  %s\n' target executions coverage finding > $summary
 failed=0
-for target in bird_reply:4096 csr:4096 jws:4096 caa:1024 dns_message:1232 ocsp_request:4200 http_entry:20480 edge_request:1024 http2_session:8192 proxy_header:600 link_frames:4096 coordination:4096 health_report:4096 failover_documents:4096 log_replay:2048 powerdns:2100 reformation_file:2048 config:4096 peer_messages:4096; do
+for target in bird_reply:4096 csr:4096 jws:4096 caa:1024 dns_message:1232 ocsp_request:4200 http_entry:20480 edge_request:1024 http2_session:8192 http_upload:4096 http2_upload:8192 proxy_header:600 link_frames:4096 link_bodies:600 coordination:4096 health_report:4096 failover_documents:4096 log_replay:2048 powerdns:2100 reformation_file:2048 config:4096 peer_messages:4096; do
   name=${target%:*}
   log=$build/logs/$name.log
   mkdir -p "$build/corpus/$name"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the build and the tests need on Debian 12; with the argument `fuzz`, `faults`, `h2spec`, `dns-bench` or `edge-bench`,
+# Installs what the build and the tests need on Debian 12; with the argument `fuzz`, `faults`, `h2spec`, `pebble`, `dns-bench` or `edge-bench`,
 # what these need beyond that.
 # Costs nothing when everything is there.
 set -eu
@@ -11,7 +11,7 @@ protobuf-compiler protobuf-compiler-grpc python3 python3-dnspython python3-h2 so
 [ "${1:-}" != faults ] || packages="$packages e2fsprogs faketime"
 [ "${1:-}" != dns-bench ] || packages="$packages dnsperf gdnsd"
 [ "${1:-}" != edge-bench ] || packages="$packages haproxy wrk"
-[ "${1:-}" != h2spec ] || command -v go > /dev/null 2>&1 || packages="$packages golang-go"
+{ [ "${1:-}" != h2spec ] && [ "${1:-}" != pebble ]; } || command -v go > /dev/null 2>&1 || packages="$packages golang-go"
 [ "${1:-}" != fuzz ] || packages="$packages clang-16 libclang-rt-16-dev"
 missing=""
 for package in $packages; do

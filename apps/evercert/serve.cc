@@ -130,6 +130,7 @@ void set_certificate(const config::ClusterConfig& config, const config::RegionCo
   own.account_key = paths.edge_account(region.name);
   own.directory = acme.directory;
   own.contacts = acme.contacts;
+  own.by_http = acme.challenge == "http-01";
   own.key = acme.key == "p384" ? pki::KeyKind::kP384 : acme.key == "rsa2048" ? pki::KeyKind::kRsa : pki::KeyKind::kP256;
   for (const auto& name : acme.names) {
     own.names.push_back(name_of(config::edge_name(name, region.name, number)));
@@ -145,6 +146,14 @@ void set_certificate(const config::ClusterConfig& config, const config::RegionCo
                                 : relative         ? config.dir + "/" + acme.trust
                                                    : acme.trust;
   certificate.resolver = config.resolver;
+  for (const auto& other : config.regions) {
+    if (other.removed) continue;
+    for (std::size_t n = 1; n <= other.edges.size(); ++n) {
+      const auto& edge = other.edges[n - 1];
+      if (other.id != region.id || static_cast<int>(n) != number)
+        certificate.edges.push_back({edge.address, edge.https_port, true, edge.address});
+    }
+  }
   options.certificate = std::move(certificate);
 }
 
@@ -172,6 +181,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   options.tls = {base + ".pem", base + ".key", paths.root_certificate()};
   options.front = {paths.ticket_secret(region->name), arguments.access_log, arguments.handover, edge.proxies,
                    static_cast<std::size_t>(edge.connections_per_client)};
+  options.front.largest_body = static_cast<std::uint64_t>(config.edge.largest_body_mb * (1 << 20));
   const auto& canaries = config.edge.canary_zones;
   for (const auto& node : region->nodes) {
     const bool canary = std::find(canaries.begin(), canaries.end(), node.zone) != canaries.end();

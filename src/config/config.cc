@@ -197,7 +197,7 @@ Status read_profiles(const YamlReader& in, const YAML::Node& node, ClusterConfig
   for (const auto& entry : node) {
     ProfileConfig profile;
     profile.name = entry.first.as<std::string>();
-    EC_TRY(in.only(entry.second, profile.name, {"usage", "validity_hours"}));
+    EC_TRY(in.only(entry.second, profile.name, {"usage", "validity_hours", "must_staple"}));
     EC_TRY(in.required(entry.second, profile.name, {"usage"}));
     EC_TRY(in.text(entry.second, "usage", profile.usage));
     if (profile.usage != "server" && profile.usage != "client" && profile.usage != "both") {
@@ -206,6 +206,10 @@ Status read_profiles(const YamlReader& in, const YAML::Node& node, ClusterConfig
     std::int64_t hours = profile.validity_seconds / 3600;
     EC_TRY(in.integer(entry.second, "validity_hours", 1, 24 * 825, hours));
     profile.validity_seconds = hours * 3600;
+    EC_TRY(in.flag(entry.second, "must_staple", profile.must_staple));
+    if (profile.must_staple && profile.usage == "client")
+      return in.wrong(entry.second["must_staple"],
+                      "'must_staple' is for what servers show: use it with usage server or both");
     out.profiles.push_back(profile);
   }
   return {};

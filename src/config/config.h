@@ -64,6 +64,7 @@ struct WanLink {
 struct ProfileConfig {
   std::string name, usage;  // usage: server, client, both
   std::int64_t validity_seconds = 90 * 86400;
+  bool must_staple = false;  // RFC 7633
 };
 
 struct TokenConfig {
@@ -128,13 +129,16 @@ struct EdgeSettings {
   // Nodes of these zones run a new release; it gets so much of the traffic.
   std::vector<int> canary_zones;
   double canary_percent = 0;
-  std::string sticky = "acme";  // off, acme, all
+  std::string sticky = "acme";    // off, acme, all
+  double largest_body_mb = 1024;  // of a request
   // Certificates for the edges' own names, by ACME. No names: none.
   struct Acme {
     std::vector<std::string> names;  // DNS names and addresses; {region} and {number} stand for the edge's
     std::string directory, trust;  // empty: the cluster's own; else its URL, and whom to trust (PEM; the system's list)
     std::vector<std::string> contacts;
     std::string key = "p256";  // p256, p384, rsa2048
+    // http-01, and tls-alpn-01 where that is not offered; or tls-alpn-01 alone
+    std::string challenge = "http-01";
   };
   Acme acme;
 };

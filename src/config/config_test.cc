@@ -235,9 +235,25 @@ TEST(Config, HowEdgesTreatWhatComesIsUpToTheClusterFile) {
             "c.yaml:7:25: 'zones' must be a list of numbers of zones");
   EXPECT_EQ(error_of(kGood + "edge: {canary: {zones: [1], percent: 101}}\n"),
             "c.yaml:7:38: 'percent' must lie between 0 and 100");
+  EXPECT_EQ(by_default.largest_body_mb, 1024);
+  EXPECT_EQ(parse("c.yaml", kGood + "edge: {largest_body_mb: 2.5}\n")->cluster->edge.largest_body_mb, 2.5);
+  for (const char* wrong : {"0", "0.2", "-1", "2000000", "lots", "1 GB"}) {
+    const std::string error = error_of(kGood + "edge: {largest_body_mb: " + wrong + "}\n");
+    EXPECT_EQ(error.substr(0, 12), "c.yaml:7:25:") << wrong;
+    EXPECT_NE(error.find("'largest_body_mb' must"), std::string::npos) << error;
+  }
   EXPECT_EQ(by_default.sticky, "acme");
   EXPECT_EQ(error_of(kGood + "edge: {sticky: yes}\n"),
             "c.yaml:7:16: 'sticky' must be off, acme or all: whose requests come to one node");
+}
+
+TEST(Config, AProfileOfServersMayAskForAStapledOcspAnswer) {
+  EXPECT_FALSE(parse("c.yaml", kGood)->cluster->profiles[0].must_staple);
+  const auto said = parse("c.yaml", kGood + "profiles: {server: {usage: server, must_staple: true}}\n");
+  ASSERT_TRUE(said.has_value()) << said.error().message;
+  EXPECT_TRUE(said->cluster->profiles[0].must_staple);
+  EXPECT_NE(error_of(kGood + "profiles: {c: {usage: client, must_staple: true}}\n").find("use it with usage server"),
+            std::string::npos);
 }
 
 TEST(Config, AnEdgesOwnNamesAreThoseOfItsRegionAndNumber) {
@@ -257,6 +273,12 @@ TEST(Config, AnEdgesOwnNamesAreThoseOfItsRegionAndNumber) {
   EXPECT_EQ(error("names: [\"{regoin}.test\"]").substr(0, 28), "c.yaml:7:23: '{regoin}.test'");
   EXPECT_EQ(error("names: [ca]").substr(0, 13), "c.yaml:7:23: ");
   EXPECT_EQ(error("names: [127.1.0.1]"), "accepted");
+  EXPECT_EQ(acme.challenge, "http-01");
+  EXPECT_EQ(error("names: [ca.test], challenge: tls-alpn-01"), "accepted");
+  EXPECT_EQ(error("names: [ca.test], challenge: dns-01"),
+            "c.yaml:7:44: unknown challenge 'dns-01': use http-01 or tls-alpn-01");
+  EXPECT_EQ(error("names: [127.1.0.1], challenge: tls-alpn-01"),
+            "c.yaml:7:46: addresses among 'names' are proved by http-01 alone");
   EXPECT_NE(error("names: [127.1.0.1], directory: \"https://a.test/d\"").find("own directory alone"),
             std::string::npos);
   EXPECT_EQ(error("names: [ca.test], directory: \"http://a.test/d\""),

@@ -71,7 +71,7 @@ Status check_edge_name(const YamlReader& in, const YAML::Node& at, const std::st
 
 Status read_acme(const YamlReader& in, const YAML::Node& node, const std::vector<RegionConfig>& regions,
                  EdgeSettings::Acme& out) {
-  EC_TRY(in.only(node, "acme", {"names", "directory", "trust", "contacts", "key"}));
+  EC_TRY(in.only(node, "acme", {"names", "directory", "trust", "contacts", "key", "challenge"}));
   EC_TRY(in.required(node, "acme", {"names"}));
   EC_TRY(in.text(node, "directory", out.directory));
   EC_TRY(in.text(node, "trust", out.trust));
@@ -91,6 +91,14 @@ Status read_acme(const YamlReader& in, const YAML::Node& node, const std::vector
   }
   if (out.key != "p256" && out.key != "p384" && out.key != "rsa2048")
     return in.wrong(node["key"], "unknown key '" + out.key + "': use p256, p384 or rsa2048");
+  EC_TRY(in.text(node, "challenge", out.challenge));
+  if (out.challenge != "http-01" && out.challenge != "tls-alpn-01")
+    return in.wrong(node["challenge"], "unknown challenge '" + out.challenge + "': use http-01 or tls-alpn-01");
+  const bool address = std::any_of(out.names.begin(), out.names.end(), [](const std::string& name) {
+    return pki::check_name({pki::NameKind::kIp, edge_name(name, "r", 1)}).has_value();
+  });
+  if (out.challenge == "tls-alpn-01" && address)
+    return in.wrong(node["challenge"], "addresses among 'names' are proved by http-01 alone");
   return {};
 }
 
@@ -108,7 +116,9 @@ std::string edge_name(std::string name, const std::string& region, int number) {
 
 Status read_edge_settings(const YamlReader& in, const YAML::Node& node, const std::vector<RegionConfig>& regions,
                           EdgeSettings& out) {
-  EC_TRY(in.only(node, "edge", {"threads", "in_flight", "most_waiting", "rate_limits", "canary", "acme", "sticky"}));
+  EC_TRY(
+      in.only(node, "edge",
+              {"threads", "in_flight", "most_waiting", "rate_limits", "canary", "acme", "sticky", "largest_body_mb"}));
   EC_TRY(in.integer(node, "threads", 1, 64, out.threads));
   EC_TRY(in.integer(node, "most_waiting", 1, 100'000, out.most_waiting));
   if (const YAML::Node in_flight = node["in_flight"]) {
@@ -123,6 +133,7 @@ Status read_edge_settings(const YamlReader& in, const YAML::Node& node, const st
     EC_TRY(read_rate(in, limits, "account", out.account));
     EC_TRY(in.flag(limits, "loopback", out.limit_loopback));
   }
+  EC_TRY(in.number(node, "largest_body_mb", 0.25, 1 << 20, out.largest_body_mb));
   EC_TRY(in.text(node, "sticky", out.sticky));
   if (out.sticky != "off" && out.sticky != "acme" && out.sticky != "all")
     return in.wrong(node["sticky"], "'sticky' must be off, acme or all: whose requests come to one node");

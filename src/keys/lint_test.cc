@@ -210,6 +210,20 @@ TEST_F(CraftedTest, EachFindingIsReportedByItsName) {
         << static_cast<int>(kind) << ": the names are none when they are there twice, and are compared first";
 }
 
+// RFC 7633.
+TEST_F(CraftedTest, ATlsFeatureIsThereWhenTheProfileAsksForItAndNotElse) {
+  const auto with = [](char feature) {
+    const std::string oid("\x06\x08\x2b\x06\x01\x05\x05\x07\x01\x18", 10);
+    const std::string value = der::wrap(der::kSequence, std::string("\x02\x01", 2) + feature);
+    return [=](Crafted& c) { c.more = der::wrap(der::kSequence, oid + der::wrap(der::kOctetString, value)); };
+  };
+  EXPECT_EQ(found(with(5)), "e_tls_feature");
+  profile.must_staple = true;
+  EXPECT_EQ(found(sound.tbs()), "e_tls_feature");
+  EXPECT_EQ(found(with(5)), "");
+  EXPECT_EQ(found(with(6)), "e_tls_feature") << "another one";
+}
+
 TEST_F(CraftedTest, ANegativeSerialNumberOfTheRightOctetsIsFound) {
   request.serial[0] = static_cast<char>(request.serial[0] | 0x80);
   const std::string negative = std::string("\x02\x10") + request.serial, positive = der::integer(request.serial);

@@ -78,6 +78,20 @@ TEST_F(PkiTest, IssuesForEveryKindOfKeyNameAndUsageWhatAStrictVerifierAccepts) {
   }
 }
 
+// RFC 7633.
+TEST_F(PkiTest, AProfileMayAskForAStapledOcspAnswer) {
+  const auto key = PublicKey::from_spki(new_signer()->spki_der()).value();
+  for (const bool wanted : {false, true}) {
+    const Profile profile{"p", Usage::kServer, 90 * 86400, {NameKind::kDns}, wanted};
+    auto tbs =
+        factory->prepare(profile, {serial(), kNow - 60, kNow + 86400, "a.test", {{NameKind::kDns, "a.test"}}, &key});
+    ASSERT_TRUE(tbs) << tbs.error().message;
+    const auto der = factory->sign(std::move(*tbs)).value();
+    EXPECT_EQ(read_certificate(der).value().must_staple, wanted);
+    EXPECT_TRUE(verify_chain(der, {ca}, root, kNow));
+  }
+}
+
 TEST_F(PkiTest, ACertificateNamesEveryPlaceOfItsStatusInOrder) {
   const auto der = issue(KeyKind::kP256, Usage::kServer, {{NameKind::kDns, "a.test"}}, "").value();
   const unsigned char* p = bytes(der);

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "net/alpn_proofs.h"
 #include "net/proxy_header.h"
 
 namespace evercert::net {
@@ -113,6 +114,12 @@ bool HttpConnection::shake_hands() {
   HttpCounts& counts = worker_.shared().counts;
   if (io != Stream::Io::kDone) {
     ++counts.failed_handshakes;
+    gone();
+    return false;
+  }
+  // Who came for a proof has seen it by now.
+  if (is_proof(stream_->ssl())) {
+    stream_->shut_down();
     gone();
     return false;
   }

@@ -38,7 +38,7 @@ class ServerImpl : public HttpServer {
       std::shared_ptr<ServerTls> tls;
       if (listener.tls) {
         EC_ASSIGN(tls, ServerTls::load({listener.files, listener.client_certificates, listener.ticket_secret,
-                                        listener.named_certificate, listener.address}));
+                                        listener.named_certificate, listener.address, listener.proofs}));
         tls_.push_back(tls);
       }
       // Those of any free port are told apart by their place.

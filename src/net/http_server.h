@@ -12,6 +12,8 @@
 
 namespace evercert::net {
 
+class AlpnProofs;  // net/alpn_proofs.h
+
 struct HttpListener {
   std::string address;
   std::uint16_t port = 0;  // 0: any free one
@@ -27,6 +29,8 @@ struct HttpListener {
   // A file with a key and a chain, for clients that ask by a name in it; `files` are for everybody else. It may be
   // missing until there is one (net/named_certificate.h, also about its OCSP answer).
   std::string named_certificate = {};
+  // For CAs that look by tls-alpn-01; null: none do.
+  std::shared_ptr<const AlpnProofs> proofs = {};
 };
 
 struct HttpServerOptions {

@@ -3,6 +3,7 @@
 #include "net/body.h"
 #include "net/http2_test_peer.h"
 #include "net/http_test_server.h"
+#include "net/upload_test.h"
 
 namespace evercert::net {
 namespace {
@@ -43,15 +44,15 @@ class HttpServerUploadsTest : public HttpServerTest {
       co_return response;
     }
     std::string all = request.body;
-    while (request.source) {
-      auto piece = co_await request.source->next(*request.executor);
-      if (!piece) {
-        ++broken_;
-        co_return problem(400, "Bad Request", piece.error().message);
-      }
-      if (piece->empty()) break;
-      all += *piece;
-      got_ += piece->size();
+    const auto each = [&](const std::string& piece) {
+      all += piece;
+      got_ += piece.size();
+    };
+    auto reading = read_pieces(request, each);
+    const Status read = co_await std::move(reading);
+    if (!read) {
+      ++broken_;
+      co_return problem(400, "Bad Request", read.error().message);
     }
     const bool right = all == test_bytes(all.size());
     response.body = std::string(request.source ? "pieces " : "whole ") + std::to_string(all.size()) +

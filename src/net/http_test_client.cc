@@ -35,7 +35,7 @@ void save(const std::string& path, const auto& write) {
 }
 
 Pair make(const std::string& dir, const char* name, const char* extension, const char* value, const Pair* issuer,
-          long seconds = 3600) {
+          long seconds = 3600, bool must_staple = false) {
   Pair made{EVP_EC_gen("P-256"), X509_new()};
   X509* certificate = made.certificate;
   X509_set_version(certificate, 2);
@@ -49,6 +49,11 @@ Pair make(const std::string& dir, const char* name, const char* extension, const
   X509_EXTENSION* made_extension = X509V3_EXT_conf(nullptr, nullptr, extension, value);
   X509_add_ext(certificate, made_extension, -1);
   X509_EXTENSION_free(made_extension);
+  if (must_staple) {
+    X509_EXTENSION* feature = X509V3_EXT_conf(nullptr, nullptr, "tlsfeature", "status_request");
+    X509_add_ext(certificate, feature, -1);
+    X509_EXTENSION_free(feature);
+  }
   X509_sign(certificate, issuer ? issuer->key : made.key, EVP_sha256());
   save(dir + "/" + name + ".pem", [&](FILE* file) { PEM_write_X509(file, certificate); });
   save(dir + "/" + name + ".key",
@@ -58,12 +63,12 @@ Pair make(const std::string& dir, const char* name, const char* extension, const
 
 }  // namespace
 
-TestCertificates::TestCertificates(long server_seconds, const char* names) {
+TestCertificates::TestCertificates(long server_seconds, const char* names, bool must_staple) {
   std::string pattern = std::filesystem::temp_directory_path() / "http_test.XXXXXX";
   EC_CHECK(::mkdtemp(pattern.data()) != nullptr, "a folder for the test");
   dir_ = pattern;
   const Pair ca = make(dir_, "ca", "basicConstraints", "critical,CA:TRUE", nullptr);
-  const Pair server = make(dir_, "server", "subjectAltName", names, &ca, server_seconds);
+  const Pair server = make(dir_, "server", "subjectAltName", names, &ca, server_seconds, must_staple);
   const Pair client = make(dir_, "client", "subjectAltName", "URI:evercert://test/edge/one", &ca);
   for (const Pair& pair : {ca, server, client}) {
     EVP_PKEY_free(pair.key);

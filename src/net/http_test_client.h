@@ -18,8 +18,9 @@ namespace evercert::net {
 // folder of their own, which goes with the object.
 class TestCertificates {
  public:
-  // The server's is valid for so many seconds from now, for these names as OpenSSL writes them.
-  explicit TestCertificates(long server_seconds = 3600, const char* names = "IP:127.0.0.1");
+  // The server's is valid for so many seconds from now, for these names as OpenSSL writes them, and may ask for an OCSP
+  // answer (RFC 7633).
+  explicit TestCertificates(long server_seconds = 3600, const char* names = "IP:127.0.0.1", bool must_staple = false);
   ~TestCertificates();
   TlsFiles server() const { return {dir_ + "/server.pem", dir_ + "/server.key", dir_ + "/ca.pem"}; }
   TlsFiles client() const { return {dir_ + "/client.pem", dir_ + "/client.key", dir_ + "/ca.pem"}; }

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 
+#include "net/readiness.h"
 #include "net/socket_bio.h"
 
 namespace evercert::net {
@@ -49,9 +50,9 @@ void LinkChannel::start(Side side) {
 }
 
 void LinkChannel::wrote() {
-  if (flush_posted_ || closed_) return;
+  if (flush_posted_ || closed_ || driving_) return;  // drive() ends with a flush
   flush_posted_ = true;
-  asio::post(context_, [self = shared_from_this()] {
+  Readiness::at_end_of_turn(context_, [self = shared_from_this()] {
     self->flush_posted_ = false;
     if (self->ready_) self->flush();
   });
@@ -77,9 +78,12 @@ void LinkChannel::pause_reading(bool paused) {
 }
 
 void LinkChannel::drive() {
-  if (!ready_ && !shake_hands()) return;
-  if (!closed_) read();
-  if (!closed_) flush();
+  driving_ = true;
+  if (ready_ || shake_hands()) {
+    if (!closed_) read();
+    if (!closed_) flush();
+  }
+  driving_ = false;
 }
 
 bool LinkChannel::shake_hands() {

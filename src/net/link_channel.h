@@ -74,7 +74,7 @@ class LinkChannel : public std::enable_shared_from_this<LinkChannel> {
   std::size_t out_done_ = 0;
   Clock::time_point last_heard_;
   bool ready_ = false, closed_ = false, paused_ = false;
-  bool flush_posted_ = false, waits_read_ = false, waits_write_ = false;
+  bool flush_posted_ = false, driving_ = false, waits_read_ = false, waits_write_ = false;
 };
 
 }  // namespace evercert::net

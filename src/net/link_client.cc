@@ -55,14 +55,17 @@ class ClientChannel : public LinkChannel, public LinkBodies::Channel {
     sweep_later();
     boost::system::error_code error;
     const auto address = asio::ip::make_address(target_.address, error);
-    if (!error) socket().open(address.is_v6() ? tcp::v6() : tcp::v4(), error);
+    const tcp protocol = address.is_v6() ? tcp::v6() : tcp::v4();
+    if (!error) socket().open(protocol, error);
     if (!error && !options_.local_address.empty())
       socket().bind({asio::ip::make_address(options_.local_address, error), 0}, error);
     if (error) return close(error.message());
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl()), target_.address.c_str());
     auto self = std::static_pointer_cast<ClientChannel>(shared_from_this());
-    socket().async_connect({address, target_.port}, [self](boost::system::error_code failed) {
+    socket().async_connect({address, target_.port}, [self, protocol](boost::system::error_code failed) {
       if (!self->open()) return;
+      // Registered anew: a socket that has waited to connect is reported as writable with each wait to read.
+      if (!failed) self->socket().assign(protocol, self->socket().release(failed), failed);
       if (failed) return self->close(failed.message());
       self->start(Side::kClient);
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bodies in pieces over a link, either way.
 #include "net/link_test_world.h"
+#include "net/upload_test.h"
 
 namespace evercert::net {
 namespace {
@@ -90,14 +91,13 @@ class LinkPieces : public Link {
     } else if (request.path == "/take") {
       response.body = request.source ? "pieces" : "whole";
       if (request.length) response.headers.set("X-Length", std::to_string(*request.length));
-      while (request.source) {
-        auto piece = co_await request.source->next(*request.executor);
-        if (!piece) {
-          ++broken_;
-          co_return problem(400, "Bad Request", piece.error().message);
-        }
-        if (piece->empty()) break;
-        for (const char one : *piece) node_.wrong += one == byte_at(node_.got++) ? 0 : 1;
+      const auto each = [this](const std::string& piece) {
+        for (const char one : piece) node_.wrong += one == byte_at(node_.got++) ? 0 : 1;
+      };
+      auto reading = read_pieces(request, each);
+      if (!co_await std::move(reading)) {
+        ++broken_;
+        co_return problem(400, "Bad Request", "it breaks off");
       }
     } else if (request.path == "/slow") {
       auto wait = [&](auto resolve) {

@@ -16,15 +16,6 @@
 namespace evercert::net {
 namespace {
 
-template <auto Free>
-struct Release {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-template <class T, auto Free>
-using Own = std::unique_ptr<T, Release<Free>>;
 void free_text(char* text) { OPENSSL_free(text); }
 
 std::string contents(const std::string& path) {
@@ -38,11 +29,21 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
 }
 
 std::string hex_serial(const X509* certificate) {
-  const Own<BIGNUM, BN_free> number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
-  const Own<char, free_text> text(number ? BN_bn2hex(number.get()) : nullptr);
+  const Owned<BIGNUM, BN_free> number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
+  const Owned<char, free_text> text(number ? BN_bn2hex(number.get()) : nullptr);
   std::string out = text ? text.get() : "";
   for (char& c : out) c = c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c;
   return out;
+}
+
+// RFC 7633: its TLS feature extension names status_request.
+bool wants_staple(const X509* certificate) {
+  const Owned<TLS_FEATURE, TLS_FEATURE_free> features(
+      static_cast<TLS_FEATURE*>(X509_get_ext_d2i(certificate, NID_tlsfeature, nullptr, nullptr)));
+  for (int i = 0; features && i < sk_ASN1_INTEGER_num(features.get()); ++i) {
+    if (ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features.get(), i)) == TLSEXT_TYPE_status_request) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -64,7 +65,7 @@ Result<std::shared_ptr<const NamedCertificate>> NamedCertificate::load(const std
 
 Status NamedCertificate::read_chain(const std::string& path) {
   const std::string pem = contents(path);
-  const auto open = [&] { return Own<BIO, BIO_free>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))); };
+  const auto open = [&] { return Owned<BIO, BIO_free>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))); };
   const auto no_passphrase = [](char*, int, int, void*) { return -1; };
   const auto keys = open(), certificates = open();
   key_.reset(PEM_read_bio_PrivateKey(keys.get(), nullptr, no_passphrase, nullptr));
@@ -77,6 +78,7 @@ Status NamedCertificate::read_chain(const std::string& path) {
   if (X509_check_private_key(certificate_.get(), key_.get()) != 1)
     return fail(Code::kInvalid, path + ": the key is not that of the certificate");
   expiry_ = seconds_of(X509_get0_notAfter(certificate_.get()));
+  must_staple_ = wants_staple(certificate_.get());
   staple_path_ = path + "." + hex_serial(certificate_.get()) + ".ocsp";
   return {};
 }
@@ -85,11 +87,12 @@ Status NamedCertificate::read_chain(const std::string& path) {
 Status NamedCertificate::read_staple() {
   std::string der = contents(staple_path_);
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
-  const Own<OCSP_RESPONSE, OCSP_RESPONSE_free> response(d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(der.size())));
-  const Own<OCSP_BASICRESP, OCSP_BASICRESP_free> basic(response ? OCSP_response_get1_basic(response.get()) : nullptr);
+  const Owned<OCSP_RESPONSE, OCSP_RESPONSE_free> response(
+      d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(der.size())));
+  const Owned<OCSP_BASICRESP, OCSP_BASICRESP_free> basic(response ? OCSP_response_get1_basic(response.get()) : nullptr);
   if (!basic || sk_X509_num(chain_.get()) == 0)
     return fail(Code::kInvalid, "no OCSP answer, or no issuer in the chain");
-  const Own<OCSP_CERTID, OCSP_CERTID_free> id(
+  const Owned<OCSP_CERTID, OCSP_CERTID_free> id(
       OCSP_cert_to_id(EVP_sha1(), certificate_.get(), sk_X509_value(chain_.get(), 0)));
   int status = 0;
   ASN1_GENERALIZEDTIME* until = nullptr;
@@ -101,7 +104,8 @@ Status NamedCertificate::read_staple() {
   return {};
 }
 
-bool NamedCertificate::is_for(const char* name, const std::string& address) const {
+bool NamedCertificate::is_for(const char* name, const std::string& address, std::int64_t now) const {
+  if (must_staple_ && (staple_.empty() || now >= staple_until_)) return false;
   if (name == nullptr) return X509_check_ip_asc(certificate_.get(), address.c_str(), 0) == 1;
   return X509_check_host(certificate_.get(), name, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "base/owned.h"
 #include "base/result.h"
 
 namespace evercert::net {
@@ -21,8 +22,8 @@ class NamedCertificate {
   static Result<std::shared_ptr<const NamedCertificate>> load(const std::string& path);
 
   // `name`: what the client asks for; null when it does not say. Then it is for the certificate if that names
-  // `address`.
-  bool is_for(const char* name, const std::string& address) const;
+  // `address`. For nobody while it asks for an OCSP answer (RFC 7633) and has none that is good at `now`.
+  bool is_for(const char* name, const std::string& address, std::int64_t now) const;
   // For this connection, instead of that of its context. False: memory is short.
   bool give(SSL* ssl) const;
   // For a client that asked for it: an SSL_TLSEXT_ERR_ code. `now`: seconds since 1970.
@@ -31,23 +32,17 @@ class NamedCertificate {
   const std::string& staple_path() const { return staple_path_; }
 
  private:
-  template <auto Free>
-  struct Freer {
-    template <class T>
-    void operator()(T* p) const {
-      Free(p);
-    }
-  };
   static void free_chain(STACK_OF(X509) * chain) { sk_X509_pop_free(chain, X509_free); }
   NamedCertificate() = default;
   Status read_chain(const std::string& path);
   Status read_staple();
 
-  std::unique_ptr<X509, Freer<X509_free>> certificate_;
-  std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> key_;
-  std::unique_ptr<STACK_OF(X509), Freer<free_chain>> chain_;
+  Owned<X509, X509_free> certificate_;
+  Owned<EVP_PKEY, EVP_PKEY_free> key_;
+  Owned<STACK_OF(X509), free_chain> chain_;
   std::string staple_, staple_path_;
   std::int64_t expiry_ = 0, staple_until_ = 0;
+  bool must_staple_ = false;
 };
 
 }  // namespace evercert::net

@@ -2,11 +2,15 @@
 #include "net/readiness.h"
 
 #include <array>
+#include <utility>
 
 #include "base/check.h"
 
 namespace evercert::net {
 namespace {
+
+// Of the turn that this thread is in.
+thread_local std::vector<std::function<void()>>* endings = nullptr;
 
 int make_epoll() {
   const int made = ::epoll_create1(EPOLL_CLOEXEC);
@@ -56,10 +60,20 @@ void Readiness::turn() {
   std::array<epoll_event, 128> events;
   const int count = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
   before_turn_();
+  endings = &endings_;
   for (int i = 0; i < count; ++i)
     static_cast<Watched*>(events[static_cast<std::size_t>(i)].data.ptr)
         ->ready(events[static_cast<std::size_t>(i)].events);
+  // Each may add to them.
+  for (std::size_t i = 0; i < endings_.size(); ++i) std::exchange(endings_[i], nullptr)();
+  endings_.clear();
+  endings = nullptr;
   after_turn_();
+}
+
+void Readiness::at_end_of_turn(asio::io_context& context, std::function<void()> work) {
+  if (endings == nullptr) return asio::post(context, std::move(work));
+  endings->push_back(std::move(work));
 }
 
 }  // namespace evercert::net

@@ -8,6 +8,7 @@
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <functional>
+#include <vector>
 
 #include "net/asio_runtime.h"
 
@@ -36,6 +37,9 @@ class Readiness {
   void watch_again(int socket, std::uint32_t events, Watched& who);
   // To be called before a socket is closed that other processes hold, too: closing does not end it then.
   void forget(int socket);
+  // Within a turn: runs `work` before it ends, when all that is ready has been served. Otherwise it is posted to
+  // `context`, which is of this thread.
+  static void at_end_of_turn(asio::io_context& context, std::function<void()> work);
   // Begins to wait, on the loop's thread. Each turn ends with `after_turn`.
   void start(std::function<void()> before_turn, std::function<void()> after_turn);
 
@@ -45,6 +49,7 @@ class Readiness {
 
   asio::posix::basic_stream_descriptor<asio::io_context::executor_type> epoll_;
   std::function<void()> before_turn_, after_turn_;
+  std::vector<std::function<void()>> endings_;
 };
 
 }  // namespace evercert::net

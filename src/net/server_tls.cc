@@ -33,8 +33,13 @@ std::string contents(const std::string& path) {
 }
 
 // The server's choice (RFC 7301): HTTP/2 before HTTP/1.1. Who offers neither by name is told so.
-int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                     unsigned int offered_size, void*) {
+  if (is_proof(ssl)) {
+    *chosen = offered + 1;  // it offers that alone
+    *size = static_cast<unsigned char>(kProofProtocol.size());
+    return SSL_TLSEXT_ERR_OK;
+  }
   static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
   unsigned char* found = nullptr;
   if (SSL_select_next_proto(&found, size, kOurs, sizeof kOurs - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
@@ -134,9 +139,10 @@ Result<ServerTls::Context> ServerTls::read(std::int64_t& expiry) const {
   SSL_CTX_set_timeout(raw, kSessionSeconds);
   SSL_CTX_set_ex_data(raw, tickets_index(), tickets_.get());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(raw, ticket_key);
-  if (!options_.named.empty()) {
+  if (!options_.named.empty() || options_.proofs) {
     auto* self = const_cast<ServerTls*>(this);  // NOLINT: the callbacks only read
     SSL_CTX_set_cert_cb(raw, choose_certificate, self);
+    if (options_.proofs) SSL_CTX_set_client_hello_cb(raw, look_at_hello, self);
     SSL_CTX_set_tlsext_status_cb(raw, choose_staple);
     SSL_CTX_set_tlsext_status_arg(raw, self);
   }
@@ -165,11 +171,18 @@ std::shared_ptr<const NamedCertificate> ServerTls::named() const {
   return named_;
 }
 
-// 1: go on with whatever certificate there is now.
+int ServerTls::look_at_hello(SSL* ssl, int*, void*) {
+  asks_for_proof(ssl);
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// 1: go on with whatever certificate there is now. 0: it ends here.
 int ServerTls::choose_certificate(SSL* ssl, void* self) {
   const auto& tls = *static_cast<const ServerTls*>(self);
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (is_proof(ssl)) return name != nullptr && tls.options_.proofs->give(ssl, name) ? 1 : 0;
   const auto named = tls.named();
-  if (!named || !named->is_for(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), tls.options_.address)) return 1;
+  if (!named || !named->is_for(name, tls.options_.address, wall_now().seconds())) return 1;
   return named->give(ssl) ? 1 : 0;
 }
 

@@ -13,7 +13,9 @@
 #include <mutex>
 #include <string>
 
+#include "base/owned.h"
 #include "base/result.h"
+#include "net/alpn_proofs.h"
 #include "net/named_certificate.h"
 #include "net/ticket_keys.h"
 #include "net/tls.h"
@@ -31,6 +33,7 @@ class ServerTls {
     // Beside the certificate of `files`: the path of a NamedCertificate. It may come later, and go. Empty: none.
     std::string named;
     std::string address = {};  // of the listener
+    std::shared_ptr<const AlpnProofs> proofs = {};
   };
   // kInvalid: a file is damaged; the message names it.
   static Result<std::shared_ptr<ServerTls>> load(Options options);
@@ -49,10 +52,7 @@ class ServerTls {
   const Options& options() const { return options_; }
 
  private:
-  struct FreeContext {
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  };
-  using Context = std::unique_ptr<SSL_CTX, FreeContext>;
+  using Context = Owned<SSL_CTX, SSL_CTX_free>;
 
   explicit ServerTls(Options options);
   Result<Context> read(std::int64_t& expiry) const;
@@ -62,6 +62,7 @@ class ServerTls {
   std::shared_ptr<const NamedCertificate> named() const;
   static int choose_certificate(SSL* ssl, void* self);
   static int choose_staple(SSL* ssl, void* self);
+  static int look_at_hello(SSL* ssl, int* alert, void* self);
 
   const Options options_;
   std::unique_ptr<TicketKeys> tickets_;

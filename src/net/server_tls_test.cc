@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "net/alpn_proofs.h"
 #include "net/http_test_server.h"
 
 namespace evercert::net {
@@ -267,6 +268,27 @@ TEST_P(NamedCertificateTest, ItsOcspAnswerGoesAlongForWhoAsks) {
   EXPECT_TRUE(becomes([&] { return shown(named_, "edge.test").second == later; }));
 }
 
+// RFC 7633.
+TEST_P(NamedCertificateTest, WhatMustBeStapledIsShownWithAGoodAnswerAlone) {
+  const TestCertificates insisting(3600, "DNS:edge.test", true);
+  const TestCertificates other(3600, "DNS:edge.test");
+  write(file_, insisting.combined());
+  for (const std::string& wrong :
+       {std::string(), other.ocsp_answer(), insisting.ocsp_answer(false), insisting.ocsp_answer(true, -1)}) {
+    write(staple_, wrong);
+    start();
+    EXPECT_TRUE(shown(certificates_, "edge.test").first) << "the one for everybody else";
+    server_.reset();
+  }
+  const std::string good = insisting.ocsp_answer(true, 3), fresh = insisting.ocsp_answer();
+  write(staple_, good);
+  start();
+  EXPECT_EQ(shown(insisting, "edge.test"), std::pair(true, good));
+  EXPECT_TRUE(becomes([&] { return shown(certificates_, "edge.test").first; })) << "its answer has run out";
+  write(staple_, fresh);
+  EXPECT_TRUE(becomes([&] { return shown(insisting, "edge.test") == std::pair(true, fresh); }));
+}
+
 TEST_P(NamedCertificateTest, AnAnswerThatIsWrongOrHasRunOutIsNotSent) {
   write(file_, named_.combined());
   const TestCertificates other(3600, "DNS:edge.test");
@@ -279,6 +301,81 @@ TEST_P(NamedCertificateTest, AnAnswerThatIsWrongOrHasRunOutIsNotSent) {
     EXPECT_EQ(staple, "");
     server_.reset();
   }
+}
+
+// RFC 8737: a CA looks for a proof.
+class AlpnProofsTest : public ServerTlsTest {
+ protected:
+  static constexpr std::string_view kAsking =
+      "\x0a"
+      "acme-tls/1";
+  AlpnProofsTest() { options_.listeners[kTls].proofs = proofs_; }
+  // The certificate that is shown; empty: none.
+  std::string shown(const char* name, std::string_view protocols, SSL_SESSION* resumed = nullptr) {
+    TestClient client(port(), TestClient::Tls{{}, 0, resumed, protocols, name});
+    if (!client.connected()) return "";
+    const unsigned char* chosen = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(client.ssl(), &chosen, &size);
+    proved_ = std::string_view(reinterpret_cast<const char*>(chosen), size) == kProofProtocol;
+    ended_ = proved_ && client.closed_within(milliseconds(2000)) && client.clean_end();
+    return encoded(SSL_get0_peer_certificate(client.ssl()));
+  }
+  static std::string encoded(X509* certificate) {
+    unsigned char* der = nullptr;
+    const int length = i2d_X509(certificate, &der);
+    std::string out(reinterpret_cast<char*>(der), static_cast<std::size_t>(length));
+    OPENSSL_free(der);
+    return out;
+  }
+  static std::string der_of(const TestCertificates& of) {
+    BIO* in = BIO_new_file((of.dir() + "/server.pem").c_str(), "r");
+    X509* read = PEM_read_bio_X509(in, nullptr, nullptr, nullptr);
+    std::string out = encoded(read);
+    X509_free(read);
+    BIO_free(in);
+    return out;
+  }
+
+  const std::shared_ptr<AlpnProofs> proofs_ = std::make_shared<AlpnProofs>();
+  const TestCertificates one_{3600, "DNS:one.test"}, two_{3600, "DNS:two.test"};
+  bool proved_ = false, ended_ = false;
+};
+INSTANTIATE_TEST_SUITE_P(Tls, AlpnProofsTest, ::testing::Values(true));
+
+TEST_P(AlpnProofsTest, ACaSeesTheProofOfTheNameThatItAsksForAndNothingElse) {
+  ASSERT_TRUE(proofs_->show("one.test", one_.combined()));
+  ASSERT_TRUE(proofs_->show("two.test", two_.combined()));
+  start();
+  EXPECT_EQ(shown("one.test", kAsking), der_of(one_));
+  EXPECT_TRUE(proved_);
+  EXPECT_TRUE(ended_) << "there is nothing to say on it";
+  EXPECT_EQ(shown("TWO.test", kAsking), der_of(two_));
+  EXPECT_EQ(shown("three.test", kAsking), "");
+  EXPECT_EQ(shown(nullptr, kAsking), "");
+  ASSERT_TRUE(proofs_->show("one.test", two_.combined()));
+  EXPECT_EQ(shown("one.test", kAsking), der_of(two_)) << "the latest counts";
+  EXPECT_EQ(handled_, 0);
+}
+
+TEST_P(AlpnProofsTest, NobodyElseSeesAProof) {
+  ASSERT_TRUE(proofs_->show("one.test", one_.combined()));
+  start();
+  for (const std::string_view others :
+       {std::string_view(), std::string_view("\x08http/1.1"), std::string_view("\x02h2"),
+        std::string_view("\x0a"
+                         "acme-tls/1\x08http/1.1")})
+    EXPECT_EQ(shown("one.test", others), der_of(certificates_)) << others;
+  TestClient client(port(), TestClient::Tls{{}, 0, nullptr, {}, "one.test"});
+  ASSERT_TRUE(client.send(get("/1")));
+  EXPECT_EQ(client.answer().status, 200);
+}
+
+TEST_P(AlpnProofsTest, WhatIsNoKeyWithItsCertificateIsNoProof) {
+  EXPECT_FALSE(proofs_->show("one.test", "nothing"));
+  EXPECT_FALSE(proofs_->show("one.test", one_.combined().substr(0, 300)));
+  start();
+  EXPECT_EQ(shown("one.test", kAsking), "");
 }
 
 }  // namespace

@@ -6,10 +6,10 @@
 
 #include <openssl/ssl.h>
 
-#include <memory>
 #include <span>
 #include <string>
 
+#include "base/owned.h"
 #include "net/outbox.h"
 
 namespace evercert::net {
@@ -49,9 +49,6 @@ class Stream {
   bool may_read() const { return !read_blocked_; }
 
  private:
-  struct FreeSsl {
-    void operator()(SSL* ssl) const { SSL_free(ssl); }
-  };
   friend struct SocketBio;
 
   Io read_plain(std::span<char> into, std::size_t& count);
@@ -68,7 +65,7 @@ class Stream {
   bool broken_ = false;
   bool read_blocked_ = false;  // read() would say kBlocked
   bool read_wants_write_ = false, tls_broken_ = false;
-  std::unique_ptr<SSL, FreeSsl> ssl_;
+  Owned<SSL, SSL_free> ssl_;
 };
 
 }  // namespace evercert::net

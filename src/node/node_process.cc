@@ -153,7 +153,7 @@ class NodeProcessImpl : public NodeProcess {
                                                : pki::Usage::kBoth;
       std::vector<pki::NameKind> kinds{pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri,
                                        pki::NameKind::kEmail};
-      options.profiles[p.name] = {p.name, usage, p.validity_seconds, kinds};
+      options.profiles[p.name] = {p.name, usage, p.validity_seconds, kinds, p.must_staple};
     }
     std::vector<ca::OcspIssuer> issuers;
     api::AdminOptions admin;

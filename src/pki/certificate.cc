@@ -208,6 +208,8 @@ Result<LintedTbs> CertificateFactory::prepare(const Profile& profile, const Cert
     return whole;
   }();
   parts.extensions = {fixed_.at({profile.usage, request.key->kind()}), before_key_id, key_id};
+  static const std::string status_request = configured(NID_tlsfeature, "status_request");
+  if (profile.must_staple) parts.extensions.push_back(status_request);
   std::string names;
   if (!request.names.empty()) {
     EC_ASSIGN(names, alternative_names(request.names, request.common_name.empty()));

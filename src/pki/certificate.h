@@ -24,6 +24,8 @@ struct Profile {
   Usage usage = Usage::kServer;
   std::int64_t validity_seconds = 90 * 86400;
   std::vector<NameKind> name_kinds{NameKind::kDns, NameKind::kIp};
+  // RFC 7633: TLS clients take it with an OCSP answer alone.
+  bool must_staple = false;
 };
 inline constexpr std::int64_t kBackdateSeconds = 60;
 
@@ -88,6 +90,7 @@ struct CertificateFacts {
   std::string spki_der;
   std::string subject_key_id, authority_key_id;
   bool is_ca = false;
+  bool must_staple = false;  // RFC 7633: not to be served without an OCSP answer
 };
 Result<CertificateFacts> read_certificate(std::string_view der);
 // Checks leaf -> intermediates -> root at `now`. kInvalid with the reason.

@@ -10,6 +10,8 @@
 namespace evercert::pki {
 namespace {
 
+constexpr long kStatusRequest = 5;  // RFC 6066 section 8
+
 std::int64_t seconds_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return 0;
@@ -42,6 +44,10 @@ Result<CertificateFacts> facts_of(const TbsView& tbs) {
   if (authority && authority->keyid != nullptr) facts.authority_key_id = contents(authority->keyid);
   const auto constraints = extension<BasicConstraintsPtr>(tbs.extensions, NID_basic_constraints);
   facts.is_ca = constraints && constraints->ca != 0;
+  const auto features = extension<Owned<TLS_FEATURE, TLS_FEATURE_free>>(tbs.extensions, NID_tlsfeature);
+  for (int i = 0; features && i < sk_ASN1_INTEGER_num(features.get()); ++i) {
+    if (ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features.get(), i)) == kStatusRequest) facts.must_staple = true;
+  }
   return facts;
 }
 

@@ -25,6 +25,8 @@ Status lint_extensions(const Profile& profile, const bridge::Tbs& tbs) {
     return finding("e_key_usage_ca_bits", "a leaf may not sign certificates");
   if (tbs.subject_key_id.empty()) return finding("e_ski_missing", "no subject key identifier");
   if (tbs.authority_key_id.empty()) return finding("e_aki_missing", "no authority key identifier");
+  if (tbs.has_tls_feature != profile.must_staple || tbs.must_staple != profile.must_staple)
+    return finding("e_tls_feature", "the TLS feature (RFC 7633) is not what the profile asks for");
   if (ca) return {};
   if (!tbs.has_extended_key_usage) return finding("e_eku_missing", "there is no extended key usage");
   if (profile.usage != Usage::kOcspResponder && tbs.may_sign_ocsp)

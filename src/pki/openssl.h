@@ -11,21 +11,15 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/owned.h"
+
 namespace evercert::pki {
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-template <class T, auto Free>
-using Owned = std::unique_ptr<T, Freer<Free>>;
+using evercert::Freer;
+using evercert::Owned;
 
 using BioPtr = Owned<BIO, BIO_free>;
 using BnPtr = Owned<BIGNUM, BN_free>;

@@ -54,7 +54,8 @@ Status TestCa::restart(TestRegion& region) {
   ca::CaOptions options;
   options.region = region.id;
   options.regions = regions_.size();
-  options.profiles["server"] = {"server", pki::Usage::kServer, 90 * 86400, {pki::NameKind::kDns, pki::NameKind::kIp}};
+  options.profiles["server"] = {
+      "server", pki::Usage::kServer, 90 * 86400, {pki::NameKind::kDns, pki::NameKind::kIp}, must_staple};
   for (const auto& each : regions_) {
     options.issuers[each->id.value] = {"region-" + std::to_string(each->id.value),
                                        pki::to_pem("CERTIFICATE", each->certificate_der)};

@@ -47,6 +47,7 @@ class TestCa {
   ManualExecutor executor;
   MemoryStore store;
   std::string root_der;
+  bool must_staple = false;  // of the profile of nodes that start from now on
 
  private:
   std::shared_ptr<pki::CertificateFactory> factory(const TestRegion& region) const;

@@ -121,7 +121,8 @@ try:
     names = Names({name: address[west], own_name[east]: address[west], own_name[west]: address[east], own_name[central]: address[central]})
     text = open(f"{cluster}/cluster.yaml").read()
     text = re.sub(r"^acme:.*$", f'acme: {{http01_port: 8080, resolver: "{names.server}"}}', text, flags=re.MULTILINE)
-    open(f"{cluster}/cluster.yaml", "w").write(text + f"edge:\n  acme:\n    names: [{name}, \"{{region}}.edge.test\"]\n    contacts: [\"mailto:ops@edge.test\"]\n")
+    open(f"{cluster}/cluster.yaml", "w").write(text + f"edge:\n  acme:\n    names: [{name}, \"{{region}}.edge.test\"]\n    contacts: [\"mailto:ops@edge.test\"]\n"
+                                               "profiles: {server: {usage: server, must_staple: true}}\n")
     for region in regions:
         servers.start("node", region)
     for number, region in enumerate(regions, 1):
@@ -144,6 +145,9 @@ try:
         seen = shown(region, asked, ["-status"])
         return "OCSP Response Status: successful" in seen and "Cert Status: good" in seen
     check(stapled(east, own_name[east]) and stapled(west, name), "an OCSP answer is stapled: good")
+    pem = open(file[east]).read()
+    feature = subprocess.run(["openssl", "x509", "-noout", "-ext", "tlsfeature"], input=pem[pem.index("-----BEGIN CERTIFICATE"):], capture_output=True, text=True, check=True).stdout
+    check("status_request" in feature and status(east)["must_staple"], "which the certificate asks clients to insist on (RFC 7633), as the profile says")
     check("OCSP response: no response sent" in shown(east, None, ["-status"]), "none to the certificate that has none")
     check(metric(east, "evercert_edge_certificate_expiry_seconds") > time.time() and metric(east, "evercert_edge_staple_expiry_seconds") > time.time(), "both ends are in the metrics")
 

@@ -57,6 +57,15 @@ impl Talk {
         self.want(Step { pause_ms: ms, ..step(StepKind::Pause) }).await;
     }
 
+    /// The other side shows a certificate with this digest for this name, when it comes back.
+    pub async fn show(&self, name: &str, digest: &[u8]) -> Result<(), Error> {
+        let answer = self.want(Step { result: name.to_string(), body: digest.to_vec(), ..step(StepKind::Show) }).await;
+        match answer.failed.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Other(Box::new(Unanswered(answer.failed)))),
+        }
+    }
+
     async fn ask(self, request: http::Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
         let (head, body) = request.into_parts();
         let body = match body.collect().await {

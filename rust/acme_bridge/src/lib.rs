@@ -14,6 +14,9 @@ mod ffi {
         Ask,
         /// Goes on with an empty answer after `pause_ms`.
         Pause,
+        /// A certificate with the digest in `body` is to be shown for the DNS name in `result` (RFC 8737); goes on with an
+        /// empty answer, or a failed one when that cannot be.
+        Show,
         /// `result` is there.
         Done,
         /// `result` says why.
@@ -55,10 +58,12 @@ mod ffi {
         csr_der: Vec<u8>,
         /// What is replaced; empty parts: nothing.
         replaces: CertificateName,
+        /// Which proofs the caller can give: by http-01, whose answers need the account's key alone, before tls-alpn-01.
+        by_http: bool,
+        by_tls: bool,
     }
     extern "Rust" {
-        /// A certificate for the names, proved by http-01, whose answers are the caller's: they need the account's key
-        /// alone. The result is the chain in PEM.
+        /// A certificate for the names. The result is the chain in PEM.
         fn begin_order(wish: Wish) -> Box<Exchange>;
         /// When a certificate should be renewed. The result: three numbers with spaces between them, the beginning and the
         /// end of the window in seconds since 1970 and after how many seconds to ask again; "-" when the server does not say.

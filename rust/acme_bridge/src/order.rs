@@ -33,7 +33,13 @@ async fn new_order(account: &Account, identifiers: &[Identifier], replaces: &Cer
     account.new_order(&NewOrder::new(identifiers)).await
 }
 
-async fn prove_all(order: &mut Order) -> Result<(), Error> {
+/// Which proofs can be given, the preferred one first.
+fn ways(wish: &Wish) -> Vec<ChallengeType> {
+    let all = [(wish.by_http, ChallengeType::Http01), (wish.by_tls, ChallengeType::TlsAlpn01)];
+    all.into_iter().filter(|(can, _)| *can).map(|(_, way)| way).collect()
+}
+
+async fn prove_all(order: &mut Order, ways: &[ChallengeType], talk: &Talk) -> Result<(), Error> {
     let mut authorizations = order.authorizations();
     while let Some(found) = authorizations.next().await {
         let mut authorization = found?;
@@ -42,7 +48,19 @@ async fn prove_all(order: &mut Order) -> Result<(), Error> {
             AuthorizationStatus::Pending => {}
             other => return Err(Error::Other(format!("an authorization of the order is {other:?}").into())),
         }
-        let mut challenge = authorization.challenge(ChallengeType::Http01).ok_or(Error::Str("no http-01 challenge is offered"))?;
+        let offered = |way: &&ChallengeType| authorization.challenges.iter().any(|challenge| challenge.r#type == **way);
+        let Some(way) = ways.iter().find(offered).cloned() else {
+            return Err(Error::Other(format!("no challenge is offered that can be met: {ways:?}").into()));
+        };
+        let by_tls = way == ChallengeType::TlsAlpn01;
+        let mut challenge = authorization.challenge(way).ok_or(Error::Str("a challenge that was offered"))?;
+        if by_tls {
+            let Identifier::Dns(name) = challenge.identifier().identifier else {
+                return Err(Error::Str("tls-alpn-01 is met for DNS names alone"));
+            };
+            let (name, digest) = (name.clone(), challenge.key_authorization());
+            talk.show(&name, digest.digest().as_ref()).await?;
+        }
         challenge.set_ready().await?;
     }
     Ok(())
@@ -72,6 +90,7 @@ impl Pauses {
 
 /// Ends when the order is done, is refused, or when who drives it has waited long enough.
 pub async fn place(wish: Wish, talk: Talk) -> Result<String, Error> {
+    let ways = ways(&wish);
     let der = PrivatePkcs8KeyDer::from(wish.account_key);
     let key = Key::from_pkcs8_der(der.clone_key())?;
     let builder = Account::builder_with_http(Box::new(talk.clone()));
@@ -86,7 +105,7 @@ pub async fn place(wish: Wish, talk: Talk) -> Result<String, Error> {
     }
     let mut order = new_order(&account, &identifiers, &wish.replaces).await?;
     if order.state().status == OrderStatus::Pending {
-        prove_all(&mut order).await?;
+        prove_all(&mut order, &ways, &talk).await?;
     }
     let mut pauses = Pauses(SHORTEST_PAUSE_MS);
     loop {

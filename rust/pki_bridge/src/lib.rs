@@ -40,6 +40,9 @@ mod ffi {
         may_sign_certificates_or_crls: bool,
         has_extended_key_usage: bool,
         may_sign_ocsp: bool,
+        /// The TLS feature extension (RFC 7633), and: it asks for a stapled OCSP answer, once and for nothing else.
+        has_tls_feature: bool,
+        must_staple: bool,
     }
     enum Ecdsa {
         P256Sha256,

@@ -32,6 +32,8 @@ pub fn nothing() -> Tbs {
         may_sign_certificates_or_crls: false,
         has_extended_key_usage: false,
         may_sign_ocsp: false,
+        has_tls_feature: false,
+        must_staple: false,
     }
 }
 
@@ -49,6 +51,7 @@ pub fn read(input: &[u8]) -> der::Result<Tbs> {
     let basic_constraints = only::<BasicConstraints>(extensions);
     let key_usage = only::<KeyUsage>(extensions);
     let extended_key_usage = only::<ExtendedKeyUsage>(extensions);
+    let tls_feature = extensions.iter().find(|one| one.extn_id == TLS_FEATURE);
     let authority_key_id = only::<AuthorityKeyIdentifier>(extensions).and_then(|id| id.key_identifier);
     Ok(Tbs {
         is_der: true,
@@ -70,8 +73,14 @@ pub fn read(input: &[u8]) -> der::Result<Tbs> {
         may_sign_certificates_or_crls: key_usage.is_some_and(|may| may.key_cert_sign() || may.crl_sign()),
         may_sign_ocsp: extended_key_usage.as_ref().is_some_and(|may| may.0.contains(&rfc5280::ID_KP_OCSP_SIGNING)),
         has_extended_key_usage: extended_key_usage.is_some(),
+        has_tls_feature: tls_feature.is_some(),
+        must_staple: tls_feature.is_some_and(|one| !one.critical && one.extn_value.as_bytes() == STATUS_REQUEST),
     })
 }
+
+/// RFC 7633, which the crate does not know: a sequence of the numbers of TLS extensions.
+const TLS_FEATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24");
+const STATUS_REQUEST: &[u8] = &[0x30, 0x03, 0x02, 0x01, 0x05];
 
 /// None: missing, there twice, or not in DER.
 fn only<T: AssociatedOid + Encode + for<'a> Decode<'a>>(extensions: &[Extension]) -> Option<T> {

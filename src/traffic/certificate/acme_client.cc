@@ -63,17 +63,21 @@ Task<void> pause(Executor& on, Duration time) {
   co_await waiting;
 }
 
-Task<Result<std::string>> drive(Executor& on, MonotonicClock& clock, AskAcme ask, rust::Box<bridge::Exchange> exchange,
-                                Duration patience) {
+Task<Result<std::string>> drive(Executor& on, MonotonicClock& clock, AskAcme ask, ShowProof show,
+                                rust::Box<bridge::Exchange> exchange, Duration patience) {
   const Instant end = clock.now() + patience;
   bridge::Step step = exchange->begin();
-  while (step.kind == StepKind::Ask || step.kind == StepKind::Pause) {
+  while (step.kind == StepKind::Ask || step.kind == StepKind::Pause || step.kind == StepKind::Show) {
     if (clock.now() >= end) co_return fail(Code::kExpired, "the server has not come to an end");
     bridge::Answer answer = failed("");
     if (step.kind == StepKind::Ask) {
       AcmeRequest request = request_of(step);
       const auto response = co_await ask(on, std::move(request));
       answer = response ? answered(*response) : failed(response.error().message);
+    } else if (step.kind == StepKind::Show) {
+      auto showing = show(on, text(step.result), octets(step.body));
+      const Status shown = co_await std::move(showing);
+      answer = shown ? bridge::Answer() : failed(shown.error().message);
     } else {
       co_await pause(on, std::chrono::milliseconds(step.pause_ms));
     }
@@ -122,8 +126,10 @@ Task<Result<std::string>> order_certificate(Executor& on, MonotonicClock& clock,
     (name.kind == pki::NameKind::kIp ? out.addresses : out.dns_names).push_back(rust::String::lossy(name.value));
   out.csr_der = octets(wish.csr_der);
   if (wish.replaces && !wish.replaces->authority_key_id.empty()) out.replaces = name_of(*wish.replaces);
+  out.by_http = wish.by_http;
+  out.by_tls = wish.show != nullptr;
   auto exchange = bridge::begin_order(std::move(out));
-  co_return co_await drive(on, clock, std::move(ask), std::move(exchange), patience);
+  co_return co_await drive(on, clock, std::move(ask), std::move(wish.show), std::move(exchange), patience);
 }
 
 Task<Result<std::optional<RenewalWindow>>> ask_renewal_window(Executor& on, MonotonicClock& clock, AskAcme ask,
@@ -131,7 +137,7 @@ Task<Result<std::optional<RenewalWindow>>> ask_renewal_window(Executor& on, Mono
                                                               pki::CertificateFacts certificate, Duration patience) {
   auto exchange =
       bridge::begin_renewal_info(rust::String::lossy(directory), octets(account.key_der()), name_of(certificate));
-  const auto said = co_await drive(on, clock, std::move(ask), std::move(exchange), patience);
+  const auto said = co_await drive(on, clock, std::move(ask), {}, std::move(exchange), patience);
   if (!said) co_return fail(said.error());
   if (*said == "-") co_return std::optional<RenewalWindow>{};
   std::int64_t numbers[3] = {};

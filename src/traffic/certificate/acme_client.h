@@ -2,8 +2,9 @@
 // A client of ACME (RFC 8555) for a host that wants a certificate for itself. The protocol is the crate instant-acme's
 // (rust/acme_bridge); requests go wherever the caller's function takes them.
 //
-// Proof is by http-01. What a host answers there follows from the account's key alone, so that every host that knows
-// the account can answer for the order of any other: answer_to_challenge().
+// Proof is by http-01: what a host answers there follows from the account's key alone, so that every host that knows
+// the account can answer for the order of any other: answer_to_challenge(). Or by tls-alpn-01 (RFC 8737), where the CA
+// says no token: who is asked must have been told what to show.
 #pragma once
 
 #include <functional>
@@ -41,12 +42,19 @@ class AcmeAccount {
   std::string key_der_, thumbprint_;
 };
 
+// Returns on `on` when whoever the CA may come to shows, to who asks for the DNS name by "acme-tls/1", a certificate
+// with that digest (32 bytes).
+using ShowProof = std::function<Task<Status>(Executor& on, std::string name, std::string digest)>;
+
 struct CertificateWish {
   std::string directory;              // its URL
   std::vector<std::string> contacts;  // mailto: URLs; none: the account's stay as they are
   std::vector<pki::Name> names;       // DNS names without wildcards, and addresses
   std::string csr_der;
   std::optional<pki::CertificateFacts> replaces;  // RFC 9773 section 5
+  // How names can be proved: by http-01, else with `show` by tls-alpn-01. Empty: not by that.
+  bool by_http = true;
+  ShowProof show = {};
 };
 
 // The chain in PEM. kUnavailable: it did not come to that, and why; kExpired: not within `patience`.

@@ -46,6 +46,49 @@ TEST_F(AcmeClientTest, WhatIsServedUnderATokenFollowsFromTheAccountAlone) {
   EXPECT_NE(other.answer_to_challenge(proof.token), proof.key_authorization);
 }
 
+// RFC 8737: what the CA is told to look for is what was shown before it was told to look.
+TEST_F(AcmeClientTest, WhereHttpIsNotOfferedTheProofIsShownInACertificate) {
+  meddle = [](api::Reply& reply, const std::string& target) {
+    const auto at = reply.text.find("\"http-01\"");
+    if (target.starts_with("/acme/authz/") && at != std::string::npos) reply.text.replace(at, 9, "\"none-01\"");
+  };
+  auto asked_for = wish({{pki::NameKind::kDns, "edge.test"}});
+  const auto neither = order(asked_for);
+  ASSERT_FALSE(neither);
+  EXPECT_NE(neither.error().message.find("no challenge is offered that can be met"), std::string::npos)
+      << neither.error().message;
+  std::vector<std::pair<std::string, std::string>> shown;
+  asked_for.show = [&](Executor&, std::string name, std::string digest) -> Task<Status> {
+    EXPECT_TRUE(validator.asked.empty()) << "the CA looks when it is told to, not before";
+    shown.emplace_back(std::move(name), std::move(digest));
+    co_return Status{};
+  };
+  const auto chain = order(asked_for);
+  ASSERT_TRUE(chain) << chain.error().message;
+  ASSERT_EQ(validator.asked.size(), 1U);
+  EXPECT_EQ(validator.asked.front().type, "tls-alpn-01");
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(shown.front().first, "edge.test");
+  EXPECT_EQ(shown.front().second, sha256(validator.asked.front().key_authorization));
+}
+
+TEST_F(AcmeClientTest, WhoWantsTheProofInACertificateHasItThere) {
+  auto asked_for = wish({{pki::NameKind::kDns, "edge.test"}});
+  asked_for.by_http = false;
+  asked_for.show = [](Executor&, std::string, std::string) -> Task<Status> { co_return Status{}; };
+  ASSERT_TRUE(order(asked_for));
+  EXPECT_EQ(validator.asked.front().type, "tls-alpn-01");
+  asked_for.show = [](Executor&, std::string, std::string) -> Task<Status> {
+    co_return fail(Code::kIo, "nobody can show it");
+  };
+  asked_for.names = {{pki::NameKind::kDns, "two.test"}};
+  asked_for.csr_der = csr_of(asked_for.names);
+  const auto none = order(asked_for);
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().message.find("nobody can show it"), std::string::npos) << none.error().message;
+  EXPECT_EQ(validator.asked.size(), 1U) << "the CA was not asked to look";
+}
+
 TEST_F(AcmeClientTest, NothingButATokenIsAnswered) {
   for (const char* wrong : {"", "a/b", "a.b", "a b", "..", "a\n", "\xc3\xa4"})
     EXPECT_FALSE(account.answer_to_challenge(wrong)) << wrong;

@@ -168,7 +168,7 @@ Task<Result<std::string>> OwnCertificate::issue() {
   if (!key_pem) co_return fail(key_pem.error());
   const auto csr_pem = keys::make_csr_pem(*key_pem, options_.names);
   if (!csr_pem) co_return fail(csr_pem.error());
-  CertificateWish wish{options_.directory, options_.contacts, options_.names, {}, {}};
+  CertificateWish wish{options_.directory, options_.contacts, options_.names, {}, {}, options_.by_http, parts_.show};
   wish.csr_der = pki::from_pem("CERTIFICATE REQUEST", *csr_pem).value().front();
   if (held_) wish.replaces = held_->facts;
   const auto chain =
@@ -186,11 +186,20 @@ Task<Status> OwnCertificate::order_one() {
   }
   auto fresh = examine(unwritten_, true);
   if (!fresh) co_return fail(fresh.error(), "what the server has issued");
-  // So that it never is without: a client may insist on it.
+  // So that it never is without: a client may insist on it. A certificate that insists itself waits until there is one.
   std::optional<Staple> staple;
+  Error without{Code::kUnavailable, "there is no responder to ask"};
   if (options_.staples && !fresh->issuer_der.empty()) {
     auto fetched = co_await fetch_staple(*fresh);
-    if (fetched) staple = std::move(*fetched);
+    if (fetched) {
+      staple = std::move(*fetched);
+    } else {
+      without = fetched.error();
+    }
+  }
+  if (fresh->facts.must_staple && !staple) {
+    if (without.code == Code::kConflict) unwritten_.clear();  // revoked: another one is ordered
+    co_return fail(without.code, "it must not be served without an OCSP answer (RFC 7633): " + without.message);
   }
   const Status written = write_file_durably(parts_.disk, options_.file, unwritten_);
   if (!written) co_return fail(written.error());
@@ -277,13 +286,14 @@ void OwnCertificate::complain() {
             rfc3339(held_->facts.not_after * 1000) + " and was not renewed: " + seen_.last_error);
 }
 
+bool OwnCertificate::answers_for(std::string_view host) const {
+  return std::ranges::any_of(options_.names, [&](const pki::Name& one) { return same_host(one.value, host); }) ||
+         std::ranges::any_of(options_.hosts, [&](const std::string& one) { return same_host(one, host); });
+}
+
 std::optional<std::string> OwnCertificate::answer_to_challenge(std::string_view host, std::string_view path) const {
   if (!path.starts_with(kChallenges)) return std::nullopt;
-  const std::string_view name = without_port(host);
-  const bool ours =
-      std::ranges::any_of(options_.names, [&](const pki::Name& one) { return same_host(one.value, name); }) ||
-      std::ranges::any_of(options_.hosts, [&](const std::string& one) { return same_host(one, name); });
-  return ours ? account_.answer_to_challenge(path.substr(kChallenges.size())) : std::nullopt;
+  return answers_for(without_port(host)) ? account_.answer_to_challenge(path.substr(kChallenges.size())) : std::nullopt;
 }
 
 nlohmann::json OwnCertificate::status() const {
@@ -301,7 +311,9 @@ nlohmann::json OwnCertificate::status() const {
     return out;
   }
   const auto& facts = seen_.held->facts;
-  out["state"] = facts.not_after <= now.seconds() ? "expired" : "valid";
+  const bool withheld = facts.must_staple && (!seen_.staple_end || *seen_.staple_end <= now);
+  out["state"] = facts.not_after <= now.seconds() ? "expired" : withheld ? "withheld: no OCSP answer" : "valid";
+  out["must_staple"] = facts.must_staple;
   out["serial"] = to_hex(facts.serial);
   out["not_after"] = rfc3339(facts.not_after * 1000);
   if (options_.staples) {

@@ -34,6 +34,7 @@ struct OwnCertificateOptions {
   std::vector<std::string> contacts;
   pki::KeyKind key = pki::KeyKind::kP256;
   bool staples = true;  // there is a responder to ask
+  bool by_http = true;  // names are proved by http-01, and by tls-alpn-01 where that is not offered
 };
 
 class OwnCertificate {
@@ -49,6 +50,7 @@ class OwnCertificate {
     AskAcme ask;
     AskOcsp ask_ocsp;
     std::function<void()> changed;  // the files are new
+    ShowProof show = {};            // empty: no proof by tls-alpn-01
   };
 
   // Reads what is on disk; what is damaged there is said in the log, and ordered anew. kInvalid, kIo: the account's
@@ -62,6 +64,8 @@ class OwnCertificate {
   void renew();
   // What is served under `path` to who asks for `host` (with or without a port); nullopt: this is no challenge for us.
   std::optional<std::string> answer_to_challenge(std::string_view host, std::string_view path) const;
+  // That host is one of those for which challenges are answered.
+  bool answers_for(std::string_view host) const;
   nlohmann::json status() const;
   std::string metrics() const;
 

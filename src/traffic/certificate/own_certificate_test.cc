@@ -196,6 +196,32 @@ TEST_F(OwnCertificateTest, ARevokedCertificateIsReplaced) {
   EXPECT_NE(serial(), before);
 }
 
+// RFC 7633.
+TEST_F(OwnCertificateTest, WhatMustBeStapledIsInstalledWithItsAnswerAlone) {
+  start();
+  const auto before = serial();
+  cluster.must_staple = true;
+  for (std::size_t r = 1; r <= kRegions; ++r) ASSERT_TRUE(cluster.restart(cluster.region(r)));
+  restart({});
+  responding = false;
+  own->renew();
+  pass(60);
+  EXPECT_EQ(serial(), before) << "the one that may be without stays";
+  EXPECT_EQ(orders(), 2U) << "what was issued waits for its answer, and is not ordered again";
+  EXPECT_NE(own->status()["last_error"].get<std::string>().find("RFC 7633"), std::string::npos);
+  responding = true;
+  pass(120);
+  EXPECT_NE(serial(), before);
+  EXPECT_TRUE(stapled());
+  EXPECT_EQ(own->status()["must_staple"], true);
+  EXPECT_EQ(own->status()["state"], "valid");
+  EXPECT_EQ(orders(), 2U);
+  responding = false;
+  cluster.wall.advance(2 * 3600);
+  pass(3);
+  EXPECT_EQ(own->status()["state"], "withheld: no OCSP answer");
+}
+
 TEST_F(OwnCertificateTest, WithoutARequestersAccountItDoesNotStartAndSaysWhatToDo) {
   options.account_key = "/edge/missing.key";
   const auto ask_ocsp = [this](Executor&, std::string der) { return answer_ocsp(std::move(der)); };

@@ -8,20 +8,13 @@
 #undef true
 #undef false
 
-#include <memory>
 #include <string>
+
+#include "base/owned.h"
 
 namespace evercert::traffic::dns {
 
-template <auto Free>
-struct FreeBy {
-  template <class T>
-  void operator()(T* owned) const {
-    Free(owned);
-  }
-};
-template <class T, auto Free>
-using Owned = std::unique_ptr<T, FreeBy<Free>>;
+using evercert::Owned;
 using PacketPtr = Owned<ldns_pkt, ldns_pkt_free>;
 using NamePtr = Owned<ldns_rdf, ldns_rdf_deep_free>;
 using RecordPtr = Owned<ldns_rr, ldns_rr_free>;

@@ -4,10 +4,17 @@
 #include <openssl/err.h>
 #include <openssl/http.h>
 
+#include <nlohmann/json.hpp>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "traffic/certificate/alpn_proof.h"
+
 namespace evercert::traffic {
 namespace {
 
 constexpr std::size_t kMostBytes = 256 * 1024;
+constexpr Duration kToldWithin = 3s;
 
 void free_text(char* text) { OPENSSL_free(text); }
 struct FreeText {
@@ -44,6 +51,7 @@ CertificateDesk::~CertificateDesk() { stop(); }
 
 void CertificateDesk::stop() {
   thread_->stop();
+  telling_.cancel();
   own_.reset();
 }
 
@@ -64,11 +72,16 @@ Result<std::unique_ptr<CertificateDesk>> CertificateDesk::open(const EdgeOptions
     desk->resolver_ = net::DnsResolver::create(options.certificate->resolver, options.address);
     own.staples = false;
   }
+  EC_ASSIGN(desk->edges_, net::HttpClient::create({options.address, options.tls, 1, 5s}));
   CertificateDesk* self = desk.get();
   const auto ask = [self](Executor& on, AcmeRequest request) { return self->ask(on, std::move(request)); };
   const auto ask_ocsp = [self](Executor& on, std::string der) { return self->ask_ocsp(on, std::move(der)); };
-  EC_ASSIGN(desk->own_, OwnCertificate::open(std::move(own), {os::disk(), os::wall_clock(), clock, random,
-                                                              *desk->thread_, ask, ask_ocsp, std::move(changed)}));
+  const auto show = [self](Executor& on, std::string name, std::string digest) {
+    return self->show(on, std::move(name), std::move(digest));
+  };
+  EC_ASSIGN(desk->own_,
+            OwnCertificate::open(std::move(own), {os::disk(), os::wall_clock(), clock, random, *desk->thread_, ask,
+                                                  ask_ocsp, std::move(changed), show}));
   return desk;
 }
 
@@ -106,6 +119,52 @@ Task<Result<net::HttpResponse>> CertificateDesk::ask_myself(Executor& on, AcmeRe
   mine.executor = &on;
   auto response = co_await forwarder_.pass_on(std::move(mine), std::nullopt);
   co_return std::move(response);
+}
+
+// Here, and at all other edges: the CA comes to whichever DNS leads it to. Who cannot be told is hardly whom it finds.
+Task<Status> CertificateDesk::show(Executor& on, std::string name, std::string digest) {
+  const auto pem = make_alpn_proof(name, digest, os::wall_clock().now());
+  if (!pem) co_return fail(pem.error());
+  const Status shown = proofs_->show(name, *pem);
+  if (!shown) co_return shown;
+  net::HttpCall call;
+  call.method = "POST";
+  call.path = kProofPath;
+  call.headers.set("Content-Type", "application/json");
+  call.body = nlohmann::json{{"name", name}, {"digest", to_hex(digest)}}.dump();
+  call.timeout = kToldWithin;
+  using Answer = Result<net::HttpResponse>;
+  std::vector<Started<Answer>> asked;
+  asked.reserve(options_.certificate->edges.size());
+  for (const auto& edge : options_.certificate->edges) {
+    call.target = edge;
+    asked.emplace_back(telling_, edges_->fetch(on, call));
+  }
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const Answer answer = co_await asked[i];
+    if (answer && answer->status < 300) continue;
+    log_warning("edge: " + options_.certificate->edges[i].address + " cannot be told what to show for " + name + ": " +
+                (answer ? "status " + std::to_string(answer->status) : answer.error().message));
+  }
+  co_return Status{};
+}
+
+net::HttpResponse CertificateDesk::told(const std::string& body) {
+  const auto said = nlohmann::json::parse(body, nullptr, false);
+  const auto text = [&](const char* key) {
+    return said.is_object() && said.contains(key) && said[key].is_string() ? said[key].get<std::string>() : "";
+  };
+  const std::string name = text("name");
+  const auto digest = from_hex(text("digest"));
+  if (!digest) return net::problem(digest.error());
+  if (!own_->answers_for(name))
+    return net::problem(403, "Forbidden", "'" + name + "' is no name of this cluster's edges");
+  const auto pem = make_alpn_proof(name, *digest, os::wall_clock().now());
+  if (!pem) return net::problem(pem.error());
+  if (const Status shown = proofs_->show(name, *pem); !shown) return net::problem(shown.error());
+  net::HttpResponse done;
+  done.status = 204;
+  return done;
 }
 
 Task<Result<std::string>> CertificateDesk::ask_ocsp(Executor& on, std::string request_der) {

@@ -91,6 +91,7 @@ class EdgeImpl : public Edge {
     if (options_.certificate) {
       EC_ASSIGN(certificate_, CertificateDesk::open(options_, *forwarder_, clock_, random_,
                                                     [this] { server_->reload_certificates(); }));
+      server.listeners.front().proofs = certificate_->proofs();
     }
     EC_ASSIGN(server_,
               net::HttpServer::start(server, [this](HttpRequest request) { return handle(std::move(request)); }));
@@ -145,6 +146,9 @@ class EdgeImpl : public Edge {
                       ocsp_metrics() + server_->metrics() + (certificate_ ? certificate_->own().metrics() : "");
       return response;
     }
+    if (certificate_ && request.path == kProofPath && request.method == "POST" &&
+        request.client_identity.starts_with("evercert://" + options_.cluster + "/edge/"))
+      return certificate_->told(request.body);
     // Of the cluster itself: for an operator at another machine.
     if (request.path == "/edge/status" && request.client_identity.starts_with("evercert://" + options_.cluster + "/"))
       return status();

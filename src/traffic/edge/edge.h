@@ -42,6 +42,7 @@ struct EdgeFront {
 struct EdgeCertificate {
   OwnCertificateOptions own;              // an empty directory: the cluster's
   std::string directory_trust, resolver;  // for a directory of somebody else's
+  std::vector<net::HttpTarget> edges;     // all others: a CA may come to any of them
 };
 
 // Whose requests come to one node, as long as that is well and has no more than its share (policy/sticky.h). What makes

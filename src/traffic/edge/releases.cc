@@ -7,6 +7,18 @@
 #include "traffic/edge/forwarding.h"
 
 namespace evercert::traffic {
+namespace {
+
+std::string percent_text(std::uint32_t hundredths) {
+  std::string text = std::to_string(hundredths / 100);
+  if (const auto rest = hundredths % 100; rest != 0) {
+    text += (rest < 10 ? ".0" : ".") + std::to_string(rest);
+    if (text.ends_with('0')) text.pop_back();
+  }
+  return text + " %";
+}
+
+}  // namespace
 
 Releases::Releases(const Backends& backends, MonotonicClock& clock) : clock_(clock) {
   for (std::size_t at = 0; at < backends.size(); ++at) {
@@ -35,6 +47,7 @@ void Releases::finished(const Attempt& attempt, Outcome outcome) {
   }
   const Instant now = clock_.now();
   std::lock_guard lock(mutex_);
+  ++(canary ? of_new_ : of_old_);
   if (!canary_.finished(canary ? Release::kCanary : Release::kStable, outcome != Outcome::kAnswered,
                         now - attempt.began, now))
     return;
@@ -48,14 +61,21 @@ Status Releases::begin(double percent) {
   if (percent > 0 && stable_.none())
     return fail(Code::kInvalid, "all nodes of this region run the new release: there is nothing to compare it with");
   std::lock_guard lock(mutex_);
-  canary_.begin(static_cast<std::uint32_t>(std::lround(percent * 100)));
-  if (canaries_.any()) log_info("edge: the canary gets " + std::to_string(percent) + " percent");
+  const auto hundredths = static_cast<std::uint32_t>(std::lround(percent * 100));
+  canary_.begin(hundredths);
+  of_new_ = of_old_ = 0;
+  if (canaries_.any()) log_info("edge: the canary gets " + percent_text(hundredths));
   return {};
 }
 
 Releases::State Releases::state() const {
   std::lock_guard lock(mutex_);
-  return {canaries_.any() && stable_.any(), canary_.share() / 100.0, canary_.rolled_back(), canary_.why()};
+  return {canaries_.any() && stable_.any(),
+          canary_.share() / 100.0,
+          canary_.rolled_back(),
+          canary_.why(),
+          of_new_,
+          of_old_};
 }
 
 }  // namespace evercert::traffic

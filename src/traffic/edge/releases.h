@@ -30,6 +30,8 @@ class Releases {
     double percent = 0;
     bool rolled_back = false;
     std::string why;
+    // Answers that were compared since begin(): of the new release, of the old one.
+    std::uint64_t of_new = 0, of_old = 0;
   };
   State state() const;
 
@@ -38,6 +40,7 @@ class Releases {
   Backends::Tried canaries_, stable_;
   mutable std::mutex mutex_;
   Canary canary_;
+  std::uint64_t of_new_ = 0, of_old_ = 0;
 };
 
 }  // namespace evercert::traffic

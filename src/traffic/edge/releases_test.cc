@@ -91,10 +91,13 @@ TEST_F(ReleasesTest, ANewReleaseThatFailsIsRolledBackAndRefusalsAreNoFailures) {
   calls(Outcome::kFailed);
   EXPECT_TRUE(releases.state().rolled_back);
   EXPECT_NE(releases.state().why.find("errors"), std::string::npos);
+  EXPECT_GE(releases.state().of_new, 2000U) << "a person sees how many answers that rests on";
+  EXPECT_EQ(releases.state().of_old, 4U * 2000);
   for (int client = 0; client < 50; ++client) EXPECT_TRUE(releases.avoid(from(client, "always"))[1]);
   EXPECT_EQ(post("/edge/canary", "percent=2.5", releases).status, 200);
   EXPECT_FALSE(releases.state().rolled_back);
   EXPECT_EQ(releases.state().percent, 2.5);
+  EXPECT_EQ(releases.state().of_new + releases.state().of_old, 0U);
 }
 
 TEST_F(ReleasesTest, WithOneReleaseAloneThereIsNothingToShareOut) {

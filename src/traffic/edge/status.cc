@@ -140,7 +140,10 @@ std::string status_page(const Backends& backends, const Entrance& entrance, cons
                         {"cores", os::processors()}};
   page["rate_share"] = guests.share();
   if (const auto canary = releases.state(); canary.any) {
-    page["canary"] = {{"percent", canary.percent}, {"rolled_back", canary.rolled_back}, {"why", canary.why}};
+    page["canary"] = {{"percent", canary.percent},
+                      {"rolled_back", canary.rolled_back},
+                      {"why", canary.why},
+                      {"compared", {{"new", canary.of_new}, {"old", canary.of_old}}}};
   }
   if (certificate != nullptr) page["certificate"] = certificate->status();
   return page.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
