@@ -17,8 +17,6 @@ namespace {
 constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
                    kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s, kSubmit = 6s;
 constexpr std::int64_t kOldest = 16;
-constexpr std::size_t kLargestStatus = 1 << 20;
-constexpr double kMostCores = 4096;
 // Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
 // controller waits for it to lapse.
 constexpr std::int64_t kLeaseSeconds = 9;
@@ -102,6 +100,7 @@ FailoverOffice::FailoverOffice(FailoverOptions options, RosterWatch& roster, sto
       eyes_(std::move(eyes)),
       space_(coordinator),
       effects_(options_.issuer_ders, store, client),
+      edges_(options_.edges, client),
       planner_(roster_.now()->nodes, {.witness_regions = options_.witness_regions}),
       signer_(options_.certificate_file, options_.key_file),
       spare_(options_.spare),
@@ -120,6 +119,7 @@ void FailoverOffice::start() {
 void FailoverOffice::stop() {
   if (executor_) executor_->stop();
   tasks_.cancel();
+  edges_.stop();
 }
 
 void FailoverOffice::measure() {
@@ -139,7 +139,7 @@ Task<void> FailoverOffice::watch_capacity() {
   for (;;) {
     auto waiting = pause(*executor_, kCapacity);
     co_await waiting;
-    auto measuring = measure_edges();
+    auto measuring = edges_.look(*executor_);
     co_await measuring;
     Seen seen;
     auto looking = look(*executor_, seen);
@@ -148,45 +148,13 @@ Task<void> FailoverOffice::watch_capacity() {
     for (const auto& [node, one] : seen) {
       const auto& load = one.what.load;
       loads.push_back(
-          {node, load.rate, load.busy, load.cores, load.edge_busy, load.edge_cores, load.signs, load.most_signs});
+          {node, load.rate, load.busy, load.cores, load.edge_busy, load.edge_cores, load.signs, load.most_signs,
+           load.edges, load.edges_answering});
     }
     std::lock_guard lock(mutex_);
     planner_.set_nodes(roster_.now()->nodes);
     planner_.measured(loads, os::monotonic_clock().now());
   }
-}
-
-// What the region's edges use of their processors: each says how much it has used since its start.
-Task<void> FailoverOffice::measure_edges() {
-  double busy = 0, cores = 0;
-  for (std::size_t e = 0; e < options_.edges.size(); ++e) {
-    net::HttpCall call;
-    call.target = options_.edges[e];
-    call.path = "/edge/status";
-    call.connect_timeout = call.timeout = kAskTimeout;
-    call.max_response_bytes = kLargestStatus;
-    auto asking = client_.fetch(*executor_, std::move(call));
-    const auto answer = co_await asking;
-    const Instant now = os::monotonic_clock().now();
-    const auto page =
-        answer && answer->status == 200 ? nlohmann::json::parse(answer->bytes(), nullptr, false) : nlohmann::json();
-    const auto said = page.is_object() ? page.value("processors", nlohmann::json()) : nlohmann::json();
-    if (!said.is_object() || !said.contains("seconds") || !said["seconds"].is_number() || !said.contains("cores") ||
-        !said["cores"].is_number()) {
-      edge_readings_.erase(e);
-      continue;
-    }
-    const double seconds = said["seconds"].get<double>();
-    const auto before = edge_readings_.find(e);
-    if (before != edge_readings_.end() && seconds >= before->second.seconds && now > before->second.at) {
-      busy += (seconds - before->second.seconds) * 1e6 / static_cast<double>((now - before->second.at).count());
-      cores += std::clamp(said["cores"].get<double>(), 0.0, kMostCores);
-    }
-    edge_readings_[e] = {now, seconds};
-  }
-  std::lock_guard lock(mutex_);
-  edge_busy_ = std::min(busy, cores);
-  edge_cores_ = cores;
 }
 
 Task<void> FailoverOffice::tend_spare_nodes() {
@@ -270,8 +238,11 @@ recovery::Observation FailoverOffice::observe() {
   std::lock_guard lock(mutex_);
   o.extra = scaler_.running();
   o.spare = scaler_.spare(now);
-  o.load.edge_busy = edge_busy_;
-  o.load.edge_cores = edge_cores_;
+  const auto edges = edges_.seen();
+  o.load.edge_busy = edges.busy;
+  o.load.edge_cores = edges.cores;
+  o.load.edges = edges.edges;
+  o.load.edges_answering = edges.answering;
   return o;
 }
 

@@ -15,6 +15,7 @@
 #include "api/failover/failover.h"
 #include "base/os/system.h"
 #include "base/task_scope.h"
+#include "node/edge_watch.h"
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
 #include "node/log_signer.h"
@@ -80,7 +81,6 @@ class FailoverOffice {
   Task<recovery::Picture> look(Executor& on, Seen& seen);
   Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node,
                                                              std::shared_ptr<const Roster> roster);
-  Task<void> measure_edges();
   Task<void> tend_spare_nodes();
   Task<void> tend(const SpareNode& node);
   void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
@@ -107,13 +107,8 @@ class FailoverOffice {
   Instant signer_due_{}, oldest_due_{};
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
+  EdgeWatch edges_;
   recovery::Planner planner_;
-  struct EdgeReading {
-    Instant at;
-    double seconds = 0;  // of processor time, since its start
-  };
-  std::map<std::size_t, EdgeReading> edge_readings_;  // of the executor's thread
-  double edge_busy_ = 0, edge_cores_ = 0;
   LogSigner signer_;    // of the executor's thread
   SpareWorkers spare_;  // with `scaler_`, under the mutex
   recovery::Scaler scaler_;

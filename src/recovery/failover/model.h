@@ -73,6 +73,7 @@ struct Observation {
     double edge_busy = 0, edge_cores = 0;
     // By the token that keys lie in, a second, and the most that it has shown; 0: there is none.
     double signs = 0, most_signs = 0;
+    int edges = 0, edges_answering = 0;  // of its region; 0 edges: not known
   };
   Load load;
   int extra = 0, spare = 0;  // workers that its capacity driver runs, and could run beside those

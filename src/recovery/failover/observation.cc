@@ -11,6 +11,7 @@ using nlohmann::json;
 constexpr std::size_t kMostParts = 2048, kLongestText = 600, kLongestName = 64;
 constexpr std::uint64_t kMostRegion = 255, kMostNode = 65535;
 constexpr double kMostRate = 1e9;
+constexpr std::int64_t kMostEdges = 10'000;
 
 }  // namespace
 
@@ -43,6 +44,8 @@ std::string to_json(const Observation& o) {
                    {"cores", o.load.cores},
                    {"edge_busy", o.load.edge_busy},
                    {"edge_cores", o.load.edge_cores},
+                   {"edges", o.load.edges},
+                   {"edges_answering", o.load.edges_answering},
                    {"signs", o.load.signs},
                    {"most_signs", o.load.most_signs}}},
                  {"extra_workers", o.extra},
@@ -104,6 +107,8 @@ Result<Observation> parse_observation(std::string_view text) {
   o.load.cores = load.number("cores", 0, 0, kMostRate);
   o.load.edge_busy = load.number("edge_busy", 0, 0, kMostRate);
   o.load.edge_cores = load.number("edge_cores", 0, 0, kMostRate);
+  o.load.edges = static_cast<int>(load.whole("edges", 0, 0, kMostEdges));
+  o.load.edges_answering = static_cast<int>(load.whole("edges_answering", 0, 0, kMostEdges));
   o.load.signs = load.number("signs", 0, 0, kMostRate);
   o.load.most_signs = load.number("most_signs", 0, 0, kMostRate);
   EC_TRY(load.status());
