@@ -22,7 +22,7 @@ using nlohmann::json;
 
 constexpr Duration kTick = 200ms;
 constexpr std::size_t kLargestReport = 64 << 10;
-constexpr const char* kReportPath = "/v1/health/node";
+constexpr const char *kReportPath = "/v1/health/node", *kTrackRecord = "/forecasts.json";
 constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "certificates",
                           *kFollowed = "followed groups", *kResolver = "resolver";
 // The specification: less than 100 ms of lag between regions.
@@ -100,6 +100,31 @@ HealthWatch::HealthWatch(HealthWatchOptions options, RosterWatch& roster, store:
       resolver_counts_(!options_.resolver.empty()),
       resolver_(net::DnsResolver::create(options_.resolver, options_.address, 1)) {
   follow_roster(os::monotonic_clock().now());
+  load_track_record();
+}
+
+// What an earlier life of this node had counted.
+void HealthWatch::load_track_record() {
+  const std::string path = options_.data_dir + kTrackRecord;
+  if (!os::disk().exists(path)) return;
+  auto text = read_file(os::disk(), path);
+  auto record = text ? health::parse_track_record(*text) : fail(text.error());
+  if (!record) return log_warning("health: " + path + ": " + record.error().message + ": forecasts are counted anew");
+  foresight_.resume(std::move(*record));
+  kept_record_ = std::move(*text);
+}
+
+void HealthWatch::keep_track_record() {
+  std::string text;
+  {
+    std::lock_guard lock(mutex_);
+    text = health::to_json(foresight_.track_record());
+  }
+  if (text == kept_record_) return;
+  const std::string path = options_.data_dir + kTrackRecord;
+  if (const Status kept = write_file_durably(os::disk(), path, text); !kept)
+    return log_warning("health: " + path + ": " + kept.error().message);
+  kept_record_ = std::move(text);
 }
 
 // Nodes that came, or went, while this one runs.
@@ -193,6 +218,7 @@ void HealthWatch::tick() {
   if (certificates) {
     if (!issuing_key_busy_.exchange(true)) key_executor_->post([this] { check_certificates(); });
     look_at_endings();
+    keep_track_record();
   }
   executor_->post_after(kTick, [this] { tick(); });
 }
@@ -408,6 +434,7 @@ std::string HealthWatch::describe() {
                          {"per_hour", one.trend ? json(one.trend->per_second * 3600) : json()},
                          {"passes_in_seconds", one.left ? json(one.left->count() / 1'000'000) : json()},
                          {"warnings", one.count.warned_and_came + one.count.warned_in_vain},
+                         {"warnings_that_came", one.count.warned_and_came},
                          {"warnings_came_true", one.count.came_true()},
                          {"events", one.count.warned_and_came + one.count.came_unwarned},
                          {"events_foreseen", one.count.foreseen()}});

@@ -84,6 +84,8 @@ class HealthWatch {
 
   void measure_served(Instant now);
   void look_at_endings();
+  void load_track_record();
+  void keep_track_record();
 
   HealthWatchOptions options_;
   RosterWatch& roster_watch_;
@@ -95,6 +97,7 @@ class HealthWatch {
   mutable std::mutex mutex_;
   health::Board board_;
   health::Foresight foresight_;
+  std::string kept_record_;  // as it lies in the data folder
   api::Admin* admin_ = nullptr;
   api::Admin::Served served_;
   Instant next_served_;
