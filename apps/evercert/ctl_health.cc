@@ -22,9 +22,8 @@ void print_ending(const json& e) {
 void print_forecast(const json& f) {
   const std::string what = f.value("what", "");
   const auto warnings = f.value("warnings", std::uint64_t{0}), came = f.value("warnings_that_came", std::uint64_t{0});
-  const std::string judged = warnings == 0 ? ""
-                                           : " (of " + std::to_string(warnings) + " warnings " + std::to_string(came) +
-                                                 " came true)";
+  const std::string judged =
+      warnings == 0 ? "" : " (of " + std::to_string(warnings) + " warnings " + std::to_string(came) + " came true)";
   if (!f.value("known", false))
     return (void)std::printf("  %-16s not enough is known yet%s\n", what.c_str(), judged.c_str());
   const bool passes = f.contains("passes_in_seconds") && f["passes_in_seconds"].is_number();

@@ -72,8 +72,8 @@ class CertificateAuthority {
   Task<Result<Issued>> issue(Executor& on, IssueRequest request);
   // Whether a certificate could be made of it now, as far as this needs no store. kInvalid.
   Status check(const IssueRequest& request) const;
-  // Whether the issuing key signs: CertificateFactory::try_key(). The answer is kept for kKeyTriedMs, so that whoever asks
-  // often does not keep the token busy.
+  // Whether the issuing key signs: CertificateFactory::try_key(). The answer is kept for kKeyTriedMs, so that whoever
+  // asks often does not keep the token busy.
   Status try_key();
   static constexpr std::int64_t kKeyTriedMs = 5000;
   // kNotFound; kConflict: already revoked (unless by the same request_id). Returns the record as it is then.
@@ -147,7 +147,7 @@ class CertificateAuthority {
   Counts counts_;
   std::mutex trying_;
   std::optional<std::pair<WallTime, Status>> tried_;  // the key
-  TaskScope claims_;  // that go on when their requests are over
+  TaskScope claims_;                                  // that go on when their requests are over
 };
 
 }  // namespace evercert::ca

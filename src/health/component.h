@@ -15,8 +15,8 @@ namespace evercert::health {
 struct CheckPlan {
   Duration interval = 5s;
   Duration timeout = 2s;
-  int unhealthy = 2;  // failures in a row until it is out
-  int healthy = 3;    // passes in a row until it is back
+  int unhealthy = 2;   // failures in a row until it is out
+  int healthy = 3;     // passes in a row until it is back
   double without = 0;  // points that are left while it is out: of what most goes on without
 };
 

@@ -40,10 +40,11 @@ TEST(TrackRecord, HowOftenForecastsCameTrueIsCountedOnAfterARestart) {
 }
 
 TEST(TrackRecord, WhatIsNoneIsRefusedWithWhatIsWrong) {
-  for (const char* bad : {"", "[]", "{}", R"({"forecasts":5})", R"({"forecasts":{"disk":5}})",
-                          R"({"forecasts":{"disk":{"warned_and_came":1}}})",
-                          R"({"forecasts":{"disk":{"warned_and_came":-1,"warned_in_vain":0,"came_unwarned":0,"rightly_quiet":0}}})",
-                          R"({"forecasts":{"disk":{"warned_and_came":1e30,"warned_in_vain":0,"came_unwarned":0,"rightly_quiet":0}}})"})
+  for (const char* bad :
+       {"", "[]", "{}", R"({"forecasts":5})", R"({"forecasts":{"disk":5}})",
+        R"({"forecasts":{"disk":{"warned_and_came":1}}})",
+        R"({"forecasts":{"disk":{"warned_and_came":-1,"warned_in_vain":0,"came_unwarned":0,"rightly_quiet":0}}})",
+        R"({"forecasts":{"disk":{"warned_and_came":1e30,"warned_in_vain":0,"came_unwarned":0,"rightly_quiet":0}}})"})
     EXPECT_FALSE(parse_track_record(bad)) << bad;
   EXPECT_TRUE(parse_track_record(R"({"forecasts":{}})")) << "nothing has been judged yet";
 }

@@ -26,8 +26,8 @@ class EdgeWatch {
   static constexpr Duration kDeadline = 900ms;
 
   struct Seen {
-    double busy = 0, cores = 0;   // of those that answered twice: each says how much it has used since its start
-    int edges = 0, answering = 0; // 0 edges: nobody has looked yet. One that is silent for the second time answers not
+    double busy = 0, cores = 0;    // of those that answered twice: each says how much it has used since its start
+    int edges = 0, answering = 0;  // 0 edges: nobody has looked yet. One that is silent for the second time answers not
   };
   Seen seen() const;  // any thread
 

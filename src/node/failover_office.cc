@@ -17,6 +17,7 @@ namespace {
 constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
                    kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s, kSubmit = 6s;
 constexpr std::int64_t kOldest = 16;
+constexpr std::size_t kLongestLock = 256;
 // Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
 // controller waits for it to lapse.
 constexpr std::int64_t kLeaseSeconds = 9;
@@ -58,32 +59,6 @@ recovery::Member member_of(const store::MembershipView& view, RegionId region) {
 }
 
 recovery::Cluster cluster_of(const Roster& roster) { return {roster.regions, roster.nodes}; }
-
-// Those that are to vote from now on: with the node, or without.
-store::v1::Command with_member(const store::MembershipView& view, const SpareNode& node, bool with,
-                               const std::string& by) {
-  std::vector<store::v1::Replica> nodes(view.record.replicas().nodes().begin(), view.record.replicas().nodes().end());
-  if (nodes.empty() && !view.groups.empty()) {
-    for (const NodeId voter : view.groups.front().voters()) nodes.emplace_back().set_node(voter.value);
-  }
-  std::erase_if(nodes, [&](const auto& replica) { return replica.node() == node.id.value; });
-  if (with) {
-    auto& added = nodes.emplace_back();
-    added.set_node(node.id.value);
-    added.set_address(node.address);
-    added.set_peer_port(node.peer_port);
-    added.set_coordination_port(node.coordination_port);
-  }
-  std::ranges::sort(nodes, {}, &store::v1::Replica::node);
-  store::v1::Command command;
-  auto& change = *command.mutable_change_replicas();
-  change.set_expected_epoch(view.record.epoch());
-  for (auto& replica : nodes) *change.add_nodes() = std::move(replica);
-  change.set_by("capacity of " + by);
-  change.set_reason(with ? "a spare node, while capacity is needed" : "a spare node, which is not needed any more");
-  change.set_request_id("capacity/" + std::to_string(node.id.value) + "/" + std::to_string(view.record.epoch()));
-  return command;
-}
 
 }  // namespace
 
@@ -147,9 +122,8 @@ Task<void> FailoverOffice::watch_capacity() {
     std::vector<recovery::NodeLoad> loads;
     for (const auto& [node, one] : seen) {
       const auto& load = one.what.load;
-      loads.push_back(
-          {node, load.rate, load.busy, load.cores, load.edge_busy, load.edge_cores, load.signs, load.most_signs,
-           load.edges, load.edges_answering});
+      loads.push_back({node, load.rate, load.busy, load.cores, load.edge_busy, load.edge_cores, load.signs,
+                       load.most_signs, load.edges, load.edges_answering});
     }
     std::lock_guard lock(mutex_);
     planner_.set_nodes(roster_.now()->nodes);
@@ -170,9 +144,13 @@ Task<void> FailoverOffice::tend_spare_nodes() {
 
 Task<void> FailoverOffice::tend(const SpareNode& node) {
   recovery::SpareNodeStanding standing;
+  // Under the lock of whoever wanted it: the store refuses what comes of the word of one who was replaced, until the
+  // next one has affirmed it. What an earlier life of this process left behind is nobody's word, and is taken out.
+  Warrant by;
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard guard(mutex_);
     standing = spare_.standing(node.id);
+    if (!wanted_lock_.empty()) by = {wanted_lock_, scaler_.token()};
   }
   // Without a fresh record nothing is known, and nothing could be changed.
   auto freshening = store_.freshen(*executor_, kGlobalGroup, store::membership_record(), kFreshTimeout);
@@ -195,12 +173,12 @@ Task<void> FailoverOffice::tend(const SpareNode& node) {
   if (step == recovery::SpareNodeStep::kNone) co_return;
   const std::string name = "node " + std::to_string(node.zone);
   if (step == recovery::SpareNodeStep::kEnd) {
-    std::lock_guard lock(mutex_);
+    std::lock_guard guard(mutex_);
     spare_.end(node.id);
     co_return;
   }
   const bool with = step == recovery::SpareNodeStep::kAdd;
-  auto submitting = store_.submit(*executor_, kGlobalGroup, with_member(*view, node, with, options_.name), kSubmit);
+  auto submitting = store_.submit(*executor_, kGlobalGroup, with_member(*view, node, with, options_.name, by), kSubmit);
   const auto done = co_await submitting;
   // What has changed in between is looked at anew, in a second.
   if (!done) log_warning("capacity: " + name + (with ? " is not added: " : " is not removed: ") + done.error().message);
@@ -238,6 +216,8 @@ recovery::Observation FailoverOffice::observe() {
   std::lock_guard lock(mutex_);
   o.extra = scaler_.running();
   o.spare = scaler_.spare(now);
+  o.wanted = scaler_.wanted();
+  o.wanted_token = scaler_.token();
   const auto edges = edges_.seen();
   o.load.edge_busy = edges.busy;
   o.load.edge_cores = edges.cores;
@@ -430,11 +410,27 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
     }
     for (const auto& line : lines) log_info("failover: " + line);
   }
+  stand_by_workers(term, seen);
   if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect), seen);
   if (term->over) co_return false;
   if (roster_.now() == term_roster_) co_return true;
   log_info("failover: the cluster's nodes are others now: a controller begins anew with them");
   co_return false;
+}
+
+// What the controller before this one had nodes start, they go on with by this one's word.
+void FailoverOffice::stand_by_workers(const std::shared_ptr<Term>& term, const Seen& seen) {
+  std::vector<NodeId> nodes;
+  for (const auto& [node, one] : seen) {
+    const bool by_another = one.what.wanted_token != 0 && one.what.wanted_token < term->token;
+    if (by_another && (one.what.wanted > 0 || one.what.extra > 0)) nodes.push_back(node);
+  }
+  if (nodes.empty() || affirming_) return;
+  affirming_ = true;
+  tasks_.spawn(
+      effects_.affirm(*executor_, std::move(nodes), api::contender_key(std::string(recovery::kLeaderName), term->lease),
+                      term->token, term_roster_),
+      [this] { affirming_ = false; });
 }
 
 void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen) {
@@ -534,11 +530,15 @@ net::HttpResponse FailoverOffice::set_workers(const net::HttpRequest& request) {
   if (!body) return net::problem(body.error());
   recovery::Fields fields(*body, "the body");
   const auto workers = fields.whole("workers", -1, 0, 10'000), token = fields.whole("token", 0, 1, INT64_MAX);
-  if (workers < 0 || token < 1) fields.wrong("it needs 'workers' and 'token'");
+  const bool affirms = fields.flag("affirm", false);
+  auto lock = fields.text("lock", kLongestLock);
+  if ((workers < 0 && !affirms) || token < 1) fields.wrong("it needs 'token', and 'workers' or 'affirm'");
   if (const Status fits = fields.status(); !fits) return net::problem(fits.error());
-  std::lock_guard lock(mutex_);
-  const auto will = scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
+  std::lock_guard guard(mutex_);
+  const auto will =
+      affirms ? scaler_.affirm(token) : scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
   if (!will) return net::problem(will.error());
+  wanted_lock_ = std::move(lock);
   log_warning("capacity: " + std::to_string(*will) +
               " spare edges and nodes are to run, by the controller with token " + std::to_string(token));
   return net::json_response(200, "{\"workers\":" + std::to_string(*will) + "}");

@@ -84,6 +84,7 @@ class FailoverOffice {
   Task<void> tend_spare_nodes();
   Task<void> tend(const SpareNode& node);
   void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
+  void stand_by_workers(const std::shared_ptr<Term>& term, const Seen& seen);
   net::HttpResponse set_workers(const net::HttpRequest& request);
   void tell(std::string what);
   void measure();
@@ -112,6 +113,8 @@ class FailoverOffice {
   LogSigner signer_;    // of the executor's thread
   SpareWorkers spare_;  // with `scaler_`, under the mutex
   recovery::Scaler scaler_;
+  std::string wanted_lock_;  // of the controller that wanted it; empty: nobody, or one of an earlier version
+  bool affirming_ = false;   // of the executor's thread
   TaskScope tasks_;
 };
 

@@ -24,7 +24,7 @@ constexpr Duration kTick = 200ms;
 constexpr std::size_t kLargestReport = 64 << 10;
 constexpr const char *kReportPath = "/v1/health/node", *kTrackRecord = "/forecasts.json";
 constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "certificates",
-                          *kFollowed = "followed groups", *kResolver = "resolver";
+                     *kFollowed = "followed groups", *kResolver = "resolver";
 // The specification: less than 100 ms of lag between regions.
 constexpr double kGoodLagMs = 100, kBadLagMs = 1000;
 constexpr double kGoodFree = 0.2, kBadFree = 0.03;

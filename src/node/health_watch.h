@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the checks of health on a node: its own database, keys, certificates, resolver, clock and disk, and the
-// interfaces of all other nodes, at the specification's intervals; and tells everybody what follows. The decisions are health/board.h.
+// interfaces of all other nodes, at the specification's intervals; and tells everybody what follows. The decisions are
+// health/board.h.
 #pragma once
 
 #include <atomic>

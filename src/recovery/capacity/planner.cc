@@ -148,8 +148,7 @@ CapacityReport Planner::report(Instant now) const {
     }
   }
   for (auto& [region, of] : report.regions) {
-    if (!report.per_request || *report.per_request <= 0 || of.cores <= 0 || of.unreachable())
-      continue;
+    if (!report.per_request || *report.per_request <= 0 || of.cores <= 0 || of.unreachable()) continue;
     const double idle = report.cores > 0 ? report.idle * of.cores / report.cores : 0;
     of.most = std::max(0.0, (of.cores * options_.limit - idle) / *report.per_request);
     // What a request takes of the others is what it takes everywhere.

@@ -23,6 +23,8 @@ TEST(ObservationDocument, IsReadAsItWasWritten) {
   o.load = {3, 120.5, 0.25, 80ms, 1.5, 4, 0.75, 2, 12, 90, 3, 1};
   o.extra = 1;
   o.spare = 2;
+  o.wanted = 1;
+  o.wanted_token = 71;
   o.queued = 7;
   o.queue_in_order = false;
   const auto read = parse_observation(to_json(o));
@@ -36,6 +38,8 @@ TEST(ObservationDocument, IsReadAsItWasWritten) {
   EXPECT_EQ(read->load.most_signs, 90);
   EXPECT_EQ(read->load.edges, 3);
   EXPECT_EQ(read->load.edges_answering, 1);
+  EXPECT_EQ(read->wanted, 1);
+  EXPECT_EQ(read->wanted_token, 71);
   EXPECT_FALSE(read->queue_in_order);
 }
 

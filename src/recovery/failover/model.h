@@ -77,6 +77,9 @@ struct Observation {
   };
   Load load;
   int extra = 0, spare = 0;  // workers that its capacity driver runs, and could run beside those
+  // How many it is to run, by the word of the controller with that token; 0: by nobody's.
+  int wanted = 0;
+  std::int64_t wanted_token = 0;
   std::uint64_t queued = 0;  // operations that wait for a majority
   bool queue_in_order = true;
 };

@@ -50,6 +50,8 @@ std::string to_json(const Observation& o) {
                    {"most_signs", o.load.most_signs}}},
                  {"extra_workers", o.extra},
                  {"spare_workers", o.spare},
+                 {"wanted_workers", o.wanted},
+                 {"wanted_token", o.wanted_token},
                  {"queued", o.queued},
                  {"queue_in_order", o.queue_in_order}};
   return all.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -114,6 +116,8 @@ Result<Observation> parse_observation(std::string_view text) {
   EC_TRY(load.status());
   o.extra = static_cast<int>(fields.whole("extra_workers", 0, 0, 10'000));
   o.spare = static_cast<int>(fields.whole("spare_workers", 0, 0, 10'000));
+  o.wanted = static_cast<int>(fields.whole("wanted_workers", 0, 0, 10'000));
+  o.wanted_token = fields.whole("wanted_token", 0, 0, INT64_MAX);
   o.queued = fields.count("queued");
   o.queue_in_order = fields.flag("queue_in_order", true);
   EC_TRY(fields.status());
