@@ -348,6 +348,7 @@ Task<void> FailoverOffice::serve(std::shared_ptr<Term> term) {
   {
     std::lock_guard lock(mutex_);
     seat_ = {true, term->token, "", os::wall_clock().now().ms};
+    times_taken_.begin();
   }
   log_info("failover: this node is the controller, token " + std::to_string(term->token));
   shown_signer_.clear();
@@ -409,6 +410,10 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
       co_return false;
     }
     for (const auto& line : lines) log_info("failover: " + line);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    times_taken_.look(session.controller().state().incidents);
   }
   stand_by_workers(term, seen);
   if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect), seen);
@@ -515,6 +520,26 @@ Task<recovery::Picture> FailoverOffice::look(Executor& on, Seen& seen) {
   std::erase_if(seen, [&](const auto& one) { return !roster->nodes.contains(one.first); });
   picture.seen = seen;
   co_return picture;
+}
+
+void FailoverOffice::watch_by(api::Admin& admin) {
+  using Part = recovery::TimesTaken::Part;
+  const std::pair<const char*, Part> parts[] = {
+      {"detection", Part::kDetection}, {"relief", Part::kRelief}, {"recovery", Part::kRecovery}};
+  const auto watch = [&](const char* name, const char* help, auto value) {
+    for (const auto& [label, part] : parts) {
+      admin.watch({name, help, "part", label, [this, part = part, value]() -> std::uint64_t {
+                     std::lock_guard lock(mutex_);
+                     return value(times_taken_.sum(part));
+                   }});
+    }
+  };
+  watch("evercert_failover_incidents_total",
+        "Incidents that this node, as the controller, saw detected, relieved of their traffic, and over",
+        [](const recovery::TimesTaken::Sum& sum) { return sum.count; });
+  watch("evercert_failover_incident_milliseconds_total",
+        "How long they took since they had begun, by the evidence: divided by the number, the mean time to it",
+        [](const recovery::TimesTaken::Sum& sum) { return static_cast<std::uint64_t>(sum.took.count() / 1000); });
 }
 
 void FailoverOffice::mount(api::Router& router) {

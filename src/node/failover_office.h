@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "api/admin/admin.h"
 #include "api/coordination/locks.h"
 #include "api/failover/failover.h"
 #include "base/os/system.h"
@@ -24,6 +25,7 @@
 #include "recovery/capacity/meter.h"
 #include "recovery/capacity/planner.h"
 #include "recovery/capacity/scaler.h"
+#include "recovery/failover/incident_times.h"
 #include "recovery/failover/session.h"
 #include "store/runtime.h"
 
@@ -55,6 +57,8 @@ class FailoverOffice {
   recovery::Observation observe();
   // What this node does about failover; for whoever asks (api/failover).
   api::FailoverSeat seat() const;
+  // How long incidents took, as counters; see docs/failover.md.
+  void watch_by(api::Admin& admin);
   // From what this node has seen of all since it started.
   recovery::CapacityReport capacity() const;
   // POST /v1/capacity/workers, for the controller on another node alone.
@@ -108,6 +112,7 @@ class FailoverOffice {
   Instant signer_due_{}, oldest_due_{};
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
+  recovery::TimesTaken times_taken_;
   EdgeWatch edges_;
   recovery::Planner planner_;
   LogSigner signer_;    // of the executor's thread

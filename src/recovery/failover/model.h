@@ -204,6 +204,9 @@ struct Incident {
   std::string ended_by;         // a person has changed the membership since, and the plan is over: who, and how
   std::uint32_t fell_back = 0;  // how often its return was broken off
   Instant opened, changed;      // changed: the phase
+  // When it began, by the evidence: when it was last heard, or first found ill. opened: it was confirmed then.
+  // relieved: it was seen then that no traffic is led there any more; none: it has not been, yet.
+  Instant began, relieved;
 };
 
 // All that a controller needs to go on where another has stopped.
