@@ -76,6 +76,12 @@ def times_are_told(subject, moved, silent=False):
     check(counted["incidents", "recovery"] > 0 and counted["incident_milliseconds", "recovery"] >= took[-1], f"the controller's metrics have the sums: {counted}")
 
 
+def nearly_fill():
+    free = os.statvfs(small)
+    with open(f"{small}/ballast", "wb") as ballast:
+        ballast.write(b"\0" * (int(free.f_bavail * free.f_frsize - 0.02 * free.f_blocks * free.f_frsize)))
+
+
 links = Links()
 try:
     subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback", "--zones", "2"], check=True, capture_output=True)
@@ -99,9 +105,7 @@ try:
     wait_for("both nodes of the region are asked", lambda: asked_of_second() > 5 and share_at_edge() == 100, 20)
 
     # --- a node's disk is full
-    free = os.statvfs(small)
-    with open(f"{small}/ballast", "wb") as ballast:
-        ballast.write(b"\0" * (int(free.f_bavail * free.f_frsize - 0.02 * free.f_blocks * free.f_frsize)))
+    nearly_fill()
     wait_for("a component of the node is ill", lambda: phase(f"{second} disk") == "stabilised", 30)
     steps = {step["kind"]: step for step in incident(f"{second} disk")["steps"]}
     check(steps["redundancy"]["state"] == "done" and steps["divert"]["state"] == "done", "the other node of the region is well, and the traffic goes there")
@@ -117,6 +121,22 @@ try:
     times_are_told(f"{second} disk", moved=True)
     moves = [entry["text"] for entry in json.loads(ctl("--json", "failover", "log").stdout)["entries"] if entry["text"].startswith("traffic of")]
     check([move.split(": ")[1] for move in moves] == ["100 % -> 0 %", "0 % -> 50 %", "50 % -> 100 %"], f"in stages: {moves}")
+
+    # --- it is ill again while its traffic returns: the return is broken off, and begins anew when it is well
+    nearly_fill()
+    wait_for("it is ill, and gets nothing", lambda: phase(f"{second} disk") == "stabilised" and share_at_edge() == 0, 40)
+    name = incident(f"{second} disk")["name"]
+    about = lambda: [entry for entry in entries() if entry["incident"] == name]
+    os.remove(f"{small}/ballast")
+    wait_for("its traffic returns", lambda: share_at_edge() == 50, 60)
+    nearly_fill()
+    wait_for("the return is broken off", lambda: any("is ill again" in entry["evidence"] for entry in about()), 20)
+    wait_for("its traffic has gone again", lambda: phase(f"{second} disk") == "stabilised" and share_at_edge() == 0, 40)
+    os.remove(f"{small}/ballast")
+    wait_for("it returns in the end", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 90)
+    moves = [entry["text"].split(": ")[1] for entry in about() if entry["text"].startswith("traffic of")]
+    check(moves[:2] == ["100 % -> 0 %", "0 % -> 50 %"] and moves[2].endswith("-> 0 %") and moves[-2:] == ["0 % -> 50 %", "50 % -> 100 %"], f"from the first stage on: {moves}")
+    check(not client.failed, f"no request has failed: {client.failed[:1]}")
 
     # --- a node's disk takes nothing any more: it gives up, and its zone is gone
     node = servers.processes["node", f"{east}-2"]
