@@ -50,6 +50,10 @@ void print_report(const json& d) {
               may.value("now", 0), zones.value("now", 0), may.value("peak", 0), zones.value("peak", 0),
               (d.value("watched_seconds", 0LL) + 3599) / 3600);
   for (const auto& region : d.value("regions", json::array())) {
+    if (const json why = region.value("carries_nothing", json()); why.is_string())
+      std::printf("%s counts as nothing: %s\n", region.value("region", "").c_str(), why.get<std::string>().c_str());
+  }
+  for (const auto& region : d.value("regions", json::array())) {
     if (const json bound = region.value("bound_by", json()); bound.is_string())
       std::printf("in %s, %s would be used up first\n", region.value("region", "").c_str(),
                   bound.get<std::string>().c_str());

@@ -56,10 +56,30 @@ void print_next(const json& incident) {
   }
 }
 
+std::string seconds(const json& incident, const char* name) {
+  if (!incident.contains(name) || !incident[name].is_number()) return "";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f s", incident[name].get<double>() / 1000);
+  return text;
+}
+
+// From the beginning, by the evidence, on.
+void print_times(const json& incident) {
+  if (when(incident, "began_ms").empty()) return;
+  std::string line = "    began " + when(incident, "began_ms");
+  for (const auto& [name, what] :
+       {std::pair{"detected_after_ms", "detected"}, {"relieved_after_ms", "traffic away"}, {"over_after_ms", "over"}}) {
+    if (const std::string took = seconds(incident, name); !took.empty())
+      line += std::string(", ") + what + " after " + took;
+  }
+  std::printf("%s\n", line.c_str());
+}
+
 void print_incident(const json& incident) {
   std::printf("%-6s %-9s %-28s %-16s since %s\n", incident.value("name", "").c_str(),
               incident.value("kind", "").c_str(), incident.value("subject", "").c_str(),
               incident.value("phase", "").c_str(), when(incident, "changed_ms").c_str());
+  print_times(incident);
   if (incident.value("phase", "") == "closed") {
     std::printf("    %s\n", incident.value("outcome", "").c_str());
     return;
@@ -119,6 +139,19 @@ void print_status(const json& d) {
     print_incident(incident);
   }
   if (!any && lost.empty()) std::printf("nothing is wrong ('evercert ctl failover log' has what was)\n");
+}
+
+// The last closed ones as well, the newest first.
+void print_incidents(const json& d) {
+  const json incidents = d.value("incidents", json::array());
+  for (std::size_t i = incidents.size(); i > 0; --i) print_incident(incidents[i - 1]);
+  if (incidents.empty()) std::printf("there has been none\n");
+}
+
+int incidents(const FailoverOptions& options) {
+  auto ctl = Ctl::open(*options.ctl);
+  if (!ctl) return report(ctl.error());
+  return show(*options.ctl, ctl->call("GET", "/v1/failover"), print_incidents);
 }
 
 // 0: nothing is wrong; 1: an incident is open, the store reaches no majority, or nobody answers.
@@ -288,6 +321,11 @@ void register_ctl_failover(CLI::App& ctl, std::shared_ptr<const CtlOptions> ctl_
           "The controller, each region's share of its traffic, open incidents with their plans, and what to "
           "do next. Exit code 1: an incident is open")
       ->callback([=, &exit_code] { exit_code = status(*options); });
+  failover
+      ->add_subcommand("incidents",
+                       "Open incidents and the last closed ones: when each began, and how long it took until it was "
+                       "detected, its traffic was led away, and it was over")
+      ->callback([=, &exit_code] { exit_code = incidents(*options); });
   auto* plan_command = failover->add_subcommand("plan", "Relieve a region: lead its traffic elsewhere, drain it");
   plan_command->add_option("region", options->region, "Name of the region")->required();
   plan_command->add_option("--reason", options->reason, "Why, for whoever looks later");

@@ -21,16 +21,18 @@ void print_ending(const json& e) {
 
 void print_forecast(const json& f) {
   const std::string what = f.value("what", "");
-  if (!f.value("known", false)) return (void)std::printf("  %-16s not enough is known yet\n", what.c_str());
+  const auto warnings = f.value("warnings", std::uint64_t{0}), came = f.value("warnings_that_came", std::uint64_t{0});
+  const std::string judged =
+      warnings == 0 ? "" : " (of " + std::to_string(warnings) + " warnings " + std::to_string(came) + " came true)";
+  if (!f.value("known", false))
+    return (void)std::printf("  %-16s not enough is known yet%s\n", what.c_str(), judged.c_str());
   const bool passes = f.contains("passes_in_seconds") && f["passes_in_seconds"].is_number();
-  std::printf("  %-16s %.2f %s, %s", what.c_str(), f.value("value", 0.0), f.value("unit", "").c_str(),
+  std::printf("  %-16s %.2f %s, %s%s\n", what.c_str(), f.value("value", 0.0), f.value("unit", "").c_str(),
               passes ? ("passes " + json(f.value("limit", 0.0)).dump() + " in " +
                         health::in_words(f.value("passes_in_seconds", std::int64_t{0})))
                            .c_str()
-                     : "no limit in sight");
-  if (const auto warnings = f.value("warnings", 0); warnings > 0)
-    std::printf(" (of %d warnings %.0f %% came true)", warnings, 100 * f.value("warnings_came_true", 0.0));
-  std::printf("\n");
+                     : "no limit in sight",
+              judged.c_str());
 }
 
 void print_health(const json& d) {

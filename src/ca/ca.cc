@@ -64,6 +64,14 @@ Status CertificateAuthority::check(const IssueRequest& request) const {
   return {};
 }
 
+Status CertificateAuthority::try_key() {
+  std::lock_guard lock(trying_);
+  const WallTime now = wall_.now();
+  const bool known = tried_ && now.ms >= tried_->first.ms && now.ms - tried_->first.ms < kKeyTriedMs;
+  if (!known) tried_.emplace(now, factory_->try_key(now.seconds()));
+  return tried_->second;
+}
+
 Task<Result<Issued>> CertificateAuthority::issue(Executor& on, IssueRequest request) {
   if (!store_.clock_trusted()) {
     co_return fail(Code::kUnavailable, "this node's clock is far from its peers': it does not sign");

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,10 @@ class CertificateAuthority {
   Task<Result<Issued>> issue(Executor& on, IssueRequest request);
   // Whether a certificate could be made of it now, as far as this needs no store. kInvalid.
   Status check(const IssueRequest& request) const;
+  // Whether the issuing key signs: CertificateFactory::try_key(). The answer is kept for kKeyTriedMs, so that whoever
+  // asks often does not keep the token busy.
+  Status try_key();
+  static constexpr std::int64_t kKeyTriedMs = 5000;
   // kNotFound; kConflict: already revoked (unless by the same request_id). Returns the record as it is then.
   Task<Result<store::v1::Certificate>> revoke(Executor& on, std::string serial, int reason, std::string by,
                                               std::string request_id);
@@ -140,7 +145,9 @@ class CertificateAuthority {
   };
   std::map<std::string, Doubt> doubtful_;  // by serial: outcome of storing or claiming unknown
   Counts counts_;
-  TaskScope claims_;  // that go on when their requests are over
+  std::mutex trying_;
+  std::optional<std::pair<WallTime, Status>> tried_;  // the key
+  TaskScope claims_;                                  // that go on when their requests are over
 };
 
 }  // namespace evercert::ca

@@ -13,6 +13,23 @@ namespace {
 
 using testkit::MemoryStore;
 
+class Failing : public pki::Signer {
+ public:
+  explicit Failing(std::shared_ptr<pki::Signer> signer) : signer_(std::move(signer)) {}
+  Result<std::string> sign(std::string_view tbs) const override {
+    ++asked;
+    if (fails) return fail(Code::kUnavailable, "the token is gone");
+    return signer_->sign(tbs);
+  }
+  const std::string& spki_der() const override { return signer_->spki_der(); }
+  const std::string& algorithm_der() const override { return signer_->algorithm_der(); }
+  mutable int asked = 0;
+  bool fails = true;
+
+ private:
+  std::shared_ptr<pki::Signer> signer_;
+};
+
 class CaTest : public testing::Test {
  protected:
   IssueRequest request(const std::string& key = "", const std::string& name = "a.test") {
@@ -73,6 +90,22 @@ TEST_F(CaTest, WhatBreaksARuleLeavesNothingBehind) {
   EXPECT_TRUE(open().empty());
   EXPECT_TRUE(cluster.store.applied.empty());
   EXPECT_EQ(here.disk.contents("/node/intents"), "");
+}
+
+TEST_F(CaTest, TheIssuingKeyIsTriedAtMostOnceInFiveSecondsAndNothingIsStored) {
+  ASSERT_TRUE(here.ca->try_key().has_value());
+  const auto signer = std::make_shared<Failing>(here.signer);
+  here.signer = signer;
+  ASSERT_TRUE(cluster.restart(here).has_value());
+  EXPECT_FALSE(here.ca->try_key().has_value());
+  EXPECT_FALSE(here.ca->try_key().has_value());
+  EXPECT_EQ(signer->asked, 1) << "whoever asks again at once is told the same";
+  signer->fails = false;
+  cluster.wall.advance(CertificateAuthority::kKeyTriedMs / 1000);
+  EXPECT_TRUE(here.ca->try_key().has_value());
+  EXPECT_EQ(signer->asked, 2);
+  EXPECT_TRUE(cluster.store.applied.empty());
+  EXPECT_TRUE(open().empty());
 }
 
 TEST_F(CaTest, NothingIsSignedByAClockThatIsNotTrusted) {

@@ -26,6 +26,12 @@ inline constexpr CheckPlan kApiCheck{5s, 2s, 2, 3};
 inline constexpr CheckPlan kDatabaseCheck{10s, 5s, 2, 3};
 inline constexpr CheckPlan kHsmCheck{30s, 10s, 2, 3};
 inline constexpr CheckPlan kCertificateCheck{60s, 30s, 2, 3};
+// What costs a part of the work alone must not send clients away, nor keep a region from coming back (verdict.h: 40
+// and 70).
+// Of the groups that other regions lead: their records are answered for as stale.
+inline constexpr CheckPlan kFollowedCheck{10s, 5s, 2, 3, 75};
+// Of the resolver: without it no domain is validated, and all else goes on.
+inline constexpr CheckPlan kResolverCheck{10s, 5s, 2, 3, 75};
 
 // What a node tells of itself, and of the regions as it sees them.
 struct Report {

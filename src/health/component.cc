@@ -6,7 +6,6 @@
 namespace evercert::health {
 namespace {
 
-constexpr double kAfterFailure = 50;
 constexpr Duration kSoonest = 500ms;  // what failed is looked at again soon, not in a whole interval
 
 std::string milliseconds(Duration d) { return std::to_string(d.count() / 1000) + " ms"; }
@@ -48,18 +47,20 @@ void Component::judge(const CheckResult& result, Instant now) {
 
 Score Component::score() const {
   if (!known_) return {100, {}};
+  const double given = 100 - plan_.without, half = plan_.without + given / 2;
   if (out_) {
-    if (passes_ == 0) return {0, {{100, name_ + " down" + (last_.why.empty() ? "" : " (" + last_.why + ")")}}};
-    const double back = 100.0 * passes_ / plan_.healthy;
+    if (passes_ == 0)
+      return {plan_.without, {{given, name_ + " down" + (last_.why.empty() ? "" : " (" + last_.why + ")")}}};
+    const double back = plan_.without + given * passes_ / plan_.healthy;
     return {back,
             {{100 - back, name_ + " coming back, " + std::to_string(passes_) + " of " + std::to_string(plan_.healthy) +
                               " checks passed"}}};
   }
-  if (failures_ > 0) return {kAfterFailure, {{100 - kAfterFailure, name_ + " failed once (" + last_.why + ")"}}};
+  if (failures_ > 0) return {half, {{100 - half, name_ + " failed once (" + last_.why + ")"}}};
   const double grade = graded(static_cast<double>(last_.took.count()), static_cast<double>(plan_.timeout.count()) / 2,
                               static_cast<double>(plan_.timeout.count()));
   // Slow is not down: it keeps half.
-  const double points = 50 + grade / 2;
+  const double points = half + (100 - half) * grade / 100;
   if (points >= 100) return {100, {}};
   return {points, {{100 - points, name_ + " slow, " + milliseconds(last_.took)}}};
 }

@@ -15,8 +15,9 @@ namespace evercert::health {
 struct CheckPlan {
   Duration interval = 5s;
   Duration timeout = 2s;
-  int unhealthy = 2;  // failures in a row until it is out
-  int healthy = 3;    // passes in a row until it is back
+  int unhealthy = 2;   // failures in a row until it is out
+  int healthy = 3;     // passes in a row until it is back
+  double without = 0;  // points that are left while it is out: of what most goes on without
 };
 
 struct CheckResult {
@@ -43,8 +44,8 @@ class Component {
 
   // Until the first check has ended there is nothing to say.
   bool known() const { return known_; }
-  // 100: passes, and in good time. From half of the time-out on, time costs points. After a failure 50, out 0; on the
-  // way back a share of what it would be.
+  // 100: passes, and in good time. From half of the time-out on, time costs points, up to half of those that it has to
+  // give. After a failure half of them are lost, out all; on the way back a share of them is there.
   Score score() const;
   bool out() const { return out_; }
   const std::string& name() const { return name_; }

@@ -60,6 +60,8 @@ class BackTest {
     double foreseen() const;
   };
   const Count& count() const { return count_; }
+  // Counts on from there.
+  void resume(const Count& count) { count_ = count; }
 
  private:
   struct Open {

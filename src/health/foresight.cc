@@ -15,8 +15,10 @@ std::string in_words(std::int64_t seconds) {
 
 void Foresight::measured(const std::string& what, const std::string& unit, Limit limit, double value, Instant now) {
   auto of = std::ranges::find(values_, what, &Value::what);
-  if (of == values_.end())
+  if (of == values_.end()) {
     of = values_.insert(of, {what, unit, limit, Series(options_.step), BackTest(options_.horizon)});
+    if (const auto earlier = earlier_.extract(what); !earlier.empty()) of->test.resume(earlier.mapped());
+  }
   of->series.measured(value, now);
   const bool passed = of->limit.below ? value < of->limit.value : value > of->limit.value;
   of->test.observed(passed, now);
@@ -37,6 +39,12 @@ std::vector<Foresight::Forecast> Foresight::forecasts(Instant now) const {
     all.push_back(std::move(one));
   }
   return all;
+}
+
+TrackRecord Foresight::track_record() const {
+  TrackRecord record = earlier_;
+  for (const Value& value : values_) record[value.what] = value.test.count();
+  return record;
 }
 
 double Foresight::late_seconds(const Life& life) const {

@@ -9,6 +9,7 @@
 
 #include "health/forecast.h"
 #include "health/score.h"
+#include "health/track_record.h"
 
 namespace evercert::health {
 
@@ -38,6 +39,10 @@ class Foresight {
     BackTest::Count count;
   };
   std::vector<Forecast> forecasts(Instant now) const;
+  // What was judged, by what was measured; and to go on from what an earlier life had counted (call it first). What was
+  // forecast and not judged when the node ended is forgotten.
+  TrackRecord track_record() const;
+  void resume(TrackRecord record) { earlier_ = std::move(record); }
   struct End {
     std::string what;
     std::int64_t left_seconds = 0;  // negative: it is over
@@ -62,6 +67,7 @@ class Foresight {
 
   Options options_;
   std::vector<Value> values_;
+  TrackRecord earlier_;  // of what has not been measured yet in this life
   std::map<std::string, Life> lives_;
 };
 

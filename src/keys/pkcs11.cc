@@ -408,12 +408,18 @@ Result<std::string> Pkcs11Signer::sign(std::string_view tbs) const {
                      BN_bin2bn(pki::bytes(out) + half, half, nullptr));
       return pki::to_der(pair.get(), i2d_ECDSA_SIG);
     }
-    if (!session_is_gone(rv) || attempt > 0 || label_.empty()) {
+    // SoftHSM's word for a key that has gone, or was put back: the sessions are well, and others sign in them.
+    const bool key_is_gone = rv == CKR_OBJECT_HANDLE_INVALID;
+    if ((!session_is_gone(rv) && !key_is_gone) || attempt > 0 || label_.empty()) {
       token_->give_back(session);
       return refused("C_Sign", rv);
     }
-    token_->forget_sessions();
-    EC_TRY(token_->login());
+    if (key_is_gone) {
+      token_->give_back(session);
+    } else {
+      token_->forget_sessions();
+      EC_TRY(token_->login());
+    }
     EC_ASSIGN(const auto fresh, token_->borrow());
     auto found = token_->find(fresh, CKO_PRIVATE_KEY, label_);
     token_->give_back(fresh);

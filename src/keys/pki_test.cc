@@ -56,6 +56,52 @@ class PkiTest : public testing::Test {
   std::unique_ptr<CertificateFactory> factory;
 };
 
+// Keeps what it is given to sign.
+class Recording : public Signer {
+ public:
+  Recording(std::shared_ptr<Signer> signs, std::string spki) : signs_(std::move(signs)), spki_(std::move(spki)) {}
+  Result<std::string> sign(std::string_view tbs) const override {
+    signed_.emplace_back(tbs);
+    if (gone) return fail(Code::kUnavailable, "the token is gone");
+    return signs_->sign(tbs);
+  }
+  const std::string& spki_der() const override { return spki_; }
+  const std::string& algorithm_der() const override { return signs_->algorithm_der(); }
+  const std::vector<std::string>& asked() const { return signed_; }
+  bool gone = false;
+
+ private:
+  std::shared_ptr<Signer> signs_;
+  std::string spki_;
+  mutable std::vector<std::string> signed_;
+};
+
+TEST_F(PkiTest, AnIssuingKeyIsTriedWithWhatCanBeNothingThatIsSignedByOne) {
+  const auto key = std::make_shared<Recording>(ca_signer, ca_signer->spki_der());
+  const auto tried = CertificateFactory::create({ca, {}, {}, {}}, key).value();
+  ASSERT_TRUE(tried->try_key(kNow).has_value());
+  ASSERT_TRUE(tried->try_key(kNow + 60).has_value());
+  ASSERT_EQ(key->asked().size(), 2u) << "each time with a real signature";
+  EXPECT_NE(key->asked()[0], key->asked()[1]) << "and over something new";
+  for (const std::string& text : key->asked()) {
+    EXPECT_TRUE(text.starts_with(kSelfCheck));
+    EXPECT_NE(text.front(), '\x30') << "certificates, CRLs, OCSP answers and requests begin with a SEQUENCE";
+  }
+}
+
+TEST_F(PkiTest, AnIssuingKeyThatDoesNotSignOrIsAnothersIsFound) {
+  const auto gone = std::make_shared<Recording>(ca_signer, ca_signer->spki_der());
+  gone->gone = true;
+  const auto without = CertificateFactory::create({ca, {}, {}, {}}, gone).value()->try_key(kNow);
+  ASSERT_FALSE(without.has_value());
+  EXPECT_EQ(without.error().message, "the token is gone");
+  // The token says that it has the key, and signs with another: what is issued would be refused by everybody.
+  const auto wrong = std::make_shared<Recording>(new_signer(), ca_signer->spki_der());
+  const auto other = CertificateFactory::create({ca, {}, {}, {}}, wrong).value()->try_key(kNow);
+  ASSERT_FALSE(other.has_value());
+  EXPECT_EQ(other.error().code, Code::kUnavailable);
+}
+
 TEST_F(PkiTest, IssuesForEveryKindOfKeyNameAndUsageWhatAStrictVerifierAccepts) {
   const std::vector<Name> names{{NameKind::kDns, "a.example.test"},
                                 {NameKind::kDns, "*.b.example.test"},

@@ -35,6 +35,7 @@ ldns_rr_type wire_type(DnsType type) {
     case DnsType::kA: return LDNS_RR_TYPE_A;
     case DnsType::kAaaa: return LDNS_RR_TYPE_AAAA;
     case DnsType::kTxt: return LDNS_RR_TYPE_TXT;
+    case DnsType::kNs: return LDNS_RR_TYPE_NS;
     case DnsType::kCaa: break;
   }
   return LDNS_RR_TYPE_CAA;
@@ -42,7 +43,8 @@ ldns_rr_type wire_type(DnsType type) {
 
 class ResolverImpl : public DnsResolver {
  public:
-  ResolverImpl(std::string server, std::string local) : server_(std::move(server)), local_(std::move(local)) {}
+  ResolverImpl(std::string server, std::string local, int at_once)
+      : server_(std::move(server)), local_(std::move(local)), workers_(os::WorkerPool::start("dns", at_once)) {}
 
   Task<Result<std::vector<std::string>>> lookup(Executor& on, std::string name, DnsType type) override {
     auto start = [this, &name, type](auto resolve) {
@@ -105,7 +107,7 @@ class ResolverImpl : public DnsResolver {
   }
 
   std::string server_, local_;
-  std::unique_ptr<os::WorkerPool> workers_ = os::WorkerPool::start("dns", 8);
+  std::unique_ptr<os::WorkerPool> workers_;
 };
 
 class DemoDnsImpl : public DemoDns {
@@ -158,7 +160,10 @@ class DemoDnsImpl : public DemoDns {
     ldns_pkt_set_aa(packet.get(), true);
     const bool inside = ldns_dname_is_subdomain(ldns_rr_owner(question), zone.get()) ||
                         ldns_dname_compare(ldns_rr_owner(question), zone.get()) == 0;
-    if (!inside) {
+    const NamePtr root(ldns_dname_new_frm_str("."));
+    if (ldns_dname_compare(ldns_rr_owner(question), root.get()) == 0) {
+      ldns_pkt_set_rcode(packet.get(), LDNS_RCODE_NOERROR);
+    } else if (!inside) {
       ldns_pkt_set_rcode(packet.get(), LDNS_RCODE_REFUSED);
     } else if (ldns_rr_get_type(question) == LDNS_RR_TYPE_A) {
       ldns_rr* rr = ldns_rr_new();
@@ -185,8 +190,8 @@ class DemoDnsImpl : public DemoDns {
 
 }  // namespace
 
-std::unique_ptr<DnsResolver> DnsResolver::create(std::string server, std::string local_address) {
-  return std::make_unique<ResolverImpl>(std::move(server), std::move(local_address));
+std::unique_ptr<DnsResolver> DnsResolver::create(std::string server, std::string local_address, int at_once) {
+  return std::make_unique<ResolverImpl>(std::move(server), std::move(local_address), at_once);
 }
 
 Result<std::unique_ptr<DemoDns>> DemoDns::start(const std::string& address, std::uint16_t port, std::string answer) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/failover_effects.h"
 
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
 #include "pki/ocsp.h"
 
 namespace evercert::node {
@@ -8,6 +11,18 @@ namespace {
 
 constexpr Duration kSubmitTimeout = 6s, kAskTimeout = 2s;
 constexpr std::size_t kStatuses = 32, kLargestCrl = 64 << 20;
+
+// To a node that may start workers.
+net::HttpCall order_to(const net::HttpTarget& node, const nlohmann::json& order) {
+  net::HttpCall call;
+  call.target = node;
+  call.method = "POST";
+  call.path = "/v1/capacity/workers";
+  call.headers.set("Content-Type", "application/json");
+  call.body = order.dump();
+  call.connect_timeout = call.timeout = kAskTimeout;
+  return call;
+}
 
 }  // namespace
 
@@ -22,27 +37,21 @@ Task<Result<std::string>> FailoverEffects::carry_out(Executor& on, recovery::Eff
     auto warming = warm(on, effect.region, std::move(roster));
     co_return co_await warming;
   }
-  auto setting = set_workers(on, std::move(effect), std::move(roster), std::move(workers));
+  auto setting = set_workers(on, std::move(effect), std::move(lock), std::move(roster), std::move(workers));
   co_return co_await setting;
 }
 
 // All that the nodes of other regions may start; or none any more, anywhere.
-Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect, Nodes roster,
-                                                       std::map<NodeId, int> workers) {
+Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::Effect effect, std::string lock,
+                                                       Nodes roster, std::map<NodeId, int> workers) {
   const bool more = effect.kind == recovery::StepKind::kAddCapacity;
   std::string evidence;
   bool refused = false;
   for (const auto& [node, could] : workers) {
     const auto target = roster->peers.find(node);
     if (could == 0 || (more && region_of(node) == effect.region) || target == roster->peers.end()) continue;
-    net::HttpCall call;
-    call.target = target->second;
-    call.method = "POST";
-    call.path = "/v1/capacity/workers";
-    call.headers.set("Content-Type", "application/json");
-    call.body = "{\"workers\":" + std::to_string(more ? could : 0) + ",\"token\":" + std::to_string(effect.token) + "}";
-    call.connect_timeout = call.timeout = kAskTimeout;
-    auto asking = client_.fetch(on, std::move(call));
+    const nlohmann::json order{{"workers", more ? could : 0}, {"token", effect.token}, {"lock", lock}};
+    auto asking = client_.fetch(on, order_to(target->second, order));
     const auto answer = co_await asking;
     const bool done = answer && answer->status == 200;
     refused = refused || !done;
@@ -54,6 +63,21 @@ Task<Result<std::string>> FailoverEffects::set_workers(Executor& on, recovery::E
   }
   if (refused) co_return fail(Code::kUnavailable, evidence);
   co_return evidence.empty() ? std::string("no node has any") : evidence;
+}
+
+Task<void> FailoverEffects::affirm(Executor& on, std::vector<NodeId> nodes, std::string lock, std::int64_t token,
+                                   Nodes roster) {
+  for (const NodeId node : nodes) {
+    const auto target = roster->peers.find(node);
+    if (target == roster->peers.end()) continue;
+    const nlohmann::json order{{"affirm", true}, {"token", token}, {"lock", lock}};
+    auto asking = client_.fetch(on, order_to(target->second, order));
+    const auto answer = co_await asking;
+    // It is asked again when it is looked at next.
+    if (answer && answer->status == 200) continue;
+    log_warning("failover: node " + std::to_string(node.value) + " goes on by an earlier controller's word: " +
+                (answer ? answer->body.substr(0, 200) : answer.error().message));
+  }
 }
 
 // Compares with the epoch that the step was written down with, so that no change in between goes unseen, and with the

@@ -25,11 +25,15 @@ class FailoverEffects {
   // `lock`: the key of the lock that was created at the effect's token. `workers`: how many each node could run.
   Task<Result<std::string>> carry_out(Executor& on, recovery::Effect effect, std::string lock,
                                       std::shared_ptr<const Roster> roster, std::map<NodeId, int> workers);
+  // A controller that has just begun stands by what nodes were told to run: from now on it is by its word, and the
+  // changes of the members that follow from it are made under its lock. `nodes`: those that go by another's.
+  Task<void> affirm(Executor& on, std::vector<NodeId> nodes, std::string lock, std::int64_t token,
+                    std::shared_ptr<const Roster> roster);
 
  private:
   Task<Result<std::string>> change_membership(Executor& on, recovery::Effect effect, std::string lock);
   using Nodes = std::shared_ptr<const Roster>;
-  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, Nodes roster,
+  Task<Result<std::string>> set_workers(Executor& on, recovery::Effect effect, std::string lock, Nodes roster,
                                         std::map<NodeId, int> workers);
   Task<Result<std::string>> warm(Executor& on, RegionId region, Nodes roster);
   Task<std::string> warm_node(Executor& on, NodeId node, RegionId region, Nodes roster,

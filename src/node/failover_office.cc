@@ -17,8 +17,7 @@ namespace {
 constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
                    kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s, kSubmit = 6s;
 constexpr std::int64_t kOldest = 16;
-constexpr std::size_t kLargestStatus = 1 << 20;
-constexpr double kMostCores = 4096;
+constexpr std::size_t kLongestLock = 256;
 // Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
 // controller waits for it to lapse.
 constexpr std::int64_t kLeaseSeconds = 9;
@@ -61,32 +60,6 @@ recovery::Member member_of(const store::MembershipView& view, RegionId region) {
 
 recovery::Cluster cluster_of(const Roster& roster) { return {roster.regions, roster.nodes}; }
 
-// Those that are to vote from now on: with the node, or without.
-store::v1::Command with_member(const store::MembershipView& view, const SpareNode& node, bool with,
-                               const std::string& by) {
-  std::vector<store::v1::Replica> nodes(view.record.replicas().nodes().begin(), view.record.replicas().nodes().end());
-  if (nodes.empty() && !view.groups.empty()) {
-    for (const NodeId voter : view.groups.front().voters()) nodes.emplace_back().set_node(voter.value);
-  }
-  std::erase_if(nodes, [&](const auto& replica) { return replica.node() == node.id.value; });
-  if (with) {
-    auto& added = nodes.emplace_back();
-    added.set_node(node.id.value);
-    added.set_address(node.address);
-    added.set_peer_port(node.peer_port);
-    added.set_coordination_port(node.coordination_port);
-  }
-  std::ranges::sort(nodes, {}, &store::v1::Replica::node);
-  store::v1::Command command;
-  auto& change = *command.mutable_change_replicas();
-  change.set_expected_epoch(view.record.epoch());
-  for (auto& replica : nodes) *change.add_nodes() = std::move(replica);
-  change.set_by("capacity of " + by);
-  change.set_reason(with ? "a spare node, while capacity is needed" : "a spare node, which is not needed any more");
-  change.set_request_id("capacity/" + std::to_string(node.id.value) + "/" + std::to_string(view.record.epoch()));
-  return command;
-}
-
 }  // namespace
 
 FailoverOffice::FailoverOffice(FailoverOptions options, RosterWatch& roster, store::Runtime& store,
@@ -102,6 +75,7 @@ FailoverOffice::FailoverOffice(FailoverOptions options, RosterWatch& roster, sto
       eyes_(std::move(eyes)),
       space_(coordinator),
       effects_(options_.issuer_ders, store, client),
+      edges_(options_.edges, client),
       planner_(roster_.now()->nodes, {.witness_regions = options_.witness_regions}),
       signer_(options_.certificate_file, options_.key_file),
       spare_(options_.spare),
@@ -120,6 +94,7 @@ void FailoverOffice::start() {
 void FailoverOffice::stop() {
   if (executor_) executor_->stop();
   tasks_.cancel();
+  edges_.stop();
 }
 
 void FailoverOffice::measure() {
@@ -139,7 +114,7 @@ Task<void> FailoverOffice::watch_capacity() {
   for (;;) {
     auto waiting = pause(*executor_, kCapacity);
     co_await waiting;
-    auto measuring = measure_edges();
+    auto measuring = edges_.look(*executor_);
     co_await measuring;
     Seen seen;
     auto looking = look(*executor_, seen);
@@ -147,46 +122,13 @@ Task<void> FailoverOffice::watch_capacity() {
     std::vector<recovery::NodeLoad> loads;
     for (const auto& [node, one] : seen) {
       const auto& load = one.what.load;
-      loads.push_back(
-          {node, load.rate, load.busy, load.cores, load.edge_busy, load.edge_cores, load.signs, load.most_signs});
+      loads.push_back({node, load.rate, load.busy, load.cores, load.edge_busy, load.edge_cores, load.signs,
+                       load.most_signs, load.edges, load.edges_answering});
     }
     std::lock_guard lock(mutex_);
     planner_.set_nodes(roster_.now()->nodes);
     planner_.measured(loads, os::monotonic_clock().now());
   }
-}
-
-// What the region's edges use of their processors: each says how much it has used since its start.
-Task<void> FailoverOffice::measure_edges() {
-  double busy = 0, cores = 0;
-  for (std::size_t e = 0; e < options_.edges.size(); ++e) {
-    net::HttpCall call;
-    call.target = options_.edges[e];
-    call.path = "/edge/status";
-    call.connect_timeout = call.timeout = kAskTimeout;
-    call.max_response_bytes = kLargestStatus;
-    auto asking = client_.fetch(*executor_, std::move(call));
-    const auto answer = co_await asking;
-    const Instant now = os::monotonic_clock().now();
-    const auto page =
-        answer && answer->status == 200 ? nlohmann::json::parse(answer->bytes(), nullptr, false) : nlohmann::json();
-    const auto said = page.is_object() ? page.value("processors", nlohmann::json()) : nlohmann::json();
-    if (!said.is_object() || !said.contains("seconds") || !said["seconds"].is_number() || !said.contains("cores") ||
-        !said["cores"].is_number()) {
-      edge_readings_.erase(e);
-      continue;
-    }
-    const double seconds = said["seconds"].get<double>();
-    const auto before = edge_readings_.find(e);
-    if (before != edge_readings_.end() && seconds >= before->second.seconds && now > before->second.at) {
-      busy += (seconds - before->second.seconds) * 1e6 / static_cast<double>((now - before->second.at).count());
-      cores += std::clamp(said["cores"].get<double>(), 0.0, kMostCores);
-    }
-    edge_readings_[e] = {now, seconds};
-  }
-  std::lock_guard lock(mutex_);
-  edge_busy_ = std::min(busy, cores);
-  edge_cores_ = cores;
 }
 
 Task<void> FailoverOffice::tend_spare_nodes() {
@@ -202,9 +144,13 @@ Task<void> FailoverOffice::tend_spare_nodes() {
 
 Task<void> FailoverOffice::tend(const SpareNode& node) {
   recovery::SpareNodeStanding standing;
+  // Under the lock of whoever wanted it: the store refuses what comes of the word of one who was replaced, until the
+  // next one has affirmed it. What an earlier life of this process left behind is nobody's word, and is taken out.
+  Warrant by;
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard guard(mutex_);
     standing = spare_.standing(node.id);
+    if (!wanted_lock_.empty()) by = {wanted_lock_, scaler_.token()};
   }
   // Without a fresh record nothing is known, and nothing could be changed.
   auto freshening = store_.freshen(*executor_, kGlobalGroup, store::membership_record(), kFreshTimeout);
@@ -227,12 +173,12 @@ Task<void> FailoverOffice::tend(const SpareNode& node) {
   if (step == recovery::SpareNodeStep::kNone) co_return;
   const std::string name = "node " + std::to_string(node.zone);
   if (step == recovery::SpareNodeStep::kEnd) {
-    std::lock_guard lock(mutex_);
+    std::lock_guard guard(mutex_);
     spare_.end(node.id);
     co_return;
   }
   const bool with = step == recovery::SpareNodeStep::kAdd;
-  auto submitting = store_.submit(*executor_, kGlobalGroup, with_member(*view, node, with, options_.name), kSubmit);
+  auto submitting = store_.submit(*executor_, kGlobalGroup, with_member(*view, node, with, options_.name, by), kSubmit);
   const auto done = co_await submitting;
   // What has changed in between is looked at anew, in a second.
   if (!done) log_warning("capacity: " + name + (with ? " is not added: " : " is not removed: ") + done.error().message);
@@ -270,8 +216,13 @@ recovery::Observation FailoverOffice::observe() {
   std::lock_guard lock(mutex_);
   o.extra = scaler_.running();
   o.spare = scaler_.spare(now);
-  o.load.edge_busy = edge_busy_;
-  o.load.edge_cores = edge_cores_;
+  o.wanted = scaler_.wanted();
+  o.wanted_token = scaler_.token();
+  const auto edges = edges_.seen();
+  o.load.edge_busy = edges.busy;
+  o.load.edge_cores = edges.cores;
+  o.load.edges = edges.edges;
+  o.load.edges_answering = edges.answering;
   return o;
 }
 
@@ -397,6 +348,7 @@ Task<void> FailoverOffice::serve(std::shared_ptr<Term> term) {
   {
     std::lock_guard lock(mutex_);
     seat_ = {true, term->token, "", os::wall_clock().now().ms};
+    times_taken_.begin();
   }
   log_info("failover: this node is the controller, token " + std::to_string(term->token));
   shown_signer_.clear();
@@ -459,11 +411,31 @@ Task<bool> FailoverOffice::turn(const std::shared_ptr<Term>& term, recovery::Ses
     }
     for (const auto& line : lines) log_info("failover: " + line);
   }
+  {
+    std::lock_guard lock(mutex_);
+    times_taken_.look(session.controller().state().incidents);
+  }
+  stand_by_workers(term, seen);
   if (auto effect = session.take_effect(); effect && in_time()) carry_out(term, std::move(*effect), seen);
   if (term->over) co_return false;
   if (roster_.now() == term_roster_) co_return true;
   log_info("failover: the cluster's nodes are others now: a controller begins anew with them");
   co_return false;
+}
+
+// What the controller before this one had nodes start, they go on with by this one's word.
+void FailoverOffice::stand_by_workers(const std::shared_ptr<Term>& term, const Seen& seen) {
+  std::vector<NodeId> nodes;
+  for (const auto& [node, one] : seen) {
+    const bool by_another = one.what.wanted_token != 0 && one.what.wanted_token < term->token;
+    if (by_another && (one.what.wanted > 0 || one.what.extra > 0)) nodes.push_back(node);
+  }
+  if (nodes.empty() || affirming_) return;
+  affirming_ = true;
+  tasks_.spawn(
+      effects_.affirm(*executor_, std::move(nodes), api::contender_key(std::string(recovery::kLeaderName), term->lease),
+                      term->token, term_roster_),
+      [this] { affirming_ = false; });
 }
 
 void FailoverOffice::carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen) {
@@ -550,6 +522,26 @@ Task<recovery::Picture> FailoverOffice::look(Executor& on, Seen& seen) {
   co_return picture;
 }
 
+void FailoverOffice::watch_by(api::Admin& admin) {
+  using Part = recovery::TimesTaken::Part;
+  const std::pair<const char*, Part> parts[] = {
+      {"detection", Part::kDetection}, {"relief", Part::kRelief}, {"recovery", Part::kRecovery}};
+  const auto watch = [&](const char* name, const char* help, auto value) {
+    for (const auto& [label, part] : parts) {
+      admin.watch({name, help, "part", label, [this, part = part, value]() -> std::uint64_t {
+                     std::lock_guard lock(mutex_);
+                     return value(times_taken_.sum(part));
+                   }});
+    }
+  };
+  watch("evercert_failover_incidents_total",
+        "Incidents that this node, as the controller, saw detected, relieved of their traffic, and over",
+        [](const recovery::TimesTaken::Sum& sum) { return sum.count; });
+  watch("evercert_failover_incident_milliseconds_total",
+        "How long they took since they had begun, by the evidence: divided by the number, the mean time to it",
+        [](const recovery::TimesTaken::Sum& sum) { return static_cast<std::uint64_t>(sum.took.count() / 1000); });
+}
+
 void FailoverOffice::mount(api::Router& router) {
   router.add("POST", "/v1/capacity/workers",
              [this](net::HttpRequest request, auto) -> Task<net::HttpResponse> { co_return set_workers(request); });
@@ -563,11 +555,15 @@ net::HttpResponse FailoverOffice::set_workers(const net::HttpRequest& request) {
   if (!body) return net::problem(body.error());
   recovery::Fields fields(*body, "the body");
   const auto workers = fields.whole("workers", -1, 0, 10'000), token = fields.whole("token", 0, 1, INT64_MAX);
-  if (workers < 0 || token < 1) fields.wrong("it needs 'workers' and 'token'");
+  const bool affirms = fields.flag("affirm", false);
+  auto lock = fields.text("lock", kLongestLock);
+  if ((workers < 0 && !affirms) || token < 1) fields.wrong("it needs 'token', and 'workers' or 'affirm'");
   if (const Status fits = fields.status(); !fits) return net::problem(fits.error());
-  std::lock_guard lock(mutex_);
-  const auto will = scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
+  std::lock_guard guard(mutex_);
+  const auto will =
+      affirms ? scaler_.affirm(token) : scaler_.want(static_cast<int>(workers), token, os::monotonic_clock().now());
   if (!will) return net::problem(will.error());
+  wanted_lock_ = std::move(lock);
   log_warning("capacity: " + std::to_string(*will) +
               " spare edges and nodes are to run, by the controller with token " + std::to_string(token));
   return net::json_response(200, "{\"workers\":" + std::to_string(*will) + "}");

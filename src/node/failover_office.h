@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "api/admin/admin.h"
 #include "api/coordination/locks.h"
 #include "api/failover/failover.h"
 #include "base/os/system.h"
 #include "base/task_scope.h"
+#include "node/edge_watch.h"
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
 #include "node/log_signer.h"
@@ -23,6 +25,7 @@
 #include "recovery/capacity/meter.h"
 #include "recovery/capacity/planner.h"
 #include "recovery/capacity/scaler.h"
+#include "recovery/failover/incident_times.h"
 #include "recovery/failover/session.h"
 #include "store/runtime.h"
 
@@ -54,6 +57,8 @@ class FailoverOffice {
   recovery::Observation observe();
   // What this node does about failover; for whoever asks (api/failover).
   api::FailoverSeat seat() const;
+  // How long incidents took, as counters; see docs/failover.md.
+  void watch_by(api::Admin& admin);
   // From what this node has seen of all since it started.
   recovery::CapacityReport capacity() const;
   // POST /v1/capacity/workers, for the controller on another node alone.
@@ -80,10 +85,10 @@ class FailoverOffice {
   Task<recovery::Picture> look(Executor& on, Seen& seen);
   Task<std::pair<NodeId, Result<recovery::Observation>>> ask(Executor& on, NodeId node,
                                                              std::shared_ptr<const Roster> roster);
-  Task<void> measure_edges();
   Task<void> tend_spare_nodes();
   Task<void> tend(const SpareNode& node);
   void carry_out(const std::shared_ptr<Term>& term, recovery::Effect effect, const Seen& seen);
+  void stand_by_workers(const std::shared_ptr<Term>& term, const Seen& seen);
   net::HttpResponse set_workers(const net::HttpRequest& request);
   void tell(std::string what);
   void measure();
@@ -107,16 +112,14 @@ class FailoverOffice {
   Instant signer_due_{}, oldest_due_{};
   mutable std::mutex mutex_;
   api::FailoverSeat seat_;
+  recovery::TimesTaken times_taken_;
+  EdgeWatch edges_;
   recovery::Planner planner_;
-  struct EdgeReading {
-    Instant at;
-    double seconds = 0;  // of processor time, since its start
-  };
-  std::map<std::size_t, EdgeReading> edge_readings_;  // of the executor's thread
-  double edge_busy_ = 0, edge_cores_ = 0;
   LogSigner signer_;    // of the executor's thread
   SpareWorkers spare_;  // with `scaler_`, under the mutex
   recovery::Scaler scaler_;
+  std::string wanted_lock_;  // of the controller that wanted it; empty: nobody, or one of an earlier version
+  bool affirming_ = false;   // of the executor's thread
   TaskScope tasks_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "config/paths.h"
+#include "health/dependencies.h"
 #include "keys/software_signer.h"
 #include "net/ready_check.h"
 #include "pki/certificate.h"
@@ -21,8 +22,9 @@ using nlohmann::json;
 
 constexpr Duration kTick = 200ms;
 constexpr std::size_t kLargestReport = 64 << 10;
-constexpr const char* kReportPath = "/v1/health/node";
-constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "certificates";
+constexpr const char *kReportPath = "/v1/health/node", *kTrackRecord = "/forecasts.json";
+constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "certificates",
+                     *kFollowed = "followed groups", *kResolver = "resolver";
 // The specification: less than 100 ms of lag between regions.
 constexpr double kGoodLagMs = 100, kBadLagMs = 1000;
 constexpr double kGoodFree = 0.2, kBadFree = 0.03;
@@ -52,6 +54,8 @@ HealthWatchOptions health_options(const config::ClusterConfig& config, const con
   options.board.nodes = roster.nodes;
   options.board.regions = roster.regions;
   const config::Paths paths(config.dir);
+  options.resolver = config.resolver;
+  options.address = self.address;
   options.certificates.emplace_back("root certificate", paths.root_certificate());
   for (const auto& region : config.regions) {
     const bool own = region.id == region_of(self.id);
@@ -92,8 +96,35 @@ HealthWatch::HealthWatch(HealthWatchOptions options, RosterWatch& roster, store:
       client_(client),
       sample_(std::move(sample)),
       board_(options_.board, os::monotonic_clock().now()),
-      foresight_({}) {
+      foresight_({}),
+      resolver_counts_(!options_.resolver.empty()),
+      resolver_(net::DnsResolver::create(options_.resolver, options_.address, 1)) {
   follow_roster(os::monotonic_clock().now());
+  load_track_record();
+}
+
+// What an earlier life of this node had counted.
+void HealthWatch::load_track_record() {
+  const std::string path = options_.data_dir + kTrackRecord;
+  if (!os::disk().exists(path)) return;
+  auto text = read_file(os::disk(), path);
+  auto record = text ? health::parse_track_record(*text) : fail(text.error());
+  if (!record) return log_warning("health: " + path + ": " + record.error().message + ": forecasts are counted anew");
+  foresight_.resume(std::move(*record));
+  kept_record_ = std::move(*text);
+}
+
+void HealthWatch::keep_track_record() {
+  std::string text;
+  {
+    std::lock_guard lock(mutex_);
+    text = health::to_json(foresight_.track_record());
+  }
+  if (text == kept_record_) return;
+  const std::string path = options_.data_dir + kTrackRecord;
+  if (const Status kept = write_file_durably(os::disk(), path, text); !kept)
+    return log_warning("health: " + path + ": " + kept.error().message);
+  kept_record_ = std::move(text);
 }
 
 // Nodes that came, or went, while this one runs.
@@ -118,6 +149,7 @@ void HealthWatch::begin_anew_as_voter(Instant now) {
   votes_since_ = now;
   std::lock_guard lock(mutex_);
   for (const auto& [name, plan] : {std::pair{kDatabase, health::kDatabaseCheck},
+                                   {kFollowed, health::kFollowedCheck},
                                    {kHsm, health::kHsmCheck},
                                    {kCertificates, health::kCertificateCheck}})
     board_.check(name, plan, now) = health::Component(name, plan, now);
@@ -142,7 +174,7 @@ void HealthWatch::tick() {
   measure(now);
   follow_roster(now);
   std::vector<NodeId> nodes, witnesses;
-  bool database = false, key = false, certificates = false;
+  bool database = false, followed = false, resolver = false, key = false, certificates = false;
   const auto heard = store_.last_heard();
   {
     std::lock_guard lock(mutex_);
@@ -168,17 +200,25 @@ void HealthWatch::tick() {
       return due;
     };
     database = begin(kDatabase, health::kDatabaseCheck);
+    followed = begin(kFollowed, health::kFollowedCheck);
+    if (resolver_counts_) resolver = begin(kResolver, health::kResolverCheck);
     key = begin(kHsm, health::kHsmCheck);
     certificates = begin(kCertificates, health::kCertificateCheck);
   }
   for (const NodeId node : nodes) tasks_.spawn(ask(node));
   for (const NodeId node : witnesses) tasks_.spawn(ask_witness(node));
-  if (database) tasks_.spawn(check_database());
+  if (database) tasks_.spawn(check_groups(kDatabase, needed_groups()));
+  if (followed) tasks_.spawn(check_groups(kFollowed, followed_groups()));
+  if (resolver || (!resolver_counts_ && now >= next_resolver_)) {
+    next_resolver_ = now + health::kResolverCheck.interval;
+    tasks_.spawn(check_resolver());
+  }
   // While the token has not answered the last one, another would only queue behind it: its time-out counts.
   if (key && !key_busy_.exchange(true)) key_executor_->post([this] { check_key(); });
   if (certificates) {
-    check_certificates();
+    if (!issuing_key_busy_.exchange(true)) key_executor_->post([this] { check_certificates(); });
     look_at_endings();
+    keep_track_record();
   }
   executor_->post_after(kTick, [this] { tick(); });
 }
@@ -192,8 +232,7 @@ void HealthWatch::measure(Instant now) {
   std::lock_guard lock(mutex_);
   board_.measured("replication", health::measured(static_cast<double>(lag), kGoodLagMs, kBadLagMs,
                                                   "lag p99 " + std::to_string(lag) + " ms"));
-  board_.measured("clock", store_.clock_trusted() ? health::Score{}
-                                                  : health::Score{0, {{100, "the clock is far from its peers'"}}});
+  board_.measured("clock", health::judge_clock(store_.clock_offset_ms(), store_.clock_trusted()));
   foresight_.measured("replication lag", "ms", {kBadLagMs, false}, static_cast<double>(lag), now);
   if (const auto memory = os::available_memory_share())
     foresight_.measured("memory", "share available", {kLeastMemory, true}, *memory, now);
@@ -266,19 +305,61 @@ Task<void> HealthWatch::ask_witness(NodeId node) {
   if (known != witnesses_.end()) known->second.ended({why.empty(), {}, why}, os::monotonic_clock().now());
 }
 
-void HealthWatch::ended(const char* component, Status how) {
+void HealthWatch::ended(const char* component, health::CheckResult result) {
   std::lock_guard lock(mutex_);
   const Instant now = os::monotonic_clock().now();
-  board_.check(component, {}, now).ended({how.has_value(), {}, how ? "" : how.error().message}, now);
+  board_.check(component, {}, now).ended(std::move(result), now);
+}
+
+void HealthWatch::ended(const char* component, const Status& how) {
+  ended(component, health::CheckResult{how.has_value(), {}, how ? "" : how.error().message});
+}
+
+// Without them nothing is issued or revoked here.
+std::vector<HealthWatch::Group> HealthWatch::needed_groups() const {
+  std::vector<Group> groups{{kGlobalGroup, "global"}};
+  const RegionId own = region_of(options_.board.self);
+  for (const auto& [region, name] : options_.issuers) {
+    if (region == own) groups.push_back({home_group(region), name});
+  }
+  return groups;
+}
+
+// Whose records are answered for here, and written where they are led.
+std::vector<HealthWatch::Group> HealthWatch::followed_groups() const {
+  std::vector<Group> groups;
+  const RegionId own = region_of(options_.board.self);
+  for (const auto& [region, name] : options_.issuers) {
+    if (region != own) groups.push_back({home_group(region), name});
+  }
+  return groups;
 }
 
 // A fresh read takes a lease or a leader, and the state.
-Task<void> HealthWatch::check_database() {
-  const auto freshness = co_await store_.freshen(*executor_, kGlobalGroup, store::membership_record(),
-                                                 health::kDatabaseCheck.timeout - 500ms);
-  Status how;
-  if (freshness != store::Freshness::kFresh) how = fail(Code::kUnavailable, "no fresh read: no majority is reached");
-  ended(kDatabase, std::move(how));
+Task<store::Freshness> HealthWatch::read(GroupId group) {
+  return store_.freshen(*executor_, group, group == kGlobalGroup ? store::membership_record() : std::string(),
+                        health::kDatabaseCheck.timeout - 500ms);
+}
+
+// All at once: one that is not to be read does not hold up the others' answers.
+Task<void> HealthWatch::check_groups(const char* component, std::vector<Group> groups) {
+  std::vector<Started<store::Freshness>> reading;
+  reading.reserve(groups.size());
+  for (const Group& group : groups) reading.emplace_back(tasks_, read(group.id));
+  std::vector<health::GroupRead> reads;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const store::Freshness freshness = co_await reading[i];
+    reads.push_back({groups[i].name, freshness == store::Freshness::kFresh});
+  }
+  ended(component, health::judge_reads(reads));
+}
+
+// The name servers of the root: every resolver knows them, and no domain of anybody's is asked about.
+Task<void> HealthWatch::check_resolver() {
+  auto asking = resolver_->lookup(*executor_, ".", net::DnsType::kNs);
+  const auto answer = co_await asking;
+  if (resolver_counts_) co_return ended(kResolver, answer ? Status{} : fail(answer.error()));
+  resolver_counts_ = answer.has_value();
 }
 
 void HealthWatch::check_key() {
@@ -288,13 +369,16 @@ void HealthWatch::check_key() {
   ended(kHsm, signature ? Status{} : fail(signature.error()));
 }
 
-// All of an issuance but the signature of the issuing key, and whether that may be used now.
+// All of an issuance but the certificate: policy, profile, lint, whether the issuing key may be used now, and then a
+// signature of it, over what can be no certificate.
 void HealthWatch::check_certificates() {
   Status how = ca_.check(sample_);
   if (how) {
     if (const auto epoch = store_.signing_epoch(); !epoch) how = fail(epoch.error());
   }
-  ended(kCertificates, std::move(how));
+  if (how) how = ca_.try_key();
+  issuing_key_busy_ = false;
+  ended(kCertificates, how);
 }
 
 void HealthWatch::mount(api::Router& router) {
@@ -350,6 +434,7 @@ std::string HealthWatch::describe() {
                          {"per_hour", one.trend ? json(one.trend->per_second * 3600) : json()},
                          {"passes_in_seconds", one.left ? json(one.left->count() / 1'000'000) : json()},
                          {"warnings", one.count.warned_and_came + one.count.warned_in_vain},
+                         {"warnings_that_came", one.count.warned_and_came},
                          {"warnings_came_true", one.count.came_true()},
                          {"events", one.count.warned_and_came + one.count.came_unwarned},
                          {"events_foreseen", one.count.foreseen()}});

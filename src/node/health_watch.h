@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the checks of health on a node: its own database, key, certificates, clock and disk, and the interfaces of all
-// other nodes, at the specification's intervals; and tells everybody what follows. The decisions are health/board.h.
+// Runs the checks of health on a node: its own database, keys, certificates, resolver, clock and disk, and the
+// interfaces of all other nodes, at the specification's intervals; and tells everybody what follows. The decisions are
+// health/board.h.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,7 @@
 #include "config/config.h"
 #include "health/board.h"
 #include "health/foresight.h"
+#include "net/dns.h"
 #include "net/http_client.h"
 #include "node/roster.h"
 #include "pki/signer.h"
@@ -30,7 +32,8 @@ struct HealthWatchOptions {
   std::string data_dir;
   // What must be renewed in time: PEM files by what they are called.
   std::vector<std::pair<std::string, std::string>> certificates;
-  std::vector<std::pair<RegionId, std::string>> issuers;  // whose CRLs clients are given here
+  std::vector<std::pair<RegionId, std::string>> issuers;  // whose CRLs clients are given here, and groups are read
+  std::string resolver, address;                          // as the cluster file names it; from where it is asked
 };
 HealthWatchOptions health_options(const config::ClusterConfig& config, const config::NodeConfig& self,
                                   const Roster& roster, std::string data_dir);
@@ -66,14 +69,24 @@ class HealthWatch {
   void measure(Instant now);
   Task<void> ask(NodeId node);
   Task<void> ask_witness(NodeId node);
-  Task<void> check_database();
+  struct Group {
+    GroupId id;
+    std::string name;
+  };
+  Task<store::Freshness> read(GroupId group);
+  Task<void> check_groups(const char* component, std::vector<Group> groups);
+  Task<void> check_resolver();
+  std::vector<Group> needed_groups() const, followed_groups() const;
   void check_key();
   void check_certificates();
-  void ended(const char* component, Status how);
+  void ended(const char* component, health::CheckResult result);
+  void ended(const char* component, const Status& how);
   std::string describe();
 
   void measure_served(Instant now);
   void look_at_endings();
+  void load_track_record();
+  void keep_track_record();
 
   HealthWatchOptions options_;
   RosterWatch& roster_watch_;
@@ -85,6 +98,7 @@ class HealthWatch {
   mutable std::mutex mutex_;
   health::Board board_;
   health::Foresight foresight_;
+  std::string kept_record_;  // as it lies in the data folder
   api::Admin* admin_ = nullptr;
   api::Admin::Served served_;
   Instant next_served_;
@@ -93,9 +107,13 @@ class HealthWatch {
   std::map<NodeId, health::Component> witnesses_;
   bool votes_ = false;   // this node, in all groups,
   Instant votes_since_;  // since then
-  std::atomic<bool> key_busy_{false};
+  std::atomic<bool> key_busy_{false}, issuing_key_busy_{false};
+  // The machine's own resolver counts once it has answered: where it never does, nobody relies on it.
+  bool resolver_counts_ = false;
+  Instant next_resolver_;
   TaskScope tasks_;
   std::unique_ptr<os::ThreadExecutor> executor_, key_executor_;  // a token that hangs holds up nothing else
+  std::unique_ptr<net::DnsResolver> resolver_;                   // goes before the executor that it answers on
 };
 
 }  // namespace evercert::node

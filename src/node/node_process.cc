@@ -391,6 +391,7 @@ class NodeProcessImpl : public NodeProcess {
                            [this](Executor& on, RegionId region) { return office_->rehearse(on, region); }});
     failover_->mount(router_);
     office_->mount(router_);
+    office_->watch_by(*admin_);
     api::mount_capacity(router_, *rest_, cluster, [this] { return office_->capacity(); });
     office_->start();
   }

@@ -57,4 +57,31 @@ void SpareWorkers::end(NodeId node) {
   if (Process* process = of(node); process != nullptr) process->process.ask_to_end();
 }
 
+store::v1::Command with_member(const store::MembershipView& view, const SpareNode& node, bool with,
+                               const std::string& by, const Warrant& warrant) {
+  std::vector<store::v1::Replica> nodes(view.record.replicas().nodes().begin(), view.record.replicas().nodes().end());
+  if (nodes.empty() && !view.groups.empty()) {
+    for (const NodeId voter : view.groups.front().voters()) nodes.emplace_back().set_node(voter.value);
+  }
+  std::erase_if(nodes, [&](const auto& replica) { return replica.node() == node.id.value; });
+  if (with) {
+    auto& added = nodes.emplace_back();
+    added.set_node(node.id.value);
+    added.set_address(node.address);
+    added.set_peer_port(node.peer_port);
+    added.set_coordination_port(node.coordination_port);
+  }
+  std::ranges::sort(nodes, {}, &store::v1::Replica::node);
+  store::v1::Command command;
+  auto& change = *command.mutable_change_replicas();
+  change.set_expected_epoch(view.record.epoch());
+  for (auto& replica : nodes) *change.add_nodes() = std::move(replica);
+  change.set_by("capacity of " + by);
+  change.set_lock(warrant.lock);
+  change.set_token(warrant.token);
+  change.set_reason(with ? "a spare node, while capacity is needed" : "a spare node, which is not needed any more");
+  change.set_request_id("capacity/" + std::to_string(node.id.value) + "/" + std::to_string(view.record.epoch()));
+  return command;
+}
+
 }  // namespace evercert::node

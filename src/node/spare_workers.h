@@ -13,6 +13,8 @@
 #include "base/os/child.h"
 #include "recovery/capacity/driver.h"
 #include "recovery/capacity/spare_node.h"
+#include "store/membership_board.h"
+#include "store/proto/records.pb.h"
 
 namespace evercert::node {
 
@@ -22,6 +24,17 @@ struct SpareNode {
   std::string address, data_dir;
   std::uint16_t peer_port = 0, coordination_port = 0, status_port = 0;
 };
+
+// The lock of the controller by whose word a spare node comes or goes; token 0: nobody's word.
+struct Warrant {
+  std::string lock;
+  std::int64_t token = 0;
+};
+
+// Makes those vote that do now, with the node or without it: nothing when the record has changed since `view`, or the
+// lock is another's. `by`: the name of the node that asks for it.
+store::v1::Command with_member(const store::MembershipView& view, const SpareNode& node, bool with,
+                               const std::string& by, const Warrant& warrant);
 
 struct SpareOptions {
   std::string cluster_file, region;

@@ -222,6 +222,17 @@ Result<LintedTbs> CertificateFactory::prepare(const Profile& profile, const Cert
 
 Result<std::string> CertificateFactory::sign(LintedTbs tbs) const { return signed_with(*signer_, tbs.tbs()); }
 
+Status CertificateFactory::try_key(std::int64_t now) const {
+  const std::string text = std::string(kSelfCheck) + std::to_string(now);
+  EC_ASSIGN(const auto signature, signer_->sign(text));
+  // Of the certificate, not of the signer: who relies on what is issued has nothing else.
+  EC_ASSIGN(const auto facts, read_certificate(issuer_.certificate_der));
+  EC_ASSIGN(const auto key, PublicKey::from_spki(facts.spki_der));
+  if (!key.verify_x509(text, signature))
+    return fail(Code::kUnavailable, "the issuing key signs, and its certificate's public key refuses the signature");
+  return {};
+}
+
 Result<std::string> make_root(std::string_view common_name, const std::string& serial, std::int64_t now,
                               const Signer& signer) {
   EC_ASSIGN(const auto key, PublicKey::from_spki(signer.spki_der()));

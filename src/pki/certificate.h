@@ -28,6 +28,8 @@ struct Profile {
   bool must_staple = false;
 };
 inline constexpr std::int64_t kBackdateSeconds = 60;
+// What an issuing key signs to show that it can; the time follows.
+inline constexpr std::string_view kSelfCheck = "Evercert self-check of an issuing key, which certifies nothing: ";
 
 // Everything about an issuer that its certificates repeat.
 // Several URLs of a list are the same thing at several places: whoever finds one dead tries the next.
@@ -66,6 +68,11 @@ class CertificateFactory {
   Result<LintedTbs> prepare(const Profile& profile, const CertificateRequest& request) const;
   // DER. kUnavailable: the key cannot be used now.
   Result<std::string> sign(LintedTbs tbs) const;
+  // Whether the issuing key signs, tried: signs kSelfCheck with the time, and checks that with the public key of the
+  // issuer's certificate. No such signature can be that of a certificate, a CRL, an OCSP answer or a request: all these
+  // begin as DER does. It is kept nowhere. kUnavailable: the key cannot be used now, or what it gives is not its
+  // signature.
+  Status try_key(std::int64_t now) const;
   const Issuer& issuer() const { return issuer_; }
 
  private:

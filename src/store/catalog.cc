@@ -56,6 +56,7 @@ class Applier {
   Result<v1::Outcome> set_epoch_floor(const v1::SetEpochFloor& command);
   Result<v1::Outcome> record_reformation(const v1::Reformation& command);
   Result<v1::Outcome> change_replicas(const v1::ChangeReplicas& command);
+  Result<std::optional<v1::Outcome>> refuse_replaced(const std::string& lock, std::int64_t token);
   Result<v1::Outcome> found_region(const v1::FoundRegion& command);
 
  private:
@@ -400,15 +401,19 @@ Result<v1::Outcome> Applier::with_membership(Make make) {
   return numbered(changed->epoch);
 }
 
+// Whoever changes the membership without a person is refused when the lock is another's; a person's word has no token.
+Result<std::optional<v1::Outcome>> Applier::refuse_replaced(const std::string& lock, std::int64_t token) {
+  if (token == 0) return std::nullopt;
+  CoordinationState state(state_);
+  EC_ASSIGN(const auto held, coordination::find_key(state, lock));
+  if (held && held->create_revision() == token) return std::nullopt;
+  return refused(Code::kConflict, "who asks for it has been replaced: token " + std::to_string(token) +
+                                      " is not that of the lock any more");
+}
+
 Result<v1::Outcome> Applier::change_membership(const v1::ChangeMembership& command) {
-  if (command.token() != 0) {
-    CoordinationState state(state_);
-    EC_ASSIGN(const auto lock, coordination::find_key(state, command.lock()));
-    if (!lock || lock->create_revision() != command.token()) {
-      return refused(Code::kConflict, "who asks for it has been replaced: token " + std::to_string(command.token()) +
-                                          " is not that of the lock any more");
-    }
-  }
+  EC_ASSIGN(auto replaced, refuse_replaced(command.lock(), command.token()));
+  if (replaced) return std::move(*replaced);
   return with_membership([&](v1::Membership& membership) {
     return change(membership, command, options_.founding, proposed_at_ms_, options_.bug);
   });
@@ -420,6 +425,8 @@ Result<v1::Outcome> Applier::record_reformation(const v1::Reformation& command) 
 }
 
 Result<v1::Outcome> Applier::change_replicas(const v1::ChangeReplicas& command) {
+  EC_ASSIGN(auto replaced, refuse_replaced(command.lock(), command.token()));
+  if (replaced) return std::move(*replaced);
   return with_membership(
       [&](v1::Membership& membership) { return change(membership, command, options_.founding, proposed_at_ms_); });
 }

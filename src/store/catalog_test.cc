@@ -459,6 +459,20 @@ TEST_F(CatalogTest, WhoWasReplacedChangesNoMembership) {
   change.set_state(v1::SERVING);
   change.set_expected_epoch(2);
   refused(drain, Code::kConflict, message(second), kGlobalGroup);
+
+  // So it is with who votes.
+  v1::Command add;
+  auto& nodes = *add.mutable_change_replicas();
+  nodes.set_expected_epoch(2);
+  for (const std::uint64_t node : {257, 258, 513, 769}) nodes.add_nodes()->set_node(node);
+  nodes.set_lock("lock/1");
+  nodes.set_token(second);
+  refused(add, Code::kConflict, message(second), kGlobalGroup);
+  const std::int64_t third = in_key_space(put);
+  nodes.set_token(third);
+  const auto added = apply(add, kGlobalGroup);
+  ASSERT_TRUE(added);
+  EXPECT_EQ(added->code(), 0u) << added->message();
 }
 
 }  // namespace

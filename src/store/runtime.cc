@@ -283,6 +283,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   }
 
   bool clock_trusted() override { return clock_trusted_.load(); }
+  std::int64_t clock_offset_ms() override { return clock_offset_ms_.load(); }
   Epoch epoch() override { return engine_->membership().epoch(); }
   std::shared_ptr<const MembershipView> membership() override { return engine_->membership().view(); }
   Result<Epoch> signing_epoch() override { return engine_->membership().signing_epoch(clock_.now()); }
@@ -358,6 +359,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   void update_status(Instant now) {
     auto fresh = engine_->status(now);
     clock_trusted_.store(engine_->clock_trusted(now));
+    clock_offset_ms_.store(engine_->clock_offset_ms(now));
     recovering_.store(engine_->recovering());
     std::lock_guard lock(status_mutex_);
     status_ = std::move(fresh);
@@ -400,6 +402,7 @@ class RuntimeImpl : public Runtime, private PeerSink {
   std::vector<GroupStatus> status_;
   Instant next_status_;
   std::atomic<bool> clock_trusted_{true};
+  std::atomic<std::int64_t> clock_offset_ms_{0};
   std::atomic<bool> recovering_{true};
 };
 

@@ -109,6 +109,8 @@ class Store {
   virtual std::uint64_t certificate_count() = 0;
   // This node's wall clock is close to the median of its peers' (RFC 5280 dates depend on it). False: do not sign.
   virtual bool clock_trusted() = 0;
+  // This clock minus that median, in milliseconds. 0 as long as fewer than two peers are heard.
+  virtual std::int64_t clock_offset_ms() = 0;
   // The epoch of the membership as this node knows it, and the whole of it.
   virtual Epoch epoch() = 0;
   virtual std::shared_ptr<const MembershipView> membership() = 0;

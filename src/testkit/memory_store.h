@@ -89,6 +89,7 @@ class MemoryStore : public store::Store, public store::CoordinationStore {
   std::vector<store::GroupStatus> group_status() override { return status; }
   std::uint64_t certificate_count() override;
   bool clock_trusted() override { return trusted_clock; }
+  std::int64_t clock_offset_ms() override { return trusted_clock ? 0 : 60'000; }
   Epoch epoch() override { return membership_.epoch(); }
   std::shared_ptr<const store::MembershipView> membership() override { return membership_.view(); }
   Result<Epoch> signing_epoch() override { return membership_.signing_epoch(Instant{0}); }

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 
+from operators import Operator
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -25,11 +26,7 @@ east, west, central = regions
 servers = Servers(evercert, work, cluster)
 start, kill, processes = servers.start, servers.kill, servers.processes
 
-
-def ctl(*arguments, exit_codes=(0,)):
-    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode in exit_codes, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
+ctl = Operator(evercert, cluster).ctl
 
 
 def ask(url, method="GET", body=None, headers=None):
@@ -120,7 +117,7 @@ try:
     print(f"      degraded {time.monotonic() - died:.1f} s after the death of the two others")
     status, document, _ = node(central, "GET", "/v1/status")
     check("no majority" in document["mode"]["why"] and document["mode"]["since"].startswith("20"), "status says which mode, since when and why")
-    shown = ctl("status", exit_codes=(0, 1))
+    shown = ctl("status", exit_code=(0, 1))
     check("no quorum" in shown and "no_majority since" in shown, "so does ctl status")
 
     # --- signed answers go on

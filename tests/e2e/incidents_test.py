@@ -59,6 +59,29 @@ def damage_log(folder):
         file.write(os.urandom(4096))
 
 
+def times_are_told(subject, moved, silent=False):
+    """Of a closed incident: in the record, by ctl, and in the controller's metrics. `silent`: it began before the controller first found it."""
+    one = incident(subject)
+    order = [one["began_ms"], one["opened_ms"], *([one["relieved_ms"]] if moved else []), one["changed_ms"]]
+    check(order == sorted(order) and ("relieved_ms" in one) == moved, f"the incident about {subject} has its moments, in order: {order}")
+    took = [one[name] for name in ("detected_after_ms", *(["relieved_after_ms"] if moved else []), "over_after_ms")]
+    check(all(abs(of - (moment - one["began_ms"])) <= 2 for of, moment in zip(took, order[1:], strict=True)) and took[0] >= (5000 if silent else 1000), f"and how long it took to each: {took} ms")
+    shown = ctl("failover", "incidents").stdout
+    about = shown[shown.index(one["name"] + " "):]
+    about = about.splitlines()[1]
+    check(f"detected after {took[0] / 1000:.1f} s" in about and f"over after {took[-1] / 1000:.1f} s" in about and ("traffic away after" in about) == moved, f"ctl says so: {about}")
+    region, zone = status()["controller"]["node"].split("/")
+    _, page = ask_node(f"127.{regions.index(region) + 1}.0.1{zone}", "/metrics")
+    counted = {(name, part): int(value) for name, part, value in re.findall(r'^evercert_failover_(incidents|incident_milliseconds)_total\{part="(\w+)"\} (\d+)', page, re.M)}
+    check(counted["incidents", "recovery"] > 0 and counted["incident_milliseconds", "recovery"] >= took[-1], f"the controller's metrics have the sums: {counted}")
+
+
+def nearly_fill():
+    free = os.statvfs(small)
+    with open(f"{small}/ballast", "wb") as ballast:
+        ballast.write(b"\0" * (int(free.f_bavail * free.f_frsize - 0.02 * free.f_blocks * free.f_frsize)))
+
+
 links = Links()
 try:
     subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback", "--zones", "2"], check=True, capture_output=True)
@@ -82,9 +105,7 @@ try:
     wait_for("both nodes of the region are asked", lambda: asked_of_second() > 5 and share_at_edge() == 100, 20)
 
     # --- a node's disk is full
-    free = os.statvfs(small)
-    with open(f"{small}/ballast", "wb") as ballast:
-        ballast.write(b"\0" * (int(free.f_bavail * free.f_frsize - 0.02 * free.f_blocks * free.f_frsize)))
+    nearly_fill()
     wait_for("a component of the node is ill", lambda: phase(f"{second} disk") == "stabilised", 30)
     steps = {step["kind"]: step for step in incident(f"{second} disk")["steps"]}
     check(steps["redundancy"]["state"] == "done" and steps["divert"]["state"] == "done", "the other node of the region is well, and the traffic goes there")
@@ -97,8 +118,25 @@ try:
     os.remove(f"{small}/ballast")
     wait_for("it is well again and has its traffic", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 40)
     wait_for("nothing is wrong any more", nothing_open, 40)
+    times_are_told(f"{second} disk", moved=True)
     moves = [entry["text"] for entry in json.loads(ctl("--json", "failover", "log").stdout)["entries"] if entry["text"].startswith("traffic of")]
     check([move.split(": ")[1] for move in moves] == ["100 % -> 0 %", "0 % -> 50 %", "50 % -> 100 %"], f"in stages: {moves}")
+
+    # --- it is ill again while its traffic returns: the return is broken off, and begins anew when it is well
+    nearly_fill()
+    wait_for("it is ill, and gets nothing", lambda: phase(f"{second} disk") == "stabilised" and share_at_edge() == 0, 40)
+    name = incident(f"{second} disk")["name"]
+    about = lambda: [entry for entry in entries() if entry["incident"] == name]
+    os.remove(f"{small}/ballast")
+    wait_for("its traffic returns", lambda: share_at_edge() == 50, 60)
+    nearly_fill()
+    wait_for("the return is broken off", lambda: any("is ill again" in entry["evidence"] for entry in about()), 20)
+    wait_for("its traffic has gone again", lambda: phase(f"{second} disk") == "stabilised" and share_at_edge() == 0, 40)
+    os.remove(f"{small}/ballast")
+    wait_for("it returns in the end", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 90)
+    moves = [entry["text"].split(": ")[1] for entry in about() if entry["text"].startswith("traffic of")]
+    check(moves[:2] == ["100 % -> 0 %", "0 % -> 50 %"] and any(move.endswith("-> 0 %") for move in moves[2:-2]) and moves[-2:] == ["0 % -> 50 %", "50 % -> 100 %"], f"from the first stage on: {moves}")
+    check(not client.failed, f"no request has failed: {client.failed[:1]}")
 
     # --- a node's disk takes nothing any more: it gives up, and its zone is gone
     node = servers.processes["node", f"{east}-2"]
@@ -145,6 +183,7 @@ try:
     wait_for("clients go on", lambda: len(client.issued) > issued + 5, 20)
     links.mend()
     wait_for("they hear each other again", lambda: phase(subject) == "closed" and nothing_open(), 60)
+    times_are_told(subject, moved=False, silent=True)
 
     client.on = False
     client.join(20)

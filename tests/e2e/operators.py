@@ -14,11 +14,11 @@ class Operator:
         """How it ended."""
         return subprocess.run([self.evercert, "ctl", "--cluster", f"{self.cluster}/{file or self.file}", *arguments], capture_output=True, text=True, timeout=60, input=typed)
 
-    def ctl(self, *arguments, exit_code=0, file=None):
-        """What it prints, or complains of, when it ends as it should."""
-        done = self.run(*arguments, file=file)
-        assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-        return done.stdout if exit_code == 0 else done.stderr
+    def ctl(self, *arguments, exit_code=0, file=None, typed=None):
+        """What it prints when it ends as it should; of another end than 0, also what it complains of. `exit_code`: one, or several."""
+        done = self.run(*arguments, file=file, typed=typed)
+        assert done.returncode in (exit_code if isinstance(exit_code, tuple) else (exit_code,)), f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout if exit_code == 0 else done.stdout + done.stderr
 
     # --- the failover controller; without an answer nothing is known of it
     def status(self):

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from clients import Client, ask_node
+from operators import Operator
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -20,12 +21,8 @@ cluster = os.path.join(work, "cluster")
 regions = east, west, south, central = ["us-east-1", "us-west-2", "ap-south-1", "eu-central-1"]
 left = [east, west, central]
 servers = Servers(evercert, work, cluster)
-
-
-def ctl(*arguments, file="cluster.yaml", exit_code=0, typed=None):
-    done = subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/{file}", *arguments], capture_output=True, text=True, timeout=60, input=typed)
-    assert done.returncode == exit_code, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout if exit_code == 0 else done.stdout + done.stderr
+operator = Operator(evercert, cluster)
+ctl = operator.ctl
 
 
 def ask(region, path, method="GET"):
@@ -159,8 +156,7 @@ try:
 
     # --- three regions bear the loss of one, as three regions do
     servers.kill(central)
-    issue = lambda region: subprocess.run([evercert, "ctl", "--cluster", f"{cluster}/smaller.yaml", "--region", region, "--json", "issue", f"{work}/csr.pem"],
-                                          capture_output=True, text=True, timeout=60).returncode == 0
+    issue = lambda region: operator.run("--region", region, "--json", "issue", f"{work}/csr.pem", file="smaller.yaml").returncode == 0
     wait_for("with another region gone the two that are left go on", lambda: issue(east), 20)
     check(issue(west), "and certificates are issued in both")
     print(f"removing a region: {checks.count} passed, 0 failed")

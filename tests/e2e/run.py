@@ -9,7 +9,7 @@ import sys
 import time
 
 # The longest first. Only by name, since it is long: spare_node.
-tests = ["flapping", "failover", "health", "incidents", "adding_witness", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "bodies", "http", "standby", "refusal"]
+tests = ["flapping", "failover", "dependencies", "health", "capacity", "busy_node", "incidents", "adding_witness", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "bodies", "http", "standby", "refusal"]
 here = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -12,12 +12,12 @@ class Servers:
         self.evercert, self.work, self.cluster = evercert, work, cluster
         self.processes = {}
 
-    def start(self, kind, region, zone=1, file="cluster.yaml", more=()):
+    def start(self, kind, region, zone=1, file="cluster.yaml", more=(), environment=None):
         name = region if zone == 1 else f"{region}-{zone}"
         more = list(more) + (["--zone", str(zone), "--data", os.path.join(self.work, "data-" + name)] if kind == "node" else [])
         log = open(os.path.join(self.work, f"{kind}-{name}.log"), "a")
         self.processes[kind, name] = subprocess.Popen([self.evercert, kind, "--die-with-parent", "--cluster", f"{self.cluster}/{file}", "--region", region, *more],
-                                                      stdout=log, stderr=subprocess.STDOUT)
+                                                      stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
 
     def stop(self, region):
         """Asks both to end; the node's exit status."""

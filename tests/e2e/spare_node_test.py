@@ -87,6 +87,18 @@ try:
     wait_for("its processors are counted", lambda: counted().get(west) == 2, 30)
     wait_for("its region's edge asks it", lambda: asked_of_spare() > 5, 30)
 
+    # --- the controller is replaced: the next one stands by what this one has started, and changes go under its lock
+    def standing():
+        code, said = ask_node("127.2.0.11", "/v1/failover/node")
+        return said if code == 200 else {}
+
+    token = operator.status()["controller"]["token"]
+    check(standing()["wanted_workers"] == 1 and standing()["wanted_token"] == token, "the spare node runs by the controller's word")
+    check(operator.run("kv", "del", "failover/leader/", "--prefix").returncode == 0, "the controller's lock is taken from it")
+    wait_for("another time in office begins", lambda: ((operator.status().get("controller") or {}).get("token") or 0) > token, 60)
+    wait_for("the spare node goes on by the new controller's word", lambda: standing().get("wanted_token", 0) > token, 30)
+    check(standing()["wanted_workers"] == 1 and nodes()[spare]["state"] == "voter", "without having been let go meanwhile")
+
     before = len(operator.entries())
 
     # --- and comes back

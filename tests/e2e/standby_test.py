@@ -13,6 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
+from operators import Operator
 from servers import Servers
 from checks import check, wait_for
 import checks
@@ -22,17 +23,13 @@ work = tempfile.mkdtemp(prefix="evercert-standby-")
 cluster = os.path.join(work, "cluster")
 regions = ["us-east-1", "us-west-2", "eu-central-1"]
 servers = Servers(evercert, work, cluster)
+operator = Operator(evercert, cluster)
+ctl = operator.ctl
 start, kill, processes = servers.start, servers.kill, servers.processes
 
 
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def ctl(*arguments):
-    done = run(evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", *arguments)
-    assert done.returncode == 0, f"ctl {arguments} ends with {done.returncode}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def member(region):
@@ -41,13 +38,13 @@ def member(region):
 
 def token_speeds():
     """By region: the most signatures a second that its tokens have shown, as the report of capacity knows it."""
-    done = run(evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "--json", "capacity")
+    done = operator.run("--json", "capacity")
     return {one["region"]: one["most_signatures_per_second"] for one in json.loads(done.stdout)["regions"]}
 
 
 def issue_at(region):
     """A certificate of the region's own issuing CA: its serial number and its file."""
-    done = run(evercert, "ctl", "--cluster", f"{cluster}/cluster.yaml", "--region", region, "--json", "issue", f"{work}/csr.pem")
+    done = operator.run("--region", region, "--json", "issue", f"{work}/csr.pem")
     issued = json.loads(done.stdout) if done.returncode == 0 else {}
     if issued.get("region") != region:
         return None

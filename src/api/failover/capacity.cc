@@ -17,7 +17,14 @@ json describe(const recovery::CapacityReport& report, const recovery::Cluster& c
                        {"requests_per_second", of.rate},
                        {"busy", of.busy},
                        {"cores", of.cores},
-                       {"most_requests_per_second", of.most > 0 ? json(of.most) : json()},
+                       {"most_requests_per_second", of.unreachable() ? json(0)
+                                                    : of.most > 0    ? json(of.most)
+                                                                     : json()},
+                       {"edges", of.edges > 0 ? json(of.edges) : json()},
+                       {"edges_answering", of.edges > 0 ? json(of.edges_answering) : json()},
+                       {"carries_nothing", of.unreachable() ? json("none of its " + std::to_string(of.edges) +
+                                                                   " edges answers: no client reaches its nodes")
+                                                            : json()},
                        {"bound_by", of.most > 0 ? json(to_string(of.bound_by)) : json()},
                        {"edges_busy", of.edge_cores > 0 ? json(of.edge_busy) : json()},
                        {"edges_cores", of.edge_cores > 0 ? json(of.edge_cores) : json()},

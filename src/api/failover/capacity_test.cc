@@ -53,6 +53,14 @@ TEST(CapacityApi, SaysHowManyRegionsMayFailAndIsForReaders) {
   const auto files = nlohmann::json::parse(ask("reads").bytes());
   EXPECT_TRUE(files["regions"][1]["edges_cores"].is_null()) << "nobody has seen its edges";
   EXPECT_TRUE(files["regions"][1]["most_signatures_per_second"].is_null()) << "its keys are in no token";
+  EXPECT_TRUE(files["regions"][1]["carries_nothing"].is_null());
+  planner.measured(
+      {{node_id(RegionId{1}, 1), 100, 1, 4, 0.5, 2, 0, 0, 2, 2}, {node_id(RegionId{2}, 1), 50, 1, 4, 0, 0, 0, 0, 2, 0}},
+      Instant{3});
+  const auto dead = nlohmann::json::parse(ask("reads").bytes());
+  EXPECT_EQ(dead["regions"][1]["most_requests_per_second"], 0);
+  EXPECT_EQ(dead["regions"][1]["carries_nothing"], "none of its 2 edges answers: no client reaches its nodes");
+  EXPECT_TRUE(dead["regions"][0]["carries_nothing"].is_null());
 }
 
 }  // namespace

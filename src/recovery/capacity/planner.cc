@@ -89,12 +89,19 @@ CapacityReport Planner::report(Instant now) const {
     of.edge_cores = std::max(of.edge_cores, load.edge_cores);
     of.signs += load.signs;
     of.most_signs += load.most_signs;
-    by_zone.push_back(load.cores);
+    of.edges = std::max(of.edges, load.edges);
+    of.edges_answering = std::max(of.edges_answering, load.edges_answering);
+  }
+  for (const auto& [node, region] : nodes_) {
+    const auto known = known_.find(node);
+    if (known == known_.end() || now - known->second.at > options_.stale) continue;
+    if (!report.regions.at(region).unreachable()) by_zone.push_back(known->second.load.cores);
   }
   std::vector<double> by_region;
   for (const auto& [region, of] : report.regions) {
     report.rate += of.rate;
     report.busy += of.busy;
+    if (of.unreachable()) continue;
     report.cores += of.cores;
     if (of.cores > 0) by_region.push_back(of.cores);
   }
@@ -104,7 +111,7 @@ CapacityReport Planner::report(Instant now) const {
   Used used{};
   std::array<bool, kResources> counts{true, true, true};
   for (const auto& [region, of] : report.regions) {
-    if (of.cores <= 0) continue;
+    if (of.cores <= 0 || of.unreachable()) continue;
     const Used has{of.cores, of.edge_cores, of.most_signs}, uses{of.busy, of.edge_busy, of.signs};
     for (std::size_t r = 0; r < kResources; ++r) {
       there[r].push_back(has[r]);
@@ -141,7 +148,7 @@ CapacityReport Planner::report(Instant now) const {
     }
   }
   for (auto& [region, of] : report.regions) {
-    if (!report.per_request || *report.per_request <= 0 || of.cores <= 0) continue;
+    if (!report.per_request || *report.per_request <= 0 || of.cores <= 0 || of.unreachable()) continue;
     const double idle = report.cores > 0 ? report.idle * of.cores / report.cores : 0;
     of.most = std::max(0.0, (of.cores * options_.limit - idle) / *report.per_request);
     // What a request takes of the others is what it takes everywhere.

@@ -36,6 +36,8 @@ struct NodeLoad {
   double edge_busy = 0, edge_cores = 0;
   // Signatures a second by its token, and the most that the token has shown; 0: its keys are in no token.
   double signs = 0, most_signs = 0;
+  // Of its region: how many there are, and how many answer the node. 0 edges: not known.
+  int edges = 0, edges_answering = 0;
 };
 
 struct PlannerOptions {
@@ -66,6 +68,10 @@ struct CapacityReport {
     double edge_busy = 0, edge_cores = 0;       // 0 cores: not known
     double signs = 0, most_signs = 0;           // 0 most: keys are in no token
     Resource bound_by = Resource::kProcessors;  // of `most`
+    int edges = 0, edges_answering = 0;         // 0 edges: not known
+    // It has edges, and none of them answers any of its nodes: no client reaches what its nodes could do. Then it is
+    // not counted in anything below, but for the load that others would have.
+    bool unreachable() const { return nodes > 0 && edges > 0 && edges_answering == 0; }
   };
   std::map<RegionId, Region> regions;
   double rate = 0, busy = 0, cores = 0, peak = 0;  // peak: of busy, in the window

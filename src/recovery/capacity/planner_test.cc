@@ -63,6 +63,39 @@ TEST_F(PlannerTest, ThePeakOfTheWindowCountsAndIsForgottenAfterIt) {
   EXPECT_NEAR(planner.report(at(5000)).peak, 0.6, 1e-9);
 }
 
+TEST_F(PlannerTest, ARegionNoneOfWhoseEdgesAnswersHasNoCapacity) {
+  Planner planner(nodes_);
+  const auto with = [&](int answering, bool one_node_sees) {
+    auto all = loads(100, 1);
+    for (NodeLoad& load : all) {
+      load.edges = 2;
+      load.edges_answering = 2;
+      load.edge_busy = 0.1;
+      load.edge_cores = 4;
+      if (region_of(load.node) != RegionId{3}) continue;
+      load.edges_answering = one_node_sees && load.node.value % 256 == 1 ? 1 : answering;
+      if (load.edges_answering == 0) load.edge_busy = load.edge_cores = 0;
+    }
+    return all;
+  };
+  planner.measured(with(1, false), at(1));
+  EXPECT_EQ(planner.report(at(2)).regions_now, 2) << "one edge lets clients in";
+  planner.measured(with(0, true), at(11));
+  EXPECT_FALSE(planner.report(at(12)).regions.at(RegionId{3}).unreachable()) << "one of its nodes hears one";
+  planner.measured(with(0, false), at(21));
+  const auto report = planner.report(at(22));
+  EXPECT_TRUE(report.regions.at(RegionId{3}).unreachable());
+  EXPECT_EQ(report.regions.at(RegionId{3}).most, 0);
+  EXPECT_GT(report.regions.at(RegionId{1}).most, 0);
+  EXPECT_NEAR(report.cores, 16, 1e-9) << "its processors are there, and nobody can use them";
+  EXPECT_EQ(report.regions_now, 1) << "6 are busy, and one of the two regions that are left may use 6.4";
+  EXPECT_EQ(report.after.size(), 3u);
+  EXPECT_NEAR(report.after[1].cores, 8, 1e-9);
+  auto unknown = loads(100, 1);
+  planner.measured(unknown, at(31));
+  EXPECT_NEAR(planner.report(at(32)).cores, 24, 1e-9) << "edges that nobody has looked at are not dead";
+}
+
 TEST_F(PlannerTest, ANodeThatIsNotHeardHasNoCapacity) {
   Planner planner(nodes_);
   planner.measured(loads(100, 1), at(1));

@@ -19,6 +19,14 @@ Result<int> Scaler::want(int workers, std::int64_t token, Instant now) {
   return wanted_;
 }
 
+Result<int> Scaler::affirm(std::int64_t token) {
+  if (token_ == 0) return fail(Code::kNotFound, "no controller has wanted any workers");
+  if (token < token_)
+    return fail(Code::kConflict, "a controller with token " + std::to_string(token_) + " has spoken since");
+  token_ = token;
+  return wanted_;
+}
+
 std::vector<std::string> Scaler::review(Instant now) {
   std::vector<std::string> trouble;
   const auto workers = driver_.list();

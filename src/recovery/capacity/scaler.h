@@ -26,10 +26,14 @@ class Scaler {
   // How many are to run, by whom. kConflict: a newer controller has spoken. kUnavailable: some were let go just now.
   // What is beyond the driver's means is cut: the number that will run.
   Result<int> want(int workers, std::int64_t token, Instant now);
+  // A newer controller stands by what was wanted last: from now on it is by its word. kConflict as above; kNotFound:
+  // nobody has wanted anything of this process, which says nothing of what its earlier life was told.
+  Result<int> affirm(std::int64_t token);
   // Starts and ends what is to be; what went wrong, for the log. Call about once a second.
   std::vector<std::string> review(Instant now);
 
   int wanted() const { return wanted_; }
+  std::int64_t token() const { return token_; }  // of who wanted it; 0: nobody yet
   int running() const { return running_; }
   // That could be started now beside those that run.
   int spare(Instant now) const { return cooling(now) ? 0 : known_ - running_; }

@@ -52,6 +52,20 @@ TEST(Scaler, RunsAsManyAsAreWantedAndNoMoreThanThereAre) {
   EXPECT_EQ(scaler.spare(second(2)), 0);
 }
 
+TEST(Scaler, ANewControllerStandsByWhatWasWantedWithoutChangingIt) {
+  FakeDriver driver;
+  Scaler scaler(driver);
+  EXPECT_EQ(scaler.affirm(5).error().code, Code::kNotFound);
+  ASSERT_TRUE(scaler.want(2, 5, second(0)));
+  ASSERT_EQ(*scaler.affirm(7), 2);
+  EXPECT_EQ(scaler.token(), 7);
+  EXPECT_EQ(scaler.want(0, 5, second(1)).error().code, Code::kConflict) << "the late word of the old one";
+  EXPECT_EQ(scaler.affirm(6).error().code, Code::kConflict);
+  ASSERT_TRUE(scaler.want(0, 7, second(2)));
+  EXPECT_EQ(*scaler.affirm(7), 0) << "what comes late after it starts nothing again";
+  EXPECT_EQ(scaler.wanted(), 0);
+}
+
 TEST(Scaler, AControllerThatWasReplacedIsRefused) {
   FakeDriver driver;
   Scaler scaler(driver);

@@ -130,6 +130,7 @@ void Controller::open_new(const std::vector<Finding>& found, const Sight& sight)
     incident.node = finding.node;
     incident.alive = finding.alive;
     incident.evidence = finding.evidence;
+    incident.began = std::min(since[subject], sight.now - finding.before);
     for (const Incident& earlier : state_.incidents) {
       if (earlier.kind == incident.kind && earlier.subject == incident.subject && sight.now - earlier.changed < kSoon)
         incident.fell_back = std::max(incident.fell_back, earlier.fell_back + 1);
@@ -142,6 +143,7 @@ void Controller::open_new(const std::vector<Finding>& found, const Sight& sight)
 Incident& Controller::open(Incident incident, Instant now) {
   incident.id = state_.next_incident++;
   incident.opened = incident.changed = now;
+  if (incident.began == Instant{}) incident.began = now;  // it was ordered
   incident.phase = Phase::kConfirmed;
   state_.incidents.push_back(std::move(incident));
   Incident& opened = state_.incidents.back();

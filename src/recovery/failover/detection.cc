@@ -2,6 +2,7 @@
 #include "recovery/failover/detection.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace evercert::recovery {
 namespace {
@@ -31,6 +32,19 @@ bool lags_only(const Observation& own) {
          });
 }
 
+// How long nobody else has heard any node of the region; or `only` that one.
+Duration silence_of(const Sight& sight, RegionId region, NodeId only) {
+  std::optional<Instant> heard;
+  for (const auto& [node, one] : sight.picture.seen) {
+    if ((only == NodeId{} ? region_of(node) == region : node == only) || sight.of(node) == nullptr) continue;
+    for (const auto& [other, silent] : one.what.silent) {
+      if (only == NodeId{} ? region_of(other) != region : other != only) continue;
+      heard = std::max(heard.value_or(one.at - silent), one.at - silent);
+    }
+  }
+  return heard ? std::max<Duration>(0us, sight.now - *heard) : Duration{0};
+}
+
 void detect_regions(const Sight& sight, std::vector<Finding>& found) {
   for (const auto& [region, name] : sight.cluster.regions) {
     if (!sight.confirmed_out(region)) continue;
@@ -42,7 +56,8 @@ void detect_regions(const Sight& sight, std::vector<Finding>& found) {
     }
     const Member member = sight.member(region);
     if (member.standing == Standing::kFenced) words.push_back("the store has fenced it (" + member.by + ")");
-    found.push_back({Kind::kRegion, name, region, NodeId{}, sight.heard(region), join(words)});
+    found.push_back(
+        {Kind::kRegion, name, region, NodeId{}, sight.heard(region), join(words), silence_of(sight, region, NodeId{})});
   }
 }
 
@@ -54,7 +69,7 @@ void detect_zones(const Sight& sight, std::vector<Finding>& found) {
     std::size_t words = 0;
     if (!sight.gives_no_point(node, words)) continue;
     found.push_back({Kind::kZone, sight.name(node), region, node, sight.of(node) != nullptr,
-                     std::to_string(words) + " regions give it no point"});
+                     std::to_string(words) + " regions give it no point", silence_of(sight, region, node)});
   }
 }
 
@@ -93,7 +108,7 @@ void detect_partitions(const Sight& sight, std::vector<Finding>& found) {
                                   : there       ? a_name + " to " + b_name
                                                 : b_name + " to " + a_name;
       found.push_back({Kind::kPartition, subject, there ? a : b, NodeId{}, true,
-                       "for 5 s nothing has arrived on any connection, and both answer"});
+                       "for 5 s nothing has arrived on any connection, and both answer", kSilent});
     }
   }
 }
@@ -115,11 +130,12 @@ void detect_database(const Sight& sight, std::vector<Finding>& found) {
     const RegionId home{static_cast<std::uint8_t>(group.value)};
     if (leaderless[group] == words) {
       found.push_back({Kind::kDatabase, of + ", leader", home, NodeId{}, true,
-                       "none of " + std::to_string(words) + " nodes has known a leader for 3 s"});
+                       "none of " + std::to_string(words) + " nodes has known a leader for 3 s", kLeaderless});
     }
     if (behind[group] * 2 > words) {
       found.push_back({Kind::kDatabase, of + ", lag", home, NodeId{}, true,
-                       std::to_string(behind[group]) + " of " + std::to_string(words) + " nodes are 5 s behind"});
+                       std::to_string(behind[group]) + " of " + std::to_string(words) + " nodes are 5 s behind",
+                       kFarBehind});
     }
   }
 }

@@ -60,6 +60,7 @@ struct Finding {
   NodeId node;
   bool alive = false;  // of a region: it answers
   std::string evidence;
+  Duration before{0};  // for so long it had been so, by the evidence
 };
 
 // What is confirmed now. A zone or component of a region that is out is not told of as well.

@@ -20,9 +20,11 @@ TEST(ObservationDocument, IsReadAsItWasWritten) {
   o.components["HSM"] = 50;
   o.silent[node_id(RegionId{1}, 1)] = 6s;
   o.groups.push_back({GroupId{2}, NodeId{}, 3s, 120ms});
-  o.load = {3, 120.5, 0.25, 80ms, 1.5, 4, 0.75, 2, 12, 90};
+  o.load = {3, 120.5, 0.25, 80ms, 1.5, 4, 0.75, 2, 12, 90, 3, 1};
   o.extra = 1;
   o.spare = 2;
+  o.wanted = 1;
+  o.wanted_token = 71;
   o.queued = 7;
   o.queue_in_order = false;
   const auto read = parse_observation(to_json(o));
@@ -34,6 +36,10 @@ TEST(ObservationDocument, IsReadAsItWasWritten) {
   EXPECT_EQ(read->load.edge_cores, 2);
   EXPECT_EQ(read->load.signs, 12);
   EXPECT_EQ(read->load.most_signs, 90);
+  EXPECT_EQ(read->load.edges, 3);
+  EXPECT_EQ(read->load.edges_answering, 1);
+  EXPECT_EQ(read->wanted, 1);
+  EXPECT_EQ(read->wanted_token, 71);
   EXPECT_FALSE(read->queue_in_order);
 }
 

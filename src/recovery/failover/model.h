@@ -73,9 +73,13 @@ struct Observation {
     double edge_busy = 0, edge_cores = 0;
     // By the token that keys lie in, a second, and the most that it has shown; 0: there is none.
     double signs = 0, most_signs = 0;
+    int edges = 0, edges_answering = 0;  // of its region; 0 edges: not known
   };
   Load load;
   int extra = 0, spare = 0;  // workers that its capacity driver runs, and could run beside those
+  // How many it is to run, by the word of the controller with that token; 0: by nobody's.
+  int wanted = 0;
+  std::int64_t wanted_token = 0;
   std::uint64_t queued = 0;  // operations that wait for a majority
   bool queue_in_order = true;
 };
@@ -200,6 +204,9 @@ struct Incident {
   std::string ended_by;         // a person has changed the membership since, and the plan is over: who, and how
   std::uint32_t fell_back = 0;  // how often its return was broken off
   Instant opened, changed;      // changed: the phase
+  // When it began, by the evidence: when it was last heard, or first found ill. opened: it was confirmed then.
+  // relieved: it was seen then that no traffic is led there any more; none: it has not been, yet.
+  Instant began, relieved;
 };
 
 // All that a controller needs to go on where another has stopped.

@@ -11,6 +11,7 @@ using nlohmann::json;
 constexpr std::size_t kMostParts = 2048, kLongestText = 600, kLongestName = 64;
 constexpr std::uint64_t kMostRegion = 255, kMostNode = 65535;
 constexpr double kMostRate = 1e9;
+constexpr std::int64_t kMostEdges = 10'000;
 
 }  // namespace
 
@@ -43,10 +44,14 @@ std::string to_json(const Observation& o) {
                    {"cores", o.load.cores},
                    {"edge_busy", o.load.edge_busy},
                    {"edge_cores", o.load.edge_cores},
+                   {"edges", o.load.edges},
+                   {"edges_answering", o.load.edges_answering},
                    {"signs", o.load.signs},
                    {"most_signs", o.load.most_signs}}},
                  {"extra_workers", o.extra},
                  {"spare_workers", o.spare},
+                 {"wanted_workers", o.wanted},
+                 {"wanted_token", o.wanted_token},
                  {"queued", o.queued},
                  {"queue_in_order", o.queue_in_order}};
   return all.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -104,11 +109,15 @@ Result<Observation> parse_observation(std::string_view text) {
   o.load.cores = load.number("cores", 0, 0, kMostRate);
   o.load.edge_busy = load.number("edge_busy", 0, 0, kMostRate);
   o.load.edge_cores = load.number("edge_cores", 0, 0, kMostRate);
+  o.load.edges = static_cast<int>(load.whole("edges", 0, 0, kMostEdges));
+  o.load.edges_answering = static_cast<int>(load.whole("edges_answering", 0, 0, kMostEdges));
   o.load.signs = load.number("signs", 0, 0, kMostRate);
   o.load.most_signs = load.number("most_signs", 0, 0, kMostRate);
   EC_TRY(load.status());
   o.extra = static_cast<int>(fields.whole("extra_workers", 0, 0, 10'000));
   o.spare = static_cast<int>(fields.whole("spare_workers", 0, 0, 10'000));
+  o.wanted = static_cast<int>(fields.whole("wanted_workers", 0, 0, 10'000));
+  o.wanted_token = fields.whole("wanted_token", 0, 0, INT64_MAX);
   o.queued = fields.count("queued");
   o.queue_in_order = fields.flag("queue_in_order", true);
   EC_TRY(fields.status());

@@ -278,6 +278,8 @@ void Controller::end_step(Incident& incident, std::size_t at, StepState state, s
   step.epoch = 0;
   step.evidence = evidence.substr(0, 2000);
   turn_.write = true;
+  if (step.kind == StepKind::kDivert && state == StepState::kDone && incident.relieved == Instant{})
+    incident.relieved = now;
   if (state == StepState::kSkipped && bug_ == Bug::kSilentStep) return;
   log(&incident, std::string(to_string(state)) + ": " + describe(step, cluster_), std::move(evidence), now);
   if (state != StepState::kFailed || !halts(step, incident) || incident.phase != Phase::kExecuting) return;

@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/rfc3339.h"
+#include "recovery/failover/incident_times.h"
 #include "recovery/failover/json_fields.h"
 
 namespace evercert::recovery {
@@ -67,27 +68,35 @@ Result<Step> read_step(const json& in, const Times& times) {
 json incident_json(const Incident& incident, const Times& times, const Cluster& cluster) {
   json steps = json::array();
   for (const Step& step : incident.steps) steps.push_back(step_json(step, times, cluster));
-  return {{"id", incident.id},
-          {"name", name_of(incident)},
-          {"kind", to_string(incident.kind)},
-          {"subject", incident.subject},
-          {"region", incident.region.value},
-          {"node", incident.node.value},
-          {"phase", to_string(incident.phase)},
-          {"plan", incident.plan},
-          {"steps", std::move(steps)},
-          {"evidence", incident.evidence},
-          {"note", incident.note},
-          {"outcome", incident.outcome},
-          {"ordered_by", incident.ordered_by},
-          {"approved_by", incident.approved_by},
-          {"alive", incident.alive},
-          {"undo", incident.undo},
-          {"at_once", incident.at_once},
-          {"ended_by", incident.ended_by},
-          {"fell_back", incident.fell_back},
-          {"opened_ms", times.to_ms(incident.opened)},
-          {"changed_ms", times.to_ms(incident.changed)}};
+  json out{{"id", incident.id},
+           {"name", name_of(incident)},
+           {"kind", to_string(incident.kind)},
+           {"subject", incident.subject},
+           {"region", incident.region.value},
+           {"node", incident.node.value},
+           {"phase", to_string(incident.phase)},
+           {"plan", incident.plan},
+           {"steps", std::move(steps)},
+           {"evidence", incident.evidence},
+           {"note", incident.note},
+           {"outcome", incident.outcome},
+           {"ordered_by", incident.ordered_by},
+           {"approved_by", incident.approved_by},
+           {"alive", incident.alive},
+           {"undo", incident.undo},
+           {"at_once", incident.at_once},
+           {"ended_by", incident.ended_by},
+           {"fell_back", incident.fell_back},
+           {"opened_ms", times.to_ms(incident.opened)},
+           {"changed_ms", times.to_ms(incident.changed)}};
+  if (incident.began != Instant{}) out["began_ms"] = times.to_ms(incident.began);
+  if (incident.relieved != Instant{}) out["relieved_ms"] = times.to_ms(incident.relieved);
+  // For whoever reads it: they follow from the rest.
+  const IncidentTimes took = times_of(incident);
+  if (took.detected) out["detected_after_ms"] = to_ms(*took.detected);
+  if (took.relieved) out["relieved_after_ms"] = to_ms(*took.relieved);
+  if (took.over) out["over_after_ms"] = to_ms(*took.over);
+  return out;
 }
 
 Result<Incident> read_incident(const json& in, const Times& times) {
@@ -116,6 +125,8 @@ Result<Incident> read_incident(const json& in, const Times& times) {
   incident.fell_back = static_cast<std::uint32_t>(fields.whole("fell_back", 0, 0, 1'000'000));
   incident.opened = time_of(fields, "opened_ms", times);
   incident.changed = time_of(fields, "changed_ms", times);
+  incident.began = time_of(fields, "began_ms", times);
+  incident.relieved = time_of(fields, "relieved_ms", times);
   EC_TRY(fields.status());
   return incident;
 }
