@@ -4,6 +4,7 @@
 //   taskset -c 0 build/snapshot_bench FOLDER [certificates]
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -94,14 +95,15 @@ Status run(const std::string& dir, int certificates) {
     return 0;
   };
   timed(sending, [&] { return put(sender.begin(kGroup, kReceiver, "message", now)); });
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0, sent = 0;  // of records, and as they travel
   while (!wire.empty()) {
     const std::string text = std::move(wire.front());
     wire.pop_front();
-    bytes += text.size();
+    sent += text.size();
     const auto received = timed(receiving, [&] {
       store::v1::SnapshotChunk chunk;
       chunk.ParseFromString(text);
+      bytes += std::max<std::uint64_t>(chunk.plain_bytes(), chunk.records().size());
       return receiver.chunk(kSender, chunk);
     });
     if (!received) return std::unexpected(received.error());
@@ -117,8 +119,8 @@ Status run(const std::string& dir, int certificates) {
   for (const auto& file : std::filesystem::recursive_directory_iterator(dir + "/to"))
     on_disk += file.path().extension() == ".sst" ? file.file_size() : 0;
   const auto rate = [](std::uint64_t size, double seconds) { return static_cast<double>(size) / 1e6 / seconds; };
-  std::printf("%d certificates: %.1f MB sent, %.1f MB of tables\n", certificates, static_cast<double>(bytes) / 1e6,
-              static_cast<double>(on_disk) / 1e6);
+  std::printf("%d certificates, %.1f MB of records: %.1f MB sent, %.1f MB of tables\n", certificates,
+              static_cast<double>(bytes) / 1e6, static_cast<double>(sent) / 1e6, static_cast<double>(on_disk) / 1e6);
   std::printf("  sender    %6.1f MB of records a second of a core\n", rate(bytes, sending.cpu));
   std::printf("  receiver  %6.1f MB of records a second of a core, %.1f of the clock (%.1f MB of tables)\n",
               rate(bytes, receiving.cpu), rate(bytes, receiving.wall), rate(on_disk, receiving.wall));

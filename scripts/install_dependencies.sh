@@ -5,7 +5,7 @@
 # Costs nothing when everything is there.
 set -eu
 packages="bird2 ccache certbot clang-format-14 cmake curl etcd-client g++ iproute2 lego libbenchmark-dev libboost1.81-dev libcli11-dev libfmt-dev libgfshare-dev
-libgmock-dev libgrpc++-dev libgtest-dev libjemalloc-dev libldns-dev libmaxminddb-dev libnghttp2-dev libp11-kit-dev libprotobuf-dev librocksdb-dev
+libgmock-dev libgrpc++-dev libgtest-dev libjemalloc-dev libldns-dev liblz4-dev libmaxminddb-dev libnghttp2-dev libp11-kit-dev libprotobuf-dev librocksdb-dev
 libspdlog-dev libssl-dev libyaml-cpp-dev make mold nftables ninja-build nlohmann-json3-dev openssl pdns-backend-remote pdns-server pkg-config prometheus-cpp-dev
 protobuf-compiler protobuf-compiler-grpc python3 python3-dnspython python3-h2 softhsm2 util-linux"
 [ "${1:-}" != faults ] || packages="$packages e2fsprogs faketime"

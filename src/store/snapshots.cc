@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/encoding.h"
 #include "base/probe.h"
+#include "store/chunk_records.h"
 #include "store/keys.h"
 
 namespace evercert::store {
@@ -98,8 +98,7 @@ v1::SnapshotChunk SnapshotSender::next_chunk(GroupId group, Transfer& transfer) 
         bytes += key.size() + value.size();
         return true;
       });
-  records_.SerializeToString(chunk.mutable_records());
-  chunk.set_crc32c(crc32c(chunk.records()));
+  pack_records(records_, chunk);
   if (!scanned) {
     EC_PROBE("a snapshot's sender comes upon damage in its own state");
     state_sound_ = scanned;
@@ -221,8 +220,7 @@ Result<SnapshotReceiver::Received> SnapshotReceiver::chunk(NodeId from, const v1
     return received;  // what lies between is sent again
   }
   const std::string prefix = group_prefix(group);
-  bool sound = known && !transfer.complete && crc32c(chunk.records()) == chunk.crc32c() &&
-               records_.ParseFromString(chunk.records());
+  bool sound = known && !transfer.complete && unpack_records(chunk, records_);
   WriteBatch batch;
   for (int i = 0; sound && i < records_.items_size(); ++i) {
     v1::KeyValue& item = *records_.mutable_items(i);
