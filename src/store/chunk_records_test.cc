@@ -3,23 +3,31 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "base/encoding.h"
 
 namespace evercert::store {
 namespace {
 
-v1::KeyValues records_of(int count, std::size_t bytes, bool alike) {
+v1::KeyValues alike(int count) {
   v1::KeyValues records;
-  std::uint32_t noise = 1;
   for (int i = 0; i < count; ++i) {
     auto* item = records.add_items();
     item->set_key("key " + std::to_string(1000 + i));
-    std::string value(bytes, 'v');
-    for (char& c : value) {
-      if (!alike) c = static_cast<char>((noise = noise * 1664525 + 1013904223) >> 24);
-    }
-    item->set_value(value);
+    item->set_value(std::string(800, 'v'));
   }
+  return records;
+}
+
+v1::KeyValues noise(std::size_t bytes) {
+  std::mt19937 random(1);
+  v1::KeyValues records;
+  auto* item = records.add_items();
+  item->set_key("key");
+  std::string value(bytes, '\0');
+  for (char& c : value) c = static_cast<char>(random());
+  item->set_value(std::move(value));
   return records;
 }
 
@@ -35,23 +43,23 @@ v1::SnapshotChunk packed(const v1::KeyValues& records) {
 }
 
 TEST(ChunkRecordsTest, WhatIsAlikeTravelsAsLess) {
-  const auto records = records_of(300, 800, true);
+  const auto records = alike(300);
   const auto chunk = packed(records);
   EXPECT_LT(chunk.records().size(), records.ByteSizeLong() / 4);
   EXPECT_TRUE(comes_back(records, chunk));
 }
 
 TEST(ChunkRecordsTest, WhatDoesNotShrinkTravelsAsItIs) {
-  for (const auto& records : {records_of(300, 800, false), records_of(1, 1, true), v1::KeyValues{}}) {
+  for (const auto& records : {noise(200'000), noise(1), v1::KeyValues{}}) {
     const auto chunk = packed(records);
     EXPECT_EQ(chunk.plain_bytes(), 0u);
-    EXPECT_EQ(chunk.records(), records.SerializeAsString());
+    EXPECT_TRUE(chunk.records() == records.SerializeAsString());
     EXPECT_TRUE(comes_back(records, chunk));
   }
 }
 
 TEST(ChunkRecordsTest, BytesThatAreNotWhatTheyAreSaidToBeAreRefused) {
-  const auto chunk = packed(records_of(300, 800, true));
+  const auto chunk = packed(alike(300));
   v1::KeyValues back;
   const auto refused = [&](auto lie) {
     v1::SnapshotChunk other = chunk;
