@@ -25,7 +25,7 @@ test: build lint unit e2e
 unit: build
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
 
-# E2E=NAME... runs some of them.
+# E2E=NAME... runs some of them, E2E=long those that are too long for each change.
 e2e: build
 	@$(PYTHON) tests/e2e/run.py $(BUILD)/evercert $(E2E)
 

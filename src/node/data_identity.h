@@ -15,8 +15,9 @@
 
 namespace evercert::node {
 
-// Grows when an older program would misread what this one writes into the folder: log, state or intents.
-inline constexpr int kDataFormat = 1;
+// Grows when an older program would misread what this one writes into the folder: log, state or intents. 2: the
+// answers of the key space lie by sixteen (coordination/layout.h).
+inline constexpr int kDataFormat = 2;
 
 struct DataIdentity {
   int format = kDataFormat;
@@ -41,6 +42,8 @@ Status check_identity(const DataIdentity& then, const DataIdentity& now, const s
 Result<std::optional<DataIdentity>> load_identity(Disk& disk, const std::string& dir);
 // Refuses as above, without touching anything, or leaves the folder with the identity `now`.
 Status claim_folder(Disk& disk, const std::string& dir, const DataIdentity& now, const std::string& file);
+// The folder, of `then`, is of this program's format from now on, and otherwise as it was. kIo.
+Status raise_format(Disk& disk, const std::string& dir, DataIdentity then);
 
 // Regions that were added to the cluster have the names and places that its membership record says. kInvalid: the file
 // has others. A file that lacks some is told of in the log: such a node votes and stores, and serves nobody (/readyz).

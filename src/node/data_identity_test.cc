@@ -87,14 +87,25 @@ TEST_F(DataIdentityTest, ARefusedFolderIsLeftAsItWas) {
   EXPECT_EQ(stored(), before);
 }
 
+TEST_F(DataIdentityTest, AnOlderFormatsFolderIsTakenAndIsOfThisOneFromThenOn) {
+  auto then = identity();
+  then.format = 1;
+  for (const bool by_claim : {true, false}) {
+    ASSERT_TRUE(write_file_durably(disk, kDir + "/identity", write_identity(then)));
+    ASSERT_TRUE(by_claim ? claim_folder(disk, kDir, identity(), kFile) : raise_format(disk, kDir, then));
+    EXPECT_EQ(load_identity(disk, kDir).value(), identity());
+    EXPECT_TRUE(stored().starts_with("format " + std::to_string(kDataFormat)));
+  }
+}
+
 TEST_F(DataIdentityTest, ANewerVersionsFolderIsRefusedWhateverElseItSays) {
-  ASSERT_TRUE(write_file_durably(disk, kDir + "/identity", "format 2\nshape of the future\n"));
+  ASSERT_TRUE(write_file_durably(disk, kDir + "/identity", "format 3\nshape of the future\n"));
   const Status refused = claim_folder(disk, kDir, identity(), kFile);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kUnsupported);
   expect_words(refused.error().message,
-               {kDir + "/identity", "newer version", "format 2", "up to 1", "Nothing was changed"});
-  EXPECT_EQ(stored(), "format 2\nshape of the future\n");
+               {kDir + "/identity", "newer version", "format 3", "up to 2", "Nothing was changed"});
+  EXPECT_EQ(stored(), "format 3\nshape of the future\n");
 }
 
 TEST_F(DataIdentityTest, DamageIsToldAndNotOverwritten) {

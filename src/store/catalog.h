@@ -3,6 +3,7 @@
 // order give the same state on every replica. No clock, no randomness, no I/O but the transaction given.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -33,7 +34,7 @@ class Transaction {
   void put(std::string key, std::string value);
   void remove(std::string key);
   void remove_range(std::string from, std::string to);
-  // All changes as one batch; nothing is left.
+  // All changes as one batch; nothing is left, and nothing remembered.
   WriteBatch take_changes();
 
   // From now on what is put and removed is also written down, in order.
@@ -49,6 +50,13 @@ class Transaction {
 
   Read read_;
   Scan scan_;
+  // What the last few reads found, which nobody changes meanwhile: a command looks at a record, and then changes it.
+  struct Found {
+    std::string key;
+    std::optional<std::string> value;
+  };
+  mutable std::array<Found, 4> found_;
+  mutable std::size_t next_found_ = 0;
   std::vector<std::pair<std::string, std::string>> removed_ranges_;  // before changes_
   std::map<std::string, std::optional<std::string>, std::less<>> changes_;
   bool keeps_journal_ = false, errs_ = false;

@@ -475,5 +475,27 @@ TEST_F(CatalogTest, WhoWasReplacedChangesNoMembership) {
   EXPECT_EQ(added->code(), 0u) << added->message();
 }
 
+TEST(Transaction, ARecordIsReadOnceAndSeenAsItWasChangedSince) {
+  int reads = 0;
+  Transaction transaction([&](std::string_view key) -> Result<std::optional<std::string>> {
+    ++reads;
+    return std::optional(std::string(key) + " as it was");
+  });
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(transaction.get("a").value(), "a as it was");
+    EXPECT_EQ(transaction.get("b").value(), "b as it was");
+  }
+  EXPECT_EQ(reads, 2);
+  transaction.put("a", "changed");
+  transaction.remove_range("b", "c");
+  EXPECT_EQ(transaction.get("a").value(), "changed");
+  EXPECT_EQ(transaction.get("b").value(), std::nullopt);
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(transaction.get("c" + std::to_string(i)).value(), "c" + std::to_string(i) + " as it was");
+  (void)transaction.take_changes();
+  EXPECT_EQ(transaction.get("a").value(), "a as it was") << "what was changed is written, and read anew";
+  EXPECT_EQ(reads, 2 + 20 + 1);
+}
+
 }  // namespace
 }  // namespace evercert::store

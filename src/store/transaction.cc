@@ -14,7 +14,12 @@ Result<std::optional<std::string>> Transaction::get(const std::string& key) cons
   const auto changed = changes_.find(key);
   if (changed != changes_.end()) return changed->second;
   if (in_removed_range(key)) return std::nullopt;
-  return read_(key);
+  for (const Found& found : found_) {
+    if (found.key == key) return found.value;
+  }
+  EC_ASSIGN(auto value, read_(key));
+  found_[next_found_++ % found_.size()] = {key, value};
+  return value;
 }
 
 Status Transaction::scan(const std::string& from, const std::string& to, const KvVisitor& visit) const {
@@ -80,6 +85,7 @@ WriteBatch Transaction::take_changes() {
     }
   }
   changes_.clear();
+  found_ = {};
   return batch;
 }
 

@@ -63,6 +63,9 @@ try:
     client.start()
     wait_for("clients issue", lambda: len(client.issued) > 5, 20)
 
+    # What it thought of regions that were just being started is no change of mind.
+    wait_for("the name server leads everywhere", lambda: all(led_to(region) for region in dns_regions().values()), 60)
+
     # --- a link that flaps
     changes, seen, begun = {region: [] for region in regions}, dns_regions(), time.monotonic()
     cuts = 0

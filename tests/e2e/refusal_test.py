@@ -144,9 +144,9 @@ try:
     # --- a newer version's data
     identity = os.path.join(data(east), "identity")
     text = open(identity).read()
-    open(identity, "w").write(text.replace("format 1", "format 2"))
+    open(identity, "w").write(text.replace("format 2", "format 3"))
     before = contents(data(east))
-    check(refused(node_command(file, east, data(east)), identity, "newer version", "format 2", "Nothing was changed"), "a newer version's folder is refused")
+    check(refused(node_command(file, east, data(east)), identity, "newer version", "format 3", "Nothing was changed"), "a newer version's folder is refused")
     check(contents(data(east)) == before, "nothing of it was changed")
     open(identity, "w").write(text)
     for region in regions:

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the end-to-end tests, several at once, each in a network namespace of its own, so that none meets the other's
-addresses: run.py EVERCERT [NAME...]. They wait more than they work: twice as many as there are processors."""
+addresses: run.py EVERCERT [NAME...]. They wait more than they work: twice as many as there are processors. Those that take
+minutes and show what unit tests and others show in part are run by name, or all of them as `long`."""
 import concurrent.futures
 import os
 import subprocess
 import sys
 import time
 
-# The longest first. Only by name, since it is long: spare_node.
-tests = ["flapping", "failover", "dependencies", "health", "capacity", "busy_node", "incidents", "adding_witness", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "bodies", "http", "standby", "refusal"]
+# The longest first.
+tests = ["incidents", "failover", "health", "flapping", "adding_witness", "edge", "sessions", "edge_certificate", "region_loss", "adding_region", "removing_region", "membership", "coordination", "dns", "witness", "anycast", "topology", "degraded", "bodies", "http", "standby", "refusal", "busy_node"]
+long = ["dependencies", "capacity", "spare_node"]
 here = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -25,10 +27,10 @@ def run(name):
     return name, done.returncode, time.monotonic() - began, done.stdout
 
 
-wanted = sys.argv[2:] or tests
+wanted = [name for word in sys.argv[2:] for name in (long if word == "long" else [word])] or tests
 unknown = [name for name in wanted if not os.path.exists(os.path.join(here, name + "_test.py"))]
 if len(sys.argv) < 2 or unknown:
-    sys.exit(f"run.py EVERCERT [NAME...], a NAME of {', '.join(tests)}" + (f"; there is no {', '.join(unknown)}" if unknown else ""))
+    sys.exit(f"run.py EVERCERT [NAME...], a NAME of {', '.join(tests + long)}, or `long` for the last {len(long)}" + (f"; there is no {', '.join(unknown)}" if unknown else ""))
 apart = subprocess.run(alone(["true"]), capture_output=True).returncode == 0
 failed = []
 
