@@ -89,7 +89,7 @@ try:
     for region in regions:
         check(most_in_30_s([at for at, text in moved if f"of {region}:" in text]) <= 1, f"and so has the controller about {region}: {moved}")
     check(not client.failed, f"no request has failed: {client.failed[:1]}")
-    wait_for("all is well again", lambda: well_in_all_eyes() and ctl("failover", "status").returncode == 0, 60)
+    wait_for("all is well again", lambda: well_in_all_eyes() and ctl("failover", "status").returncode == 0, 150)
 
     # --- the controller's region stands still
     quicker = {"confirm_seconds": 1, "pause_seconds": 2, "well_seconds": 2, "stage_seconds": 2, "stages": [100]}
