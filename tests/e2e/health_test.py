@@ -60,13 +60,15 @@ try:
     services = {"HSM", "api", "certificates", "clock", "database", "disk", "followed groups", "renewals", "replication"}
     # A report of before a node's first checks had ended is replaced by the next one.
     wait_for("every node knows every service of every region", lambda: all(set(seen(at, region).get("services", {})) == services for at in regions for region in regions), 20)
+    # Each node looks at its lists every few seconds by itself, also at that which it publishes in its first.
+    wait_for("the node that is asked has seen all lists", lambda: all(f"CRL of {region}" in ctl("health").stdout for region in regions), 30)
     shown = ctl("health")
     check(shown.returncode == 0 and all(region in shown.stdout for region in regions) and "globe 100" in shown.stdout, "ctl health shows it and ends with 0")
     check(gauge(west, "globe") == 100 and gauge(west, central) == 100, "so do the metrics")
     endings = health(west)["endings"]
     check({"node certificate", "root certificate", "issuing certificate", "OCSP responder certificate"} | {f"CRL of {region}" for region in regions} == {e["what"] for e in endings},
           "what ends one day is listed with the time that it has left")
-    check(not any(e["late"] or e["ends_in_seconds"] <= 0 for e in endings) and "CRL of us-east-1" in shown.stdout, "and nothing of it is late")
+    check(not any(e["late"] or e["ends_in_seconds"] <= 0 for e in endings) and "CRL of us-east-1" in shown.stdout, f"and nothing of it is late: {endings}")
 
     pinned = "eu-central-1.api.certmanager.com"
     wait_for("the name servers lead to each region", lambda: "127.3.0.1" in addresses(pinned), 30)
