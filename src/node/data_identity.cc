@@ -141,12 +141,6 @@ Result<std::optional<DataIdentity>> load_identity(Disk& disk, const std::string&
   return std::optional(std::move(identity));
 }
 
-Status raise_format(Disk& disk, const std::string& dir, DataIdentity then) {
-  if (then.format == kDataFormat) return {};
-  then.format = kDataFormat;
-  return write_file_durably(disk, path_in(dir), write_identity(then));
-}
-
 Status claim_folder(Disk& disk, const std::string& dir, const DataIdentity& now, const std::string& file) {
   EC_ASSIGN(const auto then, load_identity(disk, dir));
   if (then) EC_TRY(check_identity(*then, now, dir, file));

@@ -42,8 +42,6 @@ Status check_identity(const DataIdentity& then, const DataIdentity& now, const s
 Result<std::optional<DataIdentity>> load_identity(Disk& disk, const std::string& dir);
 // Refuses as above, without touching anything, or leaves the folder with the identity `now`.
 Status claim_folder(Disk& disk, const std::string& dir, const DataIdentity& now, const std::string& file);
-// The folder, of `then`, is of this program's format from now on, and otherwise as it was. kIo.
-Status raise_format(Disk& disk, const std::string& dir, DataIdentity then);
 
 // Regions that were added to the cluster have the names and places that its membership record says. kInvalid: the file
 // has others. A file that lacks some is told of in the log: such a node votes and stores, and serves nobody (/readyz).

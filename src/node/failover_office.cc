@@ -558,6 +558,8 @@ net::HttpResponse FailoverOffice::set_workers(const net::HttpRequest& request) {
   const bool affirms = fields.flag("affirm", false);
   auto lock = fields.text("lock", kLongestLock);
   if ((workers < 0 && !affirms) || token < 1) fields.wrong("it needs 'token', and 'workers' or 'affirm'");
+  // Without it the store could not refuse what follows from the word of one that was replaced.
+  if (lock.empty()) fields.wrong("it needs 'lock', of which 'token' is");
   if (const Status fits = fields.status(); !fits) return net::problem(fits.error());
   std::lock_guard guard(mutex_);
   const auto will =

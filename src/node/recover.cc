@@ -38,10 +38,7 @@ Result<std::unique_ptr<StoppedNode>> StoppedNode::open(const RecoverOptions& opt
   EC_TRY(node->lock_.take(options.data_dir));
   EC_ASSIGN(const auto identity, load_identity(os::disk(), options.data_dir));
   const auto own = identity_of(node->config_, self->id);
-  if (identity) {
-    EC_TRY(check_identity(*identity, own, options.data_dir, options.cluster_file));
-    EC_TRY(raise_format(os::disk(), options.data_dir, *identity));  // what is opened below may be changed by it
-  }
+  if (identity) EC_TRY(check_identity(*identity, own, options.data_dir, options.cluster_file));
   EC_ASSIGN(node->log_, store::Log::open(os::disk(), options.data_dir + "/log", {}));
   EC_ASSIGN(node->kv_, store::open_rocks_kv(options.data_dir + "/state", {}));
   // Whoever went for good must not come back as the only one who is left.

@@ -7,8 +7,9 @@
 
 namespace evercert::store {
 
-// More than any chunk of ours has: a chunk ends with the record that fills it.
-inline constexpr std::size_t kMostChunkBytes = 16 << 20;
+// What the transport takes at most (net/peer_transport.cc): a chunk ends with the record that fills it, which may be
+// large.
+inline constexpr std::size_t kMostChunkBytes = 64 << 20;
 
 void pack_records(const v1::KeyValues& records, v1::SnapshotChunk& chunk);
 // False: the checksum is another, or there is no such block, or it is larger than a chunk may be.

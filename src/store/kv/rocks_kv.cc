@@ -130,8 +130,8 @@ Result<std::unique_ptr<Kv>> open_rocks_kv(const std::string& dir, RocksOptions o
   raw.paranoid_checks = true;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
-  // Half the work of making a table as with 4 KiB, and a sixth less of it: a snapshot comes at the speed of the disk
-  // (build/snapshot_bench). A look-up that no cache holds unpacks twice as much, some two microseconds.
+  // Less work to make a table than with 4 KiB, and less of it: a snapshot comes at the speed of the disk
+  // (build/snapshot_bench). A look-up that no cache holds unpacks twice as much.
   table.block_size = 8 << 10;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   // Indexes and filters stay with their tables (about 2 % of the data): a look-up of a new record asks every filter.
