@@ -19,13 +19,14 @@ void line(const std::string& what, double value, const char* unit) {
   std::fflush(stdout);
 }
 
-Status Workbench::start_cluster(const std::string& name, bool hsm) {
+Status Workbench::start_cluster(const std::string& name, bool hsm, Timing timing) {
   cluster.reset();
   demo::LocalClusterOptions local;
   local.dir = dir + "/" + name;
   std::error_code ignored;
   std::filesystem::remove_all(local.dir, ignored);
   local.wan = false;
+  local.loopback_timing = timing == Timing::kLoopback;
   local.hsm = hsm;
   local.progress = [](const std::string&) {};
   local.interrupted = interrupted;

@@ -21,9 +21,10 @@ struct Workbench {
   std::unique_ptr<demo::LocalCluster> cluster = nullptr;
   nlohmann::json results = nlohmann::json::object();
 
-  // Three regions, made anew in dir/name, every server process on the server core, timing of loopback. One cluster with
+  enum class Timing { kLoopback, kUsual };
+  // Three regions, made anew in dir/name, every server process on the server core, no emulated WAN. One cluster with
   // tokens in the life of a process: the token library is set up once.
-  Status start_cluster(const std::string& name, bool hsm);
+  Status start_cluster(const std::string& name, bool hsm, Timing timing = Timing::kLoopback);
   // Issuances through the edge of the first region.
   Result<HttpLoad> issue_load(int connections) const;
 };

@@ -15,7 +15,8 @@
 namespace evercert::ceremony {
 namespace {
 
-constexpr std::int64_t kDay = 86400;
+// Of its use; the profile's limit is a little longer, for clocks that are behind.
+constexpr std::int64_t kIdentityUse = 398 * 86400, kIdentityLifetime = 400 * 86400;
 
 Status write(const std::string& path, const std::string& text, mode_t mode) {
   EC_TRY(write_file_durably(os::disk(), path, text));
@@ -31,12 +32,12 @@ Status write_identity(const Identity& identity, pki::CertificateFactory& issuer,
   EC_ASSIGN(const auto signer, keys::software_signer(key_pem));
   EC_ASSIGN(const auto key, pki::PublicKey::from_spki(signer->spki_der()));
   const pki::Profile profile{
-      "identity", pki::Usage::kBoth, 400 * kDay, {pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri}};
+      "identity", pki::Usage::kBoth, kIdentityLifetime, {pki::NameKind::kDns, pki::NameKind::kIp, pki::NameKind::kUri}};
   std::vector<pki::Name> names{{pki::NameKind::kUri, identity.uri}};
   if (!identity.dns.empty()) names.push_back({pki::NameKind::kDns, identity.dns});
   if (!identity.address.empty()) names.push_back({pki::NameKind::kIp, identity.address});
   EC_ASSIGN(auto tbs,
-            issuer.prepare(profile, {identity.serial, now - 60, now + 398 * kDay, identity.dns, names, &key}));
+            issuer.prepare(profile, {identity.serial, now - 60, now + kIdentityUse, identity.dns, names, &key}));
   EC_ASSIGN(const auto der, issuer.sign(std::move(tbs)));
   return write(identity.base + ".pem", pki::to_pem("CERTIFICATE", der) + identity.chain_pem, 0644);
 }

@@ -7,6 +7,7 @@
 
 #include "base/os/system.h"
 #include "config/paths.h"
+#include "demo/clock.h"
 #include "demo/process.h"
 #include "pki/certificate.h"
 #include "pki/pem.h"
@@ -14,10 +15,8 @@
 namespace evercert::demo {
 namespace {
 
-constexpr Duration kPatience = 40s;          // of one run of a client
+constexpr Duration kRunPatience = 40s;       // of one run of a client
 constexpr Duration kBetweenOrders = 1500ms;  // of one region
-
-Instant now() { return os::monotonic_clock().now(); }
 
 std::string find_program(const std::string& name) {
   for (const char* folder : {"/usr/bin/", "/usr/local/bin/"}) {
@@ -148,7 +147,7 @@ Result<std::string> AcmeLoad::attempt(const Client& client, std::size_t region, 
   const std::vector<std::string> environment{"LEGO_CA_CERTIFICATES=" + root, "REQUESTS_CA_BUNDLE=" + root};
   const std::string log = home + ".log";
   EC_ASSIGN(auto process, Process::start_program(std::move(command), log, environment));
-  const auto status = process.wait(kPatience);
+  const auto status = process.wait(kRunPatience);
   if (!status) return fail(Code::kExpired, server + ": the client does not come to an end");
   if (*status != 0) return fail(Code::kUnavailable, process.log_tail());
   return certificate;

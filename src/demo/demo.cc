@@ -10,6 +10,7 @@
 
 #include "base/os/system.h"
 #include "demo/acme_load.h"
+#include "demo/clock.h"
 #include "demo/history.h"
 #include "demo/lag_watch.h"
 #include "demo/load.h"
@@ -20,7 +21,6 @@ namespace {
 
 using nlohmann::json;
 
-Instant now() { return os::monotonic_clock().now(); }
 double ms(Duration d) { return static_cast<double>(d.count()) / 1000; }
 
 class Demo {

@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "config/paths.h"
+#include "demo/clock.h"
 #include "keys/software_signer.h"
 #include "node/signers.h"
 #include "pki/crl.h"
@@ -17,7 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-Instant now() { return os::monotonic_clock().now(); }
 std::uint64_t chance() { return os::secure_random().next(); }
 
 std::string answering_region(const net::HttpResponse& response) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ceremony/ceremony.h"
+#include "demo/clock.h"
 
 namespace evercert::demo {
 namespace {
@@ -15,8 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint16_t kResolverPort = 5353;
-
-Instant now() { return os::monotonic_clock().now(); }
 
 }  // namespace
 
@@ -53,7 +52,7 @@ Status LocalCluster::make() {
   ceremony.zones = options_.zones;
   ceremony.wan = options_.wan;
   ceremony.hsm = options_.hsm;
-  ceremony.loopback_timing = !options_.wan;
+  ceremony.loopback_timing = options_.loopback_timing;
   ceremony.http01_port = kHttp01Port;
   ceremony.resolver = "127.0.0.1:" + std::to_string(kResolverPort);
   options_.progress("Making a cluster of three regions in " + dir_);

@@ -24,6 +24,7 @@ struct LocalClusterOptions {
   bool hsm = true;  // SoftHSM2 tokens; otherwise keys in files
   std::function<void(const std::string&)> progress;
   std::function<bool()> interrupted;
+  bool loopback_timing = !wan;
 };
 
 class LocalCluster {

@@ -18,16 +18,6 @@ namespace {
 
 void free_text(char* text) { OPENSSL_free(text); }
 
-std::string contents(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::int64_t seconds_of(const ASN1_TIME* time) {
-  tm parts{};
-  return time != nullptr && ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
-}
-
 std::string hex_serial(const X509* certificate) {
   const Owned<BIGNUM, BN_free> number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
   const Owned<char, free_text> text(number ? BN_bn2hex(number.get()) : nullptr);
@@ -47,6 +37,16 @@ bool wants_staple(const X509* certificate) {
 }
 
 }  // namespace
+
+std::string contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::int64_t seconds_of(const ASN1_TIME* time) {
+  tm parts{};
+  return time != nullptr && ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
+}
 
 Result<std::shared_ptr<const NamedCertificate>> NamedCertificate::load(const std::string& path) {
   std::error_code error;

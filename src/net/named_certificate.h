@@ -14,6 +14,11 @@
 
 namespace evercert::net {
 
+// Of a file; empty when it cannot be read.
+std::string contents(const std::string& path);
+// Since 1970; 0: there is none, or it cannot be read.
+std::int64_t seconds_of(const ASN1_TIME* time);
+
 class NamedCertificate {
  public:
   // `path`: PEM of a key and a chain. An OCSP answer (DER) may lie at `path`.SERIAL.ocsp, the serial number in lower

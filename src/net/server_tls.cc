@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <vector>
 
 #include "base/log.h"
@@ -25,11 +23,6 @@ constexpr const char* kTls12Ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 WallTime wall_now() {
   return {std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
               .count()};
-}
-
-std::string contents(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 // The server's choice (RFC 7301): HTTP/2 before HTTP/1.1. Who offers neither by name is told so.
@@ -77,11 +70,6 @@ int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX*
   if (!set_up(found->key, iv, cipher, mac, false)) return -1;
   // TLS 1.3 tickets are used once: a new one each time.
   return found->newest && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
-}
-
-std::int64_t seconds_of(const ASN1_TIME* time) {
-  tm parts{};
-  return ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
 }
 
 // Enough to tell that a file was written or replaced.

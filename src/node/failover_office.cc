@@ -14,7 +14,7 @@
 namespace evercert::node {
 namespace {
 
-constexpr Duration kLook = 1s, kAskTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
+constexpr Duration kLook = 1s, kLookTimeout = 900ms, kFreshTimeout = 1s, kRenew = 3s, kAgain = 1s, kCapacity = 10s,
                    kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s, kSubmit = 6s;
 constexpr std::int64_t kOldest = 16;
 constexpr std::size_t kLongestLock = 256;
@@ -164,7 +164,7 @@ Task<void> FailoverOffice::tend(const SpareNode& node) {
     net::HttpCall call;
     call.target = {node.address, node.status_port, false, node.address};
     call.path = "/v1/status";
-    call.connect_timeout = call.timeout = kAskTimeout;
+    call.connect_timeout = call.timeout = kLookTimeout;
     auto asking = client_.fetch(*executor_, std::move(call));
     const auto answer = co_await asking;
     standing.answers = answer && answer->status == 200;
@@ -484,7 +484,7 @@ Task<std::pair<NodeId, Result<recovery::Observation>>> FailoverOffice::ask(Execu
   net::HttpCall call;
   call.target = roster->peers.at(node);
   call.path = "/v1/failover/node";
-  call.connect_timeout = call.timeout = kAskTimeout;
+  call.connect_timeout = call.timeout = kLookTimeout;
   call.max_response_bytes = recovery::kLargestObservation;
   auto fetching = client_.fetch(on, std::move(call));
   const auto answer = co_await fetching;

@@ -29,7 +29,7 @@ constexpr const char *kDatabase = "database", *kHsm = "HSM", *kCertificates = "c
 constexpr double kGoodLagMs = 100, kBadLagMs = 1000;
 constexpr double kGoodFree = 0.2, kBadFree = 0.03;
 constexpr double kLeastMemory = 0.05, kMostErrors = 0.01, kSlowMs = 500;
-constexpr Duration kServedStep = 10s, kCaughtUp = 10s;
+constexpr Duration kServedStep = 10s, kEndingsStep = 10s, kCaughtUp = 10s;
 
 Result<pki::CertificateFacts> first_certificate(const std::string& path) {
   EC_ASSIGN(const std::string text, read_file(os::disk(), path));
@@ -217,8 +217,11 @@ void HealthWatch::tick() {
   if (key && !key_busy_.exchange(true)) key_executor_->post([this] { check_key(); });
   if (certificates) {
     if (!issuing_key_busy_.exchange(true)) key_executor_->post([this] { check_certificates(); });
-    look_at_endings();
     keep_track_record();
+  }
+  if (now >= next_endings_) {
+    next_endings_ = now + kEndingsStep;
+    look_at_endings();
   }
   executor_->post_after(kTick, [this] { tick(); });
 }

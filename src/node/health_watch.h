@@ -101,7 +101,7 @@ class HealthWatch {
   std::string kept_record_;  // as it lies in the data folder
   api::Admin* admin_ = nullptr;
   api::Admin::Served served_;
-  Instant next_served_;
+  Instant next_served_, next_endings_;
   std::map<NodeId, Instant> heard_;
   std::shared_ptr<const Roster> roster_;  // as the board has it
   std::map<NodeId, health::Component> witnesses_;

@@ -12,12 +12,6 @@ namespace {
 
 constexpr long kStatusRequest = 5;  // RFC 6066 section 8
 
-std::int64_t seconds_of(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return 0;
-  return timegm(&parts);
-}
-
 X509Ptr parse(std::string_view der) {
   const unsigned char* at = bytes(der);
   return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));

@@ -37,12 +37,6 @@ std::string entry_der(const CrlEntry& entry) {
   return der::wrap(der::kSequence, content);
 }
 
-std::int64_t seconds_of(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return 0;
-  return timegm(&parts);
-}
-
 class CrlsOnly : public CrlSigner {
  public:
   explicit CrlsOnly(std::shared_ptr<const Signer> key) : key_(std::move(key)) {}

@@ -14,7 +14,7 @@ using RequestPtr = Owned<OCSP_REQUEST, OCSP_REQUEST_free>;
 using ResponsePtr = Owned<OCSP_RESPONSE, OCSP_RESPONSE_free>;
 using BasicPtr = Owned<OCSP_BASICRESP, OCSP_BASICRESP_free>;
 
-std::string octets(const ASN1_STRING* text) {
+std::string content_of(const ASN1_STRING* text) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
           static_cast<std::size_t>(ASN1_STRING_length(text))};
 }
@@ -27,7 +27,7 @@ Result<OcspCertId> read_id(OCSP_CERTID* id) {
   OCSP_id_get0_info(&name, &algorithm, &key, &serial, id);
   const int nid = OBJ_obj2nid(algorithm);
   const int size = nid == NID_sha1 ? 20 : nid == NID_sha256 ? 32 : 0;
-  OcspCertId out{to_der(id, i2d_OCSP_CERTID), octets(name), octets(key), octets(serial)};
+  OcspCertId out{to_der(id, i2d_OCSP_CERTID), content_of(name), content_of(key), content_of(serial)};
   if (size == 0 || static_cast<int>(out.issuer_name_hash.size()) != size ||
       static_cast<int>(out.issuer_key_hash.size()) != size) {
     return fail(Code::kInvalid, "the request must name issuers by SHA-1 or SHA-256");
@@ -73,13 +73,7 @@ X509Ptr parse_certificate(std::string_view der) {
   return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
 }
 
-std::string key_bits(X509* certificate) { return octets(X509_get0_pubkey_bitstr(certificate)); }
-
-std::int64_t seconds_of(const ASN1_GENERALIZEDTIME* time) {
-  std::tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return 0;
-  return timegm(&parts);
-}
+std::string key_bits(X509* certificate) { return content_of(X509_get0_pubkey_bitstr(certificate)); }
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -109,7 +103,7 @@ Result<OcspRequest> parse_ocsp_request(std::string_view der) {
   }
   const int index = OCSP_REQUEST_get_ext_by_NID(request.get(), NID_id_pkix_OCSP_Nonce, -1);
   if (index >= 0) {
-    const std::string value = octets(X509_EXTENSION_get_data(OCSP_REQUEST_get_ext(request.get(), index)));
+    const std::string value = content_of(X509_EXTENSION_get_data(OCSP_REQUEST_get_ext(request.get(), index)));
     const unsigned char* inner = bytes(value);
     const Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free> nonce(
         d2i_ASN1_OCTET_STRING(nullptr, &inner, static_cast<long>(value.size())));
@@ -118,7 +112,7 @@ Result<OcspRequest> parse_ocsp_request(std::string_view der) {
     if (!nonce || ASN1_STRING_length(nonce.get()) < 1 || ASN1_STRING_length(nonce.get()) > 32) {
       return fail(Code::kInvalid, "the nonce must be an OCTET STRING of 1 to 32 bytes");
     }
-    out.nonce = octets(nonce.get());
+    out.nonce = content_of(nonce.get());
   }
   return out;
 }
@@ -222,7 +216,7 @@ Result<OcspResult> read_ocsp_response(std::string_view der, std::string_view iss
     OCSP_SINGLERESP* single = OCSP_resp_get0(basic.get(), i);
     ASN1_INTEGER* number = nullptr;
     OCSP_id_get0_info(nullptr, nullptr, nullptr, &number, const_cast<OCSP_CERTID*>(OCSP_SINGLERESP_get0_id(single)));
-    if (octets(number) != serial) continue;
+    if (content_of(number) != serial) continue;
     int reason = 0;
     ASN1_GENERALIZEDTIME *revoked = nullptr, *from = nullptr, *until = nullptr;
     const int status = OCSP_single_get0_status(single, &reason, &revoked, &from, &until);

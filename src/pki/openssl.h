@@ -11,6 +11,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <cstdint>
+#include <ctime>
 #include <string>
 #include <string_view>
 
@@ -52,6 +54,12 @@ std::string to_der(const T* object, Encode encode) {
   std::string der(reinterpret_cast<char*>(out), static_cast<std::size_t>(length));
   OPENSSL_free(out);
   return der;
+}
+
+// Since 1970; 0: there is none, or it cannot be read.
+inline std::int64_t seconds_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  return time != nullptr && ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
 }
 
 inline const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }

@@ -8,7 +8,7 @@ namespace {
 
 using Kind = PlannedFault::Kind;
 
-std::string seconds(Duration d) {
+std::string rounded_seconds(Duration d) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3f", static_cast<double>(d.count()) / 1e6);
   return text;
@@ -54,7 +54,7 @@ std::string to_text(const PlannedFault& fault) {
   if (fault.kind == Kind::kCut || fault.kind == Kind::kBridge) text += " to " + std::to_string(fault.to.value);
   if (fault.kind == Kind::kAddRegion || fault.kind == Kind::kRemoveRegion) return text;
   if (fault.kind == Kind::kSlowDisk) text += " by " + std::to_string(fault.by.count() / 1000) + " ms";
-  return text + (fault.until_healed ? " until healed" : " for " + seconds(fault.lasting) + " s");
+  return text + (fault.until_healed ? " until healed" : " for " + rounded_seconds(fault.lasting) + " s");
 }
 
 std::vector<PlannedFault> each(const std::vector<PlannedFault>& faults) {

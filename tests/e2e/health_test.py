@@ -60,7 +60,7 @@ try:
     services = {"HSM", "api", "certificates", "clock", "database", "disk", "followed groups", "renewals", "replication"}
     # A report of before a node's first checks had ended is replaced by the next one.
     wait_for("every node knows every service of every region", lambda: all(set(seen(at, region).get("services", {})) == services for at in regions for region in regions), 20)
-    # Each node looks at its lists every few seconds by itself, also at that which it publishes in its first.
+    # Each node looks at its lists every ten seconds, first when it may not have published its own.
     wait_for("the node that is asked has seen all lists", lambda: all(f"CRL of {region}" in ctl("health").stdout for region in regions), 30)
     shown = ctl("health")
     check(shown.returncode == 0 and all(region in shown.stdout for region in regions) and "globe 100" in shown.stdout, "ctl health shows it and ends with 0")

@@ -76,6 +76,11 @@ def times_are_told(subject, moved, silent=False):
     check(counted["incidents", "recovery"] > 0 and counted["incident_milliseconds", "recovery"] >= took[-1], f"the controller's metrics have the sums: {counted}")
 
 
+def moves_of(node):
+    """Of its share of the traffic, by any incident, oldest first."""
+    return [entry["text"].split(": ")[1] for entry in entries() if entry["text"].startswith(f"traffic of {node}: ")]
+
+
 def nearly_fill():
     free = os.statvfs(small)
     with open(f"{small}/ballast", "wb") as ballast:
@@ -119,8 +124,9 @@ try:
     wait_for("it is well again and has its traffic", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 40)
     wait_for("nothing is wrong any more", nothing_open, 40)
     times_are_told(f"{second} disk", moved=True)
-    moves = [entry["text"] for entry in json.loads(ctl("--json", "failover", "log").stdout)["entries"] if entry["text"].startswith("traffic of")]
-    check([move.split(": ")[1] for move in moves] == ["100 % -> 0 %", "0 % -> 50 %", "50 % -> 100 %"], f"in stages: {moves}")
+    moves = moves_of(second)
+    check(moves == ["100 % -> 0 %", "0 % -> 50 %", "50 % -> 100 %"], f"in stages: {moves}")
+    moved = len(moves)
 
     # --- it is ill again while its traffic returns: the return is broken off, and begins anew when it is well
     nearly_fill()
@@ -134,7 +140,8 @@ try:
     wait_for("its traffic has gone again", lambda: phase(f"{second} disk") == "stabilised" and share_at_edge() == 0, 40)
     os.remove(f"{small}/ballast")
     wait_for("it returns in the end", lambda: phase(f"{second} disk") == "closed" and share_at_edge() == 100, 90)
-    moves = [entry["text"].split(": ")[1] for entry in about() if entry["text"].startswith("traffic of")]
+    # Where the node is slow for a full disk as well, two incidents move its traffic: whichever comes first.
+    moves = moves_of(second)[moved:]
     check(moves[:2] == ["100 % -> 0 %", "0 % -> 50 %"] and any(move.endswith("-> 0 %") for move in moves[2:-2]) and moves[-2:] == ["0 % -> 50 %", "50 % -> 100 %"], f"from the first stage on: {moves}")
     check(not client.failed, f"no request has failed: {client.failed[:1]}")
 

@@ -11,7 +11,6 @@ namespace evercert::api {
 namespace {
 
 constexpr Duration kSubmitTimeout = 8s;
-constexpr Duration kReadTimeout = 3s;
 constexpr Duration kLook = 50ms;
 constexpr int kMostAttempts = 5;
 constexpr std::size_t kLongestReason = 500;

@@ -11,6 +11,9 @@
 
 namespace evercert::api {
 
+// For the newest membership record.
+inline constexpr Duration kReadTimeout = 3s;
+
 // Proposes what `make` makes of the epoch that this node sees, again when the epoch has moved meanwhile. The epoch of
 // the change; errors as the state machine gives them.
 Task<Result<std::uint64_t>> change_epoch(Executor& on, store::Store& store,

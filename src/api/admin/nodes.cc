@@ -21,8 +21,8 @@ using nlohmann::json;
 namespace v1 = store::v1;
 
 constexpr std::size_t kLongestText = 500;
-constexpr Duration kReadTimeout = 3s;
-constexpr Duration kPatience = 10s;  // for the change to be done in all groups; then the answer says how far it is
+constexpr Duration kChangePatience =
+    10s;  // for the change to be done in all groups; then the answer says how far it is
 
 bool done(const store::MembershipView& view) {
   const auto wanted = store::wanted_voters(view.record);
@@ -257,7 +257,7 @@ Task<net::HttpResponse> Nodes::change(net::HttpRequest request, Wish wish) {
     const auto view = store_.membership();
     return view->record.epoch() >= e && done(*view);
   };
-  auto waiting = wait_until(*request.executor, is_done, kPatience);
+  auto waiting = wait_until(*request.executor, is_done, kChangePatience);
   const bool finished = co_await waiting;
   co_return net::json_response(finished ? 200 : 202, describe(*store_.membership()));
 }

@@ -19,9 +19,8 @@ namespace {
 using nlohmann::json;
 namespace v1 = store::v1;
 
-constexpr Duration kWordPatience = 6s;  // for the word of nodes that have just started
-constexpr Duration kReadTimeout = 3s;
-constexpr Duration kPatience = 2s;        // for a fence to be carried out; then the answer says how far it has come
+constexpr Duration kWordPatience = 6s;    // for the word of nodes that have just started
+constexpr Duration kFencePatience = 2s;   // for a fence to be carried out; then the answer says how far it has come
 constexpr Duration kJoinPatience = 10s;   // for a new region to serve
 constexpr Duration kLeavePatience = 10s;  // for a removed one to be out of all groups
 
@@ -308,7 +307,7 @@ Task<void> Regions::settle(Executor& on, RegionId region, std::uint64_t epoch) {
         !fenced || (region.value < view->carried_out.size() && view->carried_out[region.value] == view->regions);
     return view->record.epoch() >= epoch && carried_out;
   };
-  auto waiting = wait_until(on, done, kPatience);
+  auto waiting = wait_until(on, done, kFencePatience);
   co_await waiting;
 }
 

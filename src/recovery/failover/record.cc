@@ -13,13 +13,13 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kLongestState = 1 << 20, kLongestText = 4000, kLongestName = 200, kMostSteps = 64,
+constexpr std::size_t kLongestState = 1 << 20, kLongestReason = 4000, kLongestWord = 200, kMostSteps = 64,
                       kMostIncidents = 300, kLongestEntry = 16 << 10, kLongestSignature = 1024;
 constexpr std::int64_t kLatest = std::int64_t{1} << 50;
 
 template <class E>
 E named(Fields& fields, const char* name, E first, E last) {
-  const std::string word = fields.text(name, kLongestName);
+  const std::string word = fields.text(name, kLongestWord);
   for (int i = static_cast<int>(first); i <= static_cast<int>(last); ++i) {
     if (to_string(static_cast<E>(i)) == word) return static_cast<E>(i);
   }
@@ -56,7 +56,7 @@ Result<Step> read_step(const json& in, const Times& times) {
   step.node = NodeId{static_cast<std::uint64_t>(fields.whole("node", 0, 0, 65535))};
   step.share = static_cast<int>(fields.whole("share", 0, 0, 100));
   step.state = named(fields, "state", StepState::kWaiting, StepState::kFailed);
-  step.evidence = fields.text("evidence", kLongestText);
+  step.evidence = fields.text("evidence", kLongestReason);
   step.begun = time_of(fields, "begun_ms", times);
   step.ended = time_of(fields, "ended_ms", times);
   step.epoch = fields.count("epoch");
@@ -104,7 +104,7 @@ Result<Incident> read_incident(const json& in, const Times& times) {
   Incident incident;
   incident.id = fields.count("id");
   incident.kind = named(fields, "kind", Kind::kRegion, Kind::kDatabase);
-  incident.subject = fields.text("subject", kLongestName);
+  incident.subject = fields.text("subject", kLongestWord);
   incident.region = region_in(fields, "region");
   incident.node = NodeId{static_cast<std::uint64_t>(fields.whole("node", 0, 0, 65535))};
   incident.phase = named(fields, "phase", Phase::kConfirmed, Phase::kClosed);
@@ -113,15 +113,15 @@ Result<Incident> read_incident(const json& in, const Times& times) {
     EC_ASSIGN(auto read, read_step(step, times));
     incident.steps.push_back(std::move(read));
   }
-  incident.evidence = fields.text("evidence", kLongestText);
-  incident.note = fields.text("note", kLongestText);
-  incident.outcome = fields.text("outcome", kLongestText);
-  incident.ordered_by = fields.text("ordered_by", kLongestName);
-  incident.approved_by = fields.text("approved_by", kLongestName);
+  incident.evidence = fields.text("evidence", kLongestReason);
+  incident.note = fields.text("note", kLongestReason);
+  incident.outcome = fields.text("outcome", kLongestReason);
+  incident.ordered_by = fields.text("ordered_by", kLongestWord);
+  incident.approved_by = fields.text("approved_by", kLongestWord);
   incident.alive = fields.flag("alive", false);
   incident.undo = fields.flag("undo", false);
   incident.at_once = fields.flag("at_once", false);
-  incident.ended_by = fields.text("ended_by", kLongestText);
+  incident.ended_by = fields.text("ended_by", kLongestReason);
   incident.fell_back = static_cast<std::uint32_t>(fields.whole("fell_back", 0, 0, 1'000'000));
   incident.opened = time_of(fields, "opened_ms", times);
   incident.changed = time_of(fields, "changed_ms", times);
@@ -157,11 +157,11 @@ Result<LogEntry> read_entry(const json& in) {
   LogEntry entry;
   entry.number = fields.count("number");
   entry.at_ms = fields.whole("at_ms", 0, 0, kLatest);
-  entry.by = fields.text("by", kLongestName);
+  entry.by = fields.text("by", kLongestWord);
   entry.token = fields.whole("token", 0, 0, std::numeric_limits<std::int64_t>::max());
-  entry.incident = fields.text("incident", kLongestName);
-  entry.text = fields.text("text", kLongestText);
-  entry.evidence = fields.text("evidence", kLongestText);
+  entry.incident = fields.text("incident", kLongestWord);
+  entry.text = fields.text("text", kLongestReason);
+  entry.evidence = fields.text("evidence", kLongestReason);
   entry.previous = fields.text("previous", 64);
   entry.hash = fields.text("hash", 64);
   entry.signature = {fields.text("signer", 64), fields.text("signature", kLongestSignature)};
@@ -272,7 +272,7 @@ Result<LogAnchor> parse_anchor(std::string_view text) {
   Fields fields(in, "the anchor of the failover log");
   LogAnchor anchor;
   EC_ASSIGN(anchor.last, read_entry(fields.many("last", false, 64)));
-  anchor.by = fields.text("by", kLongestName);
+  anchor.by = fields.text("by", kLongestWord);
   anchor.at_ms = fields.whole("at_ms", 0, 0, kLatest);
   anchor.signature = {fields.text("signer", 64), fields.text("signature", kLongestSignature)};
   EC_TRY(fields.status());
@@ -320,7 +320,7 @@ Result<Order> parse_order(std::string_view text) {
   const json in = json::parse(text, nullptr, false);
   Fields fields(in, "an order");
   Order order;
-  const std::string verb = fields.text("verb", kLongestName);
+  const std::string verb = fields.text("verb", kLongestWord);
   const auto known = std::ranges::find(kVerbs, verb);
   if (known == std::end(kVerbs)) fields.wrong("verb", "is not known");
   else order.verb = static_cast<Order::Verb>(known - std::begin(kVerbs));
@@ -328,8 +328,8 @@ Result<Order> parse_order(std::string_view text) {
   order.incident = fields.count("incident");
   order.plan = static_cast<std::uint32_t>(fields.whole("plan", 0, 0, 1'000'000'000));
   order.at_once = fields.flag("at_once", false);
-  order.by = fields.text("by", kLongestName);
-  order.reason = fields.text("reason", kLongestText);
+  order.by = fields.text("by", kLongestWord);
+  order.reason = fields.text("reason", kLongestReason);
   order.at_ms = fields.whole("at_ms", 0, 0, kLatest);
   EC_TRY(fields.status());
   return order;

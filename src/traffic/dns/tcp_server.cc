@@ -33,12 +33,12 @@ struct Connection {
 
 AddressPrefix network_of(const IpAddress& address) { return prefix_of(address, address.v6 ? 56 : 24); }
 
-class ServerImpl : public TcpServer {
+class TcpServerImpl : public TcpServer {
  public:
-  ServerImpl(std::vector<Socket> listeners, std::unique_ptr<Handler> handler, const Hub& hub, MonotonicClock& clock,
-             TcpLimits limits)
+  TcpServerImpl(std::vector<Socket> listeners, std::unique_ptr<Handler> handler, const Hub& hub, MonotonicClock& clock,
+                TcpLimits limits)
       : listeners_(std::move(listeners)), handler_(std::move(handler)), hub_(hub), clock_(clock), limits_(limits) {}
-  ~ServerImpl() override {
+  ~TcpServerImpl() override {
     stopping_.store(true, std::memory_order_relaxed);
     if (thread_.joinable()) thread_.join();
   }
@@ -212,7 +212,7 @@ class ServerImpl : public TcpServer {
 
 Result<std::unique_ptr<TcpServer>> TcpServer::start(std::vector<Socket> sockets, std::unique_ptr<Handler> handler,
                                                     const Hub& hub, MonotonicClock& clock, TcpLimits limits) {
-  auto server = std::make_unique<ServerImpl>(std::move(sockets), std::move(handler), hub, clock, limits);
+  auto server = std::make_unique<TcpServerImpl>(std::move(sockets), std::move(handler), hub, clock, limits);
   EC_TRY(server->open());
   return server;
 }

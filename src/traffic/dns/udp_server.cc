@@ -21,9 +21,9 @@ constexpr std::size_t kLongest = 2048;     // of a query; a longer one is cut of
 constexpr timeval kWait{0, 100'000};       // until an idle thread looks whether it is to end
 constexpr std::size_t kControlBytes = 64;  // which of the machine's addresses was asked
 
-class ServerImpl : public UdpServer {
+class UdpServerImpl : public UdpServer {
  public:
-  ServerImpl(Socket socket, bool any, std::unique_ptr<Handler> handler, const Hub& hub, MonotonicClock& clock)
+  UdpServerImpl(Socket socket, bool any, std::unique_ptr<Handler> handler, const Hub& hub, MonotonicClock& clock)
       : socket_(std::move(socket)), any_(any), handler_(std::move(handler)), hub_(hub), clock_(clock) {
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kWait, sizeof kWait);
     thread_ = std::thread([this] {
@@ -31,7 +31,7 @@ class ServerImpl : public UdpServer {
       serve();
     });
   }
-  ~ServerImpl() override {
+  ~UdpServerImpl() override {
     stopping_.store(true, std::memory_order_relaxed);
     thread_.join();
   }
@@ -122,7 +122,7 @@ class ServerImpl : public UdpServer {
 
 std::unique_ptr<UdpServer> UdpServer::start(Socket socket, bool any, std::unique_ptr<Handler> handler, const Hub& hub,
                                             MonotonicClock& clock) {
-  return std::make_unique<ServerImpl>(std::move(socket), any, std::move(handler), hub, clock);
+  return std::make_unique<UdpServerImpl>(std::move(socket), any, std::move(handler), hub, clock);
 }
 
 }  // namespace evercert::traffic::dns

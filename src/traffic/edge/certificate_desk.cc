@@ -13,7 +13,7 @@
 namespace evercert::traffic {
 namespace {
 
-constexpr std::size_t kMostBytes = 256 * 1024;
+constexpr std::size_t kMostAnswerBytes = 256 * 1024;
 constexpr Duration kToldWithin = 3s;
 
 void free_text(char* text) { OPENSSL_free(text); }
@@ -100,7 +100,7 @@ Task<Result<net::HttpResponse>> CertificateDesk::ask(Executor& on, AcmeRequest r
   call.headers = std::move(request.headers);
   call.headers.set("Host", place->authority);
   call.body = std::move(request.body);
-  call.max_response_bytes = kMostBytes;
+  call.max_response_bytes = kMostAnswerBytes;
   co_return co_await client_->fetch(on, std::move(call));
 }
 

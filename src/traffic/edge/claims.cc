@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 // A JWS with a CSR of the largest key is far below; what is larger costs more to read than it is worth.
-constexpr std::size_t kMostBytes = 64 * 1024;
+constexpr std::size_t kMostClaimBytes = 64 * 1024;
 constexpr std::size_t kLongestAccount = 64;
 constexpr std::string_view kAccounts = "/acme/acct/";
 
@@ -48,7 +48,7 @@ std::string account_of(const json& header) {
 
 Claims read_claims(const net::HttpRequest& request) {
   Claims claims;
-  if (request.method != "POST" || request.body.size() > kMostBytes) return claims;
+  if (request.method != "POST" || request.body.size() > kMostClaimBytes) return claims;
   if (request.path == "/v1/certificates") {
     // Most are none, and are not read for that.
     if (request.body.find("\"replaces\"") == std::string::npos) return claims;
