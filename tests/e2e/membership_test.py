@@ -185,7 +185,7 @@ try:
 
     # --- new machines take the place of the lost ones
     servers.stop_one("node", east)
-    written = next(name for name in os.listdir(recover[7]) if name.endswith(".json"))
+    written = next(name for name in os.listdir(recover[7]) if name.startswith("reformed-") and name.endswith(".json"))
     carried = shutil.copy(os.path.join(recover[7], written), os.path.join(work, "carried.json"))
 
     def join(region):
