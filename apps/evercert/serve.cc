@@ -182,6 +182,7 @@ Result<traffic::EdgeOptions> edge_options(const EdgeArguments& arguments) {
   options.front = {paths.ticket_secret(region->name), arguments.access_log, arguments.handover, edge.proxies,
                    static_cast<std::size_t>(edge.connections_per_client)};
   options.front.largest_body = static_cast<std::uint64_t>(config.edge.largest_body_mb * (1 << 20));
+  options.canary_file = paths.edge_canary(region->name, arguments.number);
   const auto& canaries = config.edge.canary_zones;
   for (const auto& node : region->nodes) {
     const bool canary = std::find(canaries.begin(), canaries.end(), node.zone) != canaries.end();

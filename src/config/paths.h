@@ -54,6 +54,8 @@ struct Paths {
   std::string edge_acme_certificate(const std::string& region, int number) const {
     return edge(region, number) + "-acme.pem";
   }
+  // What has become of the edge's canary (traffic/edge/canary_file.h).
+  std::string edge_canary(const std::string& region, int number) const { return edge(region, number) + "-canary.json"; }
   std::string edge(const std::string& region, int number) const {
     return region_dir(region) + "/edge-" + std::to_string(number);
   }

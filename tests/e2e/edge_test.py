@@ -245,6 +245,11 @@ try:
     load.stop()
     check(status()["canary"]["rolled_back"] and status()["canary"]["why"], f"it has become slow, and is rolled back by itself: {status()['canary']['why']}")
     check(not load.bad, f"no request was lost by it: {load.bad[:2]}")
+    why = status()["canary"]["why"]
+    servers.stop_one("edge", region)
+    start_edge("usual.yaml")
+    wait_for("the region issues", ready, 30)
+    check(status()["canary"]["rolled_back"] and status()["canary"]["why"] == why, "the process that comes after it knows")
     check(tell("POST", "/edge/canary?percent=1")[0] == 200 and not status()["canary"]["rolled_back"], "a person begins anew")
 
     print("a client that comes too often")

@@ -15,6 +15,7 @@
 #include "net/http_server.h"
 #include "net/link_client.h"
 #include "traffic/edge/admin.h"
+#include "traffic/edge/canary_file.h"
 #include "traffic/edge/certificate_desk.h"
 #include "traffic/edge/counters.h"
 #include "traffic/edge/entrance.h"
@@ -72,7 +73,10 @@ class EdgeImpl : public Edge {
     EC_ASSIGN(client_, net::HttpClient::create({options_.address, options_.tls, 256, 60s}));
     releases_ = std::make_unique<Releases>(backends_, clock_);
     // A region none of whose nodes is of the new release has nothing to share out.
-    if (options_.canary_percent > 0 && releases_->state().any) EC_TRY(releases_->begin(options_.canary_percent));
+    if (releases_->state().any) {
+      if (options_.canary_percent > 0) EC_TRY(releases_->begin(options_.canary_percent));
+      if (!options_.canary_file.empty()) resume_canary();
+    }
     shares_ = std::make_unique<SharesLead>(backends_, options_.region_name);
     forwarder_ = std::make_unique<Forwarder>(Forwarder::Parts{options_, backends_, entrance_, guests_, *releases_,
                                                               *shares_, counters_, *link_, *client_, clock_, random_});
@@ -274,6 +278,19 @@ class EdgeImpl : public Edge {
     loop.post_after(kLagSample, [this, &loop, next = now + kLagSample] { sample_lag(loop, next); });
   }
 
+  // An edge that cannot keep it serves all the same.
+  void resume_canary() {
+    canary_file_.emplace(os::disk(), options_.canary_file, canary_beginning(backends_, options_.canary_percent));
+    if (const auto resumed = canary_file_->resume(*releases_); !resumed)
+      log_warning("edge: " + resumed.error().message);
+  }
+  void keep_canary() {
+    const auto kept = canary_file_->keep(*releases_);
+    if (!kept && canary_kept_)
+      log_warning("edge: what becomes of the canary cannot be kept for a restart: " + kept.error().message);
+    canary_kept_ = kept.has_value();
+  }
+
   // Every half second: limits of clients follow the load; what was turned away is told once, however much it is.
   void adapt() {
     const bool overloaded = backends_.with(
@@ -288,6 +305,7 @@ class EdgeImpl : public Edge {
       log_warning("edge: turned away overload=" + std::to_string(overload - std::exchange(told_overload_, overload)) +
                   " rate=" + std::to_string(rate - std::exchange(told_rate_, rate)));
     }
+    if (canary_file_) keep_canary();
     checker_->post_after(kAdapt, [this] { adapt(); });
   }
 
@@ -298,6 +316,8 @@ class EdgeImpl : public Edge {
   Entrance entrance_;
   Guests guests_;
   std::unique_ptr<Releases> releases_;
+  std::optional<CanaryFile> canary_file_;
+  bool canary_kept_ = true;
   std::unique_ptr<SharesLead> shares_;
   EdgeCounters counters_;
   std::uint64_t told_overload_ = 0, told_rate_ = 0;

@@ -66,6 +66,7 @@ struct EdgeOptions {
   GuestOptions guests;
   Sticky sticky = Sticky::kAcme;
   double canary_percent = 0;  // of the requests, to the nodes that run a new release
+  std::string canary_file;    // what has become of it (canary_file.h); empty: a new process does not know
   // Where an operator asks and changes things, without a password: a loopback address. Empty: nowhere.
   std::string admin_address;
   std::uint16_t admin_port = 0;

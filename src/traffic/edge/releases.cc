@@ -68,6 +68,12 @@ Status Releases::begin(double percent) {
   return {};
 }
 
+void Releases::stay_back(std::string why) {
+  log_warning("edge: the canary stays rolled back: " + why);
+  std::lock_guard lock(mutex_);
+  canary_.roll_back(std::move(why));
+}
+
 Releases::State Releases::state() const {
   std::lock_guard lock(mutex_);
   return {canaries_.any() && stable_.any(),

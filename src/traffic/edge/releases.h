@@ -25,6 +25,8 @@ class Releases {
 
   // kInvalid: not from 0 to 100, or no node runs a new release, or all do.
   Status begin(double percent);
+  // As an earlier process has found: rolled back, for this reason, until begin().
+  void stay_back(std::string why);
   struct State {
     bool any = false;  // nodes of both releases
     double percent = 0;

@@ -45,6 +45,8 @@ class Canary {
   // true: it was rolled back by this.
   bool finished(Release release, bool failed, Duration took, Instant now);
 
+  // Until begin(). True.
+  bool roll_back(std::string why);
   bool rolled_back() const { return rolled_back_; }
   const std::string& why() const { return why_; }  // for a person; empty before a rollback
   std::uint32_t share() const { return rolled_back_ ? 0 : share_; }
@@ -61,7 +63,6 @@ class Canary {
     LatencyWindow latencies;
   };
   Counts recent(Side& side, Instant now) const;
-  bool roll_back(std::string why);
   bool compare(Instant now);
 
   CanaryOptions options_;
