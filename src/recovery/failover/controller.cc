@@ -98,12 +98,15 @@ void Controller::hear_word(RegionId region, const Member::Word& word, Instant no
 // For how long it must have been found, and since when it counts: what was seen before a person put the region back, or
 // soon after, is no reason to contradict him before it has lasted.
 Duration Controller::to_be_confirmed(const Finding& finding, Instant& since) const {
+  Duration needed = policy_.confirm;
+  if (finding.kind != Kind::kRegion) return needed;
+  // What a new controller finds first may be the end of a time in which there was none, for want of a majority.
+  if (finding.alive && since < started_.now + policy_.well && bug_ != Bug::kOldVerdict)
+    needed = std::max(needed, policy_.well);
   const auto word = state_.words.find(finding.region);
-  if (finding.kind != Kind::kRegion || word == state_.words.end() || since >= word->second.at + policy_.well ||
-      bug_ == Bug::kOldEvidence)
-    return policy_.confirm;
+  if (word == state_.words.end() || since >= word->second.at + policy_.well || bug_ == Bug::kOldEvidence) return needed;
   since = std::max(since, word->second.at);
-  return std::max(policy_.confirm, policy_.well);
+  return std::max(needed, policy_.well);
 }
 
 void Controller::open_new(const std::vector<Finding>& found, const Sight& sight) {

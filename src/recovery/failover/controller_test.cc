@@ -26,9 +26,10 @@ class ControllerTest : public testing::Test {
     policy.stage = 3s;
     make({});
   }
-  void make(State state) {
-    controller =
-        std::make_unique<Controller>(cluster, policy, std::move(state), "node", token, Times{now, WallTime{wall_ms()}});
+  // `age`: it has been the controller for so long.
+  void make(State state, Duration age = 60s) {
+    const Times started{now - age, WallTime{wall_ms() - age / 1ms}};
+    controller = std::make_unique<Controller>(cluster, policy, std::move(state), "node", token, started);
   }
   std::int64_t wall_ms() const { return 1'700'000'000'000 + now.us / 1000; }
   // One look; the world does what it is told.
@@ -40,7 +41,7 @@ class ControllerTest : public testing::Test {
       o.node = node;
       for (const auto& [other, name] : cluster.regions) {
         const bool out = gone.contains(other) || ill.contains(other);
-        o.scores[other] = out ? 0 : 100;
+        o.scores[other] = out && !recovered.contains(other) ? 0 : 100;
         if (out) o.out[other] = "it looks ill";
       }
       const RegionId leads = gone.contains(RegionId{1}) || picture.members[RegionId{1}].standing != Standing::kServing
@@ -98,7 +99,7 @@ class ControllerTest : public testing::Test {
   Cluster cluster;
   Picture picture;
   Policy policy;
-  std::set<RegionId> gone, ill;
+  std::set<RegionId> gone, ill, recovered;  // recovered: the verdict about who is ill still holds
   std::set<NodeId> ill_nodes;
   double busy = 0.5;
   int broken_parts = 0;
@@ -237,6 +238,33 @@ TEST_F(ControllerTest, WhoSeesNothingDecidesNothingAndBeginsToWatchAnew) {
   EXPECT_TRUE(controller->state().incidents.empty()) << "that it was ill before is no time that it was seen to be";
   look_for(11);
   EXPECT_EQ(controller->state().incidents.size(), 1u);
+}
+
+TEST_F(ControllerTest, WhatIsOverIsNoReasonThoughTheVerdictStillHolds) {
+  look_for(20);
+  ill.insert(RegionId{3});
+  look();
+  recovered.insert(RegionId{3});
+  look_for(20);
+  EXPECT_TRUE(controller->state().incidents.empty());
+  recovered.clear();
+  look_for(6);
+  EXPECT_EQ(controller->state().incidents.size(), 1u) << "it is ill again";
+}
+
+TEST_F(ControllerTest, ANewControllerTakesOutNoRegionThatAnswersForWhatMayBeTheEndOfATimeWithoutAMajority) {
+  policy.well = 12s;
+  make({}, 0s);
+  ill.insert(RegionId{3});
+  look_for(8);
+  EXPECT_TRUE(controller->state().incidents.empty());
+  recovered.insert(RegionId{3});
+  look();
+  recovered.clear();
+  look_for(8);
+  EXPECT_TRUE(controller->state().incidents.empty()) << "it was well in between";
+  look_for(8);
+  EXPECT_EQ(controller->state().incidents.size(), 1u) << "and now it is not";
 }
 
 TEST_F(ControllerTest, ASuccessorBeginsWhatIsLeftToDoAnewUnderItsOwnToken) {

@@ -47,7 +47,7 @@ Duration silence_of(const Sight& sight, RegionId region, NodeId only) {
 
 void detect_regions(const Sight& sight, std::vector<Finding>& found) {
   for (const auto& [region, name] : sight.cluster.regions) {
-    if (!sight.confirmed_out(region)) continue;
+    if (!sight.out_and_ill(region)) continue;
     std::vector<std::string> words;
     for (const Observation* one : sight.all()) {
       const auto word = one->out.find(region);
@@ -194,10 +194,24 @@ std::set<RegionId> Sight::say_well(RegionId region) const {
   return words;
 }
 
-bool Sight::confirmed_out(RegionId region) const {
+bool Sight::fenced_by_majority(RegionId region) const {
   const Member member = this->member(region);
-  const bool by_majority = member.standing == Standing::kFenced && member.by == "attested";
-  return by_majority || say_out(region).size() >= needed();
+  return member.standing == Standing::kFenced && member.by == "attested";
+}
+
+bool Sight::confirmed_out(RegionId region) const {
+  return fenced_by_majority(region) || say_out(region).size() >= needed();
+}
+
+bool Sight::out_and_ill(RegionId region) const {
+  if (bug == Bug::kOldVerdict || fenced_by_majority(region)) return confirmed_out(region);
+  std::set<RegionId> words;
+  for (const Observation* one : all()) {
+    const auto score = one->scores.find(region);
+    if (one->out.contains(region) && (score == one->scores.end() || score->second < kWell))
+      words.insert(region_of(one->node));
+  }
+  return words.size() >= needed();
 }
 
 bool Sight::well(RegionId region) const {

@@ -35,7 +35,10 @@ class Sight {
   // Regions that say that this one is out, or well.
   std::set<RegionId> say_out(RegionId region) const;
   std::set<RegionId> say_well(RegionId region) const;
+  bool fenced_by_majority(RegionId region) const;
   bool confirmed_out(RegionId region) const;
+  // That, and those who say so see it ill now: a verdict outlasts its reason for a while, so that it does not flap.
+  bool out_and_ill(RegionId region) const;
   bool well(RegionId region) const;
   // Two regions' nodes, all that can see it, give the node no point; and by whose words.
   bool gives_no_point(NodeId node, std::size_t& words) const;

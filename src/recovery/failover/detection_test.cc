@@ -34,7 +34,10 @@ class DetectionTest : public testing::Test {
   }
   Observation& of(std::uint8_t region, std::uint8_t zone = 1) { return picture.seen[node(region, zone)].what; }
   void says_out(std::uint8_t observer, std::uint8_t region) {
-    for (std::uint8_t z = 1; z <= 2; ++z) of(observer, z).out[RegionId{region}] = "api 0 of 2";
+    for (std::uint8_t z = 1; z <= 2; ++z) {
+      of(observer, z).out[RegionId{region}] = "api 0 of 2";
+      of(observer, z).scores[RegionId{region}] = 0;
+    }
   }
   void mute(std::uint8_t from, std::uint8_t to) {
     for (std::uint8_t a = 1; a <= 2; ++a) {

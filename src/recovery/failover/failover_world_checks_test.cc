@@ -67,6 +67,9 @@ void World::check_shares(const traffic::Shares& before, const traffic::Shares& a
       const bool errors = region.failing && was > 0 && was < 100;
       if (!person && was == 100 && !truly_out(id, lately) && !errors)
         say(name + " was taken out, and nothing was wrong with it");
+      // What is seen may be so old, and the clocks of those who write differ.
+      if (!person && was == 100 && open != state.incidents.end() && open->opened - region.last_bad > policy_.stale + 4s)
+        say(name + " was taken out for what was over");
     } else {
       if (is == 100) ++facts_.returned;
       const bool undone = open != state.incidents.end() && open->undo;
@@ -100,7 +103,9 @@ void World::check_node_shares(const traffic::Shares& before, const traffic::Shar
         return after.of_node(its) > 0 && (!bad || now_ - other.second.bad_since < lately);
       });
       if (!another) say("no other node of the region of " + name + " gets traffic and is well");
-      if (now_ - node.last_bad > lately && was == 100) say(name + " was taken out, and nothing was wrong with it");
+      const bool errors = regions_.at(region_of(id)).failing;  // the return is broken off for them
+      if (now_ - node.last_bad > lately && was == 100 && !errors)
+        say(name + " was taken out, and nothing was wrong with it");
     } else {
       if (is == 100) ++facts_.nodes_returned;
       if (is > was && was > 0 && !undone && (node.down || node.broken) && now_ - node.bad_since > 15s &&

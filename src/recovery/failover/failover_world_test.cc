@@ -9,6 +9,7 @@ namespace evercert::recovery {
 namespace {
 
 constexpr Duration kLease = 5s, kTick = 1s, kFaults = 1200s, kCalm = 1800s;
+constexpr Duration kHold = 20s;  // of a verdict, after its reason is over
 const std::string kAlice = "alice";
 
 }  // namespace
@@ -188,7 +189,7 @@ void World::fate_of_regions() {
     if (node.down || node.broken || !regions_.at(region_of(id)).up) node.last_bad = now_;
   }
   for (auto& [id, region] : regions_) {
-    if (!region.up || region.sick) region.last_bad = now_, region.out_until = now_ + 5s;
+    if (!region.up || region.sick) region.last_bad = now_, region.out_until = now_ + kHold;
     const bool attested = region.standing == Standing::kFenced && region.by == "attested";
     if (up * 2 <= static_cast<std::ptrdiff_t>(regions_.size())) continue;
     if (!region.up && now_ - region.changed > 4s && region.standing != Standing::kFenced && serving > 1) {
@@ -248,11 +249,11 @@ Observation World::observation(NodeId node) {
   const bool lies = regions_.at(own).liar;
   for (const auto& [id, region] : regions_) {
     // It says of one other that it is out, and is believed by nobody.
-    const bool out = lies && id.value == own.value % regions_.size() + 1
-                         ? true
-                         : !region.up || region.sick || now_ < region.out_until;
-    o.scores[id] = out ? 0 : 100;
-    if (out) o.out[id] = "it looks ill";
+    const bool lie = lies && id.value == own.value % regions_.size() + 1;
+    const bool ill = lie || !region.up || region.sick;
+    o.scores[id] = ill ? 0 : 100;
+    // The verdict outlasts the reason, as health's does.
+    if (ill || now_ < region.out_until) o.out[id] = "it looks ill";
   }
   for (const auto& [other, region] : cluster_.nodes)
     o.nodes[other] = regions_.at(region).up && !nodes_.at(other).down ? 100 : 0;

@@ -21,6 +21,7 @@ enum class Bug {
   kOverridePerson,
   kIgnoreWord,
   kOldEvidence,
+  kOldVerdict,
 };
 
 struct PlantedBug {
@@ -42,6 +43,7 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::kOverridePerson, "override_person", "a region that a person has drained or fenced is put back"},
     {Bug::kIgnoreWord, "ignore_word", "a plan goes on although a person has put the region back since"},
     {Bug::kOldEvidence, "old_evidence", "what was seen before a person put the region back counts against it"},
+    {Bug::kOldVerdict, "old_verdict", "a region is taken out for a reason that is over, while the verdict still holds"},
 };
 
 }  // namespace evercert::recovery
