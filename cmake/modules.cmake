@@ -2,8 +2,8 @@
 # A module is one folder, one static library, and the list of modules that it may include: its arrows.
 # scripts/check_arrows.py reads the same calls and fails the build when an #include goes against them.
 #
-# Reading headers is two thirds of compiling a file: several are compiled at a time, so that a build from nothing takes
-# a third less. What two files of a module call alike is therefore one thing in a header, or has two names.
+# Reading headers is two thirds of compiling a file: several are compiled at a time, so that a build from nothing
+# takes less. What two files of a module call alike is therefore one thing in a header, or has two names.
 option(EVERCERT_UNITY "Compile several files at a time (OFF: each by itself, which finds a missing #include)" ON)
 
 function(evercert_module name)

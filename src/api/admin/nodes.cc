@@ -21,8 +21,8 @@ using nlohmann::json;
 namespace v1 = store::v1;
 
 constexpr std::size_t kLongestText = 500;
-constexpr Duration kChangePatience =
-    10s;  // for the change to be done in all groups; then the answer says how far it is
+// For the change to be done in all groups; then the answer says how far it is.
+constexpr Duration kChangePatience = 10s;
 
 bool done(const store::MembershipView& view) {
   const auto wanted = store::wanted_voters(view.record);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What has become of an edge's canary, for the process that comes after it: a restart must not give clients back to a
-// release that was rolled back, nor take from a person's share. One process at a time.
+// release that was rolled back, nor take from a person's share. While one process hands over to
+// the next, both may write: the last word counts.
 #pragma once
 
 #include <optional>
