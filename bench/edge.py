@@ -23,6 +23,7 @@ parser.add_argument("evercert", nargs="?", default="build/evercert")
 parser.add_argument("--seconds", type=int, default=4)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--only", nargs="*", default=[])
+parser.add_argument("--busy-poll", action="store_true", help="neither sleeps while requests come: HAProxy's busy-polling, and busy_poll_us of the edge")
 parser.add_argument("--json")
 options = parser.parse_args()
 evercert = os.path.abspath(options.evercert)
@@ -81,6 +82,7 @@ def haproxy():
     path = write("haproxy.cfg", f"""global
   nbthread 1
   maxconn 4096
+  {"busy-polling" if options.busy_poll else ""}
 defaults
   mode http
   timeout connect 2s
@@ -141,6 +143,11 @@ end
     return told["requests"] / told["us"] * 1e6, told
 
 
+def in_plain(question):
+    """Asked without TLS where a certificate's URLs point."""
+    return question[1].startswith(("/ocsp", "/crl"))
+
+
 def measure(command, question, log, rate=None):
     """Requests a second and p99 with many at once, p50 of one at a time, and the core's time for each. With a rate: p99 at that rate."""
     process = start(front_core, command, log)
@@ -153,12 +160,13 @@ def measure(command, question, log, rate=None):
             got, many = load(url, question, 32, options.seconds, rate)
             return {"paced_rate": got, "paced_p99_ms": many["p99"], "paced_failed": many["failed"]}
         _, alone = load(url, question, 1, 2)
+        plain = load(f"http://{address}:8080" + question[1], question, 1, 2)[1]["p50"] if in_plain(question) else 0.0
         before = cpu(process.pid)
         rate, many = load(url, question, 32, options.seconds)
         spent = cpu(process.pid) - before
     finally:
         stop(process)
-    return {"rate": rate, "p50_ms": many["p50"], "p99_ms": many["p99"], "alone_p50_ms": alone["p50"], "us_each": spent / many["requests"] * 1e6, "failed": many["failed"] + alone["failed"]}
+    return {"rate": rate, "p50_ms": many["p50"], "p99_ms": many["p99"], "alone_p50_ms": alone["p50"], "plain_p50_ms": plain, "us_each": spent / many["requests"] * 1e6, "failed": many["failed"] + alone["failed"]}
 
 
 def cpu(pid):
@@ -170,6 +178,8 @@ try:
     for tool in ("haproxy", "wrk"):
         assert shutil.which(tool), f"{tool} is missing: run scripts/install_dependencies.sh edge-bench"
     subprocess.run([evercert, "init", cluster, "--keys", "files", "--timing", "loopback", "--regions", region, "--zones", "3"], check=True, capture_output=True)
+    if options.busy_poll:
+        open(f"{cluster}/cluster.yaml", "a").write("edge: {busy_poll_us: 1000}\n")
     token = open(f"{cluster}/operator/token").read().strip()
     trusted = ssl.create_default_context(cafile=f"{cluster}/public/root.pem")
     trusted.check_hostname = False
@@ -215,12 +225,13 @@ try:
         result["paced_p99_ratio"] = result["haproxy"]["paced_p99_ms"] / result["edge"]["paced_p99_ms"]
         result["ratio"] = result["edge"]["rate"] / result["haproxy"]["rate"]
         result["p99_ratio"] = result["haproxy"]["p99_ms"] / result["edge"]["p99_ms"]
-        if question[1].startswith(("/ocsp", "/crl")):
-            # To a node itself, in plain: what either of them adds includes TLS to the client.
-            direct = load(f"http://{node_addresses[0]}:9080" + question[1], question, 1, 2)[1]["p50"]
+        if in_plain(question):
+            direct = statistics.median(load(f"http://{node_addresses[0]}:9080" + question[1], question, 1, 2)[1]["p50"] for _ in range(options.rounds))
             result["direct_p50_ms"] = direct
-            print(f"  one at a time to a node itself: p50 {direct:.3f} ms; the edge adds {(result['edge']['alone_p50_ms'] - direct) * 1000:+.0f} us, "
-                  f"HAProxy {(result['haproxy']['alone_p50_ms'] - direct) * 1000:+.0f} us")
+            added = {front: [(result[front][key] - direct) * 1000 for key in ("plain_p50_ms", "alone_p50_ms")] for front in rounds}
+            result["added_p50_us"] = {front: {"http": http, "https": https} for front, (http, https) in added.items()}
+            print(f"  one at a time to a node itself: p50 {direct:.3f} ms; asked as certificates name it (http) " +
+                  " and ".join(f"{front} adds {http:.0f} us (https, with the client's own share of it: {https:.0f})" for front, (http, https) in added.items()))
         result["edge_to_haproxy_p50_ms"] = result["edge"]["alone_p50_ms"] - result["haproxy"]["alone_p50_ms"]
         for front in rounds:
             one = result[front]

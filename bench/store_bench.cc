@@ -3,6 +3,7 @@
 // the real log, the real state and messages that are encoded and parsed as between processes, without gRPC:
 //   taskset -c 0 build/store_bench FOLDER certificate [commands a turn] [turns] [bytes of a certificate]
 //   taskset -c 0 build/store_bench FOLDER put [commands a turn] [turns] [bytes of a value]
+//   taskset -c 0 build/store_bench FOLDER lock [commands a turn] [turns]    taken and given back: two commands
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -111,29 +112,75 @@ class Certificates : public Load {
   std::size_t bytes_;
 };
 
-// As clients of a node put: 256 of them, each its own thousand keys, one after the other.
-class Puts : public Load {
+// What clients ask of the key space, by way of the three nodes.
+class Space : public Load {
  public:
-  explicit Puts(std::size_t bytes) : value_(bytes, 'v') {}
   GroupId group() const override { return kGlobalGroup; }
   void submit(store::Engine& engine, NodeId at, std::function<void(bool)> done) override {
     auto& proposer = proposers_.try_emplace(at, at.value, 1).first->second;
+    auto command = next();
+    const auto waiting = std::make_shared<coordination::Proposed>(proposer, command);
+    store::v1::Command entry;
+    entry.set_coordination(command.SerializeAsString());
+    engine.submit(group(), entry.SerializeAsString(), now() + 10s, [done, waiting](Result<store::v1::Outcome> outcome) {
+      coordination::v1::Answer answer;
+      done(outcome && outcome->code() == 0 && answer.ParseFromString(outcome->coordination()) &&
+           answer.refusal() == coordination::v1::NONE);
+    });
+  }
+
+ private:
+  virtual coordination::v1::Command next() = 0;
+  std::map<NodeId, coordination::Proposer> proposers_;
+};
+
+// As clients of a node put: 256 of them, each its own thousand keys, one after the other.
+class Puts : public Space {
+ public:
+  explicit Puts(std::size_t bytes) : value_(bytes, 'v') {}
+
+ private:
+  coordination::v1::Command next() override {
     coordination::v1::Command command;
     const std::uint64_t client = count_ % 256, key = count_ / 256 % 1000;
     ++count_;
     command.mutable_put()->set_key("bench/" + std::to_string(client) + "/" + std::to_string(key));
     command.mutable_put()->set_value(value_);
-    const auto waiting = std::make_shared<coordination::Proposed>(proposer, command);
-    store::v1::Command entry;
-    entry.set_coordination(command.SerializeAsString());
-    engine.submit(group(), entry.SerializeAsString(), now() + 10s,
-                  [done, waiting](Result<store::v1::Outcome> outcome) { done(outcome && outcome->code() == 0); });
+    return command;
   }
-
- private:
   std::string value_;
   std::uint64_t count_ = 0;
-  std::map<NodeId, coordination::Proposer> proposers_;
+};
+
+// 256 clients, each with a lock and a lease of its own.
+class LockPairs : public Space {
+  static constexpr std::uint64_t kClients = 256;
+  coordination::v1::Command next() override {
+    coordination::v1::Command command;
+    const std::uint64_t client = count_ % kClients, round = count_ / kClients;
+    ++count_;
+    const auto lease = static_cast<std::int64_t>(0x5eed'0000'0000'0001 + client);
+    if (round == 0) {
+      command.mutable_grant()->set_id(lease);
+      command.mutable_grant()->set_ttl(300);
+      return command;
+    }
+    const std::string key = "lock/" + std::to_string(client) + "/" + std::to_string(lease);
+    if (round % 2 == 0) {
+      command.mutable_delete_range()->set_key(key);
+      return command;
+    }
+    auto* txn = command.mutable_txn();
+    auto* compare = txn->add_compare();
+    compare->set_target(etcdserverpb::Compare::CREATE);
+    compare->set_key(key);
+    auto* put = txn->add_success()->mutable_request_put();
+    put->set_key(key);
+    put->set_lease(lease);
+    txn->add_failure()->mutable_request_range()->set_key(key);
+    return command;
+  }
+  std::uint64_t count_ = 0;
 };
 
 Status run(const std::string& dir, Load& load, int a_turn, int turns) {
@@ -193,18 +240,20 @@ Status run(const std::string& dir, Load& load, int a_turn, int turns) {
 
 int main(int argc, char** argv) {
   const std::string what = argc > 2 ? argv[2] : "certificate";
-  if (argc < 2 || (what != "certificate" && what != "put")) {
-    std::fprintf(stderr, "usage: store_bench FOLDER certificate|put [commands a turn] [turns] [bytes of one]\n");
+  if (argc < 2 || (what != "certificate" && what != "put" && what != "lock")) {
+    std::fprintf(stderr, "usage: store_bench FOLDER certificate|put|lock [commands a turn] [turns] [bytes of one]\n");
     return 2;
   }
   const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
   std::unique_ptr<Load> load;
   if (what == "put") {
     load = std::make_unique<Puts>(static_cast<std::size_t>(number(5, 256)));
+  } else if (what == "lock") {
+    load = std::make_unique<LockPairs>();
   } else {
     load = std::make_unique<Certificates>(static_cast<std::size_t>(number(5, 700)));
   }
-  const Status done = run(argv[1], *load, number(3, what == "put" ? 120 : 12), number(4, 4000));
+  const Status done = run(argv[1], *load, number(3, what == "certificate" ? 12 : 120), number(4, 4000));
   if (!done) std::fprintf(stderr, "store_bench: %s\n", done.error().message.c_str());
   return done ? 0 : 1;
 }

@@ -92,6 +92,7 @@ Status set_admin(const std::string& text, traffic::EdgeOptions& options) {
 
 void set_policies(const config::EdgeSettings& settings, traffic::EdgeOptions& options) {
   options.threads = settings.threads;
+  options.busy_poll = Duration{settings.busy_poll_us};
   auto& gradient = options.policies.gradient;
   gradient.initial = settings.in_flight_initial;
   gradient.after_loss = std::max(gradient.least, gradient.initial / 2);

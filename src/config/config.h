@@ -118,6 +118,7 @@ struct DegradedConfig {
 // How every edge treats what comes: docs/edge.md.
 struct EdgeSettings {
   int threads = 1;
+  int busy_poll_us = 0;         // a thread looks for more for so long before it sleeps
   int in_flight_initial = 128;  // at each node, until more was tried
   double slack_ms = 100;        // so much longer answers may take without being taken for a queue
   int most_waiting = 4096;      // at the door

@@ -235,6 +235,9 @@ TEST(Config, HowEdgesTreatWhatComesIsUpToTheClusterFile) {
             "c.yaml:7:25: 'zones' must be a list of numbers of zones");
   EXPECT_EQ(error_of(kGood + "edge: {canary: {zones: [1], percent: 101}}\n"),
             "c.yaml:7:38: 'percent' must lie between 0 and 100");
+  EXPECT_EQ(by_default.busy_poll_us, 0);
+  EXPECT_EQ(parse("c.yaml", kGood + "edge: {busy_poll_us: 300}\n")->cluster->edge.busy_poll_us, 300);
+  EXPECT_EQ(error_of(kGood + "edge: {busy_poll_us: 100001}\n").substr(0, 12), "c.yaml:7:22:");
   EXPECT_EQ(by_default.largest_body_mb, 1024);
   EXPECT_EQ(parse("c.yaml", kGood + "edge: {largest_body_mb: 2.5}\n")->cluster->edge.largest_body_mb, 2.5);
   for (const char* wrong : {"0", "0.2", "-1", "2000000", "lots", "1 GB"}) {

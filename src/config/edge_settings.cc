@@ -116,10 +116,11 @@ std::string edge_name(std::string name, const std::string& region, int number) {
 
 Status read_edge_settings(const YamlReader& in, const YAML::Node& node, const std::vector<RegionConfig>& regions,
                           EdgeSettings& out) {
-  EC_TRY(
-      in.only(node, "edge",
-              {"threads", "in_flight", "most_waiting", "rate_limits", "canary", "acme", "sticky", "largest_body_mb"}));
+  EC_TRY(in.only(node, "edge",
+                 {"threads", "busy_poll_us", "in_flight", "most_waiting", "rate_limits", "canary", "acme", "sticky",
+                  "largest_body_mb"}));
   EC_TRY(in.integer(node, "threads", 1, 64, out.threads));
+  EC_TRY(in.integer(node, "busy_poll_us", 0, 100'000, out.busy_poll_us));
   EC_TRY(in.integer(node, "most_waiting", 1, 100'000, out.most_waiting));
   if (const YAML::Node in_flight = node["in_flight"]) {
     EC_TRY(in.only(in_flight, "in_flight", {"initial", "slack_ms"}));

@@ -8,10 +8,30 @@
 
 namespace evercert::net {
 
-AsioThread::AsioThread(const char* name)
-    : thread_([this, name = std::string(name)] {
+namespace {
+
+void run_busily(asio::io_context& context, std::chrono::microseconds busy_poll) {
+  using Clock = std::chrono::steady_clock;
+  for (auto last = Clock::now(); !context.stopped();) {
+    if (context.poll() > 0) {
+      last = Clock::now();
+    } else if (Clock::now() - last >= busy_poll) {
+      context.run_one();
+      last = Clock::now();
+    }
+  }
+}
+
+}  // namespace
+
+AsioThread::AsioThread(const char* name, Duration busy_poll)
+    : thread_([this, name = std::string(name), busy_poll] {
         pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-        context.run();
+        if (busy_poll > Duration{0}) {
+          run_busily(context, busy_poll);
+        } else {
+          context.run();
+        }
       }) {}
 
 AsioThread::~AsioThread() { stop(); }

@@ -39,10 +39,11 @@ class AsioExecutor : public Executor {
   asio::io_context& context;
 };
 
-// One io_context with its thread.
+// One io_context with its thread. `busy_poll`: for so long after it had something to do the thread goes on looking, and
+// does not sleep: to wake a core costs the next event more than its work.
 class AsioThread {
  public:
-  explicit AsioThread(const char* name);
+  explicit AsioThread(const char* name, Duration busy_poll = {});
   ~AsioThread();
   // Ends the loop and waits for it. What belongs to the context may be destroyed afterwards, from any thread.
   void stop();

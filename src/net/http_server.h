@@ -36,6 +36,7 @@ struct HttpListener {
 struct HttpServerOptions {
   std::vector<HttpListener> listeners;
   int threads = 1;
+  Duration busy_poll = Duration{0};  // of each of them (net/asio_runtime.h)
   std::size_t max_body_bytes = 256 * 1024;
   // Larger bodies, up to so many bytes, come in pieces (HttpRequest::source). 0: none do.
   std::uint64_t max_body_in_pieces = 0;

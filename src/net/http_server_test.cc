@@ -23,6 +23,31 @@ TEST_P(HttpServerTest, AConnectionIsKeptFromRequestToRequest) {
   }
 }
 
+TEST_P(HttpServerTest, AThreadThatIsToLookBusilyDoesSoForAWhileAndThenSleeps) {
+  options_.busy_poll = 20ms;
+  const auto cpu = [] {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    return std::chrono::seconds(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           Duration(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+  };
+  const auto client = connect();
+  // Of 15 ms: others may have the core, but not each time.
+  bool busy = false;
+  for (int i = 0; i < 50 && !busy; ++i) {
+    ASSERT_TRUE(client->send(get("/one")));
+    EXPECT_EQ(client->answer().body, "GET /one\n");
+    const auto before = cpu();
+    std::this_thread::sleep_for(15ms);
+    busy = cpu() - before > 5ms;
+  }
+  EXPECT_TRUE(busy);
+  std::this_thread::sleep_for(20ms);
+  const auto before = cpu();
+  std::this_thread::sleep_for(600ms);
+  EXPECT_LT(cpu() - before, 300ms) << "a timer of its own, now and then, is the only thing to do";
+}
+
 TEST_P(HttpServerTest, ARequestMayBeTornAtAnyByte) {
   const auto client = connect();
   const std::string whole =

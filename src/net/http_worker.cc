@@ -81,7 +81,8 @@ class HttpWorker::Listener final : public Watched {
   Timer pause_;
 };
 
-HttpWorker::HttpWorker(HttpShared& shared) : shared_(shared), input_(kInputBytes), now_(Clock::now()) {
+HttpWorker::HttpWorker(HttpShared& shared)
+    : shared_(shared), thread_("http", shared.options.busy_poll), input_(kInputBytes), now_(Clock::now()) {
   const HttpServerOptions& options = shared.options;
   const Duration shortest = std::min({options.header_timeout, options.idle_timeout, options.write_timeout});
   sweep_interval_ = std::clamp<Duration>(shortest / 4, 10ms, 250ms);

@@ -112,7 +112,7 @@ class HttpWorker {
   void sweep();
 
   HttpShared& shared_;
-  AsioThread thread_{"http"};
+  AsioThread thread_;
   Readiness readiness_{thread_.context};
   Timer sweep_timer_{thread_.context};
   bool sweeping_ = false;

@@ -23,6 +23,7 @@
 #include "store/clock_watch.h"
 #include "store/freshness.h"
 #include "store/group.h"
+#include "store/kv/recent_kv.h"
 #include "store/proto/peer.pb.h"
 #include "store/quorum_watch.h"
 #include "store/recovery.h"
@@ -225,6 +226,7 @@ class Engine {
 
   EngineOptions options_;
   Log& log_;
+  RecentKv recent_;  // of the state given
   Kv& kv_;
   PeerSink& peers_;
   Random& random_;

@@ -82,6 +82,7 @@ class EdgeImpl : public Edge {
                                                               *shares_, counters_, *link_, *client_, clock_, random_});
     net::HttpServerOptions server;
     server.threads = options_.threads;
+    server.busy_poll = options_.busy_poll;
     server.access_log = options_.front.access_log;
     server.handover = options_.front.handover;
     server.max_body_in_pieces = options_.front.largest_body;

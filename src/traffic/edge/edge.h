@@ -73,6 +73,7 @@ struct EdgeOptions {
   net::LinkDelays delays;
   Duration request_timeout = 12s;
   int threads = 1;
+  Duration busy_poll = Duration{0};
   EdgeFront front;
   std::optional<EdgeCertificate> certificate;
 };
