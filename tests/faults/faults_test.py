@@ -8,6 +8,7 @@ answer was wrong, no serial or CRL number came twice. Each scenario also says wh
   faults_test.py build/evercert pause disk-full these alone; --list names them, --json FILE has the figures
 """
 import argparse
+import glob
 import json
 import os
 import random
@@ -301,6 +302,8 @@ def main():
     if unknown:
         parser.error(f"no scenario '{unknown[0]}'; there are: {' '.join(SCENARIOS)}")
     names = options.names or list(SCENARIOS)
+    if "clock-jump" in names and not glob.glob("/usr/lib/*-linux-gnu/faketime/libfaketimeMT.so.1"):
+        parser.error("libfaketime is missing: run scripts/install_dependencies.sh faults")
     results, failed = {}, 0
     for number, name in enumerate(names, 1):
         print(f"[{number}/{len(names)}] {name}: {SCENARIOS[name][0].__doc__}", flush=True)
