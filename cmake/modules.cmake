@@ -6,6 +6,9 @@
 # takes less. What two files of a module call alike is therefore one thing in a header, or has two names.
 option(EVERCERT_UNITY "Compile several files at a time (OFF: each by itself, which finds a missing #include)" ON)
 
+# Of GCC, for what stands in anonymous namespaces of files that are compiled together.
+set(EVERCERT_UNITY_WARNINGS $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+
 function(evercert_module name)
   cmake_parse_arguments(M "" "" "DEPS;LIBS;SOURCES" ${ARGN})
   string(REPLACE "/" "_" target "ec_${name}")
@@ -14,7 +17,7 @@ function(evercert_module name)
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${EVERCERT_UNITY} UNITY_BUILD_BATCH_SIZE 4)
-  target_compile_options(${target} PRIVATE ${EVERCERT_WARNINGS} -Wno-subobject-linkage)
+  target_compile_options(${target} PRIVATE ${EVERCERT_WARNINGS} ${EVERCERT_UNITY_WARNINGS})
   foreach(dep ${M_DEPS})
     string(REPLACE "/" "_" dep_target "ec_${dep}")
     target_link_libraries(${target} PUBLIC ${dep_target})
@@ -27,7 +30,7 @@ endfunction()
 # files at a time and hardly optimised; what it calls is compiled as ever.
 function(evercert_compile_fast target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${EVERCERT_UNITY} UNITY_BUILD_BATCH_SIZE 6)
-  target_compile_options(${target} PRIVATE ${EVERCERT_WARNINGS} -Wno-subobject-linkage
+  target_compile_options(${target} PRIVATE ${EVERCERT_WARNINGS} ${EVERCERT_UNITY_WARNINGS}
                          $<$<CONFIG:RelWithDebInfo>:-O1;-g0>)
 endfunction()
 
