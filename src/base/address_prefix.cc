@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 namespace evercert {
 
@@ -14,7 +13,7 @@ Result<IpAddress> parse_address(std::string_view text) {
   IpAddress address;
   // A zero byte would end the text early for inet_pton, and what follows it would go unread.
   if (text.size() < sizeof terminated && text.find('\0') == std::string_view::npos) {
-    std::memcpy(terminated, text.data(), text.size());
+    std::ranges::copy(text, terminated);
     if (inet_pton(AF_INET, terminated, address.bytes.data()) == 1) return address;
     address.v6 = true;
     if (inet_pton(AF_INET6, terminated, address.bytes.data()) == 1) return address;
