@@ -70,6 +70,12 @@ void World::check_shares(const traffic::Shares& before, const traffic::Shares& a
       // What is seen may be so old, and the clocks of those who write differ.
       if (!person && was == 100 && open != state.incidents.end() && open->opened - region.last_bad > policy_.stale + 4s)
         say(name + " was taken out for what was over");
+      // It was there all the time, and fell ill when there was no majority: at its end nobody is well at once.
+      const bool only_then = region.changed < majority_lost_ && region.ill_since >= majority_lost_ &&
+                             region.ill_since <= majority_back_ + kSlack;
+      if (!person && was == 100 && !errors && only_then && open != state.incidents.end() &&
+          open->opened + 4s < majority_back_ + policy_.well)
+        say(name + " was taken out at the end of a time without a majority");
     } else {
       if (is == 100) ++facts_.returned;
       const bool undone = open != state.incidents.end() && open->undo;
@@ -90,7 +96,11 @@ void World::check_node_shares(const traffic::Shares& before, const traffic::Shar
       return (i.kind == Kind::kZone || i.kind == Kind::kComponent) && i.node == id && i.phase != Phase::kClosed;
     });
     const bool undone = open != state.incidents.end() && open->undo;
-    if (now_ - node.share_changed < policy_.pause - kSlack && !(undone && open->at_once))
+    // A zone and a component of it may both be an incident.
+    const bool in_haste = std::ranges::any_of(state.incidents, [&](const Incident& i) {
+      return i.node == id && i.phase != Phase::kClosed && i.undo && i.at_once;
+    });
+    if (now_ - node.share_changed < policy_.pause - kSlack && !in_haste)
       say("the traffic of " + name + " was changed twice within its pause");
     node.share_changed = now_;
     const Duration lately = policy_.stale + policy_.confirm + 20s;

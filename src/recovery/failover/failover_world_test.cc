@@ -14,7 +14,7 @@ const std::string kAlice = "alice";
 
 }  // namespace
 
-World::World(std::uint64_t seed, Bug bug) : chance_(seed), bug_(bug) {
+World::World(std::uint64_t seed, Bug bug) : chance_(seed), bug_(bug), majority_may_die_(seed % 8 == 7) {
   const std::uint64_t regions = 3 + chance_.below(3), zones = 1 + chance_.below(2);
   for (std::uint64_t r = 1; r <= regions; ++r) {
     const RegionId region{static_cast<std::uint8_t>(r)};
@@ -76,7 +76,7 @@ std::string World::run() {
 
 bool World::truly_out(RegionId region, Duration within) const {
   const Region& r = regions_.at(region);
-  return !r.up || r.sick || now_ - r.last_bad <= within;
+  return ill(r) || now_ - r.last_bad <= within;
 }
 
 // What goes wrong: one thing at a time, and often the same again.
@@ -86,7 +86,7 @@ void World::misfortune() {
   const RegionId id{static_cast<std::uint8_t>(1 + chance_.below(regions_.size()))};
   Region& region = regions_.at(id);
   const auto down = std::ranges::count_if(regions_, [](const auto& r) { return !r.second.up; });
-  switch (chance_.below(11)) {
+  switch (chance_.below(majority_may_die_ ? 12 : 11)) {
     case 0:
     case 1:
       if (region.up && down * 2 + 2 >= static_cast<std::ptrdiff_t>(regions_.size())) return;
@@ -112,7 +112,11 @@ void World::misfortune() {
     case 7: person_changes(id); break;
     case 8:
     case 9: misfortune_of_a_node(id); break;
+    case 11:
+      if (majority()) majority_dies();
+      break;
     default: {
+      if (!majority()) return;
       Order order;
       const auto state = recorded();
       const auto open =
@@ -136,6 +140,28 @@ void World::misfortune() {
       space_[std::string(kOrdersPrefix) + std::to_string(revision_)] = {to_json(order), revision_};
     }
   }
+}
+
+// One region is left, which can do nothing and says so; then all are there again, and it is the last to be well.
+void World::majority_dies() {
+  ++facts_.majorities_lost;
+  majority_lost_ = now_;
+  const std::uint64_t left = 1 + chance_.below(regions_.size());
+  const Duration gone = chance_.between(10s, 60s);
+  majority_back_ = now_ + gone;
+  for (auto& [id, region] : regions_) {
+    if (id.value == left || !region.up) continue;
+    region.up = false;
+    region.changed = now_;
+  }
+  at(now_ + gone, [this, left] {
+    for (auto& [id, region] : regions_) {
+      if (!region.up) region.changed = now_;
+      region.up = true;
+      if (!calm_)
+        region.recovering_until = now_ + (id.value == left ? chance_.between(0s, 20s) : chance_.between(0s, 3s));
+    }
+  });
 }
 
 // One zone of a region at a time.
@@ -162,6 +188,7 @@ void World::person_says(Region& region, Standing wanted) {
 
 // Mostly of a region about which something is going on.
 void World::person_changes(RegionId id) {
+  if (!majority()) return;
   const State state = recorded();
   for (const Incident& incident : state.incidents) {
     if (incident.kind == Kind::kRegion && incident.phase != Phase::kClosed && !chance_.one_in(3)) id = incident.region;
@@ -189,7 +216,11 @@ void World::fate_of_regions() {
     if (node.down || node.broken || !regions_.at(region_of(id)).up) node.last_bad = now_;
   }
   for (auto& [id, region] : regions_) {
-    if (!region.up || region.sick) region.last_bad = now_, region.out_until = now_ + kHold;
+    if (ill(region)) {
+      if (now_ - region.last_bad > 1s) region.ill_since = now_;
+      region.last_bad = now_;
+      region.out_until = now_ + kHold;
+    }
     const bool attested = region.standing == Standing::kFenced && region.by == "attested";
     if (up * 2 <= static_cast<std::ptrdiff_t>(regions_.size())) continue;
     if (!region.up && now_ - region.changed > 4s && region.standing != Standing::kFenced && serving > 1) {
@@ -213,6 +244,7 @@ bool World::region_alive(std::size_t process) const {
 void World::elect() {
   at(now_ + 200ms, [this] { elect(); });
   Process& holder = processes_[holder_];
+  if (!majority()) return;
   if (lock_ != 0 && region_alive(holder_) && now_ >= holder.asleep_until && now_ < lease_end_)
     lease_end_ = now_ + kLease;
   if (lock_ != 0 && now_ < lease_end_) return;
@@ -250,10 +282,10 @@ Observation World::observation(NodeId node) {
   for (const auto& [id, region] : regions_) {
     // It says of one other that it is out, and is believed by nobody.
     const bool lie = lies && id.value == own.value % regions_.size() + 1;
-    const bool ill = lie || !region.up || region.sick;
-    o.scores[id] = ill ? 0 : 100;
+    const bool bad = lie || ill(region);
+    o.scores[id] = bad ? 0 : 100;
     // The verdict outlasts the reason, as health's does.
-    if (ill || now_ < region.out_until) o.out[id] = "it looks ill";
+    if (bad || now_ < region.out_until) o.out[id] = "it looks ill";
   }
   for (const auto& [other, region] : cluster_.nodes)
     o.nodes[other] = regions_.at(region).up && !nodes_.at(other).down ? 100 : 0;
@@ -347,8 +379,8 @@ void World::write(std::size_t p, const Write& write, std::uint64_t life, std::ui
     return entry == space_.end() ? 0 : entry->second.modified;
   };
   const bool held = write.token == 0 || (write.token == lock_ && now_ < lease_end_);
-  const bool stands =
-      held && modified(kStateKey) == write.state_revision && modified(traffic::kSharesKey) == write.shares_revision;
+  const bool stands = majority() && held && modified(kStateKey) == write.state_revision &&
+                      modified(traffic::kSharesKey) == write.shares_revision;
   Result<std::int64_t> done = fail(Code::kConflict, "another controller has written");
   if (stands) {
     if (!(processes_[p].token == lock_ && now_ < lease_end_)) say("a controller that was replaced has written");
@@ -412,6 +444,7 @@ void World::carry_out(std::size_t p, const Effect& effect) {
 // As the store does it: store/membership.cc.
 Result<std::string> World::change_membership(const Effect& effect, std::int64_t sender) {
   Region& region = regions_.at(effect.region);
+  if (!majority()) return fail(Code::kUnavailable, "no majority");
   if (effect.token != 0 && (effect.token != lock_ || now_ >= lease_end_)) {
     ++facts_.late_changes;
     return fail(Code::kConflict, "who asks for it has been replaced");

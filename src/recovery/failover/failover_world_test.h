@@ -4,6 +4,7 @@
 // The sessions are those of production; what they decide about is made here, and checked as it happens.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,7 +40,7 @@ class Chance {
 struct WorldFacts {
   std::uint64_t diverted = 0, returned = 0, fell_back = 0, elections = 0, adopted_pending = 0, refused_writes = 0,
                 zombie_effects = 0, closed = 0, approvals = 0, late_changes = 0, words = 0, plans_ended = 0,
-                nodes_diverted = 0, nodes_returned = 0, trimmed = 0;
+                nodes_diverted = 0, nodes_returned = 0, trimmed = 0, majorities_lost = 0;
 };
 
 class World {
@@ -55,7 +56,7 @@ class World {
  private:
   struct Region {
     bool up = true, sick = false, liar = false, failing = false;  // failing: errors while traffic returns
-    Instant changed{}, failing_since{}, out_until{}, last_bad{INT64_MIN / 4};
+    Instant changed{}, failing_since{}, out_until{}, last_bad{INT64_MIN / 4}, recovering_until{}, ill_since{};
     Standing standing = Standing::kServing;
     std::string by;
     std::string request_id;
@@ -92,6 +93,14 @@ class World {
   }
   void misfortune();
   void misfortune_of_a_node(RegionId region);
+  void majority_dies();
+  bool majority() const {
+    return std::ranges::count_if(regions_, [](const auto& r) { return r.second.up; }) * 2 >
+           static_cast<std::ptrdiff_t>(regions_.size());
+  }
+  bool ill(const Region& region) const {
+    return !region.up || region.sick || !majority() || now_ < region.recovering_until;
+  }
   void fate_of_regions();
   void elect();
   void tick(std::size_t process);
@@ -127,9 +136,11 @@ class World {
   WorldFacts facts_;
   std::string broken_;
   Instant now_{1'000'000'000};
+  const bool majority_may_die_;
   bool calm_ = false;
   std::multimap<Instant, std::function<void()>> events_;
   std::map<RegionId, Region> regions_;
+  Instant majority_lost_{INT64_MIN / 4}, majority_back_{INT64_MIN / 4};
   std::map<NodeId, Node> nodes_;
   std::uint64_t epoch_ = 1;
   // the key space
