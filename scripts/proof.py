@@ -46,7 +46,8 @@ def merged(runs):
 
 campaigns, model = merged([load(path) for path in options.campaigns]), load(options.model)
 runs = [load(path) for path in options.bugs]
-planted = re.findall(r'\{Bug::k\w+, "(\w+)"', re.sub(r",\s+\"", ', "', (root / "src/store/planted.h").read_text()))
+planted = [name for module in ("store", "coordination")
+           for name in re.findall(r'\{Bug::k\w+, "(\w+)"', re.sub(r",\s+\"", ', "', (root / f"src/{module}/planted.h").read_text()))]
 bugs = {bug["bug"]: {**bug, "commit": run["commit"]} for run in runs for bug in run["bugs"] if bug["bug"] in planted}.values()
 commits = sorted({bug["commit"] for bug in bugs})
 
@@ -99,7 +100,7 @@ for name, count in sorted(branches.items(), key=lambda item: item[1]):
 
 print(f"""
 ## Planted bugs
-`evercert sim --bug all --seeds {max(run['seeds'] for run in runs)} --json FILE`, commit {', '.join(commits)}. Each breaks one rule (`src/store/planted.h`); a
+`evercert sim --bug all --seeds {max(run['seeds'] for run in runs)} --json FILE`, commit {', '.join(commits)}. Each breaks one rule (`src/store/planted.h`, `src/coordination/planted.h`); a
 checker that does not find it is no checker. A run ends with its first violation.{
 ' A bug was given up after ' + str(runs[-1]['enough']) + ' findings.' if runs[-1].get('enough') else ''}
 
