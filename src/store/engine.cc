@@ -45,8 +45,7 @@ Engine::Engine(EngineOptions options, Log& log, Kv& kv, PeerSink& peers, Random&
                FreshnessBoard& board, std::uint64_t start_id, Instant now)
     : options_(std::move(options)),
       log_(log),
-      recent_(kv, options_.bug == Bug::kKeepRecent),
-      kv_(recent_),
+      kv_(kv, options_.bug == Bug::kKeepRecent),
       peers_(peers),
       random_(random),
       wall_(wall),

@@ -226,8 +226,7 @@ class Engine {
 
   EngineOptions options_;
   Log& log_;
-  RecentKv recent_;  // of the state given
-  Kv& kv_;
+  RecentKv kv_;
   PeerSink& peers_;
   Random& random_;
   WallClock& wall_;

@@ -70,12 +70,6 @@ void World::check_shares(const traffic::Shares& before, const traffic::Shares& a
       // What is seen may be so old, and the clocks of those who write differ.
       if (!person && was == 100 && open != state.incidents.end() && open->opened - region.last_bad > policy_.stale + 4s)
         say(name + " was taken out for what was over");
-      // It was there all the time, and fell ill when there was no majority: at its end nobody is well at once.
-      const bool only_then = region.changed < majority_lost_ && region.ill_since >= majority_lost_ &&
-                             region.ill_since <= majority_back_ + kSlack;
-      if (!person && was == 100 && !errors && only_then && open != state.incidents.end() &&
-          open->opened + 4s < majority_back_ + policy_.well)
-        say(name + " was taken out at the end of a time without a majority");
     } else {
       if (is == 100) ++facts_.returned;
       const bool undone = open != state.incidents.end() && open->undo;

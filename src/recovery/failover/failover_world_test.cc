@@ -145,10 +145,8 @@ void World::misfortune() {
 // One region is left, which can do nothing and says so; then all are there again, and it is the last to be well.
 void World::majority_dies() {
   ++facts_.majorities_lost;
-  majority_lost_ = now_;
   const std::uint64_t left = 1 + chance_.below(regions_.size());
   const Duration gone = chance_.between(10s, 60s);
-  majority_back_ = now_ + gone;
   for (auto& [id, region] : regions_) {
     if (id.value == left || !region.up) continue;
     region.up = false;
@@ -217,7 +215,6 @@ void World::fate_of_regions() {
   }
   for (auto& [id, region] : regions_) {
     if (ill(region)) {
-      if (now_ - region.last_bad > 1s) region.ill_since = now_;
       region.last_bad = now_;
       region.out_until = now_ + kHold;
     }

@@ -56,7 +56,7 @@ class World {
  private:
   struct Region {
     bool up = true, sick = false, liar = false, failing = false;  // failing: errors while traffic returns
-    Instant changed{}, failing_since{}, out_until{}, last_bad{INT64_MIN / 4}, recovering_until{}, ill_since{};
+    Instant changed{}, failing_since{}, out_until{}, last_bad{INT64_MIN / 4}, recovering_until{};
     Standing standing = Standing::kServing;
     std::string by;
     std::string request_id;
@@ -140,7 +140,6 @@ class World {
   bool calm_ = false;
   std::multimap<Instant, std::function<void()>> events_;
   std::map<RegionId, Region> regions_;
-  Instant majority_lost_{INT64_MIN / 4}, majority_back_{INT64_MIN / 4};
   std::map<NodeId, Node> nodes_;
   std::uint64_t epoch_ = 1;
   // the key space
