@@ -15,6 +15,8 @@ std::string edge_name(const RegionFacts& region, std::size_t edge) {
   return region.name + "/" + std::to_string(edge + 1);
 }
 
+std::string seconds(Duration left) { return std::to_string((left + 999ms) / 1s); }
+
 bool same_health(const std::vector<RegionState>& a, const std::vector<RegionState>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const RegionState& x, const RegionState& y) {
     return x.in == y.in && x.serving == y.serving && x.share == y.share;
@@ -29,7 +31,9 @@ Brain::Brain(std::vector<RegionFacts> facts, Policy policy, BrainRules rules, In
     regions_.push_back(Region{.edges = {},
                               .lost = Instant{INT64_MIN / 2},
                               .reentry = {rules.reentry, rules.longest_reentry},
-                              .saw_again = {}});
+                              .saw_again = {},
+                              .shared_by = {},
+                              .calm = {rules.reentry, rules.longest_reentry}});
     for (const EdgeFacts& edge : region.edges) {
       Edge& added = regions_.back().edges.emplace_back(rules_.thresholds);
       added.spare = edge.spare;
@@ -63,7 +67,9 @@ bool Brain::healthy_enough(std::size_t region) const {
   return enough(region, [](const Edge& edge) { return !edge.health.healthy(); });
 }
 
-bool Brain::watched_closely(std::size_t region) const { return !regions_[region].in || regions_[region].saw_again; }
+bool Brain::watched_closely(std::size_t region) const {
+  return !regions_[region].in || regions_[region].saw_again || regions_[region].share == 0;
+}
 
 void Brain::measure(Edge& edge, Duration took) {
   const double us = static_cast<double>(took.count());
@@ -117,14 +123,35 @@ std::vector<BrainEvent> Brain::set_shares(const std::vector<int>& percent, const
   EC_CHECK(percent.size() == regions_.size(), "a share is of a region that there is");
   std::vector<BrainEvent> events;
   for (std::size_t r = 0; r < percent.size(); ++r) {
-    const int before = std::exchange(regions_[r].share, std::clamp(percent[r], 0, 100));
-    if (before == regions_[r].share) continue;
-    events.push_back({regions_[r].share < before, "region=" + view_->facts()[r].name + " share " +
-                                                      std::to_string(before) + " % -> " +
-                                                      std::to_string(regions_[r].share) + " %: " + by});
+    regions_[r].wanted_share = std::clamp(percent[r], 0, 100);
+    regions_[r].shared_by = by;
+    follow_share(r, false, now, events);
   }
   publish(now, events);
   return events;
+}
+
+void Brain::follow_share(std::size_t which, bool passed, Instant now, std::vector<BrainEvent>& events) {
+  Region& region = regions_[which];
+  const std::string& name = view_->facts()[which].name;
+  if (region.share == 0) {
+    const auto left = still_to_wait(which, region.calm, passed, now);
+    if (region.wanted_share > 0 && !(left == 0s && passed)) {
+      if (left && !std::exchange(region.share_held, true))
+        events.push_back(
+            {false, "region=" + name + " share stays 0 % until it has been well for " + seconds(*left) + " s more"});
+      return;
+    }
+  }
+  const int before = std::exchange(region.share, region.wanted_share);
+  if (before == region.share) return;
+  if (before == 0) region.calm.came_back(now);
+  if (region.share == 0) {
+    region.calm.went_out(now);
+    region.share_held = false;
+  }
+  events.push_back({region.share < before, "region=" + name + " share " + std::to_string(before) + " % -> " +
+                                               std::to_string(region.share) + " %: " + region.shared_by});
 }
 
 void Brain::evaluate(std::size_t which, bool passed, Instant now, std::vector<BrainEvent>& events) {
@@ -133,6 +160,7 @@ void Brain::evaluate(std::size_t which, bool passed, Instant now, std::vector<Br
   const std::string share =
       std::to_string(unhealthy(which)) + " of " + std::to_string(region.edges.size()) + " edges unhealthy";
   const bool well = healthy_enough(which);
+  follow_share(which, passed, now, events);
   if (region.saw_again && (well || now - *region.saw_again > rules_.memory)) looked_at(which, now);
   if (region.in && !well && !region.saw_again) {
     region.in = false;
@@ -169,17 +197,23 @@ bool Brain::may_return(std::size_t which, bool passed, Instant now, std::vector<
   // Who is alone is not kept waiting for being unsteady.
   const bool alone = std::none_of(regions_.begin(), regions_.end(), [](const Region& other) { return other.in; });
   if (healthy_enough(which) && (alone || !region.confirmed)) return true;
-  // One failed check does not make an edge unhealthy, and is a break all the same.
-  if (!enough(which, [](const Edge& edge) { return !edge.health.healthy() || edge.failed; })) {
-    region.reentry.broke();
-    return false;
-  }
-  const Duration left = region.reentry.left(now);
+  const auto left = still_to_wait(which, region.reentry, passed, now);
   if (left > 0s && !std::exchange(region.held, true)) {
     events.push_back({false, "region=" + view_->facts()[which].name + " healthy, and back when it has been for " +
-                                 std::to_string((left + 999ms) / 1s) + " s more"});
+                                 seconds(*left) + " s more"});
   }
   return left == 0s && passed;  // a check that is under way may be one that fails
+}
+
+std::optional<Duration> Brain::still_to_wait(std::size_t which, Reentry& reentry, bool passed, Instant now) const {
+  // One failed check does not make an edge unhealthy, and is a break all the same.
+  if (!enough(which, [](const Edge& edge) { return !edge.health.healthy() || edge.failed; })) {
+    reentry.broke();
+    return std::nullopt;
+  }
+  // What was before a check has passed, nobody has seen.
+  if (!reentry.waits() && !passed) return std::nullopt;
+  return reentry.left(now);
 }
 
 std::vector<RegionState> Brain::states_now() const {

@@ -48,11 +48,12 @@ class Brain {
   // For what waits for time alone. To be called every second or so.
   std::vector<BrainEvent> tick(Instant now);
 
-  // How much of its usual traffic each region is to get, in per cent, by the failover controller (traffic/shares).
+  // How much of its usual traffic each region is to get, in per cent, by the failover controller (traffic/shares) and
+  // by the regions' word. One whose edges failed checks while it had 0 waits until they have been well for `reentry`.
   std::vector<BrainEvent> set_shares(const std::vector<int>& percent, const std::string& by, Instant now);
 
-  // It is out, or in only because this server could not see: its edges are to be checked as often as what has failed,
-  // so that no break goes unseen.
+  // It is out, or in only because this server could not see, or gets nothing by its share: its edges are to be checked
+  // as often as what has failed, so that no break goes unseen.
   bool watched_closely(std::size_t region) const;
 
   // Never null; another object, of a higher generation, after each change of what is answered.
@@ -79,7 +80,10 @@ class Brain {
     // This server was blind until then, and has led clients here meanwhile: so it does until a check that began since
     // says what is true.
     std::optional<Instant> saw_again;
-    int share = 100;
+    int share = 100, wanted_share = 100;  // in force; and by the last word, which may have to wait
+    std::string shared_by;
+    Reentry calm;             // while its share is 0
+    bool share_held = false;  // it is to be more, too soon
   };
 
   // Whether enough edges are left when those count as lost that `lost` says.
@@ -91,6 +95,9 @@ class Brain {
   bool may_return(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
   // `passed`: a check of it has, just now.
   void evaluate(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
+  // How long it has to go on to be well; nothing: it is not, or no check has said so.
+  std::optional<Duration> still_to_wait(std::size_t region, Reentry& reentry, bool passed, Instant now) const;
+  void follow_share(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
   void publish(Instant now, std::vector<BrainEvent>& events);
   std::vector<RegionState> states_now() const;
   void remember(std::vector<RegionState>& states, Instant now) const;

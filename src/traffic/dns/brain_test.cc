@@ -267,5 +267,32 @@ TEST_F(BrainTest, SharesAreToldOnceAndChangeTheView) {
   EXPECT_TRUE(brain_.view()->leads_to(2)) << "shares only narrow what the checks leave";
 }
 
+TEST_F(BrainTest, AShareOfNothingEndsWhenTheRegionHasBeenWellForAsLongAsIfItHadBeenOut) {
+  std::string said;
+  const auto share = [&](int percent) {
+    for (const auto& event : brain_.set_shares({100, 100, percent}, "F-1", now_)) said += event.text + "\n";
+  };
+  const auto wait = [&](Duration how_long) {
+    for (const Instant until = now_ + how_long; now_ < until; now_ = now_ + 500ms) said += all_of(2, true, 1);
+  };
+  share(0);
+  EXPECT_TRUE(brain_.watched_closely(2)) << "or breaks go unseen";
+  now_ = now_ + 40s;
+  share(5);
+  EXPECT_FALSE(brain_.view()->leads_to(2)) << "no check has said that it is well";
+  wait(29s);
+  EXPECT_NE(said.find("region=c share stays 0 % until it has been well for 30 s more"), std::string::npos) << said;
+  EXPECT_TRUE(in(2));
+  EXPECT_FALSE(brain_.view()->leads_to(2));
+  all_of(2, false, 1);
+  wait(29s);
+  EXPECT_FALSE(brain_.view()->leads_to(2)) << "one failed check begins the while anew";
+  wait(2s);
+  EXPECT_TRUE(brain_.view()->leads_to(2)) << said;
+  EXPECT_NE(said.find("region=c share 0 % -> 5 %: F-1"), std::string::npos) << said;
+  share(100);
+  EXPECT_EQ(brain_.view()->states()[2].share, 100) << "at once";
+}
+
 }  // namespace
 }  // namespace evercert::traffic::dns

@@ -130,6 +130,7 @@ class CheckerImpl : public Checker {
       percent.push_back(out[r].empty() ? agreement_.shares().of(names_[r]) : 0);
       if (!out[r].empty()) by += (by.empty() ? "" : "; ") + names_[r] + " is out by the word of " + out[r];
     }
+    if (by.empty()) by = "no two regions say that it is out";
     tell(brain_.set_shares(percent, by, clock_.now()));
   }
 

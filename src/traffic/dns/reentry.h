@@ -22,6 +22,7 @@ class Reentry {
     well_since_.reset();
   }
   void broke() { well_since_.reset(); }
+  bool waits() const { return well_since_.has_value(); }
   // It is out, and well. How long it must go on to be: 0, it may come back.
   Duration left(Instant now) {
     if (!well_since_) well_since_ = now;
