@@ -137,7 +137,7 @@ void Brain::follow_share(std::size_t which, bool passed, Instant now, std::vecto
   if (region.share == 0) {
     const auto left = still_to_wait(which, region.calm, passed, now);
     if (region.wanted_share > 0 && !(left == 0s && passed)) {
-      if (left && !std::exchange(region.share_held, true))
+      if (left > 0s && !std::exchange(region.share_held, true))
         events.push_back(
             {false, "region=" + name + " share stays 0 % until it has been well for " + seconds(*left) + " s more"});
       return;
