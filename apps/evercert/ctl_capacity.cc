@@ -58,7 +58,7 @@ void print_report(const json& d) {
       std::printf("in %s, %s would be used up first\n", region.value("region", "").c_str(),
                   bound.get<std::string>().c_str());
   }
-  std::printf("issuance needs a majority of the regions: %d may fail, whatever the processors\n\n",
+  std::printf("issuance needs a majority of the regions: %d more may fail, whatever the processors\n\n",
               may.value("by_majority", 0));
   std::printf("%-24s %8s %12s %8s  %-18s %s\n", "AT THE PEAK, WITHOUT", "CORES", "UTILISATION", "WAIT", "HEADROOM",
               "USED UP FIRST");

@@ -173,7 +173,11 @@ CapacityReport Planner::report(Instant now) const {
   }
   report.zones_now = may_fail(by_zone, report.busy, options_.limit);
   report.zones_peak = may_fail(by_zone, report.peak, options_.limit);
-  report.regions_by_majority = (static_cast<int>(report.regions.size() + options_.witness_regions) - 1) / 2;
+  // One that is gone has failed already; one whose edges are gone still votes.
+  const auto gone = static_cast<int>(
+      std::ranges::count_if(report.regions, [](const auto& region) { return region.second.cores <= 0; }));
+  const auto all = static_cast<int>(report.regions.size() + options_.witness_regions);
+  report.regions_by_majority = std::max(0, (all - 1) / 2 - (first_ ? gone : 0));
   const auto trend = growth_.trend(now);
   report.trend_known = trend.has_value();
   for (int failed = 0; failed <= 2 && failed <= static_cast<int>(by_region.size()); ++failed) {

@@ -81,7 +81,7 @@ struct CapacityReport {
   bool idle_known = false;
   // At the load of now, and of the peak: how many regions, and zones, may fail with the rest within the limit.
   int regions_now = 0, regions_peak = 0, zones_now = 0, zones_peak = 0;
-  int regions_by_majority = 0;                 // beyond it nothing is issued, whatever the processors
+  int regions_by_majority = 0;                 // that may fail still: beyond it nothing is issued, whatever there is
   Resource bound_by = Resource::kProcessors;   // why no more regions may fail at the peak
   std::vector<AfterLoss> after;                // of regions: none, one, two, at the peak
   std::optional<Duration> until_n1, until_n2;  // when growth takes away that one, or two, may fail; zero: it has

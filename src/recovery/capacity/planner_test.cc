@@ -49,6 +49,16 @@ TEST_F(PlannerTest, SaysHowManyRegionsMayFail) {
   EXPECT_EQ(report.regions_by_majority, 1);
 }
 
+TEST_F(PlannerTest, ARegionThatIsGoneIsOneOfThoseThatMayFail) {
+  Planner planner(nodes_);
+  EXPECT_EQ(planner.report(at(0)).regions_by_majority, 1) << "nobody has been looked at";
+  planner.measured(loads(100, 1), at(0));
+  auto left = loads(100, 1);
+  std::erase_if(left, [&](const NodeLoad& load) { return nodes_.at(load.node) == RegionId{1}; });
+  planner.measured(left, at(120));
+  EXPECT_EQ(planner.report(at(120)).regions_by_majority, 0) << "two of three are left, and issuance needs both";
+}
+
 TEST_F(PlannerTest, ThePeakOfTheWindowCountsAndIsForgottenAfterIt) {
   PlannerOptions options;
   options.window = 3600s;
