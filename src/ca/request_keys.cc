@@ -4,6 +4,7 @@
 // added; who loses withdraws what it stored, which nobody has seen.
 #include "base/encoding.h"
 #include "base/log.h"
+#include "base/pause.h"
 #include "ca/ca.h"
 #include "pki/serial.h"
 #include "store/keys.h"
@@ -12,14 +13,6 @@ namespace evercert::ca {
 namespace {
 
 constexpr int kSuperseded = 4;  // RFC 5280 section 5.3.1
-
-Task<void> pause(Executor& on, Duration length) {
-  auto start = [&on, length](auto resolve) {
-    on.post_after(length, [resolve = std::move(resolve)]() mutable { resolve(true); });
-  };
-  auto waited = suspend_on<bool>(on, std::move(start));
-  co_await waited;
-}
 
 }  // namespace
 

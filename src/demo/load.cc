@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/encoding.h"
+#include "base/pause.h"
 #include "config/paths.h"
 #include "demo/clock.h"
 #include "keys/software_signer.h"
@@ -107,12 +108,6 @@ net::HttpTarget Load::target(int region, bool tls) const {
   return {edge.address, tls ? edge.https_port : edge.http_port, tls, edge.address};
 }
 
-Task<void> Load::pause(Duration duration) {
-  auto start = [this, duration](auto resolve) { executor_->post_after(duration, [resolve]() mutable { resolve(0); }); };
-  auto waited = suspend_on<int>(*executor_, start);
-  co_await waited;
-}
-
 Task<Load::Answer> Load::anywhere(int region, bool tls, net::HttpCall call) {
   const int regions = static_cast<int>(config_.regions.size());
   Answer answer;
@@ -123,7 +118,7 @@ Task<Load::Answer> Load::anywhere(int region, bool tls, net::HttpCall call) {
     const bool nothing_done = answer.last ? answer.last->status == 503 : answer.last.error().code == Code::kUnavailable;
     answer.refused = answer.refused && nothing_done;
     if (answer.last && answer.last->status < 500) co_return answer;
-    if (options_.persistent && attempt >= regions - 1) co_await pause(100ms);
+    if (options_.persistent && attempt >= regions - 1) co_await pause(*executor_, 100ms);
   }
   co_return answer;
 }

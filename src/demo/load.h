@@ -50,7 +50,6 @@ class Load {
   Task<Answer> anywhere(int region, bool tls, net::HttpCall call);
   static void end(Operation& operation, const Answer& answer);
   net::HttpTarget target(int region, bool tls) const;
-  Task<void> pause(Duration duration);
 
   const config::ClusterConfig& config_;
   LoadOptions options_;

@@ -4,6 +4,7 @@
 #include "api/rest/json_body.h"
 #include "base/log.h"
 #include "base/os/processors.h"
+#include "base/pause.h"
 #include "recovery/failover/json_fields.h"
 #include "recovery/failover/observation.h"
 #include "recovery/failover/policy.h"
@@ -18,20 +19,11 @@ constexpr Duration kLook = 1s, kLookTimeout = 900ms, kFreshTimeout = 1s, kRenew 
                    kForget = 5s, kLookAtKey = 600s, kTrimLog = 10s, kSubmit = 6s;
 constexpr std::int64_t kOldest = 16;
 constexpr std::size_t kLongestLock = 256;
-// Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nothing but the
-// controller waits for it to lapse.
+// Every node that waits for the lock renews a lease: an entry of the global group's log each time. Nobody waits for it
+// to lapse but the next controller, and only when a node is lost and its region is not (FailoverSuccession).
 constexpr std::int64_t kLeaseSeconds = 9;
 // What the clocks may differ in speed, and a renewal's way.
 constexpr Duration kTrusted = 7s;
-
-Task<void> pause(Executor& on, Duration how_long) {
-  auto start = [&on, how_long](auto resolve) {
-    auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-    on.post_after(how_long, [shared] { (*shared)(true); });
-  };
-  auto waited = suspend_on<bool>(on, std::move(start));
-  co_await waited;
-}
 
 recovery::Standing standing_of(store::v1::RegionState state) {
   switch (state) {
@@ -74,6 +66,7 @@ FailoverOffice::FailoverOffice(FailoverOptions options, RosterWatch& roster, sto
       client_(client),
       eyes_(std::move(eyes)),
       space_(coordinator),
+      succession_(options_.self, roster, store, coordinator, space_),
       effects_(options_.issuer_ders, store, client),
       edges_(options_.edges, client),
       planner_(roster_.now()->nodes, {.witness_regions = options_.witness_regions}),
@@ -86,6 +79,7 @@ void FailoverOffice::start() {
   executor_->post([this] {
     measure();
     tasks_.spawn(run());
+    tasks_.spawn(succession_.run(*executor_));
     tasks_.spawn(watch_capacity());
     if (!options_.spare.nodes.empty()) tasks_.spawn(tend_spare_nodes());
   });
@@ -244,8 +238,10 @@ void FailoverOffice::tell(std::string what) {
 // Again and again: to be elected, and then to serve for as long as the lock is held.
 Task<void> FailoverOffice::run() {
   for (;;) {
-    auto contending = contend();
-    co_await contending;
+    if (succession_.may_contend()) {
+      auto contending = contend();
+      co_await contending;
+    }
     {
       std::lock_guard lock(mutex_);
       seat_.leads = false;

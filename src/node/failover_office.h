@@ -19,6 +19,7 @@
 #include "node/edge_watch.h"
 #include "node/failover_effects.h"
 #include "node/failover_space.h"
+#include "node/failover_succession.h"
 #include "node/log_signer.h"
 #include "node/roster.h"
 #include "node/spare_workers.h"
@@ -103,6 +104,7 @@ class FailoverOffice {
   net::HttpClient& client_;
   std::function<void(recovery::Observation&)> eyes_;
   FailoverSpace space_;
+  FailoverSuccession succession_;
   FailoverEffects effects_;
   std::unique_ptr<os::ThreadExecutor> executor_;
   std::shared_ptr<const Roster> term_roster_;  // of the time in office; of the executor's thread

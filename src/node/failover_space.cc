@@ -33,7 +33,7 @@ Task<Result<std::optional<StoredValue>>> FailoverSpace::get(Executor& on, std::s
   auto found = co_await asking;
   if (!found) co_return fail(error_of(found.error()));
   if (found->kvs_size() == 0) co_return std::optional<StoredValue>();
-  co_return std::optional(StoredValue{found->kvs(0).value(), found->kvs(0).mod_revision()});
+  co_return std::optional(StoredValue{found->kvs(0).value(), found->kvs(0).mod_revision(), found->kvs(0).lease()});
 }
 
 Task<Result<std::vector<std::pair<std::string, StoredValue>>>> FailoverSpace::list(Executor& on, std::string prefix,
@@ -47,7 +47,8 @@ Task<Result<std::vector<std::pair<std::string, StoredValue>>>> FailoverSpace::li
   auto found = co_await asking;
   if (!found) co_return fail(error_of(found.error()));
   std::vector<std::pair<std::string, StoredValue>> all;
-  for (const auto& kv : found->kvs()) all.emplace_back(kv.key(), StoredValue{kv.value(), kv.mod_revision()});
+  for (const auto& kv : found->kvs())
+    all.emplace_back(kv.key(), StoredValue{kv.value(), kv.mod_revision(), kv.lease()});
   co_return all;
 }
 

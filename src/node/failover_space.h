@@ -15,6 +15,7 @@ namespace evercert::node {
 struct StoredValue {
   std::string value;
   std::int64_t revision = 0;  // of its last change
+  std::int64_t lease = 0;     // 0: none
 };
 
 class FailoverSpace {

@@ -119,6 +119,8 @@ try:
     wait_for("another controller has taken its traffic away", lambda: status().get("shares", {}).get(home) == 0, 60)
     token = status()["controller"]["token"]
     check(token > where["token"], "under a higher token")
+    others = "".join(open(f"{work}/node-{region}.log").read() for region in regions if region != home)
+    check(f"{where['node']} cannot be the controller, nobody hears its region" in others, "and has not waited until the first one's lease lapsed")
     for kind in ("node", "edge"):
         servers.processes[kind, home].send_signal(signal.SIGCONT)
     wait_for("it is back, with all of its traffic", lambda: status().get("shares", {}).get(home) == 100 and ctl("failover", "status").returncode == 0, 90)

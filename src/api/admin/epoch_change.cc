@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/admin/epoch_change.h"
 
-#include <memory>
-
 #include "api/rest/json_body.h"
 #include "base/env.h"
+#include "base/pause.h"
 #include "store/keys.h"
 
 namespace evercert::api {
@@ -14,15 +13,6 @@ constexpr Duration kSubmitTimeout = 8s;
 constexpr Duration kLook = 50ms;
 constexpr int kMostAttempts = 5;
 constexpr std::size_t kLongestReason = 500;
-
-Task<void> pause(Executor& on) {
-  auto start = [&on](auto resolve) {
-    auto shared = std::make_shared<decltype(resolve)>(std::move(resolve));
-    on.post_after(kLook, [shared] { (*shared)(true); });
-  };
-  auto waited = suspend_on<bool>(on, std::move(start));
-  co_await waited;
-}
 
 }  // namespace
 
@@ -41,7 +31,7 @@ Task<Result<std::uint64_t>> change_epoch(Executor& on, store::Store& store,
 Task<bool> wait_until(Executor& on, std::function<bool()> done, Duration patience) {
   for (Duration waited{0}; waited < patience; waited += kLook) {
     if (done()) co_return true;
-    co_await pause(on);
+    co_await pause(on, kLook);
   }
   co_return done();
 }

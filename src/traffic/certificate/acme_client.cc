@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/encoding.h"
+#include "base/pause.h"
 #include "evercert-acme-bridge/src/lib.rs.h"
 #include "keys/software_signer.h"
 #include "pki/pem.h"
@@ -52,15 +53,6 @@ AcmeRequest request_of(const bridge::Step& step) {
   AcmeRequest request{text(step.method), text(step.url), {}, octets(step.body)};
   for (const auto& field : step.fields) request.headers.add(text(field.name), octets(field.value));
   return request;
-}
-
-struct Waited {};
-Task<void> pause(Executor& on, Duration time) {
-  auto start = [&on, time](auto resolve) {
-    on.post_after(time, [resolve = std::move(resolve)]() mutable { resolve(Waited{}); });
-  };
-  auto waiting = suspend_on<Waited>(on, std::move(start));
-  co_await waiting;
 }
 
 Task<Result<std::string>> drive(Executor& on, MonotonicClock& clock, AskAcme ask, ShowProof show,

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/os/system.h"
+#include "base/pause.h"
 #include "base/task_scope.h"
 #include "net/ready_check.h"
 #include "traffic/dns/health_words.h"
@@ -84,7 +85,7 @@ class CheckerImpl : public Checker {
       auto asking = ask(region, turn, "/v1/failover/shares", kLargestShares);
       const auto document = co_await asking;
       if (document && agreement_.said(region, *document)) lead();
-      auto waiting = wait(kSharesEvery);
+      auto waiting = pause(*executor_, kSharesEvery);
       co_await waiting;
     }
   }
@@ -94,7 +95,7 @@ class CheckerImpl : public Checker {
       auto asking = ask(region, turn, "/v1/health", kLargestHealth);
       const auto document = co_await asking;
       if (document) words_.said(region, *document, clock_.now());
-      auto waiting = wait(kHealthEvery);
+      auto waiting = pause(*executor_, kHealthEvery);
       co_await waiting;
     }
   }
@@ -111,14 +112,6 @@ class CheckerImpl : public Checker {
     // An edge whose own nodes are gone asks another region: that is no second word.
     const bool its_own = answer && answer->status == 200 && answer->headers.find("Evercert-Region") == names_[region];
     co_return its_own ? std::optional(answer->bytes()) : std::nullopt;
-  }
-
-  Task<bool> wait(Duration how_long) {
-    auto start = [this, how_long](auto resolve) {
-      executor_->post_after(how_long, [resolve = std::move(resolve)]() mutable { resolve(true); });
-    };
-    auto waited = suspend_on<bool>(*executor_, std::move(start));
-    co_return co_await waited;
   }
 
   // Whoever is out by the word of two regions gets nothing, as with a share of 0; both only narrow.
