@@ -102,7 +102,7 @@ void Controller::progress(Incident& incident, const Sight& sight) {
       if (well_for_long(incident, hold, sight)) return begin_return(incident, sight.now);
       const bool seen_well = well_since_.contains(incident.id);
       return note(incident, seen_well ? "well; traffic returns when it stays so for " + std::to_string(hold / 1s) + " s"
-                                      : "waits until it is well");
+                                      : "until it is well");
     }
     case Phase::kReturning:
       // A person has no patience with the stages that are left.
