@@ -194,7 +194,8 @@ try:
     check(ctl("failover", "abort", incident(spared)["name"]).returncode == 0, "the order is taken back")
     wait_for("all is given back", lambda: status()["shares"][spared] == 100 and incident(spared).get("phase") == "closed", 60)
     check(state_of(spared) == "serving", "it serves again")
-    wait_for("name servers have heard of it", lambda: dns_share(spared) == 100, 20)
+    # Not at once if a check of it has failed meanwhile (docs/dns.md).
+    wait_for("name servers have heard of it", lambda: dns_share(spared) == 100, 90)
     wait_for("name servers lead there again", lambda: f"127.{number}.0.1" in addresses(f"{spared}.api.certmanager.com"), 30)
 
     # --- a person's newer word counts, both ways

@@ -135,8 +135,9 @@ void Brain::follow_share(std::size_t which, bool passed, Instant now, std::vecto
   Region& region = regions_[which];
   const std::string& name = view_->facts()[which].name;
   if (region.share == 0) {
+    region.shaken = region.shaken || !steady(which);
     const auto left = still_to_wait(which, region.calm, passed, now);
-    if (region.wanted_share > 0 && !(left == 0s && passed)) {
+    if (region.wanted_share > 0 && region.shaken && !(left == 0s && passed)) {
       if (left > 0s && !std::exchange(region.share_held, true))
         events.push_back(
             {false, "region=" + name + " share stays 0 % until it has been well for " + seconds(*left) + " s more"});
@@ -148,7 +149,7 @@ void Brain::follow_share(std::size_t which, bool passed, Instant now, std::vecto
   if (before == 0) region.calm.came_back(now);
   if (region.share == 0) {
     region.calm.went_out(now);
-    region.share_held = false;
+    region.shaken = region.share_held = false;
   }
   events.push_back({region.share < before, "region=" + name + " share " + std::to_string(before) + " % -> " +
                                                std::to_string(region.share) + " %: " + region.shared_by});
@@ -205,9 +206,13 @@ bool Brain::may_return(std::size_t which, bool passed, Instant now, std::vector<
   return left == 0s && passed;  // a check that is under way may be one that fails
 }
 
+// One failed check does not make an edge unhealthy, and is a break all the same.
+bool Brain::steady(std::size_t which) const {
+  return enough(which, [](const Edge& edge) { return !edge.health.healthy() || edge.failed; });
+}
+
 std::optional<Duration> Brain::still_to_wait(std::size_t which, Reentry& reentry, bool passed, Instant now) const {
-  // One failed check does not make an edge unhealthy, and is a break all the same.
-  if (!enough(which, [](const Edge& edge) { return !edge.health.healthy() || edge.failed; })) {
+  if (!steady(which)) {
     reentry.broke();
     return std::nullopt;
   }

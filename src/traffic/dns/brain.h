@@ -83,6 +83,7 @@ class Brain {
     int share = 100, wanted_share = 100;  // in force; and by the last word, which may have to wait
     std::string shared_by;
     Reentry calm;             // while its share is 0
+    bool shaken = false;      // a check has failed meanwhile
     bool share_held = false;  // it is to be more, too soon
   };
 
@@ -95,6 +96,7 @@ class Brain {
   bool may_return(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
   // `passed`: a check of it has, just now.
   void evaluate(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
+  bool steady(std::size_t region) const;
   // How long it has to go on to be well; nothing: it is not, or no check has said so.
   std::optional<Duration> still_to_wait(std::size_t region, Reentry& reentry, bool passed, Instant now) const;
   void follow_share(std::size_t region, bool passed, Instant now, std::vector<BrainEvent>& events);
