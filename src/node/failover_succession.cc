@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/pause.h"
+#include "net/ready_check.h"
 #include "recovery/failover/record.h"
 #include "store/keys.h"
 #include "store/membership.h"
@@ -58,7 +59,8 @@ Task<void> FailoverSuccession::review(Executor& on) {
     auto revoking = coordinator_.revoke(on, std::move(gone));
     // Another node may have been faster; what failed is tried again in a second.
     if (co_await revoking)
-      log_warning("failover: " + one.node + " cannot be the controller, nobody hears its region: its lease is ended");
+      log_warning("failover: " + net::printable(one.node) +
+                  " cannot be the controller, nobody hears its region: its lease is ended");
   }
 }
 

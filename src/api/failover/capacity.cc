@@ -24,7 +24,7 @@ json describe(const recovery::CapacityReport& report, const recovery::Cluster& c
                        {"edges_answering", of.edges > 0 ? json(of.edges_answering) : json()},
                        {"carries_nothing", of.unreachable() ? json("none of its " + std::to_string(of.edges) +
                                                                    " edges answers: no client reaches its nodes")
-                                           : of.cores <= 0  ? json("none of its nodes has been heard for a minute")
+                                           : of.cores <= 0  ? json("none of its nodes is heard")
                                                             : json()},
                        {"bound_by", of.most > 0 ? json(to_string(of.bound_by)) : json()},
                        {"edges_busy", of.edge_cores > 0 ? json(of.edge_busy) : json()},

@@ -61,6 +61,10 @@ TEST(CapacityApi, SaysHowManyRegionsMayFailAndIsForReaders) {
   EXPECT_EQ(dead["regions"][1]["most_requests_per_second"], 0);
   EXPECT_EQ(dead["regions"][1]["carries_nothing"], "none of its 2 edges answers: no client reaches its nodes");
   EXPECT_TRUE(dead["regions"][0]["carries_nothing"].is_null());
+  planner = recovery::Planner(regions.nodes);
+  planner.measured({{node_id(RegionId{1}, 1), 100, 1, 4}}, Instant{1});
+  const auto gone = nlohmann::json::parse(ask("reads").bytes());
+  EXPECT_EQ(gone["regions"][1]["carries_nothing"], "none of its nodes is heard");
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ struct Contender {
 inline std::vector<Contender> passed_over(std::vector<Contender> contenders, const std::vector<std::string>& unheard) {
   std::erase_if(contenders, [&](const Contender& one) {
     const std::string_view region = std::string_view(one.node).substr(0, one.node.rfind('/'));
-    return std::ranges::find(unheard, region) == unheard.end();
+    // Without a lease it is a key that somebody has put there.
+    return one.lease == 0 || std::ranges::find(unheard, region) == unheard.end();
   });
   return contenders;
 }

@@ -14,6 +14,7 @@ TEST(Succession, TheNodesOfARegionThatNobodyHearsArePassedOverAndNoOthers) {
   EXPECT_EQ(over[0].lease, 7);
   EXPECT_EQ(over[1].lease, 10);
   EXPECT_TRUE(passed_over({{"", 1}, {"nobody", 2}}, {"us-east-1"}).empty()) << "a name that is none";
+  EXPECT_TRUE(passed_over({{"us-east-1/1", 0}}, {"us-east-1"}).empty()) << "no lease to end";
 }
 
 }  // namespace

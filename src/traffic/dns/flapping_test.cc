@@ -59,6 +59,15 @@ class Flapping {
     return link;
   }
 
+  // One check is lost by each, and the next one, half a second after it, is not.
+  Link short_cuts() {
+    Link link;
+    for (Instant at = kStart + between(60s, 120s); at < kStart + kRun;
+         at = at + kShortestCut + between(5s, longest_good_))
+      link.cuts.push_back({at, at + kShortestCut});
+    return link;
+  }
+
   // Changes of what is answered; the first region's link is never cut. `words`: the others are led nothing to by the
   // word of others, now and then, for 30 s and more.
   std::vector<Change> run(const std::vector<Link>& links, bool words = false) {
@@ -95,7 +104,8 @@ class Flapping {
     std::vector<bool> seen(links.size(), true);
     std::vector<int> shares(links.size(), 100);
     std::vector<Instant> turns(links.size());
-    for (std::size_t r = 1; words && r < links.size(); ++r) turns[r] = links[r].cuts[0].from + between(-24s, 200s);
+    for (std::size_t r = 1; words && r < links.size(); ++r)
+      turns[r] = links[r].cuts.empty() ? kStart + kRun : links[r].cuts[0].from + between(-24s, 200s);
     Instant tick = kStart;
     for (Instant now = kStart; now < kStart + kRun;) {
       std::size_t next = 0;
@@ -152,6 +162,24 @@ TEST(FlappingLinks, ARegionWhoseLinkIsNeverWholeForThirtySecondsChangesAnswersOn
     left += static_cast<std::size_t>(count[1] + count[2]);
   }
   EXPECT_GT(left, seeds()) << "or nothing was tested: most such links are noticed";
+}
+
+// By itself the region stays in: no two checks in a row fail. The word of others alone takes it out.
+TEST(FlappingLinks, ARegionThatOthersCallOutStaysOutWhileItsOwnLinkFlapsTooShortlyForChecks) {
+  std::size_t left = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    Flapping world(seed, 24s);
+    const std::vector<Link> links{{}, world.short_cuts(), {}};
+    int count = 0;
+    for (const Change& change : world.run(links, true)) {
+      if (change.region != 1) continue;
+      ++count;
+      EXPECT_FALSE(change.in) << "seed " << seed;
+    }
+    EXPECT_LE(count, 1) << "seed " << seed;
+    left += static_cast<std::size_t>(count);
+  }
+  EXPECT_EQ(left, seeds()) << "each is called out in time";
 }
 
 TEST(FlappingLinks, NoRegionComesBackWithinThirtySecondsAndNoneThatWasNotWellForThirty) {
